@@ -1,0 +1,118 @@
+"""Files between the stages: written whole or not at all, loaded without pickles."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from digits.errors import DigitsError
+
+DECIMALS = 6  # of a number in a metrics or plot file: below any difference that means something
+
+
+class ArtifactError(DigitsError):
+    """A file of another stage is missing, damaged or not what it should be."""
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Open a temporary file that takes the name `path` once the block succeeds.
+
+    What stood there is replaced, not written through: a link into a cache stays whole.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(
+        prefix=f".{path.name}.", suffix=".tmp", dir=path.parent
+    )
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            # mkstemp makes files private; outputs get the mode any other program would give them.
+            os.fchmod(file.fileno(), 0o666 & ~_umask())
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    with replacing(path) as file:
+        file.write(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text as it is: no newline translation, so the bytes agree on every machine."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write sorted keys, one a line, floats rounded: a small, stable diff."""
+    rounded = {k: round(v, DECIMALS) if isinstance(v, float) else v for k, v in values.items()}
+    write_text(path, json.dumps(rounded, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Write a `.npy` file: the same bytes for the same array."""
+    with replacing(path) as file:
+        np.save(file, array, allow_pickle=False)
+
+
+def load_json(path: Path) -> dict[str, Any]:
+    """Load an object from a JSON file.
+
+    Raises:
+        ArtifactError: missing, or not a JSON object.
+    """
+    try:
+        values = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise ArtifactError(_missing(path)) from error
+    except ValueError as error:
+        raise ArtifactError(f"{path}: expected JSON, received {error}") from error
+    if not isinstance(values, dict):
+        raise ArtifactError(f"{path}: expected a JSON object, received {type(values).__name__}")
+    return values
+
+
+def load_array(path: Path, dtype: str, shape: tuple[int | None, ...]) -> np.ndarray:
+    """Load a `.npy` file of just this dtype and shape (None: any length), never a pickle.
+
+    Raises:
+        ArtifactError: missing, truncated, foreign, pickled, or of another dtype or shape.
+    """
+    try:
+        array = np.load(path, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise ArtifactError(_missing(path)) from error
+    except (ValueError, EOFError) as error:
+        reason = str(error).splitlines()[0]
+        raise ArtifactError(f"{path}: expected a .npy array, received {reason}") from error
+    if not isinstance(array, np.ndarray):
+        raise ArtifactError(f"{path}: expected a .npy array, received an archive")
+    fits = array.ndim == len(shape) and all(
+        expected in (None, received) for expected, received in zip(shape, array.shape, strict=True)
+    )
+    if array.dtype != dtype or not fits:
+        wanted = "(" + ", ".join("n" if side is None else str(side) for side in shape) + ")"
+        raise ArtifactError(
+            f"{path}: expected {dtype} {wanted}, received {array.dtype} {array.shape}"
+        )
+    return array
+
+
+def _missing(path: Path) -> str:
+    return f"{path}: expected a file, received none; `dvc repro` makes it, `dvc pull` brings it"
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

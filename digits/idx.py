@@ -1,0 +1,100 @@
+"""The IDX file format: bytes to NumPy arrays and back.
+
+Two zero bytes, a type code, the number of dimensions, each dimension as a big-endian uint32, then
+the elements in C order, big-endian (LeCun, Cortes, Burges, "The MNIST database", file formats).
+"""
+
+import math
+import struct
+from typing import Any
+
+import numpy as np
+
+from digits.errors import DigitsError
+
+DTYPES: dict[int, np.dtype[Any]] = {
+    0x08: np.dtype(">u1"),
+    0x09: np.dtype(">i1"),
+    0x0B: np.dtype(">i2"),
+    0x0C: np.dtype(">i4"),
+    0x0D: np.dtype(">f4"),
+    0x0E: np.dtype(">f8"),
+}
+TYPE_CODES = {dtype.newbyteorder("="): code for code, dtype in DTYPES.items()}
+
+# What people hand to an IDX reader by mistake, by first bytes.
+FOREIGN = {
+    b"\x1f\x8b": "this is gzip, decompress it first",
+    b"\x89PNG": "this is a PNG image",
+    b"PK\x03\x04": "this is a zip archive (.zip or .npz)",
+    b"\x93NUMPY": "this is a .npy file",
+    b"\xef\xbb\xbf": "this starts with a byte-order mark: a text tool rewrote the file",
+}
+
+
+class IdxFormatError(DigitsError, ValueError):
+    """The bytes are not one well-formed IDX file."""
+
+
+def decode(data: bytes) -> np.ndarray:
+    """Decode one IDX file into a writable array of native byte order, of any type and shape.
+
+    The length is checked before anything is allocated, so memory stays proportional to `data`.
+
+    Raises:
+        IdxFormatError: `data` is not exactly one IDX file.
+    """
+    dtype, shape = _decode_header(data)
+    start = 4 + 4 * len(shape)
+    expected = math.prod(shape) * dtype.itemsize  # Python integers: no overflow
+    if len(data) - start != expected:
+        raise IdxFormatError(
+            f"IDX body of shape {shape}: expected {expected} bytes, received {len(data) - start}"
+        )
+    try:
+        elements = np.frombuffer(data, dtype, offset=start) if expected else np.empty(0, dtype)
+        return elements.reshape(shape).astype(dtype.newbyteorder("="))
+    except ValueError as error:  # more dimensions, or larger ones, than NumPy can hold
+        raise IdxFormatError(f"IDX shape {shape[:4]}...: {error}") from error
+
+
+def encode(array: np.ndarray) -> bytes:
+    """Encode an array of an IDX type (uint8, int8/16/32, float32/64) and 1-255 dimensions.
+
+    Raises:
+        IdxFormatError: IDX cannot express the array's type or shape.
+    """
+    code = TYPE_CODES.get(array.dtype.newbyteorder("="))
+    if code is None:
+        known = ", ".join(str(dtype) for dtype in TYPE_CODES)
+        raise IdxFormatError(f"IDX type: expected one of {known}, received {array.dtype}")
+    if array.ndim == 0 or max(array.shape) > 0xFFFFFFFF:
+        raise IdxFormatError(
+            f"IDX shape: expected 1 or more dimensions below 2**32, received {array.shape}"
+        )
+    header = struct.pack(f">BBBB{array.ndim}I", 0, 0, code, array.ndim, *array.shape)
+    return header + array.astype(DTYPES[code]).tobytes()
+
+
+def _decode_header(data: bytes) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    if len(data) < 4:
+        raise IdxFormatError(f"IDX header: expected 4 bytes or more, received {len(data)}")
+    for prefix, hint in FOREIGN.items():
+        if data.startswith(prefix):
+            raise IdxFormatError(f"IDX header: expected two zero bytes, received {hint}")
+    zeros, code, dimensions = struct.unpack_from(">HBB", data)
+    if zeros:
+        swapped = data[2:4] == b"\0\0" and data[1] in DTYPES
+        hint = " (byte-swapped: a little-endian header)" if swapped else ""
+        raise IdxFormatError(f"IDX header: expected two zero bytes, received {data[:4]!r}{hint}")
+    if code not in DTYPES:
+        known = ", ".join(f"0x{code:02X}" for code in DTYPES)
+        raise IdxFormatError(f"IDX type code: expected one of {known}, received 0x{code:02X}")
+    if dimensions == 0:
+        raise IdxFormatError("IDX dimensions: expected 1 or more, received 0")
+    if len(data) < 4 + 4 * dimensions:
+        raise IdxFormatError(
+            f"IDX header of {dimensions} dimensions: "
+            f"expected {4 + 4 * dimensions} bytes, received {len(data)}"
+        )
+    return DTYPES[code], struct.unpack_from(f">{dimensions}I", data, 4)

@@ -1,0 +1,80 @@
+"""Trained models on disk, as `.keras` archives that depend on nothing but the model."""
+
+import io
+import json
+import tempfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from digits.artifacts import ArtifactError, write_bytes
+from digits.backend import keras
+from digits.datasets import CLASS_COUNT
+
+ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip entry can bear
+
+
+def write_model(path: Path, model: keras.Model) -> None:
+    """Write architecture and weights alone: equal models give equal bytes.
+
+    Left out are the date that Keras puts in and the optimizer, two thirds of the file.
+    """
+    trained, model = model, type(model).from_config(model.get_config())
+    model.set_weights(trained.get_weights())
+    with tempfile.TemporaryDirectory() as folder:
+        dated = Path(folder) / "model.keras"
+        model.save(dated)
+        write_bytes(path, _without_dates(dated))
+
+
+def load_model(path: Path) -> keras.Model:
+    """Load a model for prediction; code inside the file (a Lambda layer) is refused, not run.
+
+    Raises:
+        ArtifactError: missing, damaged, foreign, unsafe, or not a classifier of ten classes.
+    """
+    if not path.is_file():
+        raise ArtifactError(f"{path}: expected a model, received none: run train, or `dvc pull`")
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:
+        # Keras lets whatever zipfile, h5py or a layer raises pass through.
+        reason = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
+        raise ArtifactError(f"{path}: expected a Keras model, received {reason}") from error
+    if model.output_shape != (None, CLASS_COUNT):
+        raise ArtifactError(
+            f"{path}: expected output (None, {CLASS_COUNT}), received {model.output_shape}"
+        )
+    return model
+
+
+def predict_probabilities(model: keras.Model, images: np.ndarray, batch_size: int) -> np.ndarray:
+    """Return float32 (n, 10): each image's probability of each class.
+
+    Raises:
+        ArtifactError: the model gives something else, NaN for example.
+    """
+    probabilities = model.predict(images, batch_size=batch_size, verbose=0)
+    if not np.isfinite(probabilities).all():
+        raise ArtifactError("model: expected finite probabilities, received NaN or infinity")
+    sums = probabilities.sum(axis=1)
+    if probabilities.min() < 0 or np.abs(sums - 1).max() > 1e-3:
+        raise ArtifactError(
+            "model: expected probabilities that sum to 1, "
+            f"received values from {probabilities.min():g} and sums up to {sums.max():g}"
+        )
+    return probabilities.astype(np.float32)
+
+
+def _without_dates(archive_path: Path) -> bytes:
+    rewritten = io.BytesIO()
+    with zipfile.ZipFile(archive_path) as dated, zipfile.ZipFile(rewritten, "w") as dateless:
+        for name in sorted(dated.namelist()):
+            content = dated.read(name)
+            if name == "metadata.json":
+                metadata = json.loads(content)
+                metadata.pop("date_saved", None)
+                content = json.dumps(metadata).encode()
+            dateless.writestr(zipfile.ZipInfo(name, ZIP_EPOCH), content)
+    return rewritten.getvalue()

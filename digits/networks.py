@@ -1,0 +1,87 @@
+"""Build the network of a recipe with Keras."""
+
+from typing import Any
+
+import numpy as np
+
+from digits.backend import keras
+from digits.datasets import CLASS_COUNT, IMAGE_SIDE
+from digits.errors import DigitsError
+from digits.recipes import Recipe, Spec
+
+INPUT_SHAPE = (IMAGE_SIDE, IMAGE_SIDE, 1)
+
+
+class NetworkError(DigitsError):
+    """A recipe does not describe a network that Keras can build and train on ten classes."""
+
+
+def build_network(name: str, recipe: Recipe) -> keras.Sequential:
+    """Build and compile the recipe's network: images (n, 28, 28, 1) to probabilities (n, 10).
+
+    Raises:
+        NetworkError: which layer or optimizer Keras refused, and why.
+    """
+    network = keras.Sequential([keras.Input(INPUT_SHAPE)], name=name)
+    for number, spec in enumerate(recipe.layers):
+        where = f"recipes.{name}.layers[{number}]"
+        layer = _make(where, spec, keras.layers, keras.layers.Layer)
+        try:
+            network.add(layer)
+        except (TypeError, ValueError) as error:
+            raise NetworkError(f"{where}: {_first_line(error)}") from error
+    _check_output(name, network)
+    optimizer = _make(
+        f"recipes.{name}.optimizer", recipe.optimizer, keras.optimizers, keras.optimizers.Optimizer
+    )
+    network.compile(optimizer=optimizer, loss=recipe.loss, metrics=["accuracy"])
+    return network
+
+
+def encode_labels(labels: np.ndarray, loss: str) -> np.ndarray:
+    """Turn uint8 (n,) labels into what the loss compares: one-hot float32 (n, 10), or as is."""
+    if loss == "categorical_crossentropy":
+        return keras.utils.to_categorical(labels, CLASS_COUNT).astype(np.float32)
+    return labels
+
+
+def count_multiply_adds(network: keras.Sequential) -> int:
+    """Count the multiply-adds of one image's forward pass through the layers that have a kernel."""
+    total = 0
+    for layer in network.layers:
+        kernel = getattr(layer, "kernel", None)
+        if kernel is not None:
+            # A kernel is applied once for every position of the output, channels left out.
+            total += int(np.prod(kernel.shape)) * int(np.prod(layer.output.shape[1:-1]))
+    return total
+
+
+def _make(where: str, spec: Spec, module: Any, base: type) -> Any:
+    """Make the object that a spec names, with its arguments.
+
+    Lambda is refused: its code would have to live in `params.yaml` and run on loading.
+    """
+    ((class_name, arguments),) = spec.items()
+    kind = getattr(module, class_name, None)
+    if not (isinstance(kind, type) and issubclass(kind, base)) or class_name == "Lambda":
+        raise NetworkError(
+            f"{where}: expected a Keras {base.__name__.lower()} by name, received {class_name!r}"
+        )
+    try:
+        return kind(**arguments)
+    except (TypeError, ValueError) as error:
+        raise NetworkError(f"{where}: {class_name}: {_first_line(error)}") from error
+
+
+def _check_output(name: str, network: keras.Sequential) -> None:
+    last = network.layers[-1]
+    activation = getattr(getattr(last, "activation", None), "__name__", None)
+    if network.output_shape != (None, CLASS_COUNT) or "softmax" not in (activation, last.name):
+        raise NetworkError(
+            f"recipes.{name}.layers: expected the last one to give {CLASS_COUNT} probabilities "
+            f"(softmax), received shape {network.output_shape} and activation {activation}"
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

@@ -1,0 +1,47 @@
+"""What a model said of the test images: a record that later stages need nothing else beside."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from digits.artifacts import ArtifactError, load_array, write_array
+from digits.datasets import CLASS_COUNT, IMAGE_SIDE
+from digits.splits import check_labels
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Test images uint8 (n, 28, 28), labels uint8 (n,), probabilities float32 (n, 10)."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    probabilities: np.ndarray
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """Most probable class of each image, int (n,)."""
+        return self.probabilities.argmax(axis=1)
+
+
+def write_predictions(folder: Path, predictions: Predictions) -> None:
+    """Write one `.npy` an array."""
+    write_array(folder / "images.npy", predictions.images)
+    write_array(folder / "labels.npy", predictions.labels)
+    write_array(folder / "probabilities.npy", predictions.probabilities)
+
+
+def load_predictions(folder: Path) -> Predictions:
+    """Load what `evaluate` wrote.
+
+    Raises:
+        ArtifactError: damaged files, arrays that do not fit each other, NaN.
+    """
+    probabilities = load_array(folder / "probabilities.npy", "float32", (None, CLASS_COUNT))
+    count = len(probabilities)
+    images = load_array(folder / "images.npy", "uint8", (count, IMAGE_SIDE, IMAGE_SIDE))
+    labels = load_array(folder / "labels.npy", "uint8", (count,))
+    check_labels(folder, labels)
+    if not np.isfinite(probabilities).all():
+        raise ArtifactError(f"{folder}: expected finite probabilities, received NaN or infinity")
+    return Predictions(images, labels, probabilities)

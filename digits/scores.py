@@ -1,0 +1,96 @@
+"""Numbers that judge predictions: pure functions of labels and probabilities.
+
+Throughout, `labels` is integer (n,) in 0-9 and `probabilities` float (n, 10), rows summing to 1.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import binomtest
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, top_k_accuracy_score
+
+from digits.datasets import CLASS_COUNT
+
+CLASSES = range(CLASS_COUNT)
+SMALLEST_PROBABILITY = 1e-7  # Keras's epsilon: a certain error costs 16.1, not infinity
+BIN_COUNT = 15  # Guo et al. 2017, "On Calibration of Modern Neural Networks"
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """Per-class precision, recall, F1, each float (10,) in [0, 1], and support, int (10,)."""
+
+    precision: np.ndarray
+    recall: np.ndarray
+    f1: np.ndarray
+    support: np.ndarray
+
+
+def count_confusion(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Count int (10, 10): rows are true classes, columns predicted ones."""
+    return confusion_matrix(labels, predicted, labels=CLASSES)
+
+
+def score_classes(labels: np.ndarray, predicted: np.ndarray) -> ClassScores:
+    """Score each class; a class never predicted has precision 0."""
+    scores = precision_recall_fscore_support(labels, predicted, labels=CLASSES, zero_division=0)
+    return ClassScores(*scores)
+
+
+def score_accuracy_interval(correct_count: int, count: int) -> tuple[float, float]:
+    """Bound the accuracy that such a sample speaks for: Wilson's 95 % interval."""
+    interval = binomtest(correct_count, count).proportion_ci(0.95, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def score_losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Return each image's cross-entropy, float64 (n,), in nats."""
+    of_label = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return -np.log(of_label.clip(SMALLEST_PROBABILITY))
+
+
+def score_top2_accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Share of images whose label is among the two most probable classes."""
+    return float(top_k_accuracy_score(labels, probabilities, k=2, labels=CLASSES))
+
+
+def score_calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Expected calibration error: how far confidence and accuracy lie apart, weighted by images.
+
+    Top-label confidence, 15 equal-width bins, the last one closed (Guo et al. 2017).
+    """
+    bins = bin_confidence(labels, probabilities)
+    gaps = np.abs(bins.accuracy - bins.confidence)
+    return float(np.sum(gaps * bins.count) / len(labels))
+
+
+@dataclass(frozen=True)
+class ConfidenceBins:
+    """Per confidence bin: lower edge, image count, mean confidence and accuracy (0 if empty)."""
+
+    low: np.ndarray
+    count: np.ndarray
+    confidence: np.ndarray
+    accuracy: np.ndarray
+
+
+def bin_confidence(labels: np.ndarray, probabilities: np.ndarray) -> ConfidenceBins:
+    """Group images by the probability of their predicted class, in BIN_COUNT equal bins."""
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    correct = probabilities.argmax(axis=1) == labels
+    index = np.minimum((confidence * BIN_COUNT).astype(int), BIN_COUNT - 1)
+    count = np.bincount(index, minlength=BIN_COUNT)
+    share = np.maximum(count, 1)
+    return ConfidenceBins(
+        low=np.arange(BIN_COUNT) / BIN_COUNT,
+        count=count,
+        confidence=np.bincount(index, confidence, BIN_COUNT) / share,
+        accuracy=np.bincount(index, correct, BIN_COUNT) / share,
+    )
+
+
+def rank_confused_pairs(confusion: np.ndarray) -> list[tuple[int, int, int]]:
+    """List (true, predicted, count) of every kind of error made, most frequent first."""
+    errors = confusion - np.diag(np.diag(confusion))
+    pairs = [(int(t), int(p), int(errors[t, p])) for t, p in np.argwhere(errors)]
+    return sorted(pairs, key=lambda pair: (-pair[2], pair[:2]))

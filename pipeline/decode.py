@@ -1,0 +1,110 @@
+"""Decode the raw IDX files into the splits: train, validation and test, as `.npy`."""
+
+from pathlib import Path
+
+import numpy as np
+from pydantic import Field
+from sklearn.model_selection import train_test_split
+
+from digits import idx
+from digits.artifacts import ArtifactError
+from digits.datasets import CLASS_COUNT, DATASETS, IMAGE_SIDE, DatasetName, RawFile
+from digits.errors import DigitsError
+from digits.params import Params, load_params
+from digits.raw import unpack
+from digits.splits import Card, Split, write_card, write_split
+from digits.stage import run
+
+RAW_DIR = Path("data/raw")
+DECODED_DIR = Path("data/decoded")
+
+
+class DecodeParams(Params):
+    """How much of the training file is held out, and which part."""
+
+    validation_fraction: float = Field(gt=0, lt=1)
+    seed: int = Field(ge=0, lt=2**32)
+
+
+class DatasetError(DigitsError):
+    """Well-formed IDX files that are not a set of 28x28 images and labels 0-9."""
+
+
+def load_raw(file: RawFile) -> np.ndarray:
+    """Load one published file of `data/raw`, checked against the dataset's size and digest."""
+    path = RAW_DIR / file.gzip_name
+    try:
+        packed = path.read_bytes()
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{path}: expected a file, received none: run fetch") from error
+    return idx.decode(unpack(file, packed))
+
+
+def check_dataset(split: str, images: np.ndarray, labels: np.ndarray) -> None:
+    """Refuse arrays that are not uint8 (n, 28, 28) images with n labels of all ten classes.
+
+    Raises:
+        DatasetError: says which split, what was expected and what was received.
+    """
+    if images.dtype != np.uint8 or images.shape[1:] != (IMAGE_SIDE, IMAGE_SIDE):
+        raise DatasetError(
+            f"{split} images: expected uint8 (n, {IMAGE_SIDE}, {IMAGE_SIDE}), "
+            f"received {images.dtype} {images.shape}"
+        )
+    if labels.dtype != np.uint8 or labels.shape != images.shape[:1]:
+        raise DatasetError(
+            f"{split} labels: expected uint8 ({len(images)},), "
+            f"received {labels.dtype} {labels.shape}"
+        )
+    found = sorted(set(labels.tolist()))
+    if found != list(range(CLASS_COUNT)):
+        raise DatasetError(f"{split} labels: expected all of 0-{CLASS_COUNT - 1}, received {found}")
+    if images.min() == images.max():
+        raise DatasetError(f"{split} images: expected pixels that differ, received a constant")
+
+
+def scale_pixels(pixels: np.ndarray) -> np.ndarray:
+    """Turn uint8 (n, 28, 28) into float32 (n, 28, 28, 1) in [0, 1]."""
+    return np.divide(pixels, np.float32(255), dtype=np.float32)[..., np.newaxis]
+
+
+def split_validation(
+    labels: np.ndarray, fraction: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the indices of train and of validation, each in file order, stratified by label.
+
+    Raises:
+        DatasetError: the fraction leaves a class without an image on one side.
+    """
+    try:
+        train, validation = train_test_split(
+            np.arange(len(labels)), test_size=fraction, stratify=labels, random_state=seed
+        )
+    except ValueError as error:
+        raise DatasetError(f"decode.validation_fraction {fraction}: {error}") from error
+    return np.sort(train), np.sort(validation)
+
+
+def main() -> None:
+    name: DatasetName = load_params("dataset", DatasetName)
+    params = load_params("decode", DecodeParams)
+    dataset = DATASETS[name]
+    images, labels = load_raw(dataset.train_images), load_raw(dataset.train_labels)
+    test_images, test_labels = load_raw(dataset.test_images), load_raw(dataset.test_labels)
+    check_dataset("train", images, labels)
+    check_dataset("test", test_images, test_labels)
+    train, validation = split_validation(labels, params.validation_fraction, params.seed)
+    splits = {
+        "train": Split(scale_pixels(images[train]), labels[train]),
+        "validation": Split(scale_pixels(images[validation]), labels[validation]),
+        "test": Split(scale_pixels(test_images), test_labels),
+    }
+    for split_name, split in splits.items():
+        write_split(DECODED_DIR / split_name, split)
+    write_card(DECODED_DIR / "dataset.json", Card(name, dataset.title, dataset.class_names))
+    counts = ", ".join(f"{len(split.labels):,} {part}" for part, split in splits.items())
+    print(f"{dataset.title}: {counts} images in {DECODED_DIR}")
+
+
+if __name__ == "__main__":
+    run(main)
