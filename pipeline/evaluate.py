@@ -9,7 +9,7 @@ from pydantic import Field
 from sklearn.metrics import classification_report
 
 from digits import figures, scores
-from digits.artifacts import load_json, write_json, write_text
+from digits.artifacts import write_json, write_text
 from digits.models import load_model, predict_probabilities
 from digits.params import Params, load_params
 from digits.predictions import Predictions, write_predictions
@@ -19,7 +19,6 @@ from digits.tables import load_table, write_table
 
 DECODED_DIR = Path("data/decoded")
 MODEL_PATH = Path("models/model.keras")
-TRAIN_METRICS_PATH = Path("metrics/train.json")
 HISTORY_PATH = Path("plots/history.csv")
 
 PREDICTIONS_DIR = Path("data/predictions")
@@ -115,17 +114,16 @@ def write_plots(predictions: Predictions, card: Card, recipe: str, sample_count:
 def main() -> None:
     params = load_params("evaluate", EvaluateParams)
     card = load_card(DECODED_DIR / "dataset.json")
-    recipe = load_json(TRAIN_METRICS_PATH)["recipe"]
-    model = load_model(MODEL_PATH)
+    model = load_model(MODEL_PATH)  # bears the name of its recipe
     test = load_split(DECODED_DIR / "test")
     probabilities = predict_probabilities(model, test.images, params.batch_size)
     pixels = np.rint(test.images[..., 0] * 255).astype(np.uint8)
     predictions = Predictions(pixels, test.labels, probabilities)
     write_predictions(PREDICTIONS_DIR, predictions)
     write_report(predictions, card)
-    write_plots(predictions, card, recipe, params.sample_count)
+    write_plots(predictions, card, model.name, params.sample_count)
     metrics = score(test.labels, probabilities)
-    write_json(METRICS_PATH, {"dataset": card.name, "recipe": recipe, **metrics})
+    write_json(METRICS_PATH, {"dataset": card.name, "recipe": model.name, **metrics})
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Fetch the dataset's four IDX files, verified, into `data/raw`."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -30,7 +31,7 @@ class FetchParams(Params):
 class UnreachableError(DigitsError):
     """No mirror gave a good file. The exit status lets `make repro` tell this from the rest."""
 
-    exit_status = 69  # EX_UNAVAILABLE of sysexits.h
+    exit_status = os.EX_UNAVAILABLE
 
 
 def fetch_all(dataset: Dataset, mirrors: list[str], params: FetchParams) -> dict[RawFile, bytes]:

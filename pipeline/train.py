@@ -13,7 +13,7 @@ from digits.models import write_model
 from digits.networks import build_network, count_multiply_adds, encode_labels
 from digits.params import Params, load_params
 from digits.recipes import Recipe
-from digits.splits import Split, load_card, load_split
+from digits.splits import Split, load_split
 from digits.stage import run
 
 DECODED_DIR = Path("data/decoded")
@@ -90,18 +90,15 @@ def main() -> None:
     recipe = load_params(f"recipes.{params.recipe}", Recipe)
     make_repeatable(params.seed, params.threads)
     network = build_network(params.recipe, recipe)
-    card = load_card(DECODED_DIR / "dataset.json")
     train, validation = (load_split(DECODED_DIR / name) for name in ("train", "validation"))
     network.summary()
     print(describe_cost(network, recipe, len(train.labels)), flush=True)
     scores = train_network(network, recipe, train, validation, HISTORY_PATH)
     write_model(MODEL_PATH, network)
     metrics = {
-        "dataset": card.name,
-        "recipe": params.recipe,
         "parameter_count": network.count_params(),
-        "accuracy": scores["accuracy"],
-        "loss": scores["loss"],
+        "train_accuracy": scores["accuracy"],
+        "train_loss": scores["loss"],
         "validation_accuracy": scores["val_accuracy"],
         "validation_loss": scores["val_loss"],
     }

@@ -1,0 +1,45 @@
+"""Shared fixtures: a dataset small enough to be made anew for every test."""
+
+import gzip
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from digits import idx
+from digits.datasets import CLASS_COUNT, DATASETS, DIGIT_NAMES, IMAGE_SIDE, Dataset, RawFile
+
+TRAIN_COUNT, TEST_COUNT = 150, 50
+
+
+def draw_images(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw uint8 (count, 28, 28) images that show their labels, (count,): a bar a class, noise."""
+    labels = (np.arange(count) % CLASS_COUNT).astype(np.uint8)
+    images = np.random.default_rng(seed).integers(0, 100, (count, IMAGE_SIDE, IMAGE_SIDE))
+    for image, label in zip(images, labels, strict=True):
+        image[2 * label + 4 : 2 * label + 6, 4:24] = 255
+    return images.astype(np.uint8), labels
+
+
+def publish(folder: Path, name: str, array: np.ndarray) -> RawFile:
+    """Write the array as the published file `name`.gz and return its facts."""
+    raw = idx.encode(array)
+    packed = gzip.compress(raw, mtime=0)
+    (folder / f"{name}.gz").write_bytes(packed)
+    digests = (hashlib.sha256(data).hexdigest() for data in (packed, raw))
+    return RawFile(name, len(raw), len(packed), *digests)
+
+
+@pytest.fixture
+def synthetic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder with four `.gz` files that pass for MNIST's until the test ends."""
+    folder = tmp_path / "mirror"
+    folder.mkdir()
+    files = []
+    for prefix, count, seed in (("train", TRAIN_COUNT, 0), ("t10k", TEST_COUNT, 1)):
+        images, labels = draw_images(count, seed)
+        files.append(publish(folder, f"{prefix}-images-idx3-ubyte", images))
+        files.append(publish(folder, f"{prefix}-labels-idx1-ubyte", labels))
+    monkeypatch.setitem(DATASETS, "mnist", Dataset("Synthetic", DIGIT_NAMES, *files))
+    return folder
