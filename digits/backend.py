@@ -49,5 +49,6 @@ def make_repeatable(seed: int, threads: int) -> None:
     TensorFlow computes anything.
     """
     tf.config.threading.set_intra_op_parallelism_threads(threads)
+    keras.utils.clear_session()  # layers are named from 1 again
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()

@@ -1,8 +1,13 @@
 """Bring one file from the first mirror that has it: a local folder or an https address."""
 
+import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import NoReturn
+from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
@@ -13,6 +18,7 @@ from digits.errors import DigitsError
 CHUNK_SIZE = 1 << 16  # bytes
 RETRY_STATUSES = {429, 500, 502, 503, 504}
 RETRY_AFTER_LIMIT = 10.0  # seconds: past it, the next mirror is the better answer
+MAX_REDIRECTS = 5
 
 
 class MirrorError(DigitsError):
@@ -38,7 +44,8 @@ def check_mirror(mirror: str) -> str:
         return mirror
     if parts.scheme != "https" or not parts.hostname:
         raise ValueError("a local folder or an https:// address")
-    if parts.username or parts.password or parts.query or parts.fragment:
+    # Looked for in the text: an empty query has no value, yet it would swallow the file name.
+    if "@" in parts.netloc or "?" in mirror or "#" in mirror:
         raise ValueError("an https:// address without credentials, query or fragment")
     return mirror
 
@@ -53,17 +60,38 @@ def read_mirror(
     Raises:
         MirrorError: no such file there, or no whole answer in time.
     """
-    if "://" not in mirror:
-        return _read_folder(Path(mirror), name, size)
-    url = f"{mirror.rstrip('/')}/{name}"
-    deadline = time.monotonic() + deadline_seconds
+    with _time_limit(deadline_seconds):
+        if "://" not in mirror:
+            return _read_folder(Path(mirror), name, size)
+        url = f"{mirror.rstrip('/')}/{name}"
+        try:
+            return _read_url(url, name, size, timeout_seconds)
+        except MirrorError as error:
+            wait = error.retry_after
+            if wait is None or wait > deadline_seconds:
+                raise
+        # After the handler: within it, the first failure would pass for the cause of a second.
+        time.sleep(wait)
+        return _read_url(url, name, size, timeout_seconds)
+
+
+@contextmanager
+def _time_limit(seconds: float) -> Iterator[None]:
+    """Give the mirror up when the block takes longer, whatever it is waiting for.
+
+    A timeout of a socket ends one silence: an answer that drips, be it headers, never meets it.
+    """
+
+    def give_up(*_: object) -> NoReturn:
+        raise MirrorError(f"no whole answer within {seconds:g} s")
+
+    previous = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
-        return _read_url(url, name, size, timeout_seconds, deadline)
-    except MirrorError as error:
-        if error.retry_after is None or time.monotonic() + error.retry_after > deadline:
-            raise
-        time.sleep(error.retry_after)
-        return _read_url(url, name, size, timeout_seconds, deadline)
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
 
 
 def _read_folder(folder: Path, name: str, size: int) -> bytes:
@@ -79,26 +107,41 @@ def _read_folder(folder: Path, name: str, size: int) -> bytes:
         raise MirrorError(f"{name}: {error.strerror}") from error
 
 
-def _read_url(url: str, name: str, size: int, timeout: float, deadline: float) -> bytes:
-    with requests.Session() as session:
-        session.adapters.pop("http://")  # a redirect there finds no adapter, like file: or ftp:
-        session.max_redirects = 5
+class _Session(requests.Session):
+    """Follow redirects within https only, and don't read their bodies: requests would, whole."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        if not resp.is_redirect:
+            return None
+        resp.close()
         try:
-            response = session.get(
-                url, stream=True, timeout=timeout, headers={"Accept-Encoding": "identity"}
-            )
-            _check_status(response)
-            return _read_body(response, name, size, deadline)
-        except requests.exceptions.SSLError as error:
-            raise MirrorError(f"TLS certificate not trusted ({_reason(error)})") from error
-        except requests.exceptions.InvalidSchema as error:
-            raise MirrorError("redirected away from https") from error
-        except requests.exceptions.TooManyRedirects as error:
-            raise MirrorError("more than 5 redirects") from error
-        except (requests.exceptions.Timeout, TimeoutError) as error:
-            raise MirrorError(f"no answer within {timeout:g} s", retry_after=0.0) from error
-        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise MirrorError(_reason(error), retry_after=0.0) from error
+            target = urljoin(resp.url, super().get_redirect_target(resp))
+        except ValueError as error:
+            raise MirrorError("redirected to a malformed URL") from error
+        if not target.startswith("https://"):
+            raise MirrorError("redirected away from https")
+        return target
+
+
+def _read_url(url: str, name: str, size: int, timeout: float) -> bytes:
+    try:
+        with _Session() as session:
+            session.max_redirects = MAX_REDIRECTS
+            session.headers["Accept-Encoding"] = "identity"
+            with session.get(url, stream=True, timeout=timeout) as response:
+                _check_status(response)
+                return _read_body(response, name, size)
+    except requests.exceptions.SSLError as error:
+        raise MirrorError(f"no trusted TLS connection ({_reason(error)})") from error
+    except requests.exceptions.InvalidURL as error:
+        # Its text is left out: it quotes the URL, and a proxy's may hold a password.
+        raise MirrorError("the URL of the mirror, a redirect or a proxy is malformed") from error
+    except requests.exceptions.TooManyRedirects as error:
+        raise MirrorError(f"more than {MAX_REDIRECTS} redirects") from error
+    except (requests.exceptions.Timeout, urllib3.exceptions.ReadTimeoutError) as error:
+        raise MirrorError(f"silent for {timeout:g} s", retry_after=0.0) from error
+    except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
+        raise MirrorError(_reason(error), retry_after=0.0) from error
 
 
 def _check_status(response: requests.Response) -> None:
@@ -113,24 +156,22 @@ def _check_status(response: requests.Response) -> None:
     raise MirrorError(f"HTTP {response.status_code} {response.reason}", retry_after)
 
 
-def _read_body(response: requests.Response, name: str, size: int, deadline: float) -> bytes:
+def _read_body(response: requests.Response, name: str, size: int) -> bytes:
     """Read the body as sent, at most `size` + 1 bytes, with a progress bar in bytes."""
     body = bytearray()
     with tqdm(total=size, unit="B", unit_scale=True, desc=name, leave=False) as bar:
         while len(body) <= size:
-            # read1 returns what has come: a body that drips cannot outlast the deadline.
-            chunk = response.raw.read1(min(CHUNK_SIZE, size + 1 - len(body)), decode_content=False)
+            chunk = response.raw.read(min(CHUNK_SIZE, size + 1 - len(body)), decode_content=False)
             if not chunk:
                 break
             body += chunk
             bar.update(len(chunk))
-            if time.monotonic() > deadline:
-                raise MirrorError(f"too slow: {len(body)} of {size} bytes before the deadline")
     return bytes(body)
 
 
 def _reason(error: BaseException) -> str:
-    """The innermost cause of a requests error: its own text is a nest of object addresses."""
-    while (cause := error.__cause__ or error.__context__) is not None:
+    """The cause of a requests error, whose own text is a nest of object addresses."""
+    # Below the exceptions of HTTP lies how they were noticed: a failed int() and the like.
+    while not isinstance(error, HTTPException) and (cause := error.__cause__ or error.__context__):
         error = cause
     return str(error) or type(error).__name__

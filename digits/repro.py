@@ -1,6 +1,7 @@
-"""`make repro`: reproduce the pipeline, show its result; without a mirror, use the embedded dataset.
+"""`make repro`: reproduce the pipeline and show its result.
 
-The way out is taken loudly and through DVC: an experiment whose parameters name the other dataset.
+When no mirror has the dataset, the same stages run on the embedded one instead: loudly, and as a
+DVC experiment, so that parameters, data and results stay tracked.
 """
 
 import logging
@@ -47,19 +48,21 @@ def reproduce() -> tuple[int, str]:
 def run_embedded() -> int:
     """Run the same stages on the embedded dataset as an experiment; return DVC's exit status."""
     before = {key: load_params(key, str) for key in EMBEDDED}
-    banner = "=" * 78
-    print(
-        f"\n{banner}\n{DATASETS[before['dataset']].title} could not be reached (reasons above).\n"
-        f"Running the same five stages on {DATASETS[EMBEDDED['dataset']].title} instead: 1,797 real "
-        f"digits that come with\nscikit-learn. The result below is NOT one of "
-        f"{DATASETS[before['dataset']].title}.\n{banner}\n",
-        flush=True,
+    say_loudly(
+        f"{before['dataset']} could not be reached (reasons above).",
+        f"Running the same five stages on {EMBEDDED['dataset']} instead: 1,797 real digits that",
+        f"come with scikit-learn. What follows is NOT a result on {before['dataset']}.",
     )
     status = run_experiment(EMBEDDED)
     settings = " ".join(f"-S {key}={value}" for key, value in before.items())
-    print(f"\n{banner}\nBack to {before['dataset']}, once it can be reached: dvc exp run {settings}")
-    print(banner)
+    say_loudly(f"Back to {before['dataset']}, once it can be reached: dvc exp run {settings}")
     return status
+
+
+def say_loudly(*lines: str) -> None:
+    """Print lines that nobody scrolls past."""
+    rule = "=" * 78
+    print("", rule, *lines, rule, "", sep="\n", flush=True)
 
 
 def run_experiment(settings: dict[str, str]) -> int:

@@ -16,6 +16,7 @@ from digits.raw import RawFileError, unpack
 from digits.stage import run
 
 RAW_DIR = Path("data/raw")
+DAY_SECONDS = 86_400  # more is a mistake, and soon more than a timer can count
 
 Mirror = Annotated[str, AfterValidator(download.check_mirror)]
 
@@ -24,8 +25,8 @@ class FetchParams(Params):
     """Where to look, in order, and how long to wait."""
 
     mirrors: dict[DatasetName, list[Mirror]]
-    timeout_seconds: float = Field(gt=0)
-    deadline_seconds: float = Field(gt=0)
+    timeout_seconds: float = Field(gt=0, le=DAY_SECONDS)
+    deadline_seconds: float = Field(gt=0, le=DAY_SECONDS)
 
 
 class UnreachableError(DigitsError):

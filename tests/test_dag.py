@@ -1,0 +1,212 @@
+"""The DAG through the real `dvc`: which stages a change re-runs, and what people then see."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from imports import ROOT
+
+SOURCES = ("digits", "pipeline", "dvc.yaml", "params.yaml", ".dvc/config", ".dvc/plots")
+IGNORES = (".dvcignore", ".gitignore", ".dvc/.gitignore")
+ALL = ["fetch", "decode", "train", "evaluate", "analyze"]
+NO_CACHES = shutil.ignore_patterns("__pycache__")
+
+
+@dataclass(frozen=True)
+class Project:
+    """A Git and DVC repository of its own, with the sources of this one."""
+
+    folder: Path
+
+    def call(self, *command: str, status: int = 0) -> str:
+        """Run a command there; return its output once its exit status is the expected one."""
+        environment = {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "SHELL": "/bin/sh",
+            "HOME": str(self.folder.parent),
+            "COLUMNS": "120",
+        }
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == status, done.stdout
+        return done.stdout
+
+    def change(self, before: str, after: str) -> None:
+        path = self.folder / "params.yaml"
+        text = path.read_text()
+        assert text.count(before) == 1, before
+        path.write_text(text.replace(before, after))
+
+    def revert(self) -> str:
+        self.call("git", "restore", "params.yaml")
+        return self.call("dvc", "repro")
+
+    def load(self, path: str) -> dict[str, object]:
+        values: dict[str, object] = json.loads((self.folder / path).read_bytes())
+        return values
+
+
+def list_runs(output: str) -> list[str]:
+    return re.findall(r"Running stage '(\w+)'", output)
+
+
+def make_project(folder: Path, dataset: str, recipe: str) -> Project:
+    for name in SOURCES + IGNORES:
+        source, target = ROOT / name, folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=NO_CACHES)
+        else:
+            shutil.copy(source, target)
+    project = Project(folder)
+    project.change("dataset: mnist", f"dataset: {dataset}")
+    project.change("\n  recipe: cnn\n", f"\n  recipe: {recipe}\n")
+    project.change("    epochs: 30\n", "    epochs: 2\n")
+    project.call("git", "init", "--quiet", "--initial-branch=main")
+    project.call("git", "config", "user.name", "Test")
+    project.call("git", "config", "user.email", "test@localhost")
+    project.call("git", "add", "--all")
+    project.call("git", "commit", "--quiet", "--message", "sources")
+    return project
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Return a project whose pipeline has run on the embedded dataset, results committed."""
+    project = make_project(tmp_path_factory.mktemp("dag") / "project", "optdigits", "cnn_optdigits")
+    assert list_runs(project.call("dvc", "repro")) == ALL
+    project.call("git", "add", "--all")
+    project.call("git", "commit", "--quiet", "--message", "results")
+    return project
+
+
+def test_dag_is_a_line_of_five(project: Project) -> None:
+    edges = re.findall(r'"(\w+)" -> "(\w+)"', project.call("dvc", "dag", "--dot"))
+    assert set(pairwise(ALL)) <= set(edges)
+
+
+def test_nothing_changed_runs_nothing(project: Project) -> None:
+    assert "Data and pipelines are up to date." in project.call("dvc", "repro")
+    assert project.call("git", "status", "--porcelain") == ""
+
+
+def test_clean_clone_is_up_to_date(project: Project, tmp_path: Path) -> None:
+    clone = Project(tmp_path / "clone")
+    project.call("git", "clone", "--quiet", ".", str(clone.folder))
+    output = clone.call("dvc", "repro", "--allow-missing", "--dry")
+    assert "Data and pipelines are up to date." in output
+
+
+def test_epochs_rerun_from_train_and_revert_restores_from_cache(project: Project) -> None:
+    lock = (project.folder / "dvc.lock").read_bytes()
+    project.change("    epochs: 2\n", "    epochs: 3\n")
+    assert list_runs(project.call("dvc", "repro")) == ["train", "evaluate", "analyze"]
+    params = json.loads(project.call("dvc", "params", "diff", "--json"))
+    assert params == {
+        "params.yaml": {"recipes.cnn_optdigits.epochs": {"old": 2, "new": 3, "diff": 1}}
+    }
+    metrics = json.loads(project.call("dvc", "metrics", "diff", "--json"))
+    assert {"accuracy", "loss"} <= set(metrics["metrics/evaluate.json"])
+    project.call("dvc", "plots", "diff", "--out", "page")
+    page = (project.folder / "page/index.html").read_text()
+    assert "confusion.png" in page
+    assert "Confusion matrix" in page
+    assert list_runs(project.revert()) == []
+    assert (project.folder / "dvc.lock").read_bytes() == lock
+    assert project.call("git", "status", "--porcelain", "metrics", "plots") == ""
+
+
+def test_unselected_recipe_and_comment_rerun_nothing(project: Project) -> None:
+    project.change("    epochs: 10\n    batch_size: 128\n", "    epochs: 11\n    batch_size: 99\n")
+    project.change("# Two convolutions.", "# Two convolutions, and another comment.")
+    assert list_runs(project.call("dvc", "repro")) == []
+    assert list_runs(project.revert()) == []
+
+
+def test_validation_size_reruns_from_decode(project: Project) -> None:
+    project.change("validation_fraction: 0.1", "validation_fraction: 0.2")
+    assert list_runs(project.call("dvc", "repro")) == ALL[1:]
+    assert list_runs(project.revert()) == []
+
+
+def test_gallery_size_reruns_analyze_only(project: Project) -> None:
+    project.change("gallery_count: 40", "gallery_count: 3")
+    assert list_runs(project.call("dvc", "repro")) == ["analyze"]
+    assert list_runs(project.revert()) == []
+
+
+def test_forced_again_gives_the_same_lock(project: Project) -> None:
+    lock = (project.folder / "dvc.lock").read_bytes()
+    assert list_runs(project.call("dvc", "repro", "--force")) == ALL
+    assert (project.folder / "dvc.lock").read_bytes() == lock
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("    epochs: 2\n", "    epochs: '2'\n", "epochs: expected a valid integer, received '2'"),
+        ("    epochs: 2\n", "    epoch: 2\n", "did you mean 'epochs'?"),
+        ("  recipe: cnn_optdigits\n", "  recipe: cmm\n", "recipes.cmm"),
+        ("dataset: optdigits", "dataset: emnist", "dataset: expected 'mnist', 'fashion-mnist'"),
+    ],
+)
+def test_bad_parameter_is_one_line(project: Project, before: str, after: str, message: str) -> None:
+    project.change(before, after)
+    output = project.call("dvc", "repro", status=255)
+    assert message in output
+    assert "Traceback" not in output
+    project.revert()
+
+
+def test_experiment_changes_one_line_of_params(project: Project) -> None:
+    project.call("dvc", "exp", "run", "-S", "analyze.gallery_count=4")
+    diff = project.call("git", "diff", "--unified=0", "params.yaml")
+    changed = [line for line in diff.splitlines() if re.match(r"[-+] ", line)]
+    assert changed == ["-  gallery_count: 40", "+  gallery_count: 4"]
+    project.revert()
+
+
+def test_push_and_pull_through_the_default_remote(project: Project) -> None:
+    project.call("dvc", "push")
+    clone = Project(project.folder.parent / "clone")
+    project.call("git", "clone", "--quiet", ".", str(clone.folder))
+    clone.call("dvc", "pull")
+    assert "Data and pipelines are up to date." in clone.call("dvc", "repro")
+
+
+def test_unreachable_dataset_falls_back_loudly(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project", "mnist", "cnn")
+    path = project.folder / "params.yaml"
+    path.write_text(re.sub(r"\n    - (https|\.\.).*", "\n    - nowhere", path.read_text()))
+    project.call("git", "commit", "--all", "--quiet", "--message", "no mirrors")
+    output = project.call("python", "-m", "digits.repro")
+    assert "ERROR: mnist: no mirror gave train-images-idx3-ubyte.gz" in output
+    assert "nowhere: no such folder" in output
+    assert "What follows is NOT a result on mnist." in output
+    assert "dvc exp run -S dataset=mnist -S train.recipe=cnn" in output
+    assert re.search(r"Optdigits, recipe cnn_optdigits: test accuracy \d\d\.\d\d%", output)
+    assert project.load("metrics/evaluate.json")["dataset"] == "optdigits"
+    assert "dataset: optdigits" in path.read_text()
+
+
+def test_other_failures_do_not_fall_back(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project", "mnist", "cnn")
+    project.change("timeout_seconds: 10", "timeout_seconds: 0")
+    output = project.call("python", "-m", "digits.repro", status=255)
+    assert "fetch.timeout_seconds: expected greater than 0, received 0" in output
+    assert "NOT a result" not in output

@@ -1,0 +1,169 @@
+"""Networks from recipes, and models on disk."""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from imports import ROOT
+
+from digits.artifacts import ArtifactError
+from digits.backend import keras
+from digits.models import load_model, predict_probabilities, write_model
+from digits.networks import NetworkError, build_network, count_multiply_adds, encode_labels
+from digits.params import load_params
+from digits.recipes import Recipe
+
+SOFTMAX: dict[str, Any] = {"Dense": {"units": 10, "activation": "softmax"}}
+
+
+def recipe(*layers: dict[str, Any], **changes: Any) -> Recipe:
+    values: dict[str, Any] = {
+        "layers": list(layers),
+        "loss": "sparse_categorical_crossentropy",
+        "optimizer": {"Adam": {"learning_rate": 0.001}},
+        "epochs": 1,
+        "batch_size": 32,
+    }
+    return Recipe(**(values | changes))
+
+
+def small_network() -> Any:
+    keras.utils.set_random_seed(1)
+    return build_network("small", recipe({"Flatten": {}}, SOFTMAX))
+
+
+def test_cnn_has_225034_parameters_and_the_reference_layers() -> None:
+    network = build_network("cnn", load_params("recipes.cnn", Recipe, ROOT / "params.yaml"))
+    assert network.count_params() == 225_034
+    assert [layer.output.shape[1:] for layer in network.layers] == [
+        (26, 26, 32),
+        (13, 13, 32),
+        (11, 11, 64),
+        (5, 5, 64),
+        (1600,),
+        (128,),
+        (128,),
+        (10,),
+    ]
+
+
+def test_multiply_adds_of_cnn() -> None:
+    network = build_network("cnn", load_params("recipes.cnn", Recipe, ROOT / "params.yaml"))
+    convolutions = 26 * 26 * 32 * 9 + 11 * 11 * 64 * 9 * 32
+    assert count_multiply_adds(network) == convolutions + 1600 * 128 + 128 * 10
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ([{"Conv": {"filters": 1}}, SOFTMAX], r"layers\[0\]: expected a Keras layer.*'Conv'"),
+        ([{"Lambda": {"function": "print"}}, SOFTMAX], r"layers\[0\]: .*received 'Lambda'"),
+        ([{"Flatten": {}}, {"Dense": {}}], r"layers\[1\]: Dense: .*units"),
+        ([{"Flatten": {}}, {"Dense": {"unit": 10}}], r"layers\[1\]: Dense: .*unit"),
+        ([{"Dense": {"units": -1}}, SOFTMAX], r"layers\[0\]: Dense: "),
+        ([{"Flatten": {}}, {"Conv2D": {"filters": 8, "kernel_size": 3}}], r"layers\[1\]: "),
+        (
+            [{"MaxPooling2D": {"pool_size": 28}}, {"MaxPooling2D": {"pool_size": 2}}, SOFTMAX],
+            r"layers\[1\]: ",
+        ),
+        (
+            [{"Flatten": {}}, {"Dense": {"units": 9, "activation": "softmax"}}],
+            r"10 probabilities \(softmax\), received shape \(None, 9\)",
+        ),
+        ([SOFTMAX], r"received shape \(None, 28, 28, 10\)"),
+        ([{"Flatten": {}}, {"Dense": {"units": 10}}], "activation linear"),
+    ],
+)
+def test_refused_layers(layers: list[dict[str, Any]], message: str) -> None:
+    with pytest.raises(NetworkError, match=message) as refusal:
+        build_network("bad", recipe(*layers))
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "optimizer", [{"Adamm": {}}, {"Adam": {"rate": 1.0}}, {"Adam": {"learning_rate": "fast"}}]
+)
+def test_refused_optimizer(optimizer: dict[str, Any]) -> None:
+    with pytest.raises(NetworkError, match=r"recipes\.bad\.optimizer: ") as refusal:
+        build_network("bad", recipe({"Flatten": {}}, SOFTMAX, optimizer=optimizer))
+    assert "\n" not in str(refusal.value)
+
+
+def test_labels_are_one_hot_or_as_they_are() -> None:
+    labels = np.array([3, 0], np.uint8)
+    one_hot = encode_labels(labels, "categorical_crossentropy")
+    assert one_hot.dtype == np.float32
+    assert one_hot.tolist() == [[0, 0, 0, 1, *[0] * 6], [1, *[0] * 9]]
+    assert encode_labels(labels, "sparse_categorical_crossentropy") is labels
+
+
+def test_model_survives_the_disk_byte_for_byte(tmp_path: Path) -> None:
+    network = small_network()
+    write_model(tmp_path / "a.keras", network)
+    write_model(tmp_path / "b.keras", network)
+    assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
+    with zipfile.ZipFile(tmp_path / "a.keras") as archive:
+        assert b"date" not in archive.read("metadata.json")
+        assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+    images = np.random.default_rng(0).random((5, 28, 28, 1), np.float32)
+    model = load_model(tmp_path / "a.keras")
+    assert model.name == "small"
+    np.testing.assert_array_equal(
+        predict_probabilities(model, images, 5), predict_probabilities(network, images, 5)
+    )
+
+
+def test_refused_model_files(tmp_path: Path) -> None:
+    path = tmp_path / "model.keras"
+    with pytest.raises(ArtifactError, match="expected a model, received none"):
+        load_model(path)
+    write_model(path, small_network())
+    whole = path.read_bytes()
+    for damaged in (b"", b"not a zip", whole[: len(whole) // 2]):
+        path.write_bytes(damaged)
+        with pytest.raises(ArtifactError, match="expected a Keras model"):
+            load_model(path)
+
+
+def test_code_in_a_model_file_is_not_run(tmp_path: Path) -> None:
+    planted, path = tmp_path / "planted", tmp_path / "model.keras"
+
+    def plant(images: Any) -> Any:
+        planted.touch()
+        return images
+
+    unsafe = keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            keras.layers.Lambda(plant, output_shape=(28, 28, 1)),
+            keras.layers.Flatten(),
+            keras.layers.Dense(10, activation="softmax"),
+        ]
+    )
+    unsafe.save(path)
+    planted.unlink(missing_ok=True)
+    with pytest.raises(ArtifactError, match="expected a Keras model"):
+        load_model(path)
+    assert not planted.exists()
+
+
+def test_model_of_other_classes_is_refused(tmp_path: Path) -> None:
+    keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten()]).save(tmp_path / "m.keras")
+    with pytest.raises(ArtifactError, match=r"expected output \(None, 10\), received \(None, 784"):
+        load_model(tmp_path / "m.keras")
+
+
+def test_predictions_that_are_no_probabilities_are_refused() -> None:
+    images = np.zeros((2, 28, 28, 1), np.float32)
+    network = small_network()
+    network.layers[-1].bias.assign(np.full(10, np.nan))
+    with pytest.raises(ArtifactError, match="received NaN"):
+        predict_probabilities(network, images, 2)
+    logits = keras.Sequential(
+        [keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(10)]
+    )
+    logits.layers[-1].bias.assign(np.full(10, 3.0))
+    with pytest.raises(ArtifactError, match="sum to 1"):
+        predict_probabilities(logits, images, 2)

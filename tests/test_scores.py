@@ -1,0 +1,100 @@
+"""Scores against hand-made cases and independent loops."""
+
+import math
+
+import numpy as np
+import pytest
+
+from digits import scores
+
+RNG = np.random.default_rng(0)
+LABELS = np.array([0, 0, 1, 1, 1, 9])
+PREDICTED = np.array([0, 1, 1, 1, 2, 9])
+
+
+def random_probabilities(count: int) -> tuple[np.ndarray, np.ndarray]:
+    probabilities = RNG.dirichlet(np.full(10, 0.3), count).astype(np.float32)
+    return RNG.integers(0, 10, count).astype(np.uint8), probabilities
+
+
+def one_hot(predicted: np.ndarray) -> np.ndarray:
+    return np.eye(10, dtype=np.float32)[predicted]
+
+
+def test_confusion_has_true_rows_and_predicted_columns() -> None:
+    confusion = scores.count_confusion(LABELS, PREDICTED)
+    assert confusion.shape == (10, 10)
+    assert confusion[0, :3].tolist() == [1, 1, 0]
+    assert confusion[1, :3].tolist() == [0, 2, 1]
+    assert confusion[9, 9] == 1
+    assert confusion.sum() == 6
+
+
+def test_class_scores_by_hand() -> None:
+    classes = scores.score_classes(LABELS, PREDICTED)
+    assert classes.precision[:3] == pytest.approx([1, 2 / 3, 0])
+    assert classes.recall[:3] == pytest.approx([1 / 2, 2 / 3, 0])
+    assert classes.f1[:3] == pytest.approx([2 / 3, 2 / 3, 0])
+    assert classes.support.tolist() == [2, 3, 0, 0, 0, 0, 0, 0, 0, 1]
+
+
+@pytest.mark.parametrize(("correct", "count"), [(9915, 10_000), (0, 10), (10, 10), (3, 7)])
+def test_interval_is_wilsons(correct: int, count: int) -> None:
+    z, share = 1.959963984540054, correct / count
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    spread = z * math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
+    half = spread / (1 + z * z / count)
+    assert scores.score_accuracy_interval(correct, count) == pytest.approx(
+        (middle - half, middle + half), abs=1e-9
+    )
+
+
+def test_losses_by_hand_and_bounded() -> None:
+    probabilities = np.array([[0.5, 0.5, *[0] * 8], [1, *[0] * 9]], np.float32)
+    losses = scores.score_losses(np.array([0, 1]), probabilities)
+    assert losses == pytest.approx([math.log(2), -math.log(1e-7)])
+
+
+def test_top2_by_loop() -> None:
+    labels, probabilities = random_probabilities(300)
+    hits = [
+        label in sorted(range(10), key=row.__getitem__)[-2:]
+        for label, row in zip(labels, probabilities.tolist(), strict=True)
+    ]
+    assert scores.score_top2_accuracy(labels, probabilities) == pytest.approx(np.mean(hits))
+
+
+def test_calibration_error_by_loop() -> None:
+    labels, probabilities = random_probabilities(500)
+    total = 0.0
+    for number in range(15):
+        low, high = number / 15, (number + 1) / 15
+        inside = []
+        for label, row in zip(labels, probabilities.astype(float), strict=True):
+            confidence = max(row)
+            if low <= confidence < high or (number == 14 and confidence == 1):
+                inside.append((confidence, row.argmax() == label))
+        if inside:
+            confidences, hits = zip(*inside, strict=True)
+            total += abs(np.mean(hits) - np.mean(confidences)) * len(inside) / 500
+    assert scores.score_calibration_error(labels, probabilities) == pytest.approx(total)
+
+
+def test_calibration_of_certainty() -> None:
+    labels = np.arange(10)
+    right, wrong = one_hot(labels), one_hot((labels + 1) % 10)
+    assert scores.score_calibration_error(labels, right) == 0
+    assert scores.score_calibration_error(labels, wrong) == 1
+
+
+def test_pairs_are_ranked_and_hits_left_out() -> None:
+    confusion = np.zeros((10, 10), int)
+    confusion[3, 3], confusion[4, 9], confusion[9, 4], confusion[1, 7] = 50, 2, 5, 2
+    assert scores.rank_confused_pairs(confusion) == [(9, 4, 5), (1, 7, 2), (4, 9, 2)]
+
+
+def test_constant_model_crashes_nothing() -> None:
+    labels, probabilities = np.arange(10), one_hot(np.zeros(10, int))
+    assert scores.score_classes(labels, np.zeros(10, int)).precision[0] == pytest.approx(0.1)
+    assert scores.score_top2_accuracy(labels, probabilities) <= 0.2
+    assert len(scores.rank_confused_pairs(scores.count_confusion(labels, 0 * labels))) == 9

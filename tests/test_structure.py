@@ -1,0 +1,86 @@
+"""The rules that no stage can see for itself: declared dependencies, and who may import whom."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from imports import ROOT, import_closure, imported_names, local_imports
+from ruamel.yaml import YAML
+
+STAGES = ("fetch", "decode", "train", "evaluate", "analyze")
+SOURCES = sorted([*(ROOT / "digits").glob("*.py"), *(ROOT / "pipeline").glob("*.py")])
+DVC_YAML = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_deps_are_the_import_closure(stage: str) -> None:
+    declared = {dep for dep in DVC_YAML["stages"][stage]["deps"] if dep.endswith(".py")}
+    closure = import_closure(ROOT / f"pipeline/{stage}.py")
+    assert declared == {str(path.relative_to(ROOT)) for path in closure}
+
+
+def test_pipeline_folder_is_the_dag() -> None:
+    assert sorted(path.stem for path in (ROOT / "pipeline").glob("*.py")) == sorted(STAGES)
+    assert list(DVC_YAML["stages"]) == list(STAGES)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_command_is_the_module(stage: str) -> None:
+    assert DVC_YAML["stages"][stage]["cmd"] == f"python -m pipeline.{stage}"
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_stages_import_no_stage_and_tools_none_either(source: Path) -> None:
+    assert not [path for path in local_imports(source) if path.parent.name == "pipeline"]
+
+
+@pytest.mark.parametrize(
+    ("library", "allowed"),
+    [
+        ("tensorflow", {"backend"}),
+        ("keras", {"backend"}),
+        ("matplotlib", {"figures"}),
+        ("seaborn", {"figures"}),
+        ("requests", {"download"}),
+        ("dvc", {"repro"}),
+    ],
+)
+def test_library_is_imported_in_its_room_only(library: str, allowed: set[str]) -> None:
+    users = {
+        source.stem
+        for source in SOURCES
+        if any(name.split(".")[0] == library for name in imported_names(source))
+    }
+    assert users == allowed
+
+
+def test_facts_import_the_standard_library_only() -> None:
+    names = {name.split(".")[0] for name in imported_names(ROOT / "digits/datasets.py")}
+    assert names <= sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("stage", ["fetch", "decode", "analyze"])
+def test_stage_without_network_does_not_import_tensorflow(stage: str) -> None:
+    script = f"import sys, pipeline.{stage}; print('tensorflow' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n"
+
+
+def test_only_evaluate_opens_the_test_split() -> None:
+    readers = {
+        name for name, stage in DVC_YAML["stages"].items() if "data/decoded/test" in stage["deps"]
+    }
+    assert readers == {"evaluate"}
+
+
+def test_lock_names_no_index_and_hashes_every_package() -> None:
+    for lock in (ROOT / "requirements.lock", ROOT / "requirements-test.lock"):
+        text = lock.read_text()
+        assert "index-url" not in text
+        assert "://" not in text
+        entries = re.split(r"\n(?=\S)", text.strip())
+        assert all("--hash=sha256:" in entry for entry in entries)
