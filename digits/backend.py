@@ -48,7 +48,8 @@ def make_repeatable(seed: int, threads: int) -> None:
     `threads` is the number of CPU threads of one operation (0: one a core); call this before
     TensorFlow computes anything.
     """
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    if threads != tf.config.threading.get_intra_op_parallelism_threads():
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
     keras.utils.clear_session()  # layers are named from 1 again
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()

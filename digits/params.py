@@ -1,5 +1,6 @@
 """Load sections of `params.yaml`, strictly: every key typed, in range, known and present."""
 
+import re
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, overload
@@ -7,11 +8,12 @@ from typing import Any, TypeVar, overload
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from digits.errors import DigitsError
 
 PARAMS_PATH = Path("params.yaml")
+CREDENTIALS = re.compile(r"//[^/\s]*@")  # of an address: an error must not repeat them
 
 T = TypeVar("T")
 
@@ -62,7 +64,7 @@ def _load_yaml(path: Path) -> Any:
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         raise ParamsError(f"{path}, line {line}: expected YAML, {error.problem}") from error
-    except ValueError as error:  # not UTF-8, or characters that YAML does not allow
+    except (YAMLError, ValueError) as error:  # characters that YAML does not allow, or not UTF-8
         raise ParamsError(f"{path}: expected YAML, {str(error).splitlines()[0]}") from error
 
 
@@ -76,7 +78,8 @@ def _explain(section: str, kind: Any, details: ErrorDetails) -> str:
             return f"{key}: unknown key{_did_you_mean(str(details['loc'][-1]), known)}"
         case _:
             expected = details["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-            return f"{key}: expected {expected}, received {details['input']!r}"
+            received = CREDENTIALS.sub("//***@", repr(details["input"]))
+            return f"{key}: expected {expected}, received {received}"
 
 
 def _did_you_mean(key: str, known: list[str]) -> str:

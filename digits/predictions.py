@@ -39,6 +39,8 @@ def load_predictions(folder: Path) -> Predictions:
     """
     probabilities = load_array(folder / "probabilities.npy", "float32", (None, CLASS_COUNT))
     count = len(probabilities)
+    if count == 0:
+        raise ArtifactError(f"{folder}: expected predictions, received none")
     images = load_array(folder / "images.npy", "uint8", (count, IMAGE_SIDE, IMAGE_SIDE))
     labels = load_array(folder / "labels.npy", "uint8", (count,))
     check_labels(folder, labels)

@@ -37,7 +37,10 @@ def load_raw(file: RawFile) -> np.ndarray:
         packed = path.read_bytes()
     except FileNotFoundError as error:
         raise ArtifactError(f"{path}: expected a file, received none: run fetch") from error
-    return idx.decode(unpack(file, packed))
+    try:
+        return idx.decode(unpack(file, packed))
+    except idx.IdxFormatError as error:
+        raise DatasetError(f"{path}: {error}") from error
 
 
 def check_dataset(split: str, images: np.ndarray, labels: np.ndarray) -> None:
@@ -82,6 +85,12 @@ def split_validation(
         )
     except ValueError as error:
         raise DatasetError(f"decode.validation_fraction {fraction}: {error}") from error
+    counts = len(np.unique(labels[train])), len(np.unique(labels[validation]))
+    if min(counts) < len(np.unique(labels)):
+        raise DatasetError(
+            f"decode.validation_fraction {fraction}: expected every class on both sides, "
+            f"received {counts[0]} classes in train and {counts[1]} in validation"
+        )
     return np.sort(train), np.sort(validation)
 
 

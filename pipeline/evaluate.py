@@ -10,6 +10,7 @@ from sklearn.metrics import classification_report
 
 from digits import figures, scores
 from digits.artifacts import write_json, write_text
+from digits.datasets import CLASS_COUNT
 from digits.models import load_model, predict_probabilities
 from digits.params import Params, load_params
 from digits.predictions import Predictions, write_predictions
@@ -64,9 +65,10 @@ def tabulate_confusion(confusion: np.ndarray) -> pd.DataFrame:
 
 
 def tabulate_classes(labels: np.ndarray, predicted: np.ndarray, card: Card) -> pd.DataFrame:
-    """List precision, recall, F1 and support, a row a class."""
+    """List precision, recall, F1, support and missed images, a row a class."""
     classes = scores.score_classes(labels, predicted)
-    return pd.DataFrame({"class": card.class_names, **vars(classes)})
+    missed = np.bincount(labels[labels != predicted], minlength=CLASS_COUNT)
+    return pd.DataFrame({"class": card.class_names, **vars(classes), "error_count": missed})
 
 
 def write_report(predictions: Predictions, card: Card) -> None:

@@ -15,8 +15,9 @@ TRAIN_COUNT, TEST_COUNT = 150, 50
 
 def draw_images(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Draw uint8 (count, 28, 28) images that show their labels, (count,): a bar a class, noise."""
-    labels = (np.arange(count) % CLASS_COUNT).astype(np.uint8)
-    images = np.random.default_rng(seed).integers(0, 100, (count, IMAGE_SIDE, IMAGE_SIDE))
+    generator = np.random.default_rng(seed)
+    labels = generator.permutation(np.arange(count) % CLASS_COUNT).astype(np.uint8)
+    images = generator.integers(0, 100, (count, IMAGE_SIDE, IMAGE_SIDE))
     for image, label in zip(images, labels, strict=True):
         image[2 * label + 4 : 2 * label + 6, 4:24] = 255
     return images.astype(np.uint8), labels

@@ -1,0 +1,398 @@
+"""A mirror on a port of this machine that answers as told: over TLS, well or badly, on time or not.
+
+An answer is a function of the handler of one request. Nothing here waits for time to pass: silent
+and dripping answers hold on until the test ends.
+"""
+
+import datetime as dt
+import gzip
+import ipaddress
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+HOST = "127.0.0.1"
+DRIP_SECONDS = 0.02  # between two bytes; far below the timeouts of the tests that meet a drip
+PATIENCE_SECONDS = 60  # no test comes near it; it ends the threads of one that would hang
+UNLINGERING = struct.pack("ii", 1, 0)  # struct linger of socket.h: closing sends a reset
+
+AUTHORITY_NAME = "authority of the tests"
+AUTHORITY_USAGE = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=False,
+    encipher_only=False,
+    decipher_only=False,
+)
+
+PAGE = b"<!DOCTYPE html><html><body>Please sign in to the network.</body></html>"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a client asked for."""
+
+    method: str
+    path: str
+    headers: Message
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Note one request and give the next answer that the test has planned for its folder."""
+
+    protocol_version = "HTTP/1.1"
+    timeout = PATIENCE_SECONDS
+    server: "MirrorServer"
+
+    def do_GET(self) -> None:
+        self.close_connection = True
+        self.server.requests.append(Request(self.command, self.path, self.headers))
+        with suppress(OSError):  # the client has hung up, as it should on many of these
+            self.server.next_answer(self.folder)(self)
+
+    do_CONNECT = do_GET  # as a proxy  # noqa: N815
+
+    @property
+    def folder(self) -> str:
+        return self.path.rpartition("/")[0]
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition("/")[2]
+
+    @property
+    def file(self) -> bytes:
+        return self.server.files[self.name]
+
+    def start(self, status: int = 200, headers: dict[str, Any] | None = None) -> None:
+        """Send the status line and headers, no more of them than given."""
+        self.send_response_only(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, str(value))
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        pass
+
+
+Answer = Callable[[Handler], None]
+
+
+class MirrorServer(ThreadingHTTPServer):
+    """Serve files from as many folders as a test wants mirrors; without a context, plain http."""
+
+    daemon_threads = False  # closing the server waits for every answer to end
+
+    def __init__(self, files: dict[str, bytes], context: ssl.SSLContext | None = None) -> None:
+        super().__init__((HOST, 0), Handler)
+        self.files = files
+        self.context = context
+        self.answers: dict[str, list[Answer]] = {}
+        self.requests: list[Request] = []
+        self.ended = threading.Event()
+        self._lock = threading.Lock()
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self.context else 'http'}://{HOST}:{self.server_port}"
+
+    def mirror(self, *answers: Answer) -> str:
+        """Open a folder that gives these answers in turn, the last one ever after."""
+        folder = f"/{len(self.answers)}"
+        self.answers[folder] = list(answers)
+        return f"{self.url}{folder}/"
+
+    def proxy(self, answer: Answer) -> str:
+        """Answer as a proxy, at the host and port returned; a CONNECT names no folder."""
+        self.answers[""] = [answer]
+        return f"{HOST}:{self.server_port}"
+
+    def next_answer(self, folder: str) -> Answer:
+        with self._lock:
+            answers = self.answers[folder]
+            return answers.pop(0) if len(answers) > 1 else answers[0]
+
+    def asked(self, mirror: str) -> list[Request]:
+        """Return the requests that came to one of the folders."""
+        folder = mirror.removeprefix(self.url)
+        return [request for request in self.requests if request.path.startswith(folder)]
+
+    def secured(self, connection: socket.socket) -> socket.socket:
+        if self.context is None:
+            return connection
+        # The handshake waits for the first read, in the thread of the connection.
+        return self.context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, address = super().get_request()
+        return self.secured(connection), address
+
+    def shutdown_request(self, request: Any) -> None:
+        # Without the polite shutdown of the base class, which would spoil a reset.
+        self.close_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: clients that refuse the certificate or hang up are the point."""
+
+
+@contextmanager
+def serving(server: MirrorServer) -> Iterator[MirrorServer]:
+    """Run the server in a thread; on leaving, every answer that holds on is let go."""
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.ended.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+# Answers
+
+
+def whole(reply: Handler) -> None:
+    reply.start(200, {"Content-Length": len(reply.file)})
+    reply.wfile.write(reply.file)
+
+
+def status(code: int, **headers: str) -> Answer:
+    """Refuse; `Retry_After="1"` and the like become headers."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+
+    def answer(reply: Handler) -> None:
+        reply.start(code, {"Content-Length": 0, **named})
+
+    return answer
+
+
+def page(reply: Handler) -> None:
+    reply.start(200, {"Content-Type": "text/html", "Content-Length": len(PAGE)})
+    reply.wfile.write(PAGE)
+
+
+def damaged(reply: Handler) -> None:
+    """Change the last byte: the size is right, the digest is not."""
+    reply.start(200, {"Content-Length": len(reply.file)})
+    reply.wfile.write(reply.file[:-1] + bytes([reply.file[-1] ^ 1]))
+
+
+def misnamed(reply: Handler) -> None:
+    """Send another file of the dataset."""
+    other = next(data for name, data in reply.server.files.items() if name != reply.name)
+    reply.start(200, {"Content-Length": len(other)})
+    reply.wfile.write(other)
+
+
+def raw(reply: Handler) -> None:
+    """Send the unpacked bytes under the `.gz` name, as servers that unpack on the way do."""
+    unpacked = gzip.decompress(reply.file)
+    reply.start(200, {"Content-Length": len(unpacked)})
+    reply.wfile.write(unpacked)
+
+
+def encoded(reply: Handler) -> None:
+    """Announce the file's own compression as that of the transfer."""
+    reply.start(200, {"Content-Length": len(reply.file), "Content-Encoding": "gzip"})
+    reply.wfile.write(reply.file)
+
+
+def length_off_by(difference: int) -> Answer:
+    """Announce a length that is not the file's, send the file and close."""
+
+    def answer(reply: Handler) -> None:
+        reply.start(200, {"Content-Length": len(reply.file) + difference})
+        reply.wfile.write(reply.file)
+
+    return answer
+
+
+def half(reply: Handler) -> None:
+    """Announce no length, send half and close."""
+    reply.start()
+    reply.wfile.write(reply.file[: len(reply.file) // 2])
+
+
+def reset(reply: Handler) -> None:
+    """Send half and break the connection off."""
+    reply.start(200, {"Content-Length": len(reply.file)})
+    reply.wfile.write(reply.file[: len(reply.file) // 2])
+    reply.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, UNLINGERING)
+
+
+def chunked(reply: Handler) -> None:
+    reply.start(200, {"Transfer-Encoding": "chunked"})
+    reply.wfile.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(reply.file), reply.file))
+
+
+def chunk_cut(reply: Handler) -> None:
+    """Announce a chunk, send half of it and close."""
+    reply.start(200, {"Transfer-Encoding": "chunked"})
+    reply.wfile.write(b"%x\r\n%b" % (len(reply.file), reply.file[: len(reply.file) // 2]))
+
+
+def last_chunk_missing(reply: Handler) -> None:
+    """Send the whole file as a chunk and close before the empty one that ends the body."""
+    reply.start(200, {"Transfer-Encoding": "chunked"})
+    reply.wfile.write(b"%x\r\n%b\r\n" % (len(reply.file), reply.file))
+
+
+def silent(reply: Handler) -> None:
+    reply.server.ended.wait(PATIENCE_SECONDS)
+
+
+def stall(begun: threading.Event) -> Answer:
+    """Send half, say so, and fall silent."""
+
+    def answer(reply: Handler) -> None:
+        reply.start(200, {"Content-Length": len(reply.file)})
+        reply.wfile.write(reply.file[: len(reply.file) // 2])
+        begun.set()
+        silent(reply)
+
+    return answer
+
+
+def drip_body(reply: Handler) -> None:
+    reply.start(200, {"Content-Length": len(reply.file)})
+    _drip(reply, reply.file)
+
+
+def drip_headers(reply: Handler) -> None:
+    _drip(reply, b"HTTP/1.1 200 OK\r\nX-Filler: " + b"." * 60_000)
+
+
+def drip_redirect(reply: Handler) -> None:
+    """Send the client to where it is, with a body that takes its time."""
+    reply.start(302, {"Location": reply.name, "Content-Length": len(reply.file)})
+    _drip(reply, reply.file)
+
+
+def _drip(reply: Handler, data: bytes) -> None:
+    for byte in data:
+        if reply.server.ended.wait(DRIP_SECONDS):
+            return
+        reply.wfile.write(bytes([byte]))
+
+
+def endless(reply: Handler) -> None:
+    reply.start()
+    while not reply.server.ended.is_set():
+        reply.wfile.write(bytes(1 << 16))
+
+
+def redirect(target: str, *, endlessly: bool = False) -> Answer:
+    """Send the client to the same file under another address; `endlessly`: with such a body."""
+
+    def answer(reply: Handler) -> None:
+        if endlessly:
+            reply.start(302, {"Location": target + reply.name})
+            while not reply.server.ended.is_set():
+                reply.wfile.write(bytes(1 << 16))
+        else:
+            reply.start(302, {"Location": target + reply.name, "Content-Length": 0})
+
+    return answer
+
+
+def after(barrier: threading.Barrier, answer: Answer) -> Answer:
+    """Answer once as many clients as the barrier wants are asking."""
+
+    def wait_and_answer(reply: Handler) -> None:
+        barrier.wait(PATIENCE_SECONDS)
+        answer(reply)
+
+    return wait_and_answer
+
+
+def tunnel(target: MirrorServer) -> Answer:
+    """Be a proxy whose every way leads to the target."""
+
+    def answer(reply: Handler) -> None:
+        reply.start()
+        connection = target.secured(reply.connection)
+        target.finish_request(connection, reply.client_address)
+        connection.close()
+
+    return answer
+
+
+# Certificates
+
+
+class Authority:
+    """A certificate authority that exists for the tests only."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.bundle = folder / "authority.pem"  # what a client is told to trust
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.bundle.write_bytes(_certify(self.key, signer=self.key).public_bytes(Encoding.PEM))
+
+    def context(
+        self, host: str = HOST, days: int = 1, *, self_signed: bool = False
+    ) -> ssl.SSLContext:
+        """Return a server's context for the host; negative days: expired."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = _certify(key, key if self_signed else self.key, host, days)
+        path = self.folder / f"{certificate.serial_number}.pem"
+        path.write_bytes(
+            certificate.public_bytes(Encoding.PEM)
+            + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        )
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(path)
+        return context
+
+
+def _certify(
+    key: ec.EllipticCurvePrivateKey,
+    signer: ec.EllipticCurvePrivateKey,
+    host: str | None = None,
+    days: int = 1,
+) -> x509.Certificate:
+    """Sign a certificate of the key: a server's if there is a host, else the authority's."""
+    end = dt.datetime.now(dt.UTC) + dt.timedelta(days=days)
+    subject = host or AUTHORITY_NAME
+    signed_by = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(_common_name(subject))
+        .issuer_name(_common_name(subject if signer is key else AUTHORITY_NAME))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(end - dt.timedelta(days=2))
+        .not_valid_after(end)
+        .add_extension(x509.BasicConstraints(ca=host is None, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(signed_by, critical=False)
+    )
+    if host is None:
+        builder = builder.add_extension(AUTHORITY_USAGE, critical=True)
+    else:
+        names = [x509.IPAddress(ipaddress.ip_address(host)), x509.DNSName("localhost")]
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    return builder.sign(signer, hashes.SHA256())
+
+
+def _common_name(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])

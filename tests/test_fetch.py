@@ -1,0 +1,741 @@
+"""Fetching over a real TLS connection from mirrors that fail in every way seen in the wild.
+
+The numbers in the names are those of the list of bad inputs that the data path must survive.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from servers import (
+    Answer,
+    Authority,
+    MirrorServer,
+    after,
+    chunk_cut,
+    chunked,
+    damaged,
+    drip_body,
+    drip_headers,
+    drip_redirect,
+    encoded,
+    endless,
+    half,
+    last_chunk_missing,
+    length_off_by,
+    misnamed,
+    page,
+    raw,
+    redirect,
+    reset,
+    serving,
+    silent,
+    stall,
+    status,
+    tunnel,
+    whole,
+)
+
+from digits.datasets import DATASETS
+from digits.params import ParamsError
+from pipeline import fetch
+from pipeline.fetch import RAW_DIR, UnreachableError
+
+ROOT = Path(__file__).parent.parent
+NAMES = [file.gzip_name for file in DATASETS["mnist"].files]
+FIRST = NAMES[0]
+SECRET = "hunter2"  # noqa: S105
+
+# A process of its own that knows the small dataset; the real one has other digests.
+STAGE = """
+import resource, sys
+from digits.datasets import DATASETS, Dataset, RawFile
+from digits.stage import run
+from pipeline import fetch
+
+if len(sys.argv) > 1:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
+DATASETS["mnist"] = {dataset}
+run(fetch.main)
+"""
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(autouse=True)
+def project(
+    synthetic: Path, tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """Return a folder without data, now the current one; only the tests' authority is trusted."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "stage.py").write_text(STAGE.format(dataset=DATASETS["mnist"]))
+    monkeypatch.chdir(folder)
+    for name in os.environ:
+        if name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.bundle))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    assert sorted(NAMES) == sorted(path.name for path in synthetic.iterdir())
+    return folder
+
+
+@pytest.fixture
+def server(synthetic: Path, authority: Authority) -> Iterator[MirrorServer]:
+    with serving(MirrorServer(read_files(synthetic), authority.context())) as running:
+        yield running
+
+
+@pytest.fixture
+def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Note the seconds that would be slept, and don't."""
+    seconds: list[float] = []
+    monkeypatch.setattr(time, "sleep", seconds.append)
+    return seconds
+
+
+def read_files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def write_params(*mirrors: str, timeout: float = 20.0, deadline: float = 30.0) -> None:
+    section = {
+        "mirrors": {"mnist": mirrors},
+        "timeout_seconds": timeout,
+        "deadline_seconds": deadline,
+    }
+    Path("params.yaml").write_text(json.dumps({"dataset": "mnist", "fetch": section}))
+
+
+def fetch_from(*mirrors: str, timeout: float = 20.0, deadline: float = 30.0) -> None:
+    write_params(*mirrors, timeout=timeout, deadline=deadline)
+    fetch.main()
+
+
+def start_stage(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "stage.py", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run_stage(*arguments: str) -> tuple[int, str]:
+    """Run the stage as a process; return its exit status and what it says on stderr."""
+    with start_stage(*arguments) as process:
+        _, said = process.communicate(timeout=60)
+    return process.returncode, said
+
+
+def assert_fetched() -> None:
+    """Check that the four files are there, and nothing but them."""
+    digests = {name: sha256(data).hexdigest() for name, data in read_files(RAW_DIR).items()}
+    assert digests == {file.gzip_name: file.gzip_sha256 for file in DATASETS["mnist"].files}
+
+
+def assert_nothing_fetched() -> None:
+    assert not RAW_DIR.exists() or list(RAW_DIR.iterdir()) == []
+
+
+# A mirror fails: why is said, and the next one is asked
+
+BROKEN_OFF = "(IncompleteRead|Connection reset by peer)"  # which, depends on Python and OpenSSL
+
+FAILURES = [
+    pytest.param(status(404), "HTTP 404 Not Found", 1, id="44-not-found"),
+    pytest.param(status(403), "HTTP 403 Forbidden", 1, id="44-forbidden"),
+    pytest.param(status(429, Retry_After="3600"), "HTTP 429 Too Many", 1, id="44-in-an-hour"),
+    pytest.param(status(429, Retry_After="0"), "HTTP 429 Too Many", 2, id="44-too-many"),
+    pytest.param(status(500, Retry_After="0"), "HTTP 500 Internal", 2, id="44-server-error"),
+    pytest.param(status(503, Retry_After="0"), "HTTP 503 Service", 2, id="44-unavailable"),
+    pytest.param(status(204), "HTTP 204 No Content", 1, id="44-no-content"),
+    pytest.param(page, r"expected \d+ bytes, received \d+ \(an HTML", 1, id="45-html-page"),
+    pytest.param(length_off_by(+9), "IncompleteRead", 2, id="46-length-too-large"),
+    pytest.param(length_off_by(-9), r"expected \d+ bytes, received", 1, id="46-length-too-small"),
+    pytest.param(half, r"expected \d+ bytes, received", 1, id="47-early-close"),
+    pytest.param(reset, BROKEN_OFF, 2, id="48-reset"),
+    pytest.param(chunk_cut, "IncompleteRead", 2, id="49-chunk-cut"),
+    pytest.param(last_chunk_missing, "IncompleteRead", 2, id="49-last-chunk-missing"),
+    pytest.param(drip_redirect, "more than 5 redirects", 6, id="50-redirect-drips"),
+    pytest.param(redirect("ftp://127.0.0.1:9/"), "redirected away from https", 1, id="53-to-ftp"),
+    pytest.param(redirect("data:,"), "redirected away from https", 1, id="53-to-data"),
+    pytest.param(redirect("https://["), "redirected to a malformed URL", 1, id="53-to-nonsense"),
+    pytest.param(redirect("https://127.0.0.1:x/"), "malformed", 1, id="53-to-no-port"),
+    pytest.param(redirect(""), "more than 5 redirects", 6, id="53-loop"),
+    pytest.param(damaged, "expected SHA-256", 1, id="56-wrong-digest"),
+    pytest.param(misnamed, r"expected \d+ bytes, received", 1, id="56-another-file"),
+]
+
+
+@pytest.mark.parametrize(("answer", "reason", "asked"), FAILURES)
+def test_next_mirror(
+    server: MirrorServer,
+    capsys: pytest.CaptureFixture[str],
+    answer: Answer,
+    reason: str,
+    asked: int,
+) -> None:
+    bad, good = server.mirror(answer), server.mirror(whole)
+    fetch_from(bad, good)
+    assert_fetched()
+    assert re.search(f"WARNING: {re.escape(bad)}: .*{reason}", capsys.readouterr().err)
+    # Asked again at once or not at all, and never for the other files: the next mirror had them.
+    assert [request.path.rpartition("/")[2] for request in server.asked(bad)] == [FIRST] * asked
+
+
+@pytest.mark.parametrize("answer", [drip_body, drip_headers], ids=["50-body", "50-headers"])
+def test_dripping_mirror(
+    server: MirrorServer, synthetic: Path, capsys: pytest.CaptureFixture[str], answer: Answer
+) -> None:
+    bad = server.mirror(answer)
+    fetch_from(bad, str(synthetic), deadline=0.6)
+    assert_fetched()
+    assert f"WARNING: {bad}: no whole answer within 0.6 s" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "answer", [silent, stall(threading.Event())], ids=["51-never-answers", "51-falls-silent"]
+)
+def test_silent_mirror(
+    server: MirrorServer, synthetic: Path, capsys: pytest.CaptureFixture[str], answer: Answer
+) -> None:
+    bad = server.mirror(answer)
+    fetch_from(bad, str(synthetic), timeout=0.5)
+    assert_fetched()
+    assert f"WARNING: {bad}: silent for 0.5 s" in capsys.readouterr().err
+    assert len(server.asked(bad)) == 2
+
+
+@pytest.mark.parametrize(
+    ("timeout", "reason"),
+    [
+        pytest.param(0.2, "silent for 0.2 s", id="51-timeout"),
+        pytest.param(
+            20.0,
+            "no whole answer within 0.6 s",
+            id="51-deadline",
+            # Python leaves the socket of a handshake broken off to the garbage collector.
+            marks=pytest.mark.filterwarnings("ignore:unclosed <ssl:ResourceWarning"),
+        ),
+    ],
+)
+def test_mute_port(
+    synthetic: Path, capsys: pytest.CaptureFixture[str], timeout: float, reason: str
+) -> None:
+    """A port that takes connections and never says a word, not even to agree on encryption."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        bad = f"https://127.0.0.1:{mute.getsockname()[1]}/"
+        fetch_from(bad, str(synthetic), timeout=timeout, deadline=0.6)
+    assert_fetched()
+    assert f"WARNING: {bad}: {reason}" in capsys.readouterr().err
+
+
+def test_closed_port(synthetic: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        bad = f"https://127.0.0.1:{closed.getsockname()[1]}/"
+    fetch_from(bad, str(synthetic))
+    assert_fetched()
+    assert re.search(f"WARNING: {bad}: .*Connection refused", capsys.readouterr().err)
+
+
+def test_52_endless_body(server: MirrorServer, capsys: pytest.CaptureFixture[str]) -> None:
+    bad = server.mirror(endless)
+    fetch_from(bad, server.mirror(whole))
+    assert_fetched()
+    limit = DATASETS["mnist"].train_images.largest_size
+    assert f"WARNING: {bad}: {FIRST[:-3]}: " in (said := capsys.readouterr().err)
+    assert f"received {limit + 1}" in said
+
+
+# Asked again
+
+
+def test_44_passing_failure(server: MirrorServer, capsys: pytest.CaptureFixture[str]) -> None:
+    mirror = server.mirror(status(503, Retry_After="0"), whole)
+    fetch_from(mirror)
+    assert_fetched()
+    assert len(server.asked(mirror)) == 5
+    assert "WARNING" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("wish", "slept"),
+    [("3", [3.0]), ("11", []), ("Fri, 31 Dec 1999 23:59:59 GMT", [1.0]), ("-5", [1.0])],
+    ids=["44-seconds", "44-too-long", "44-date", "44-nonsense"],
+)
+def test_retry_after(
+    server: MirrorServer, synthetic: Path, naps: list[float], wish: str, slept: list[float]
+) -> None:
+    fetch_from(server.mirror(status(429, Retry_After=wish), whole), str(synthetic))
+    assert_fetched()
+    assert naps == slept
+
+
+def test_44_no_wait_beyond_the_deadline(
+    server: MirrorServer, synthetic: Path, naps: list[float]
+) -> None:
+    fetch_from(server.mirror(status(503, Retry_After="3")), str(synthetic), deadline=2.0)
+    assert_fetched()
+    assert naps == []
+
+
+def test_44_reason_is_the_second_failure(
+    server: MirrorServer, synthetic: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = server.mirror(status(503, Retry_After="0"), reset)
+    fetch_from(bad, str(synthetic))
+    assert re.search(f"WARNING: {bad}: .*{BROKEN_OFF}", capsys.readouterr().err)
+
+
+# Encodings and redirects
+
+
+@pytest.mark.parametrize("answer", [encoded, chunked], ids=["54-content-encoding", "49-chunked"])
+def test_good_transfer(server: MirrorServer, answer: Answer) -> None:
+    mirror = server.mirror(answer)
+    fetch_from(mirror)
+    assert_fetched()
+    assert {request.headers["Accept-Encoding"] for request in server.requests} == {"identity"}
+    assert [request.path for request in server.requests] == [
+        mirror.removeprefix(server.url) + name for name in NAMES
+    ]
+
+
+def test_23_unpacked_on_the_way(server: MirrorServer) -> None:
+    fetch_from(server.mirror(raw))
+    files = {path.name: len(path.read_bytes()) for path in RAW_DIR.iterdir()}
+    assert files == {file.gzip_name: file.raw_size for file in DATASETS["mnist"].files}
+
+
+@pytest.mark.parametrize(("hops", "arrives"), [(5, True), (6, False)], ids=["53-five", "53-six"])
+def test_redirects_within_https(
+    server: MirrorServer, synthetic: Path, *, hops: int, arrives: bool
+) -> None:
+    good = mirror = server.mirror(whole)
+    for _ in range(hops):
+        mirror = server.mirror(redirect(mirror))
+    fetch_from(mirror, str(synthetic))
+    assert_fetched()
+    assert bool(server.asked(good)) == arrives
+
+
+def test_53_endless_body_of_a_redirect(server: MirrorServer) -> None:
+    fetch_from(server.mirror(redirect(server.mirror(whole), endlessly=True)))
+    assert_fetched()
+
+
+def test_53_redirect_to_plain_http(
+    server: MirrorServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(MirrorServer(server.files)) as plain:
+        bad = server.mirror(redirect(plain.mirror(whole)))
+        fetch_from(bad, server.mirror(whole))
+        assert plain.requests == []
+    assert_fetched()
+    assert f"WARNING: {bad}: redirected away from https" in capsys.readouterr().err
+
+
+def test_53_redirect_to_a_file(
+    server: MirrorServer, synthetic: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = server.mirror(redirect(f"{synthetic.as_uri()}/"))
+    with pytest.raises(UnreachableError):
+        fetch_from(bad)
+    assert f"WARNING: {bad}: redirected away from https" in capsys.readouterr().err
+
+
+# Certificates
+
+
+@pytest.mark.parametrize(
+    ("certificate", "reason"),
+    [
+        pytest.param({"self_signed": True}, "self-signed certificate", id="55-self-signed"),
+        pytest.param({"days": -1}, "certificate has expired", id="55-expired"),
+        pytest.param({"host": "127.0.0.2"}, "certificate is not valid for", id="55-another-host"),
+    ],
+)
+def test_untrusted_certificate(
+    server: MirrorServer,
+    authority: Authority,
+    capsys: pytest.CaptureFixture[str],
+    certificate: dict[str, Any],
+    reason: str,
+) -> None:
+    context = authority.context(**certificate)
+    with serving(MirrorServer(server.files, context)) as untrusted:
+        bad = untrusted.mirror(whole)
+        fetch_from(bad, server.mirror(whole))
+        assert untrusted.requests == []
+    assert_fetched()
+    assert re.search(f"WARNING: {bad}: no trusted TLS .*{reason}", capsys.readouterr().err)
+
+
+def test_55_no_encryption_at_all(server: MirrorServer, capsys: pytest.CaptureFixture[str]) -> None:
+    with serving(MirrorServer(server.files)) as plain:
+        bad = plain.mirror(whole).replace("http:", "https:")
+        fetch_from(bad, server.mirror(whole))
+        assert plain.requests == []
+    assert_fetched()
+    assert f"WARNING: {bad}: no trusted TLS connection" in capsys.readouterr().err
+
+
+# No mirror is left
+
+
+def test_56_all_mirrors_wrong(server: MirrorServer, synthetic: Path) -> None:
+    for name in NAMES:
+        (synthetic / name).write_bytes(b"junk")
+    lost, wrong = server.mirror(status(404)), server.mirror(damaged)
+    with pytest.raises(UnreachableError) as raised:
+        fetch_from("absent", str(synthetic), lost, wrong)
+    first, *reasons, way, other_way = str(raised.value).splitlines()
+    assert first == f"mnist: no mirror gave {FIRST}"
+    assert reasons[0] == "  absent: no such folder"
+    assert reasons[1].startswith(f"  {synthetic}: {FIRST[:-3]}: expected")
+    assert reasons[2] == f"  {lost}: HTTP 404 Not Found"
+    assert reasons[3].startswith(f"  {wrong}: {FIRST}: expected SHA-256")
+    assert len(reasons) == 4
+    assert way.startswith("Put the four *-ubyte.gz files of mnist into absent (see fetch.mirrors")
+    assert "dvc exp run -S dataset=optdigits" in other_way
+    assert_nothing_fetched()
+
+
+def test_56_last_file_missing(server: MirrorServer) -> None:
+    mirror = server.mirror(whole, whole, whole, status(404))
+    with pytest.raises(UnreachableError, match=f"no mirror gave {NAMES[3]}\n  {mirror}: HTTP 404"):
+        fetch_from(mirror)
+    assert_nothing_fetched()
+
+
+def test_56_no_mirror_listed() -> None:
+    with pytest.raises(UnreachableError, match=r"\n  none is listed\nPut the four"):
+        fetch_from()
+
+
+def test_56_exit_status(server: MirrorServer) -> None:
+    write_params("absent", server.mirror(status(404)))
+    exit_status, said = run_stage()
+    assert exit_status == 69
+    assert said.count("ERROR: mnist: no mirror gave") == 1
+    assert "Traceback" not in said
+    assert_nothing_fetched()
+
+
+# Files in place
+
+
+def test_58_good_files_need_no_mirror(
+    server: MirrorServer, synthetic: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(synthetic, RAW_DIR)
+    fetch_from(server.mirror(whole))
+    assert_fetched()
+    assert server.requests == []
+    assert capsys.readouterr().out.count("already there") == 4
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"junk", b"\x1f\x8b"], ids=["58-empty", "58-junk", "58-cut"]
+)
+def test_bad_file_is_fetched_again(
+    server: MirrorServer, synthetic: Path, capsys: pytest.CaptureFixture[str], content: bytes
+) -> None:
+    shutil.copytree(synthetic, RAW_DIR)
+    (RAW_DIR / NAMES[1]).write_bytes(content)
+    fetch_from(server.mirror(whole))
+    assert_fetched()
+    assert [request.path.rpartition("/")[2] for request in server.requests] == [NAMES[1]]
+    assert f"WARNING: {RAW_DIR / NAMES[1]} is fetched again: " in capsys.readouterr().err
+
+
+def test_58_bad_file_stays_until_a_good_one_is_there() -> None:
+    RAW_DIR.mkdir(parents=True)
+    (RAW_DIR / FIRST).write_bytes(b"junk")
+    with pytest.raises(UnreachableError):
+        fetch_from("absent")
+    assert read_files(RAW_DIR) == {FIRST: b"junk"}
+
+
+def test_57_stale_partial_file(server: MirrorServer) -> None:
+    RAW_DIR.mkdir(parents=True)
+    stale = RAW_DIR / f".{FIRST}.0123abcd.tmp"
+    stale.write_bytes(server.files[FIRST][:100])
+    fetch_from(server.mirror(whole))
+    assert stale.read_bytes() == server.files[FIRST][:100]
+    stale.unlink()
+    assert_fetched()
+
+
+def test_59_two_at_once(server: MirrorServer) -> None:
+    both_ask = after(threading.Barrier(2), whole)
+    write_params(server.mirror(both_ask, both_ask, whole))
+    with start_stage() as one, start_stage() as other:
+        said = [process.communicate(timeout=60) for process in (one, other)]
+    assert [one.returncode, other.returncode] == [0, 0], said
+    assert len(server.requests) == 8
+    assert_fetched()
+
+
+def test_62_killed_while_downloading(server: MirrorServer) -> None:
+    begun = threading.Event()
+    mirror = server.mirror(whole, stall(begun), whole)
+    write_params(mirror)
+    with start_stage() as process:
+        assert begun.wait(60)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert_nothing_fetched()
+    fetch.main()
+    assert_fetched()
+
+
+# What may stand where the files go
+
+
+@pytest.mark.parametrize("cached", [b"of another dataset", None], ids=["60-bad", "60-good"])
+def test_link_into_a_cache(project: Path, synthetic: Path, cached: bytes | None) -> None:
+    content = cached or (synthetic / FIRST).read_bytes()
+    (project / "cache").write_bytes(content)
+    RAW_DIR.mkdir(parents=True)
+    (RAW_DIR / FIRST).symlink_to(project / "cache")
+    fetch_from(str(synthetic))
+    assert_fetched()
+    assert not (RAW_DIR / FIRST).is_symlink()
+    assert (project / "cache").read_bytes() == content
+
+
+def test_60_dangling_link(project: Path, synthetic: Path) -> None:
+    RAW_DIR.mkdir(parents=True)
+    (RAW_DIR / FIRST).symlink_to(project / "gone")
+    fetch_from(str(synthetic))
+    assert_fetched()
+    assert not (project / "gone").exists()
+
+
+def folder_for_a_file() -> None:
+    (RAW_DIR / FIRST).mkdir(parents=True)
+
+
+def file_for_the_folder() -> None:
+    RAW_DIR.parent.mkdir()
+    RAW_DIR.write_text("")
+
+
+def read_only_folder() -> None:
+    if os.geteuid() == 0:
+        pytest.skip("nothing is read-only to root")
+    RAW_DIR.mkdir(parents=True)
+    RAW_DIR.chmod(0o555)
+
+
+@pytest.mark.parametrize(
+    ("arrange", "reason"),
+    [
+        pytest.param(folder_for_a_file, "Is a directory", id="60-folder-for-a-file"),
+        pytest.param(file_for_the_folder, "File exists", id="60-file-for-the-folder"),
+        pytest.param(read_only_folder, "Permission denied", id="60-read-only-folder"),
+    ],
+)
+def test_target_in_the_way(synthetic: Path, arrange: Callable[[], None], reason: str) -> None:
+    arrange()
+    write_params(str(synthetic))
+    exit_status, said = run_stage()
+    assert exit_status == 1
+    assert re.fullmatch(rf"ERROR: .*{reason}.*{RAW_DIR}.*\n", said)
+    assert not list(RAW_DIR.glob(".*.tmp"))
+
+
+def test_60_full_disk(synthetic: Path) -> None:
+    write_params(str(synthetic))
+    exit_status, said = run_stage("1000")  # bytes a file may have
+    assert exit_status == 1
+    assert re.fullmatch(r"ERROR: .*File too large\n", said)
+    assert_nothing_fetched()
+    fetch.main()
+    assert_fetched()
+
+
+# Mirror entries
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        pytest.param("http://127.0.0.1:9/", id="61-plain-http"),
+        pytest.param("ftp://127.0.0.1:9/", id="61-ftp"),
+        pytest.param("file:///srv/mnist/", id="61-file"),
+        pytest.param("https:///mnist/", id="61-no-host"),
+        pytest.param("https://[/", id="61-half-an-address"),
+        pytest.param("https://user@127.0.0.1:9/", id="61-user"),
+        pytest.param("https://user:word@127.0.0.1:9/", id="61-user-and-password"),
+        pytest.param("https://@127.0.0.1:9/", id="61-empty-user"),
+        pytest.param("https://127.0.0.1:9/?file=", id="61-query"),
+        pytest.param("https://127.0.0.1:9/?", id="61-empty-query"),
+        pytest.param("https://127.0.0.1:9/#top", id="61-fragment"),
+        pytest.param("https://127.0.0.1:9/#", id="61-empty-fragment"),
+    ],
+)
+def test_refused_mirror(server: MirrorServer, entry: str) -> None:
+    with pytest.raises(ParamsError, match=r"fetch\.mirrors\.mnist\.1: expected .*received "):
+        fetch_from(server.mirror(whole), entry)
+    assert server.requests == []
+    assert_nothing_fetched()
+
+
+@pytest.mark.parametrize("way", ["x/../", "x/%2e%2e/", "../", "/"], ids="61-{}".format)
+def test_winding_mirror(server: MirrorServer, project: Path, synthetic: Path, way: str) -> None:
+    """However an address winds, files land under our own names in our own folder."""
+    fetch_from(f"{server.mirror(status(404))}{way}", str(synthetic))
+    assert_fetched()
+    assert sorted(path.name for path in project.iterdir()) == ["data", "params.yaml", "stage.py"]
+
+
+def test_endless_patience_is_refused() -> None:
+    with pytest.raises(ParamsError, match="deadline_seconds: expected less than or equal to 86400"):
+        fetch_from(deadline=1e30)
+
+
+# Local folders
+
+
+def test_63_local_folder(
+    server: MirrorServer, synthetic: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fetch_from(f"../{synthetic.name}", server.mirror(whole))
+    assert_fetched()
+    assert server.requests == []
+    assert capsys.readouterr().err == ""
+
+
+def test_63_absent_folder_is_fine(server: MirrorServer, capsys: pytest.CaptureFixture[str]) -> None:
+    fetch_from("../nowhere", server.mirror(whole))
+    assert_fetched()
+    assert "WARNING" not in capsys.readouterr().err
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def damage(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+
+
+def replace_by_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def replace_by_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        pytest.param(remove, f"no {FIRST} in this folder", id="63-missing"),
+        pytest.param(damage, f"{FIRST}: expected SHA-256", id="63-damaged"),
+        pytest.param(replace_by_folder, f"{FIRST}: Is a directory", id="63-a-folder"),
+        pytest.param(replace_by_pipe, "no whole answer within 0.6 s", id="63-a-pipe"),
+    ],
+)
+def test_bad_local_folder(
+    synthetic: Path, capsys: pytest.CaptureFixture[str], spoil: Callable[[Path], None], reason: str
+) -> None:
+    shutil.copytree(synthetic, "copy")
+    spoil(Path("copy") / FIRST)
+    fetch_from("copy", str(synthetic), deadline=0.6)
+    assert_fetched()
+    assert f"WARNING: copy: {reason}" in capsys.readouterr().err
+
+
+def test_63_folder_is_a_file(synthetic: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fetch_from("params.yaml", str(synthetic))
+    assert_fetched()
+    assert f"WARNING: params.yaml: {FIRST}: Not a directory" in capsys.readouterr().err
+
+
+# Proxies
+
+
+def test_64_proxy(
+    server: MirrorServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No server has the mirror's port: the files come through the proxy or not at all."""
+    mirror = server.mirror(whole).replace(f":{server.server_port}/", ":9/")
+    with serving(MirrorServer({})) as proxy:
+        address = proxy.proxy(tunnel(server))
+        monkeypatch.setenv("HTTPS_PROXY", f"http://user:{SECRET}@{address}")
+        fetch_from(mirror)
+    assert_fetched()
+    asked = {(request.method, request.path) for request in proxy.requests}
+    assert asked == {("CONNECT", "127.0.0.1:9")}
+    assert all("Proxy-Authorization" in request.headers for request in proxy.requests)
+    assert SECRET not in "".join(capsys.readouterr())
+
+
+def test_64_no_proxy(server: MirrorServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(MirrorServer({})) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        fetch_from(server.mirror(whole))
+        assert proxy.requests == []
+    assert_fetched()
+
+
+def test_64_proxy_refuses(
+    server: MirrorServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(MirrorServer({})) as proxy:
+        address = proxy.proxy(status(407))
+        monkeypatch.setenv("HTTPS_PROXY", f"http://user:{SECRET}@{address}")
+        with pytest.raises(UnreachableError, match="Tunnel connection failed: 407") as raised:
+            fetch_from(server.mirror(whole))
+    assert server.requests == []
+    assert SECRET not in str(raised.value) + "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        pytest.param("http://user:{}@127.0.0.1:9", "refused", id="64-down"),
+        pytest.param("http://user:{}@127.0.0.1:99999", "malformed", id="64-port"),
+        pytest.param("http://user:{}/word@127.0.0.1:9", "malformed", id="64-slash"),
+        pytest.param("http://user:{}#word@127.0.0.1:9", "malformed", id="64-hash"),
+        pytest.param("user:{}@127.0.0.1:9", "malformed", id="64-no-scheme"),
+        pytest.param("ftp://user:{}@127.0.0.1:9", "malformed", id="64-scheme"),
+        pytest.param("socks5://user:{}@127.0.0.1:9", "SOCKS|refused", id="64-socks"),
+    ],
+)
+def test_useless_proxy(
+    server: MirrorServer,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    address: str,
+    reason: str,
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", address.format(SECRET))
+    with pytest.raises(UnreachableError, match=reason) as raised:
+        fetch_from(server.mirror(whole))
+    said = str(raised.value) + "".join(capsys.readouterr())
+    assert SECRET not in said
+    assert "redirected" not in said
+    assert server.requests == []
