@@ -101,7 +101,8 @@ def explain_ways_on(name: DatasetName, mirrors: list[str]) -> str:
     folder = next((mirror for mirror in mirrors if "://" not in mirror), "a folder of your own")
     return (
         f"Put the four *-ubyte.gz files of {name} into {folder} (see fetch.mirrors in params.yaml),"
-        "\nor use the embedded dataset: dvc exp run -S dataset=optdigits"
+        "\nor use the embedded dataset: "
+        "dvc exp run -S dataset=optdigits -S train.recipe=cnn_optdigits"
     )
 
 
