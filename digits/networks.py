@@ -34,8 +34,15 @@ def build_network(name: str, recipe: Recipe) -> keras.Sequential:
     optimizer = _make(
         f"recipes.{name}.optimizer", recipe.optimizer, keras.optimizers, keras.optimizers.Optimizer
     )
-    network.compile(optimizer=optimizer, loss=recipe.loss, metrics=["accuracy"])
+    network.compile(optimizer=optimizer, loss=build_loss(recipe), metrics=["accuracy"])
     return network
+
+
+def build_loss(recipe: Recipe) -> keras.losses.Loss:
+    """Build the recipe's loss, the mean over a batch."""
+    if recipe.loss == "sparse_categorical_crossentropy":
+        return keras.losses.SparseCategoricalCrossentropy()
+    return keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
 
 
 def encode_labels(labels: np.ndarray, loss: str) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from digits.params import Params
 
@@ -17,11 +17,32 @@ def _check_single(entry: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]
 Spec = Annotated[dict[str, dict[str, Any]], AfterValidator(_check_single)]
 
 
+class Augmentation(Params):
+    """How far an image may be moved each time it is trained on, at most, either way."""
+
+    shift: float = Field(ge=0, le=14)  # pixels
+    angle: float = Field(ge=0, le=180)  # degrees
+    scale: float = Field(ge=0, lt=1)  # fraction, of each axis by itself
+    shear: float = Field(ge=0, le=1)  # columns a row
+
+
 class Recipe(Params):
     """One entry of `recipes`."""
 
     layers: list[Spec] = Field(min_length=1)
     loss: Literal["categorical_crossentropy", "sparse_categorical_crossentropy"]
+    label_smoothing: float = Field(ge=0, lt=1)
     optimizer: Spec
+    # Share of the steps over which the learning rate rises to the optimizer's, before it falls to
+    # zero, both linearly (Smith and Topin 2018, arXiv 1708.07120). None: it stays what it is.
+    warmup_fraction: float | None = Field(ge=0, lt=1)
+    augmentation: Augmentation | None
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
+
+    @field_validator("label_smoothing")
+    @classmethod
+    def _check_smoothing(cls, smoothing: float, others: ValidationInfo) -> float:
+        if smoothing and others.data.get("loss") == "sparse_categorical_crossentropy":
+            raise ValueError("0 with the sparse loss: smoothing needs one-hot labels")
+        return smoothing

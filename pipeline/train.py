@@ -2,11 +2,13 @@
 
 import math
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 from pydantic import Field
 
-from digits.artifacts import DECIMALS, write_json, write_text
+from digits.artifacts import write_json
 from digits.backend import keras, make_repeatable
 from digits.errors import DigitsError
 from digits.models import write_model
@@ -15,13 +17,16 @@ from digits.params import Params, load_params
 from digits.recipes import Recipe
 from digits.splits import Split, load_split
 from digits.stage import run
+from digits.tables import write_table
+from digits.training import train_epochs
 
 DECODED_DIR = Path("data/decoded")
 MODEL_PATH = Path("models/model.keras")
 METRICS_PATH = Path("metrics/train.json")
 HISTORY_PATH = Path("plots/history.csv")
 
-HISTORY_COLUMNS = ("accuracy", "loss", "val_accuracy", "val_loss")
+HISTORY_COLUMNS = ("epoch", "accuracy", "loss", "val_accuracy", "val_loss")  # Keras's own words
+VALIDATION_BATCH_SIZE = 500  # a matter of memory, not of results
 
 
 class TrainParams(Params):
@@ -36,42 +41,41 @@ class DivergedError(DigitsError):
     """The loss is no longer a number: the weights are lost."""
 
 
-class HistoryWriter(keras.callbacks.Callback):
-    """Rewrite the history file after every epoch, so that a running training can be watched."""
+def train_watched(
+    network: keras.Sequential, recipe: Recipe, train: Split, validation: Split, seed: int
+) -> pd.DataFrame:
+    """Train in place; return the history, which is also rewritten on disk after every epoch.
 
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.path = path
-        self.rows = [",".join(("epoch", *HISTORY_COLUMNS))]
+    Raises:
+        DivergedError: the loss of an epoch is not finite.
+    """
+    targets = encode_labels(validation.labels, recipe.loss)
+    history = pd.DataFrame(columns=HISTORY_COLUMNS)
+    for epoch, progress in enumerate(train_epochs(network, recipe, train, seed), start=1):
+        print(f"Epoch {epoch}/{recipe.epochs}", flush=True)
+        accuracy, loss = show_progress(progress, len(train.labels))
+        if not math.isfinite(loss):
+            raise DivergedError(f"epoch {epoch}: expected a finite loss, received {loss}")
+        val_loss, val_accuracy = network.evaluate(
+            validation.images, targets, batch_size=VALIDATION_BATCH_SIZE, verbose=0
+        )
+        print(f"validation accuracy: {val_accuracy:.4f} - loss: {val_loss:.4f}", flush=True)
+        history.loc[len(history)] = [epoch, accuracy, loss, val_accuracy, val_loss]
+        write_table(HISTORY_PATH, history.astype({"epoch": int}))
+    return history
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """Add the epoch's row, counted from 1.
 
-        Raises:
-            DivergedError: the loss of the epoch is not finite.
-        """
-        if not math.isfinite(logs["loss"]):
-            raise DivergedError(f"epoch {epoch + 1}: expected a finite loss, received NaN or inf")
-        scores = (f"{logs[column]:.{DECIMALS}f}" for column in HISTORY_COLUMNS)
-        self.rows.append(",".join((str(epoch + 1), *scores)))
-        write_text(self.path, "\n".join(self.rows) + "\n")
-
-
-def train_network(
-    network: keras.Sequential, recipe: Recipe, train: Split, validation: Split, history_path: Path
-) -> dict[str, float]:
-    """Train in place; return the last epoch's scores, named as in the history file."""
-    history = network.fit(
-        train.images,
-        encode_labels(train.labels, recipe.loss),
-        validation_data=(validation.images, encode_labels(validation.labels, recipe.loss)),
-        epochs=recipe.epochs,
-        batch_size=recipe.batch_size,
-        # A terminal gets Keras's progress bar, a log file one line an epoch.
-        verbose=1 if sys.stdout.isatty() else 2,
-        callbacks=[HistoryWriter(history_path)],
-    )
-    return {column: float(history.history[column][-1]) for column in HISTORY_COLUMNS}
+def show_progress(progress: Iterator[tuple[int, float, float]], count: int) -> tuple[float, float]:
+    """Show an epoch by Keras's progress bar; return its accuracy and loss."""
+    names = ("accuracy", "loss")
+    # A terminal gets a bar that moves, a log file one line an epoch.
+    verbose = 1 if sys.stdout.isatty() else 2
+    bar = keras.utils.Progbar(count, verbose=verbose, stateful_metrics=names, unit_name="image")
+    scores = (math.nan, math.nan)
+    for done, *now in progress:
+        scores = now[0], now[1]
+        bar.update(done, list(zip(names, scores, strict=True)))
+    return scores
 
 
 def describe_cost(network: keras.Sequential, recipe: Recipe, image_count: int) -> str:
@@ -93,14 +97,14 @@ def main() -> None:
     train, validation = (load_split(DECODED_DIR / name) for name in ("train", "validation"))
     network.summary()
     print(describe_cost(network, recipe, len(train.labels)), flush=True)
-    scores = train_network(network, recipe, train, validation, HISTORY_PATH)
+    last = train_watched(network, recipe, train, validation, params.seed).iloc[-1]
     write_model(MODEL_PATH, network)
     metrics = {
         "parameter_count": network.count_params(),
-        "train_accuracy": scores["accuracy"],
-        "train_loss": scores["loss"],
-        "validation_accuracy": scores["val_accuracy"],
-        "validation_loss": scores["val_loss"],
+        "train_accuracy": last["accuracy"],
+        "train_loss": last["loss"],
+        "validation_accuracy": last["val_accuracy"],
+        "validation_loss": last["val_loss"],
     }
     write_json(METRICS_PATH, metrics)
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from imports import ROOT
+from samples import SOFTMAX, make_recipe
 
 from digits.artifacts import ArtifactError
 from digits.backend import keras
@@ -15,23 +16,10 @@ from digits.networks import NetworkError, build_network, count_multiply_adds, en
 from digits.params import load_params
 from digits.recipes import Recipe
 
-SOFTMAX: dict[str, Any] = {"Dense": {"units": 10, "activation": "softmax"}}
-
-
-def recipe(*layers: dict[str, Any], **changes: Any) -> Recipe:
-    values: dict[str, Any] = {
-        "layers": list(layers),
-        "loss": "sparse_categorical_crossentropy",
-        "optimizer": {"Adam": {"learning_rate": 0.001}},
-        "epochs": 1,
-        "batch_size": 32,
-    }
-    return Recipe(**(values | changes))
-
 
 def small_network() -> Any:
     keras.utils.set_random_seed(1)
-    return build_network("small", recipe({"Flatten": {}}, SOFTMAX))
+    return build_network("small", make_recipe({"Flatten": {}}, SOFTMAX))
 
 
 def test_cnn_has_225034_parameters_and_the_reference_layers() -> None:
@@ -78,7 +66,7 @@ def test_multiply_adds_of_cnn() -> None:
 )
 def test_refused_layers(layers: list[dict[str, Any]], message: str) -> None:
     with pytest.raises(NetworkError, match=message) as refusal:
-        build_network("bad", recipe(*layers))
+        build_network("bad", make_recipe(*layers))
     assert "\n" not in str(refusal.value)
 
 
@@ -87,7 +75,7 @@ def test_refused_layers(layers: list[dict[str, Any]], message: str) -> None:
 )
 def test_refused_optimizer(optimizer: dict[str, Any]) -> None:
     with pytest.raises(NetworkError, match=r"recipes\.bad\.optimizer: ") as refusal:
-        build_network("bad", recipe({"Flatten": {}}, SOFTMAX, optimizer=optimizer))
+        build_network("bad", make_recipe({"Flatten": {}}, SOFTMAX, optimizer=optimizer))
     assert "\n" not in str(refusal.value)
 
 

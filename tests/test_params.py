@@ -87,6 +87,21 @@ BAD_VALUES: dict[tuple[str, str], dict[str, tuple[Any, ...]]] = {
         "a valid dictionary": ("Adam", ["Adam"], None),
         "one name with its arguments": ({}, {"Adam": {}, "SGD": {}}),
     },
+    (TRAINING_RECIPE, "label_smoothing"): {
+        "a valid number": ("0.1", None, True),
+        "greater than or equal to 0": (-0.1,),
+        "less than 1": (1, 1.0),
+        "a finite number": (float("nan"),),
+    },
+    (TRAINING_RECIPE, "warmup_fraction"): {
+        "a valid number": ("0.1", "none", True),
+        "greater than or equal to 0": (-0.1,),
+        "less than 1": (1, 1.0),
+        "a finite number": (float("inf"),),
+    },
+    (TRAINING_RECIPE, "augmentation"): {
+        "a valid dictionary": (True, 2.0, "shift"),
+    },
     (TRAINING_RECIPE, "epochs"): {
         "a valid integer": ("10", True, None, 10.0),
         "greater than or equal to 1": (0, -1),
@@ -101,6 +116,7 @@ BAD_VALUES: dict[tuple[str, str], dict[str, tuple[Any, ...]]] = {
 HTTPS = "an https:// address without credentials, query or fragment"
 ONE_NAME = "one name with its arguments, such as `Dropout: {rate: 0.5}`"
 MIRROR = "a local folder or an https:// address"
+STILL = {"shift": 0, "angle": 0, "scale": 0, "shear": 0}
 BAD_INNER_VALUES: list[tuple[tuple[str, str], Any, str]] = [
     (("fetch", "mirrors"), {"mnist": "a"}, "mnist: expected a valid list, received 'a'"),
     (("fetch", "mirrors"), {"mnist": ["a", 5]}, "mnist.1: expected a valid string, received 5"),
@@ -128,6 +144,20 @@ BAD_INNER_VALUES: list[tuple[tuple[str, str], Any, str]] = [
             ([{"Flatten": []}], "0.Flatten: expected a valid dictionary, received []"),
             ([{"A": {}}, {}], f"1: expected {ONE_NAME}, received {{}}"),
             ([{"A": {}, "B": {}}], f"0: expected {ONE_NAME}, received {{'A': {{}}, 'B': {{}}}}"),
+        )
+    ),
+    *(
+        (
+            (TRAINING_RECIPE, "augmentation"),
+            {**STILL, key: value},
+            f"{key}: expected {expected}, received {value!r}",
+        )
+        for key, value, expected in (
+            ("shift", 15, "less than or equal to 14"),
+            ("angle", 181, "less than or equal to 180"),
+            ("scale", 1, "less than 1"),
+            ("shear", -0.1, "greater than or equal to 0"),
+            ("angle", "10", "a valid number"),
         )
     ),
     (

@@ -28,7 +28,10 @@ recipes:
     - Dropout: {{rate: 0.1}}
     - Dense: {{units: 10, activation: softmax}}
     loss: categorical_crossentropy
+    label_smoothing: 0.0
     optimizer: {{SGD: {{learning_rate: {learning_rate}}}}}
+    warmup_fraction: null
+    augmentation: null
     epochs: 2
     batch_size: 32
 """

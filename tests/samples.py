@@ -1,0 +1,21 @@
+"""A sample recipe: what a test does not change is set once, here."""
+
+from typing import Any
+
+from digits.recipes import Recipe
+
+SOFTMAX: dict[str, Any] = {"Dense": {"units": 10, "activation": "softmax"}}
+
+
+def make_recipe(*layers: dict[str, Any], **changes: Any) -> Recipe:
+    values: dict[str, Any] = {
+        "layers": list(layers),
+        "loss": "categorical_crossentropy",
+        "label_smoothing": 0.0,
+        "optimizer": {"Adam": {"learning_rate": 0.01}},
+        "warmup_fraction": None,
+        "augmentation": None,
+        "epochs": 1,
+        "batch_size": 64,
+    }
+    return Recipe(**(values | changes))
