@@ -7,7 +7,7 @@ import numpy as np
 from digits.backend import keras
 from digits.datasets import CLASS_COUNT, IMAGE_SIDE
 from digits.errors import DigitsError
-from digits.recipes import Recipe, Spec
+from digits.recipes import Precision, Recipe, Spec
 
 INPUT_SHAPE = (IMAGE_SIDE, IMAGE_SIDE, 1)
 
@@ -16,8 +16,10 @@ class NetworkError(DigitsError):
     """A recipe does not describe a network that Keras can build and train on ten classes."""
 
 
-def build_network(name: str, recipe: Recipe) -> keras.Sequential:
+def build_network(name: str, recipe: Recipe, precision: Precision = "float32") -> keras.Sequential:
     """Build and compile the recipe's network: images (n, 28, 28, 1) to probabilities (n, 10).
+
+    In bfloat16 all but the last layer compute in it; weights and probabilities stay float32.
 
     Raises:
         NetworkError: which layer or optimizer Keras refused, and why.
@@ -25,7 +27,9 @@ def build_network(name: str, recipe: Recipe) -> keras.Sequential:
     network = keras.Sequential([keras.Input(INPUT_SHAPE)], name=name)
     for number, spec in enumerate(recipe.layers):
         where = f"recipes.{name}.layers[{number}]"
-        layer = _make(where, spec, keras.layers, keras.layers.Layer)
+        last = number == len(recipe.layers) - 1
+        dtype = "mixed_bfloat16" if precision == "bfloat16" and not last else "float32"
+        layer = _make(where, spec, keras.layers, keras.layers.Layer, dtype=dtype)
         try:
             network.add(layer)
         except (TypeError, ValueError) as error:
@@ -63,8 +67,8 @@ def count_multiply_adds(network: keras.Sequential) -> int:
     return total
 
 
-def _make(where: str, spec: Spec, module: Any, base: type) -> Any:
-    """Make the object that a spec names, with its arguments.
+def _make(where: str, spec: Spec, module: Any, base: type, **defaults: Any) -> Any:
+    """Make the object that a spec names, with its arguments, which overrule the defaults.
 
     Lambda is refused: its code would have to live in `params.yaml` and run on loading.
     """
@@ -75,7 +79,7 @@ def _make(where: str, spec: Spec, module: Any, base: type) -> Any:
             f"{where}: expected a Keras {base.__name__.lower()} by name, received {class_name!r}"
         )
     try:
-        return kind(**arguments)
+        return kind(**(defaults | arguments))
     except (TypeError, ValueError) as error:
         raise NetworkError(f"{where}: {class_name}: {_first_line(error)}") from error
 

@@ -16,6 +16,8 @@ def _check_single(entry: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]
 # {class name: {argument: value}}, in Keras's own words.
 Spec = Annotated[dict[str, dict[str, Any]], AfterValidator(_check_single)]
 
+Precision = Literal["float32", "bfloat16"]
+
 
 class Augmentation(Params):
     """How far an image may be moved each time it is trained on, at most, either way."""

@@ -14,7 +14,7 @@ from digits.errors import DigitsError
 from digits.models import write_model
 from digits.networks import build_network, count_multiply_adds, encode_labels
 from digits.params import Params, load_params
-from digits.recipes import Recipe
+from digits.recipes import Precision, Recipe
 from digits.splits import Split, load_split
 from digits.stage import run
 from digits.tables import write_table
@@ -35,6 +35,7 @@ class TrainParams(Params):
     recipe: str
     seed: int = Field(ge=0, lt=2**32)
     threads: int = Field(ge=0)
+    precision: Precision
 
 
 class DivergedError(DigitsError):
@@ -93,12 +94,14 @@ def main() -> None:
     params = load_params("train", TrainParams)
     recipe = load_params(f"recipes.{params.recipe}", Recipe)
     make_repeatable(params.seed, params.threads)
-    network = build_network(params.recipe, recipe)
+    network = build_network(params.recipe, recipe, params.precision)
     train, validation = (load_split(DECODED_DIR / name) for name in ("train", "validation"))
     network.summary()
     print(describe_cost(network, recipe, len(train.labels)), flush=True)
     last = train_watched(network, recipe, train, validation, params.seed).iloc[-1]
-    write_model(MODEL_PATH, network)
+    model = build_network(params.recipe, recipe)  # predicts in float32, however it was trained
+    model.set_weights(network.get_weights())
+    write_model(MODEL_PATH, model)
     metrics = {
         "parameter_count": network.count_params(),
         "train_accuracy": last["accuracy"],

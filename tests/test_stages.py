@@ -18,7 +18,7 @@ fetch:
   timeout_seconds: 1
   deadline_seconds: 1
 decode: {{validation_fraction: 0.2, seed: 0}}
-train: {{recipe: tiny, seed: 0, threads: 0}}
+train: {{recipe: tiny, seed: 0, threads: 0, precision: float32}}
 evaluate: {{batch_size: 16, sample_count: 10}}
 analyze: {{gallery_count: 5}}
 recipes:
