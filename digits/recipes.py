@@ -27,6 +27,10 @@ class Augmentation(Params):
     scale: float = Field(ge=0, lt=1)  # fraction, of each axis by itself
     shear: float = Field(ge=0, le=1)  # columns a row
 
+    @property
+    def is_still(self) -> bool:
+        return not any((self.shift, self.angle, self.scale, self.shear))
+
 
 class Recipe(Params):
     """One entry of `recipes`."""
@@ -35,10 +39,11 @@ class Recipe(Params):
     loss: Literal["categorical_crossentropy", "sparse_categorical_crossentropy"]
     label_smoothing: float = Field(ge=0, lt=1)
     optimizer: Spec
-    # Share of the steps over which the learning rate rises to the optimizer's, before it falls to
-    # zero, both linearly (Smith and Topin 2018, arXiv 1708.07120). None: it stays what it is.
-    warmup_fraction: float | None = Field(ge=0, lt=1)
-    augmentation: Augmentation | None
+    # One cycle: the learning rate rises to the optimizer's over the warm-up, a share of the steps,
+    # then falls to zero, both linearly (Smith and Topin 2018, arXiv 1708.07120).
+    schedule: Literal["constant", "one_cycle"]
+    warmup_fraction: float = Field(ge=0, lt=1)
+    augmentation: Augmentation
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
 

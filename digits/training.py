@@ -104,14 +104,14 @@ def _build_train_batches(network: keras.Sequential, recipe: Recipe, train: Split
             chosen = indices[start : start + recipe.batch_size]
             batch = tf.ensure_shape(tf.gather(images, chosen), (None, *images.shape[1:]))
             position = before + tf.cast(start, tf.int64)
-            if recipe.augmentation is not None:
+            if not recipe.augmentation.is_still:
                 batch = distort(batch, tf.stack([seed, position]), recipe.augmentation)
             with tf.GradientTape() as tape:
                 given = _run_layers(network, batch[:, :side, :side])
                 loss = compute_loss(tf.gather(targets, chosen), given)
                 objective = tf.add_n([loss, *network.losses])
             gradients = tape.gradient(objective, [weight.value for weight in weights])
-            if recipe.warmup_fraction is not None:
+            if recipe.schedule == "one_cycle":
                 share = rate_fraction(tf.cast(position / total, tf.float32), recipe.warmup_fraction)
                 optimizer.learning_rate.assign(peak * share)
             optimizer.apply(gradients, weights)

@@ -13,8 +13,9 @@ def make_recipe(*layers: dict[str, Any], **changes: Any) -> Recipe:
         "loss": "categorical_crossentropy",
         "label_smoothing": 0.0,
         "optimizer": {"Adam": {"learning_rate": 0.01}},
-        "warmup_fraction": None,
-        "augmentation": None,
+        "schedule": "constant",
+        "warmup_fraction": 0.0,
+        "augmentation": {"shift": 0.0, "angle": 0.0, "scale": 0.0, "shear": 0.0},
         "epochs": 1,
         "batch_size": 64,
     }

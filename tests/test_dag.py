@@ -75,7 +75,7 @@ def make_project(folder: Path, dataset: str, recipe: str) -> Project:
             shutil.copy(source, target)
     project = Project(folder)
     project.change("dataset: mnist", f"dataset: {dataset}")
-    project.change("\n  recipe: cnn\n", f"\n  recipe: {recipe}\n")
+    project.change("\n  recipe: quick\n", f"\n  recipe: {recipe}\n")
     project.change("    epochs: 30\n", "    epochs: 2\n")
     project.call("git", "init", "--quiet", "--initial-branch=main")
     project.call("git", "config", "user.name", "Test")
@@ -132,8 +132,8 @@ def test_epochs_rerun_from_train_and_revert_restores_from_cache(project: Project
 
 
 def test_unselected_recipe_and_comment_rerun_nothing(project: Project) -> None:
-    project.change("    epochs: 10\n    batch_size: 128\n", "    epochs: 11\n    batch_size: 99\n")
-    project.change("# Two convolutions.", "# Two convolutions, and another comment.")
+    project.change("    epochs: 8\n    batch_size: 256\n", "    epochs: 9\n    batch_size: 99\n")
+    project.change("# The default: small", "# Another comment: small")
     assert list_runs(project.call("dvc", "repro")) == []
     assert list_runs(project.revert()) == []
 
@@ -190,7 +190,7 @@ def test_push_and_pull_through_the_default_remote(project: Project) -> None:
 
 
 def test_unreachable_dataset_falls_back_loudly(tmp_path: Path) -> None:
-    project = make_project(tmp_path / "project", "mnist", "cnn")
+    project = make_project(tmp_path / "project", "mnist", "quick")
     path = project.folder / "params.yaml"
     path.write_text(re.sub(r"\n    - (https|\.\.).*", "\n    - nowhere", path.read_text()))
     project.call("git", "commit", "--all", "--quiet", "--message", "no mirrors")
@@ -198,14 +198,14 @@ def test_unreachable_dataset_falls_back_loudly(tmp_path: Path) -> None:
     assert "ERROR: mnist: no mirror gave train-images-idx3-ubyte.gz" in output
     assert "nowhere: no such folder" in output
     assert "What follows is NOT a result on mnist." in output
-    assert "dvc exp run -S dataset=mnist -S train.recipe=cnn" in output
+    assert "dvc exp run -S dataset=mnist -S train.recipe=quick" in output
     assert re.search(r"Optdigits, recipe cnn_optdigits: test accuracy \d\d\.\d\d%", output)
     assert project.load("metrics/evaluate.json")["dataset"] == "optdigits"
     assert "dataset: optdigits" in path.read_text()
 
 
 def test_other_failures_do_not_fall_back(tmp_path: Path) -> None:
-    project = make_project(tmp_path / "project", "mnist", "cnn")
+    project = make_project(tmp_path / "project", "mnist", "quick")
     project.change("timeout_seconds: 10", "timeout_seconds: 0")
     output = project.call("python", "-m", "digits.repro", status=255)
     assert "fetch.timeout_seconds: expected greater than 0, received 0" in output

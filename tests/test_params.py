@@ -62,6 +62,9 @@ BAD_VALUES: dict[tuple[str, str], dict[str, tuple[Any, ...]]] = {
         "a valid integer": ("0", False, None, 0.0),
         "greater than or equal to 0": (-1,),
     },
+    ("train", "precision"): {
+        "'float32' or 'bfloat16'": ("float16", 32, None),
+    },
     ("evaluate", "batch_size"): {
         "a valid integer": ("500", True, None, 500.0),
         "greater than or equal to 1": (0, -1),
@@ -93,14 +96,17 @@ BAD_VALUES: dict[tuple[str, str], dict[str, tuple[Any, ...]]] = {
         "less than 1": (1, 1.0),
         "a finite number": (float("nan"),),
     },
+    (TRAINING_RECIPE, "schedule"): {
+        "'constant' or 'one_cycle'": ("cosine", None, 1),
+    },
     (TRAINING_RECIPE, "warmup_fraction"): {
-        "a valid number": ("0.1", "none", True),
+        "a valid number": ("0.1", None, True),
         "greater than or equal to 0": (-0.1,),
         "less than 1": (1, 1.0),
         "a finite number": (float("inf"),),
     },
     (TRAINING_RECIPE, "augmentation"): {
-        "a valid dictionary": (True, 2.0, "shift"),
+        "a valid dictionary": (True, 2.0, "shift", None),
     },
     (TRAINING_RECIPE, "epochs"): {
         "a valid integer": ("10", True, None, 10.0),

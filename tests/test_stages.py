@@ -30,8 +30,9 @@ recipes:
     loss: categorical_crossentropy
     label_smoothing: 0.0
     optimizer: {{SGD: {{learning_rate: {learning_rate}}}}}
-    warmup_fraction: null
-    augmentation: null
+    schedule: constant
+    warmup_fraction: 0.0
+    augmentation: {{shift: 0.0, angle: 0.0, scale: 0.0, shear: 0.0}}
     epochs: 2
     batch_size: 32
 """

@@ -98,7 +98,8 @@ def test_augmentation_differs_between_epochs(train: Split, monkeypatch: pytest.M
         return images
 
     monkeypatch.setattr("digits.training.distort", spy)
-    chosen = make_recipe({"Flatten": {}}, SOFTMAX, batch_size=16, epochs=3, augmentation=STILL)
+    moving = Augmentation(**{**STILL.model_dump(), "shift": 1.0})
+    chosen = make_recipe({"Flatten": {}}, SOFTMAX, batch_size=16, epochs=3, augmentation=moving)
     run_epochs(build_network("n", chosen), chosen, train, seed=7)
     assert len(seeds) == 12
     assert len(set(seeds)) == 12
@@ -156,7 +157,7 @@ def test_rate_rises_then_falls_linearly() -> None:
 
 
 def test_rate_follows_the_schedule(train: Split) -> None:
-    chosen = make_recipe({"Flatten": {}}, SOFTMAX, batch_size=16, warmup_fraction=0.0)
+    chosen = make_recipe({"Flatten": {}}, SOFTMAX, batch_size=16, schedule="one_cycle")
     network = build_network("n", chosen)
     run_epochs(network, chosen, train)
     assert float(network.optimizer.learning_rate.numpy()) == pytest.approx(0.01 * 0.25)
