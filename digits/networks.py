@@ -42,6 +42,35 @@ def build_network(name: str, recipe: Recipe, precision: Precision = "float32") -
     return network
 
 
+def join_members(name: str, members: list[keras.Sequential], shift: int) -> keras.Model:
+    """Join networks into one model that averages their probabilities.
+
+    Unless `shift` is 0, each of them also judges the image shifted by so many pixels to each of the
+    four sides.
+    """
+    if len(members) == 1 and shift == 0:
+        return members[0]
+    image = keras.Input(INPUT_SHAPE)
+    views = [image]
+    if shift:
+        sides = (
+            ((shift, 0), (0, 0)),
+            ((0, shift), (0, 0)),
+            ((0, 0), (shift, 0)),
+            ((0, 0), (0, shift)),
+        )
+        views += [_shift(image, side) for side in sides]
+    opinions = [member(view) for member in members for view in views]
+    return keras.Model(image, keras.layers.Average()(opinions), name=name)
+
+
+def _shift(image: Any, side: tuple[tuple[int, int], tuple[int, int]]) -> Any:
+    """Add empty rows or columns on one side and cut as many off on the other."""
+    (top, bottom), (left, right) = side
+    padded = keras.layers.ZeroPadding2D(side)(image)
+    return keras.layers.Cropping2D(((bottom, top), (right, left)))(padded)
+
+
 def build_loss(recipe: Recipe) -> keras.losses.Loss:
     """Build the recipe's loss, the mean over a batch."""
     if recipe.loss == "sparse_categorical_crossentropy":

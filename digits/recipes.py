@@ -46,6 +46,9 @@ class Recipe(Params):
     augmentation: Augmentation
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
+    member_count: int = Field(ge=1, le=100)  # networks trained, whose probabilities are averaged
+    # Pixels; unless 0, each image is also judged shifted by so much to four sides, and averaged.
+    prediction_shift: int = Field(ge=0, le=14)
 
     @field_validator("label_smoothing")
     @classmethod

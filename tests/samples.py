@@ -18,5 +18,7 @@ def make_recipe(*layers: dict[str, Any], **changes: Any) -> Recipe:
         "augmentation": {"shift": 0.0, "angle": 0.0, "scale": 0.0, "shear": 0.0},
         "epochs": 1,
         "batch_size": 64,
+        "member_count": 1,
+        "prediction_shift": 0,
     }
     return Recipe(**(values | changes))

@@ -12,7 +12,13 @@ from samples import SOFTMAX, make_recipe
 from digits.artifacts import ArtifactError
 from digits.backend import keras
 from digits.models import load_model, predict_probabilities, write_model
-from digits.networks import NetworkError, build_network, count_multiply_adds, encode_labels
+from digits.networks import (
+    NetworkError,
+    build_network,
+    count_multiply_adds,
+    encode_labels,
+    join_members,
+)
 from digits.params import load_params
 from digits.recipes import Recipe
 
@@ -85,6 +91,30 @@ def test_labels_are_one_hot_or_as_they_are() -> None:
     assert one_hot.dtype == np.float32
     assert one_hot.tolist() == [[0, 0, 0, 1, *[0] * 6], [1, *[0] * 9]]
     assert encode_labels(labels, "sparse_categorical_crossentropy") is labels
+
+
+def test_joined_model_averages_members_and_shifts(tmp_path: Path) -> None:
+    chosen = make_recipe({"Flatten": {}}, SOFTMAX)
+    members = [build_network(f"member_{number}", chosen) for number in (1, 2)]
+    images = np.random.default_rng(0).random((4, 28, 28, 1), np.float32)
+    views = [images]
+    for axis in (1, 2):
+        for step in (1, -1):
+            moved = np.roll(images, step, axis)
+            edge = [slice(None)] * 4
+            edge[axis] = slice(0, 1) if step == 1 else slice(-1, None)
+            moved[tuple(edge)] = 0
+            views.append(moved)
+    expected = np.mean([member(view).numpy() for member in members for view in views], axis=0)
+    write_model(tmp_path / "joined.keras", join_members("joined", members, shift=1))
+    model = load_model(tmp_path / "joined.keras")
+    assert model.name == "joined"
+    np.testing.assert_allclose(predict_probabilities(model, images, 4), expected, atol=1e-6)
+
+
+def test_one_member_without_shifts_is_the_model() -> None:
+    member = small_network()
+    assert join_members("small", [member], shift=0) is member
 
 
 def test_model_survives_the_disk_byte_for_byte(tmp_path: Path) -> None:

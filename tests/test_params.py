@@ -112,6 +112,16 @@ BAD_VALUES: dict[tuple[str, str], dict[str, tuple[Any, ...]]] = {
         "a valid integer": ("10", True, None, 10.0),
         "greater than or equal to 1": (0, -1),
     },
+    (TRAINING_RECIPE, "member_count"): {
+        "a valid integer": ("1", True, None, 1.0),
+        "greater than or equal to 1": (0, -1),
+        "less than or equal to 100": (101,),
+    },
+    (TRAINING_RECIPE, "prediction_shift"): {
+        "a valid integer": ("1", True, None, 1.0),
+        "greater than or equal to 0": (-1,),
+        "less than or equal to 14": (15,),
+    },
     (TRAINING_RECIPE, "batch_size"): {
         "a valid integer": ("128", True, None, 128.0),
         "greater than or equal to 1": (0, -1),

@@ -35,13 +35,16 @@ recipes:
     augmentation: {{shift: 0.0, angle: 0.0, scale: 0.0, shear: 0.0}}
     epochs: 2
     batch_size: 32
+    member_count: {members}
+    prediction_shift: {shift}
 """
 STAGES = (fetch, decode, train, evaluate, analyze)
 
 
-def make_project(folder: Path, mirror: Path, learning_rate: str = "0.01") -> Path:
+def make_project(folder: Path, mirror: Path, **changes: str) -> Path:
     folder.mkdir()
-    params = PARAMS.format(mirror=mirror, learning_rate=learning_rate)
+    defaults = {"learning_rate": "0.01", "members": "1", "shift": "0"}
+    params = PARAMS.format(mirror=mirror, **(defaults | changes))
     (folder / "params.yaml").write_text(params)
     return folder
 
@@ -119,6 +122,19 @@ def test_diverged_training_leaves_no_model(
     assert not Path("metrics").exists()
 
 
+def test_members_are_joined_into_one_model(
+    synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(make_project(tmp_path / "project", synthetic, members="3", shift="2"))
+    for stage in STAGES:
+        stage.main()
+    metrics = json.loads(Path("metrics/train.json").read_bytes())
+    history = pd.read_csv("plots/history.csv")
+    assert metrics["parameter_count"] == 3 * 7_850
+    assert history["epoch"].tolist() == [1, 2]  # the members' mean
+    assert json.loads(Path("metrics/evaluate.json").read_bytes())["recipe"] == "tiny"
+
+
 def test_perfect_model_has_nothing_to_analyse(project: Path) -> None:
     for stage in (fetch, decode):
         stage.main()
@@ -150,7 +166,9 @@ def test_progress_is_quiet_and_says_the_cost(
     for stage in STAGES[:3]:
         stage.main()
     written = capfd.readouterr()
-    assert "tiny: 7,850 parameters, 0.01 million multiply-adds an image" in written.out
-    assert "Epoch 2/2" in written.out
+    assert (
+        "tiny: 7,850 parameters, 0.01 million multiply-adds an image; 1 x 2 epochs" in written.out
+    )
+    assert "tiny: epoch 2/2" in written.out
     assert written.err == ""
     assert (project / "models/model.keras").is_file()
