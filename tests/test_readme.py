@@ -1,0 +1,45 @@
+"""The README's claims that a test can hold."""
+
+import re
+from pathlib import Path
+
+import pytest
+from imports import ROOT
+from ruamel.yaml import YAML
+
+from digits.networks import build_network
+from digits.params import load_params
+from digits.recipes import Recipe
+
+README = (ROOT / "README.md").read_text()
+PARAMS = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
+
+
+def test_recipe_of_the_readme_works(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    path = tmp_path / "params.yaml"
+    path.write_text(block)
+    network = build_network("my_net", load_params("recipes.my_net", Recipe, path))
+    assert network.output_shape == (None, 10)
+
+
+def test_tree_names_every_module() -> None:
+    named = set(re.findall(r"── (\w+\.py) ", README))
+    assert named == {path.name for path in (ROOT / "digits").glob("*.py")}
+
+
+def test_tables_name_every_recipe_and_parameter() -> None:
+    assert not [name for name in PARAMS["recipes"] if f"| `{name}` |" not in README]
+    for section in ("fetch", "decode", "train", "evaluate", "analyze"):
+        assert not [key for key in PARAMS[section] if f"`{section}.{key}`" not in README]
+
+
+@pytest.mark.parametrize("link", re.findall(r"\]\(([^)#]+)\)", README))
+def test_links_lead_somewhere(link: str) -> None:
+    assert (ROOT / link).is_file()
+
+
+def test_result_is_the_committed_one() -> None:
+    metrics = YAML(typ="safe").load((ROOT / "metrics/evaluate.json").read_text())
+    assert f"test accuracy {metrics['accuracy']:.2%}" in README
+    assert f"{metrics['error_count']} errors in 10,000 images" in README
