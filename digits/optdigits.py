@@ -8,7 +8,6 @@ bytes on every machine and their digests are facts like any other dataset's.
 import gzip
 
 import numpy as np
-from sklearn.datasets import load_digits
 
 from digits import idx
 from digits.datasets import DATASETS
@@ -21,6 +20,9 @@ TEST_EVERY = 5  # of each digit, every fifth image is a test image
 
 def read_optdigits() -> dict[str, bytes]:
     """Return the dataset's files by name, gzip-compressed, ready for `data/raw`."""
+    # Its import takes a second, which fetching another dataset need not wait for.
+    from sklearn.datasets import load_digits  # noqa: PLC0415
+
     digits = load_digits()
     images = enlarge(digits.images.astype(np.int64))
     labels = digits.target.astype(np.uint8)

@@ -489,7 +489,8 @@ def test_59_two_at_once(server: MirrorServer) -> None:
     with start_stage() as one, start_stage() as other:
         said = [process.communicate(timeout=60) for process in (one, other)]
     assert [one.returncode, other.returncode] == [0, 0], said
-    assert len(server.requests) == 8
+    # Both asked for the first file; a slower one may then find the others there.
+    assert 5 <= len(server.requests) <= 8
     assert_fetched()
 
 
