@@ -9,11 +9,15 @@ export SHELL
 
 .PHONY: help
 help: ## List these commands
-	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "make %-8s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "make %-11s %s\n", $$1, $$2}'
 
 .PHONY: repro
 repro: .venv/run.stamp ## Reproduce the pipeline and show its result
 	@python -m digits.repro
+
+.PHONY: leaderboard
+leaderboard: .venv/run.stamp ## Run every recipe over its seeds and rank them; a part: ARGS="--only quick --seeds 0 1"
+	@python -m digits.leaderboard $(ARGS)
 
 .PHONY: test
 test: .venv/test.stamp ## Run the test suite
@@ -28,6 +32,12 @@ lint: .venv/test.stamp ## Lint, format and types, without the tests
 .PHONY: check
 check: lint test ## Lint, format, types and tests: what CI runs
 
+.PHONY: bench
+bench: .venv/run.stamp ## Measure speed on the data of the last make repro: the tables of benchmarks/README.md
+	@for part in machine decoding throughput time_to_accuracy stages; do \
+	    python -m benchmarks.$$part || exit; \
+	done
+
 .PHONY: lock
 lock: ## Pin the newest dependencies by version and hash (needs uv)
 	@for extra in "" test; do \
@@ -39,7 +49,7 @@ lock: ## Pin the newest dependencies by version and hash (needs uv)
 .PHONY: clean
 clean: ## Remove the environment and what tools leave behind; data, results and DVC's cache stay
 	@rm -rf .venv build .mypy_cache .pytest_cache .ruff_cache
-	@find digits pipeline tests -name __pycache__ -exec rm -rf {} +
+	@find benchmarks digits pipeline tests -name __pycache__ -exec rm -rf {} +
 
 # The environment is made anew only when the lock file has changed.
 .venv/run.stamp: requirements.lock

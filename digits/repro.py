@@ -6,7 +6,6 @@ DVC experiment, so that parameters, data and results stay tracked.
 
 import logging
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from dvc.cli import main as run_dvc
 
 from digits.artifacts import load_json
 from digits.datasets import DATASETS
+from digits.experiments import run_experiment
 from digits.params import load_params
 from digits.stage import run
 
@@ -63,20 +63,6 @@ def say_loudly(*lines: str) -> None:
     """Print lines that nobody scrolls past."""
     rule = "=" * 78
     print("", rule, *lines, rule, "", sep="\n", flush=True)
-
-
-def run_experiment(settings: dict[str, str]) -> int:
-    """Run `dvc exp run` with changed parameters; an experiment is a commit and needs a name."""
-    arguments = [part for key, value in settings.items() for part in ("-S", f"{key}={value}")]
-    identity = {
-        f"GIT_{role}_{field}": value
-        for role in ("AUTHOR", "COMMITTER")
-        for field, value in (("NAME", "digits-pipeline"), ("EMAIL", "digits@localhost"))
-    }
-    known = subprocess.run(["git", "config", "user.email"], capture_output=True, check=False)
-    environment = os.environ if known.returncode == 0 else {**identity, **os.environ}
-    command = [sys.executable, "-m", "dvc", "exp", "run", *arguments]
-    return subprocess.run(command, env=environment, check=False).returncode
 
 
 def show_result() -> None:

@@ -44,7 +44,7 @@ def test_stages_import_no_stage_and_tools_none_either(source: Path) -> None:
         ("matplotlib", {"figures"}),
         ("seaborn", {"figures"}),
         ("requests", {"download"}),
-        ("dvc", {"repro"}),
+        ("dvc", {"leaderboard", "repro"}),
     ],
 )
 def test_library_is_imported_in_its_room_only(library: str, allowed: set[str]) -> None:

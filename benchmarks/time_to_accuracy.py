@@ -1,0 +1,153 @@
+"""Seconds until the best published reference's accuracy: `quick` against 10 epochs of `deep_cnn`.
+
+How short `quick` may be is chosen on the validation split; the test accuracy is that of later runs
+with other seeds, and only reported. A lap of `deep_cnn` is a measured part of an epoch, from
+which its ten are extrapolated: whole, they would take ten minutes or more of every round.
+"""
+
+import itertools
+import math
+import statistics
+from collections.abc import Iterator, Sequence
+
+from benchmarks.arithmetic import count_operations, find_peak, make_multiplication
+from benchmarks.rivals import load_mnist, make_plain, score_accuracy, train_whole
+from benchmarks.timing import (
+    Lap,
+    Rival,
+    alternate,
+    divide_cpu,
+    divide_wall,
+    judge_at_least,
+    print_table,
+    summarize,
+)
+from digits.backend import keras
+from digits.networks import build_network
+from digits.params import load_params
+from digits.recipes import Precision, Recipe
+from digits.splits import Split
+from digits.stage import run
+
+REFERENCE_ACCURACY = 0.9927  # the best published reference, on the test images
+CHOICE_SEEDS = (0, 1, 2)
+ROUND_COUNT = 5
+PART_STEPS = 32  # of deep_cnn, a lap
+WANTED = 60
+
+
+def list_schedules(recipe: Recipe) -> Iterator[Recipe]:
+    """List shorter forms of the recipe, cheapest first: fewer epochs, whole or half batches.
+
+    The rise and fall of the learning rate shrink along. Few epochs are few steps, and half a batch
+    gives twice as many.
+    """
+    for epochs in range(1, recipe.epochs + 1):
+        for batch_size in (recipe.batch_size, recipe.batch_size // 2):
+            yield recipe.model_copy(update={"epochs": epochs, "batch_size": batch_size})
+
+
+def choose_schedule(
+    recipe: Recipe, train: Split, validation: Split, precision: Precision
+) -> Recipe:
+    """Return the first schedule whose mean validation accuracy is the reference's, or the last."""
+    rows: list[tuple[object, ...]] = []
+    schedule = recipe
+    for schedule in list_schedules(recipe):
+        accuracies = []
+        for seed in CHOICE_SEEDS:
+            network = train_whole("quick", schedule, train, seed, precision)
+            accuracies.append(score_accuracy(network, schedule, validation))
+        mean = statistics.mean(accuracies)
+        each = ", ".join(f"{accuracy:.2%}" for accuracy in accuracies)
+        rows.append((schedule.epochs, schedule.batch_size, f"{mean:.2%}", each))
+        if mean >= REFERENCE_ACCURACY:
+            break
+    header = ("epochs of `quick`", "batch", "validation accuracy, mean", f"seeds {CHOICE_SEEDS}")
+    print_table("Choice of the schedule", header, rows)
+    return schedule
+
+
+def describe_schedule(recipe: Recipe, precision: Precision) -> str:
+    """Say how `quick` was trained."""
+    epochs = "1 epoch" if recipe.epochs == 1 else f"{recipe.epochs} epochs"
+    return f"`quick`, {epochs}, batches of {recipe.batch_size}, {precision}"
+
+
+def print_speed(laps: dict[str, list[Lap]], scale: float, label: str) -> None:
+    """Print both trainings' seconds and their ratio; `scale`: all of `deep_cnn` by its lap."""
+    deep, quick = laps["deep_cnn"], laps["quick"]
+    ratio = divide_wall(deep, quick, scale)
+    deep_wall = summarize(scale * lap.wall_seconds for lap in deep)
+    deep_cpu = summarize(scale * lap.cpu_seconds for lap in deep)
+    quick_wall = summarize(lap.wall_seconds for lap in quick)
+    quick_cpu = summarize(lap.cpu_seconds for lap in quick)
+    verdict = judge_at_least(ratio.median, WANTED)
+    cpu_ratio = divide_cpu(deep, quick, scale)
+    rows = [
+        ("`deep_cnn`, 10 epochs, extrapolated", deep_wall, deep_cpu, "", "", ratio.count, ""),
+        (label, quick_wall, quick_cpu, ratio, cpu_ratio, ratio.count, verdict),
+    ]
+    header = ("training", "seconds", "CPU seconds", "times faster, wall", "CPU", "runs", "wanted")
+    print_table(f"Time to {REFERENCE_ACCURACY:.2%}", header, rows)
+
+
+def print_quality(networks: Sequence[keras.Sequential], recipe: Recipe, test: Split) -> None:
+    """Print the test accuracy of the timed runs."""
+    accuracies = [score_accuracy(network, recipe, test) for network in networks]
+    each = ", ".join(f"{accuracy:.2%}" for accuracy in accuracies)
+    mean = statistics.mean(accuracies)
+    side = "reached" if mean >= REFERENCE_ACCURACY else "MISSED"
+    print(
+        f"Test accuracy of `quick` so trained, in the timed runs and the warm-up: "
+        f"mean {mean:.2%} ({each}); {REFERENCE_ACCURACY:.2%} is {side}.\n"
+    )
+
+
+def print_share(laps: dict[str, list[Lap]], operations: dict[str, int]) -> None:
+    """Print how much of the machine's peak the trainings use, from the operations of their laps."""
+    peak = find_peak(laps["matmul"])
+    shares = []
+    for name, count in operations.items():
+        seconds = summarize(lap.wall_seconds for lap in laps[name]).median
+        shares.append(f"`{name}` {count / seconds / peak:.0%}")
+    print(f"Of the peak, {peak / 1e9:.0f} GFLOP/s (float32 `tf.matmul`): {', '.join(shares)}.\n")
+
+
+def take_part(recipe: Recipe, train: Split) -> Split:
+    """Take the images of a lap of `deep_cnn`: whole batches."""
+    count = PART_STEPS * recipe.batch_size
+    return Split(train.images[:count], train.labels[:count])
+
+
+def main() -> None:
+    precision: Precision = load_params("train.precision", Precision)
+    deep: Recipe = load_params("recipes.deep_cnn", Recipe)
+    quick: Recipe = load_params("recipes.quick", Recipe)
+    train, validation, test = load_mnist()
+    quick = choose_schedule(quick, train, validation, precision)
+    part, deep_network = take_part(deep, train), build_network("deep_cnn", deep)
+    seeds = itertools.count(len(CHOICE_SEEDS))  # none that the choice has seen
+    networks: list[keras.Sequential] = []
+    rivals: dict[str, Rival] = {
+        "deep_cnn": make_plain(deep_network, deep, part),
+        "quick": lambda: networks.append(
+            train_whole("quick", quick, train, next(seeds), precision)
+        ),
+        "matmul": make_multiplication(),
+    }
+    laps = alternate(rivals, ROUND_COUNT)
+    scale = deep.epochs * math.ceil(len(train.labels) / deep.batch_size) / PART_STEPS
+    print_speed(laps, scale, describe_schedule(quick, precision))
+    print_quality(networks, quick, test)
+    quick_operations = count_operations(networks[0], seen_only=True)
+    deep_operations = count_operations(deep_network, seen_only=False)
+    operations = {
+        "quick": quick.epochs * len(train.labels) * quick_operations,
+        "deep_cnn": len(part.labels) * deep_operations,
+    }
+    print_share(laps, operations)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,228 @@
+"""`make leaderboard`: run every recipe over its seeds as DVC experiments, and rank the recipes.
+
+A run is the experiment `leaderboard-RECIPE-SEED`. It is not run again as long as its experiment
+hangs at a commit since which no stage's code and no parameter has changed: HEAD, or an earlier one.
+After other changes it is run again, and DVC restores from its run-cache every stage that the
+change does not concern. What is run is what is committed.
+"""
+
+import argparse
+import importlib.metadata
+import os
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import dvc.api
+import pandas as pd
+
+from digits import stage, standings
+from digits.artifacts import write_text
+from digits.datasets import DATASETS, DatasetName
+from digits.errors import DigitsError
+from digits.experiments import tee_experiment
+from digits.figures import draw_leaderboard, write_figure
+from digits.params import PARAMS_PATH, load_params
+from digits.standings import Entry, Run
+from digits.tables import load_table
+
+BOARD_PATH = Path("benchmarks/leaderboard.yaml")
+TIMES_PATH = Path("benchmarks/runs.csv")
+PICTURE_PATH = Path("benchmarks/leaderboard.png")
+MARKDOWN_PATH = Path("LEADERBOARD.md")
+DVC_YAML_PATH = Path("dvc.yaml")
+CPUINFO_PATH = Path("/proc/cpuinfo")
+
+
+class LeaderboardError(DigitsError):
+    """The runs cannot start, or one of them failed."""
+
+
+def parse_arguments(entries: dict[str, Entry]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("make leaderboard", description="Run and rank the recipes.")
+    parser.add_argument(
+        "--only", nargs="+", metavar="RECIPE", choices=list(entries), help="run these recipes only"
+    )
+    parser.add_argument("--seeds", nargs="+", type=int, help="run these of their seeds only")
+    parser.add_argument(
+        "--force", action="store_true", help="train anew what has run, to take its time"
+    )
+    parser.add_argument("--no-run", action="store_true", help="rank what has run")
+    return parser.parse_args()
+
+
+def choose_runs(wanted: Sequence[Run], arguments: argparse.Namespace) -> list[Run]:
+    """Keep what the arguments ask for.
+
+    Raises:
+        LeaderboardError: no recipe that was asked for has one of the seeds.
+    """
+    recipes = arguments.only or {run.recipe for run in wanted}
+    of_recipes = [run for run in wanted if run.recipe in recipes]
+    seeds = sorted({run.seed for run in of_recipes})
+    unknown = set(arguments.seeds or ()) - set(seeds)
+    if unknown:
+        listed = f"of {seeds}, listed in {BOARD_PATH}"
+        raise LeaderboardError(f"--seeds: expected some {listed}, received {sorted(unknown)}")
+    return [run for run in of_recipes if arguments.seeds is None or run.seed in arguments.seeds]
+
+
+def load_entries(dataset: str) -> dict[str, Entry]:
+    """Load what there is to run.
+
+    Raises:
+        LeaderboardError: `params.yaml` has another dataset, or lacks a recipe.
+    """
+    selected = load_params("dataset", str)
+    if selected != dataset:
+        raise LeaderboardError(
+            f"{PARAMS_PATH}: dataset: expected {dataset!r}, which {BOARD_PATH} is about, "
+            f"received {selected!r}"
+        )
+    entries: dict[str, Entry] = load_params("recipes", dict[str, Entry], BOARD_PATH)
+    for recipe in entries:
+        load_params(f"recipes.{recipe}", dict)
+    return entries
+
+
+def list_inputs() -> list[str]:
+    """List the files of which a run is made: parameters, the DAG and its stages' code."""
+    stages: dict[str, Any] = load_params("stages", dict[str, Any], DVC_YAML_PATH)
+    code = {dep for stage in stages.values() for dep in stage["deps"] if dep.endswith(".py")}
+    return [str(PARAMS_PATH), str(DVC_YAML_PATH), *sorted(code)]
+
+
+def ask_git(*arguments: str) -> str:
+    """Return what Git prints.
+
+    Raises:
+        LeaderboardError: it failed, for example because there is no commit yet.
+    """
+    done = subprocess.run(["git", *arguments], capture_output=True, encoding="utf-8", check=False)
+    if done.returncode != 0:
+        raise LeaderboardError(f"git {arguments[0]}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def check_committed(inputs: Sequence[str]) -> None:
+    """Refuse to run what no commit describes.
+
+    Raises:
+        LeaderboardError: a file that a run is made of has uncommitted changes.
+    """
+    changed = ask_git("status", "--porcelain", "--untracked-files=all", "--", *inputs)
+    if changed:
+        names = ", ".join(line[3:] for line in changed.splitlines())
+        raise LeaderboardError(f"expected everything committed, received changes in {names}")
+
+
+def count_equal_commits(inputs: Sequence[str]) -> int:
+    """Count the commits, HEAD and back from it, that have the same inputs."""
+    last = ask_git("log", "--first-parent", "--max-count=1", "--format=%H", "--", *inputs).strip()
+    return 1 + int(ask_git("rev-list", "--first-parent", "--count", f"{last}..HEAD"))
+
+
+def load_results(wanted: Sequence[Run], inputs: Sequence[str]) -> pd.DataFrame:
+    """Load the results of the wanted runs, as far as there are experiments of today's inputs."""
+    rows = dvc.api.exp_show(revs="HEAD", num=count_equal_commits(inputs))
+    return standings.collect_results(rows, wanted)
+
+
+def load_times() -> pd.DataFrame:
+    """Load the recorded times; none, where nothing was ever recorded."""
+    if not TIMES_PATH.exists():
+        return pd.DataFrame(columns=standings.TIME_COLUMNS)
+    return load_table(TIMES_PATH, standings.TIME_COLUMNS)
+
+
+def write_times(times: pd.DataFrame) -> None:
+    table = times.astype({"images_per_second": "Int64"})  # integers, or empty
+    write_text(TIMES_PATH, table.to_csv(index=False, lineterminator="\n"))
+
+
+def name_machine() -> str:
+    """Name the processor and the number of cores that this process may use."""
+    text = CPUINFO_PATH.read_text(encoding="utf-8") if CPUINFO_PATH.exists() else ""
+    model = re.search(r"model name\s*: (.+)", text)
+    processor = model[1].strip() if model else platform.processor() or platform.machine()
+    linux = hasattr(os, "sched_getaffinity")
+    count = len(os.sched_getaffinity(0)) if linux else os.cpu_count()
+    return f"{processor}, {count} core{'' if count == 1 else 's'}"
+
+
+def fetch_data() -> None:
+    """Bring the dataset into DVC's cache: mirrors beside the checkout are not beside a run."""
+    done = subprocess.run([sys.executable, "-m", "dvc", "repro", "decode"], check=False)
+    if done.returncode != 0:
+        raise LeaderboardError(f"dvc repro decode: exit status {done.returncode}, reasons above")
+
+
+def perform(run: Run, *, force: bool) -> str:
+    """Run the experiment, in place of one of its name if forced to; return what it printed.
+
+    Raises:
+        LeaderboardError: it failed.
+    """
+    # Forced without --downstream, a run would fetch the dataset again, too.
+    again = ("--force", "--downstream", "train") if force else ()
+    settings = {"train.recipe": run.recipe, "train.seed": run.seed}
+    status, output = tee_experiment(settings, "--temp", "--name", run.name, *again)
+    if status != 0:
+        raise LeaderboardError(
+            f"{run.name}: exit status {status}, reasons above; what has run is kept, and the same "
+            "command goes on from here"
+        )
+    return output
+
+
+def perform_all(runs: Sequence[Run], inputs: Sequence[str], *, force: bool) -> None:
+    """Run the experiments one after another, and record after each how long it took."""
+    machine, tensorflow = name_machine(), importlib.metadata.version("tensorflow")
+    for number, run in enumerate(runs, start=1):
+        print(f"\n=== {run.name}, {number} of {len(runs)} ===", flush=True)
+        timing = standings.read_timing(perform(run, force=force), machine, tensorflow)
+        results = load_results([run], inputs)
+        if results.empty:
+            raise LeaderboardError(f"{run.name}: expected an experiment, received none")
+        write_times(standings.record_timing(load_times(), run, results["model"].iloc[0], timing))
+
+
+def publish(results: pd.DataFrame, entries: dict[str, Entry], dataset: DatasetName) -> None:
+    """Write the page and the picture."""
+    runs = standings.add_times(results, load_times())
+    missing = standings.list_missing(standings.list_runs(entries), results)
+    title = DATASETS[dataset].title
+    page = standings.write_markdown(standings.rank_recipes(runs), entries, title, missing)
+    timed = runs.dropna(subset="training_seconds")
+    if not timed.empty:
+        write_figure(PICTURE_PATH, draw_leaderboard(timed, title))
+        page += f"\n![Accuracy against training time]({PICTURE_PATH.as_posix()})\n"
+    write_text(MARKDOWN_PATH, page)
+
+
+def main() -> None:
+    dataset: DatasetName = load_params("dataset", DatasetName, BOARD_PATH)
+    entries = load_entries(dataset)
+    arguments = parse_arguments(entries)
+    inputs, wanted = list_inputs(), standings.list_runs(entries)
+    chosen = [] if arguments.no_run else choose_runs(wanted, arguments)
+    check_committed(inputs)
+    results = load_results(wanted, inputs)
+    runs = chosen if arguments.force else standings.list_missing(chosen, results)
+    print(f"{len(runs)} of {len(chosen)} runs to do", flush=True)
+    if runs:
+        fetch_data()
+        perform_all(runs, inputs, force=arguments.force)
+        results = load_results(wanted, inputs)
+    if results.empty:
+        raise LeaderboardError("expected at least one run to rank, received none")
+    publish(results, entries, dataset)
+    print(f"Ranked {len(results)} runs in {MARKDOWN_PATH}, drawn in {PICTURE_PATH}")
+
+
+if __name__ == "__main__":
+    stage.run(main)

@@ -1,0 +1,224 @@
+"""Standings of the recipes: from runs and their times to a ranking, and that as Markdown."""
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, NamedTuple
+
+import pandas as pd
+from pydantic import Field
+
+from digits.errors import DigitsError
+from digits.params import Params
+from digits.scores import score_accuracy_interval
+
+# As `dvc.api.exp_show` calls a finished run; those of the queue say so.
+FINISHED = (None, "Success")
+METRICS = {
+    "accuracy": ("metrics/evaluate.json", float),
+    "error_count": ("metrics/evaluate.json", int),
+    "image_count": ("metrics/evaluate.json", int),
+    "parameter_count": ("metrics/train.json", int),
+}
+MODEL_PATH = "models/model.keras"
+RESULT_COLUMNS = ("recipe", "seed", *METRICS, "model")
+TIME_COLUMNS = (
+    "experiment",
+    "recipe",
+    "seed",
+    "model",  # DVC's hash of the model that was trained in this time
+    "training_seconds",
+    "images_per_second",
+    "machine",
+    "tensorflow",
+)
+SPEED = re.compile(r"trained on [\d,]+ images in ([\d.]+) s: ([\d,]+) images a second")
+
+
+class Entry(Params):
+    """What the leaderboard says of a recipe beside its results, and the seeds it is run with."""
+
+    published: str
+    note: str | None
+    seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**32)]], Field(min_length=1)]
+
+
+class Run(NamedTuple):
+    """A recipe trained from a seed."""
+
+    recipe: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"leaderboard-{self.recipe}-{self.seed}"
+
+
+class Timing(NamedTuple):
+    """How long a training took, and on what."""
+
+    training_seconds: float
+    images_per_second: int
+    machine: str
+    tensorflow: str
+
+
+class StandingsError(DigitsError):
+    """An experiment that bears the name of a run is another one."""
+
+
+def list_runs(entries: Mapping[str, Entry]) -> list[Run]:
+    """List every recipe's runs, in the order of the file."""
+    return [Run(recipe, seed) for recipe, entry in entries.items() for seed in entry.seeds]
+
+
+def list_missing(wanted: Iterable[Run], results: pd.DataFrame) -> list[Run]:
+    """List the runs that have no result yet."""
+    done = set(zip(results["recipe"], results["seed"], strict=True))
+    return [run for run in wanted if run not in done]
+
+
+def collect_results(rows: Iterable[Mapping[str, Any]], wanted: Sequence[Run]) -> pd.DataFrame:
+    """Find the results of the wanted runs among the rows of `dvc.api.exp_show`, newest first.
+
+    Raises:
+        StandingsError: an experiment has the name of a run, but another recipe or seed.
+    """
+    found: dict[Run, dict[str, Any]] = {}
+    names = {run.name: run for run in wanted}
+    for row in rows:
+        run = names.get(str(row["Experiment"]))
+        if run is None or run in found or row["State"] not in FINISHED:
+            continue
+        _check_settings(row, run)
+        found[run] = _read_result(row, run)
+    return pd.DataFrame([found[run] for run in wanted if run in found], columns=RESULT_COLUMNS)
+
+
+def _check_settings(row: Mapping[str, Any], run: Run) -> None:
+    received = (_read_cell(row, "params.yaml", "train.recipe"), row["train.seed"])
+    if received != run:
+        raise StandingsError(
+            f"experiment {run.name}: expected recipe and seed {tuple(run)}, received {received}; "
+            f"`dvc exp remove {run.name}` makes room"
+        )
+
+
+def _read_result(row: Mapping[str, Any], run: Run) -> dict[str, Any]:
+    metrics = {name: kind(_read_cell(row, path, name)) for name, (path, kind) in METRICS.items()}
+    return {**run._asdict(), **metrics, "model": f"md5:{row[MODEL_PATH]}"}
+
+
+def _read_cell(row: Mapping[str, Any], path: str, name: str) -> Any:
+    """Read a metric; DVC puts its file before its name where two files have that name."""
+    return row[f"{path}:{name}"] if f"{path}:{name}" in row else row[name]
+
+
+def read_timing(output: str, machine: str, tensorflow: str) -> Timing | None:
+    """Find the time in what a run printed; None: nothing was trained, DVC restored the model."""
+    match = SPEED.search(output)
+    if match is None:
+        return None
+    return Timing(float(match[1]), int(match[2].replace(",", "")), machine, tensorflow)
+
+
+def record_timing(times: pd.DataFrame, run: Run, model: str, timing: Timing | None) -> pd.DataFrame:
+    """Put the timing of a run into the table, in place of what the run had there.
+
+    Where nothing was trained, the time known for the very same model stays; any other gives way
+    to empty cells.
+    """
+    rows = {row["experiment"]: row for row in times.to_dict("records")}
+    if timing is None and rows.get(run.name, {}).get("model") == model:
+        return times
+    known = timing or (math.nan, math.nan, None, None)
+    values = (run.name, *run, model, *known)
+    rows[run.name] = dict(zip(TIME_COLUMNS, values, strict=True))
+    ordered = sorted(rows.values(), key=lambda row: (row["recipe"], row["seed"]))
+    return pd.DataFrame(ordered, columns=TIME_COLUMNS)
+
+
+def add_times(results: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
+    """Give each result the time in which its very model was trained; NaN where none is known."""
+    keys = ["recipe", "seed", "model"]
+    return results.merge(times.drop(columns="experiment"), how="left", on=keys)
+
+
+def rank_recipes(runs: pd.DataFrame) -> pd.DataFrame:
+    """Summarize the runs, a row a recipe, the most accurate first; times are medians.
+
+    The standard deviation is the sample's (n - 1), NaN for a single seed.
+    """
+    rows = [_summarize(str(recipe), group) for recipe, group in runs.groupby("recipe")]
+    return pd.DataFrame(rows).sort_values("accuracy", ascending=False, ignore_index=True)
+
+
+def _summarize(recipe: str, runs: pd.DataFrame) -> dict[str, Any]:
+    count, error_count = int(runs["image_count"].sum()), int(runs["error_count"].sum())
+    low, high = score_accuracy_interval(count - error_count, count)
+    timed = runs.dropna(subset="training_seconds")
+    machines = sorted(set(timed["machine"] + ", TensorFlow " + timed["tensorflow"]))
+    return {
+        "recipe": recipe,
+        "seed_count": len(runs),
+        "accuracy": runs["accuracy"].mean(),
+        "accuracy_sd": runs["accuracy"].std(ddof=1),
+        "accuracy_low": low,
+        "accuracy_high": high,
+        "parameter_count": int(runs["parameter_count"].iloc[0]),
+        "training_seconds": timed["training_seconds"].median(),
+        "images_per_second": timed["images_per_second"].median(),
+        "machine": "; ".join(machines),
+    }
+
+
+HEAD = """\
+| recipe | published | ours | 95 % interval | parameters | training seconds | images per second \
+| machine |
+|---|---|---|---|---|---|---|---|
+"""
+LEGEND = """\
+Ours: accuracy on the test images, mean ± standard deviation over the seeds. The interval is
+Wilson's for the errors of all seeds together; they share their test images, so for new images it
+would be wider. Training seconds and images per second are medians over the seeds, the validation
+after each epoch included; they are empty where DVC restored a training whose time nobody took.
+"""
+
+
+def write_markdown(
+    ranking: pd.DataFrame, entries: Mapping[str, Entry], title: str, missing: Sequence[Run] = ()
+) -> str:
+    """Write the ranking as a page of Markdown, with the notes and the runs that are missing."""
+    lines = [_write_line(row, entries) for _, row in ranking.iterrows()]
+    notes = [
+        f"- `{recipe}`: {entries[recipe].note}\n"
+        for recipe in ranking["recipe"]
+        if entries[recipe].note
+    ]
+    parts = [f"# Leaderboard: {title}\n", HEAD + "".join(lines), LEGEND, "".join(notes)]
+    if missing:
+        parts.append(
+            f"Not run yet: {', '.join(f'`{run.recipe}` {run.seed}' for run in missing)}.\n"
+        )
+    return "\n".join(part for part in parts if part)
+
+
+def _write_line(row: pd.Series, entries: Mapping[str, Entry]) -> str:
+    count = row["seed_count"]
+    spread = f" ± {_percent(row['accuracy_sd'])}" if count > 1 else ""
+    known = not math.isnan(row["training_seconds"])
+    cells = (
+        f"`{row['recipe']}`",
+        entries[row["recipe"]].published,
+        f"{_percent(row['accuracy'])}{spread} % ({count} seed{'s' if count > 1 else ''})",
+        f"{_percent(row['accuracy_low'])} to {_percent(row['accuracy_high'])} %",
+        f"{row['parameter_count']:,}",
+        f"{row['training_seconds']:,.1f}" if known else "",
+        f"{row['images_per_second']:,.0f}" if known else "",
+        row["machine"],
+    )
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.2f}"

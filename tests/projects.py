@@ -1,0 +1,82 @@
+"""A project of its own for tests that run the real `dvc`: the sources of this one, in Git."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from imports import ROOT
+
+SOURCES = ("digits", "pipeline", "dvc.yaml", "params.yaml", ".dvc/config", ".dvc/plots")
+IGNORES = (".dvcignore", ".gitignore", ".dvc/.gitignore")
+NO_CACHES = shutil.ignore_patterns("__pycache__")
+
+
+@dataclass(frozen=True)
+class Project:
+    """A Git and DVC repository of its own, with the sources of this one."""
+
+    folder: Path
+
+    def call(self, *command: str, status: int = 0) -> str:
+        """Run a command there; return its output once its exit status is the expected one."""
+        environment = {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "SHELL": "/bin/sh",
+            "HOME": str(self.folder.parent),
+            "COLUMNS": "120",
+        }
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == status, done.stdout
+        return done.stdout
+
+    def change(self, before: str, after: str) -> None:
+        path = self.folder / "params.yaml"
+        text = path.read_text()
+        assert text.count(before) == 1, before
+        path.write_text(text.replace(before, after))
+
+    def revert(self) -> str:
+        self.call("git", "restore", "params.yaml")
+        return self.call("dvc", "repro")
+
+    def load(self, path: str) -> dict[str, object]:
+        values: dict[str, object] = json.loads((self.folder / path).read_bytes())
+        return values
+
+
+def list_runs(output: str) -> list[str]:
+    return re.findall(r"Running stage '(\w+)'", output)
+
+
+def make_project(folder: Path, dataset: str, recipe: str) -> Project:
+    for name in SOURCES + IGNORES:
+        source, target = ROOT / name, folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=NO_CACHES)
+        else:
+            shutil.copy(source, target)
+    project = Project(folder)
+    project.change("dataset: mnist", f"dataset: {dataset}")
+    project.change("\n  recipe: quick\n", f"\n  recipe: {recipe}\n")
+    project.change("    epochs: 30\n", "    epochs: 2\n")
+    project.call("git", "init", "--quiet", "--initial-branch=main")
+    project.call("git", "config", "user.name", "Test")
+    project.call("git", "config", "user.email", "test@localhost")
+    project.call("git", "add", "--all")
+    project.call("git", "commit", "--quiet", "--message", "sources")
+    return project
