@@ -62,6 +62,12 @@ def list_runs(output: str) -> list[str]:
     return re.findall(r"Running stage '(\w+)'", output)
 
 
+def select(params_path: Path, dataset: str, recipe: str) -> None:
+    """Select dataset and recipe, whatever the workspace has selected: an experiment may be in it."""
+    text = re.sub("(?m)^dataset: .*", f"dataset: {dataset}", params_path.read_text())
+    params_path.write_text(re.sub("(?m)^  recipe: .*", f"  recipe: {recipe}", text))
+
+
 def make_project(folder: Path, dataset: str, recipe: str) -> Project:
     for name in SOURCES + IGNORES:
         source, target = ROOT / name, folder / name
@@ -71,8 +77,7 @@ def make_project(folder: Path, dataset: str, recipe: str) -> Project:
         else:
             shutil.copy(source, target)
     project = Project(folder)
-    project.change("dataset: mnist", f"dataset: {dataset}")
-    project.change("\n  recipe: quick\n", f"\n  recipe: {recipe}\n")
+    select(folder / "params.yaml", dataset, recipe)
     project.change("    epochs: 30\n", "    epochs: 2\n")
     project.call("git", "init", "--quiet", "--initial-branch=main")
     project.call("git", "config", "user.name", "Test")
