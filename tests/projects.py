@@ -63,7 +63,7 @@ def list_runs(output: str) -> list[str]:
 
 
 def select(params_path: Path, dataset: str, recipe: str) -> None:
-    """Select dataset and recipe, whatever the workspace has selected: an experiment may be in it."""
+    """Select dataset and recipe, whatever the workspace has selected: it may be an experiment."""
     text = re.sub("(?m)^dataset: .*", f"dataset: {dataset}", params_path.read_text())
     params_path.write_text(re.sub("(?m)^  recipe: .*", f"  recipe: {recipe}", text))
 
