@@ -6,22 +6,65 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # DVC runs the stages through $SHELL.
 export SHELL
 .DEFAULT_GOAL := help
+# Other columns of `dvc exp show` than these go, and of these what is the same everywhere.
+COLUMNS_SHOWN := Experiment$$|validation_accuracy$$|accuracy$$|loss$$|train\.(recipe|seed)$$|recipes\.
 
 .PHONY: help
 help: ## List these commands
-	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "make %-11s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "make %-19s %s\n", $$1, $$2}'
+
+# Remotes beyond folders and HTTP, by name: make pull EXTRAS="s3 webdav".
+REMOTES := s3 ssh webdav
+ifneq ($(filter-out $(REMOTES),$(EXTRAS)),)
+$(error EXTRAS: expected some of $(REMOTES), received $(EXTRAS))
+endif
+ENVIRONMENT := .venv/run.stamp $(EXTRAS:%=.venv/%.stamp)
 
 .PHONY: repro
-repro: .venv/run.stamp ## Reproduce the pipeline and show its result
+repro: $(ENVIRONMENT) ## Reproduce the pipeline and show its result
 	@python -m digits.repro
 
 .PHONY: leaderboard
 leaderboard: .venv/run.stamp ## Run every recipe over its seeds and rank them; a part: ARGS="--only quick --seeds 0 1"
 	@python -m digits.leaderboard $(ARGS)
 
+.PHONY: report
+report: .venv/run.stamp ## Write what the last run says of its model into one page, report/index.html
+	@python -m digits.report
+
+.PHONY: experiments
+experiments: .venv/run.stamp ## List the experiments: what they changed, how good they are
+	@dvc exp show --no-pager --only-changed --drop '^(?!$(COLUMNS_SHOWN))'
+
+.PHONY: sweep
+sweep: .venv/run.stamp ## Run a grid of parameters from DVC's queue; another: ARGS="KEY=A,B KEY=C,D --jobs 2"
+	@python -m digits.sweep $(ARGS)
+
+.PHONY: pr-report
+pr-report: .venv/run.stamp ## Report what the workspace changes against BASE=origin/main
+	@python -m digits.pull_request $(or $(BASE),origin/main)
+
+.PHONY: push pull
+push: $(ENVIRONMENT) ## Push what dvc.lock names to the remote, and complete a push that was broken off
+pull: $(ENVIRONMENT) ## Pull what dvc.lock names from the remote
+push pull:
+	@python -m digits.share $@
+
+.PHONY: verify-cache
+verify-cache: $(ENVIRONMENT) ## Hash DVC's cache anew; of the remote, or repairing: ARGS="--remote --repair"
+	@python -m digits.cache $(ARGS)
+
 .PHONY: test
-test: .venv/test.stamp ## Run the test suite
+test: .venv/test.stamp ## Run the test suite, but for what takes minutes
 	@python -m pytest
+
+.PHONY: test-slow
+test-slow: .venv/test.stamp ## Run the slow tests: faults, fuzzing, the pipeline twice, the tour
+	@python -m pytest -m slow
+
+.PHONY: test-remotes
+test-remotes: .venv/test.stamp .venv/swift.stamp ## Run the tests of remotes against Swift, sshd and apache2 (Debian)
+	@python -m pytest -m remotes
 
 .PHONY: lint
 lint: .venv/test.stamp ## Lint, format and types, without the tests
@@ -30,7 +73,11 @@ lint: .venv/test.stamp ## Lint, format and types, without the tests
 	@mypy
 
 .PHONY: check
-check: lint test ## Lint, format, types and tests: what CI runs
+check: lint test ## Lint, format, types and tests; CI runs test-slow, too
+
+.PHONY: verify-reproducible
+verify-reproducible: .venv/run.stamp ## Run the pipeline twice from scratch and compare every file it makes
+	@python -m digits.reproducibility
 
 .PHONY: bench
 bench: .venv/run.stamp ## Measure speed on the data of the last make repro: the tables of benchmarks/README.md
@@ -38,25 +85,41 @@ bench: .venv/run.stamp ## Measure speed on the data of the last make repro: the 
 	    python -m benchmarks.$$part || exit; \
 	done
 
+# Options of uv that name no index in a lock.
+COMPILE := uv pip compile --universal --upgrade --fork-strategy fewest --generate-hashes \
+    --no-annotate --no-header --quiet --no-emit-index-url --no-emit-find-links
+
 .PHONY: lock
 lock: ## Pin the newest dependencies by version and hash (needs uv)
-	@for extra in "" test; do \
-	    uv pip compile pyproject.toml $${extra:+--extra $$extra -c requirements.lock} --universal \
-	        --upgrade --fork-strategy fewest --generate-hashes --no-annotate --no-header --quiet \
-	        --no-emit-index-url --no-emit-find-links -o requirements$${extra:+-$$extra}.lock || exit; \
+	@$(COMPILE) pyproject.toml -o requirements.lock
+	@$(COMPILE) pyproject.toml -c requirements.lock --extra test -o requirements-test.lock
+	@for extra in $(REMOTES); do \
+	    $(COMPILE) pyproject.toml -c requirements-test.lock --extra $$extra -o $$extra.tmp && \
+	    grep -vxFf requirements.lock $$extra.tmp > requirements-$$extra.lock && \
+	    rm $$extra.tmp || exit; \
 	done
+	@echo swift==2.38.0 | $(COMPILE) --python-version 3.11 - -o requirements-swift.lock
 
 .PHONY: clean
 clean: ## Remove the environment and what tools leave behind; data, results and DVC's cache stay
-	@rm -rf .venv build .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf .venv build .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find benchmarks digits pipeline tests -name __pycache__ -exec rm -rf {} +
 
 # The environment is made anew only when the lock file has changed.
 .venv/run.stamp: requirements.lock
 .venv/test.stamp: requirements-test.lock
+# An extra's lock holds only what it adds to the first.
+$(REMOTES:%=.venv/%.stamp): .venv/%.stamp: requirements-%.lock .venv/run.stamp
 .venv/%.stamp: | .venv/bin/python
 	@echo "Installing $< into .venv; this takes a minute or two."
 	@python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+# Swift has an environment of its own: a server of the tests, not a part of the project.
+.venv/swift.stamp: requirements-swift.lock tests/install-servers | .venv/bin/python
+	@tests/install-servers
+	@$(PYTHON) -m venv .venv/swift
+	@.venv/swift/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 .venv/bin/python:

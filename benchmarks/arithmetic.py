@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from benchmarks.timing import Lap, Rival
-from digits.backend import keras, tf
-from digits.networks import count_multiply_adds
-from digits.training import count_seen_side
+from digits.model.backend import keras, tf
+from digits.model.networks import count_multiply_adds
+from digits.model.training import count_seen_side
 
 MATRIX_SIDE = 2048
 PRODUCT_COUNT = 20  # a lap of some tenths of a second

@@ -13,10 +13,10 @@ from benchmarks.timing import (
     print_table,
     summarize,
 )
-from digits import idx
-from digits.artifacts import ArtifactError
-from digits.datasets import DATASETS
-from digits.raw import unpack
+from digits.data import idx
+from digits.data.datasets import DATASETS
+from digits.data.raw import unpack
+from digits.files.artifacts import ArtifactError
 from digits.stage import run
 from pipeline.decode import scale_pixels
 

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from benchmarks.timing import Rival
-from digits.artifacts import ArtifactError
-from digits.backend import keras, make_repeatable
-from digits.networks import build_network, encode_labels
-from digits.recipes import Precision, Recipe
-from digits.splits import Split, load_card, load_split
-from digits.training import train_epochs
+from digits.data.splits import Split, load_card, load_split
+from digits.files.artifacts import ArtifactError
+from digits.model.backend import keras, make_repeatable
+from digits.model.networks import build_network, encode_labels
+from digits.model.recipes import Precision, Recipe
+from digits.model.training import train_epochs
 
 DECODED_DIR = Path("data/decoded")
 BATCH_SIZE = 500  # of evaluation; a matter of memory

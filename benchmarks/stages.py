@@ -18,9 +18,9 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from benchmarks.timing import judge_at_most, print_table, summarize
-from digits.artifacts import ArtifactError
-from digits.datasets import DATASETS
+from digits.data.datasets import DATASETS
 from digits.errors import DigitsError
+from digits.files.artifacts import ArtifactError
 from digits.stage import run
 
 RAW_DIR = Path("data/raw")

@@ -14,11 +14,11 @@ from benchmarks.timing import (
     print_table,
     summarize,
 )
-from digits.backend import keras, make_repeatable
-from digits.networks import build_network
-from digits.params import load_params
-from digits.recipes import Recipe
-from digits.splits import Split
+from digits.data.splits import Split
+from digits.files.params import load_params
+from digits.model.backend import keras, make_repeatable
+from digits.model.networks import build_network
+from digits.model.recipes import Recipe
 from digits.stage import run
 
 SEED = 0

@@ -22,11 +22,11 @@ from benchmarks.timing import (
     print_table,
     summarize,
 )
-from digits.backend import keras
-from digits.networks import build_network
-from digits.params import load_params
-from digits.recipes import Precision, Recipe
-from digits.splits import Split
+from digits.data.splits import Split
+from digits.files.params import load_params
+from digits.model.backend import keras
+from digits.model.networks import build_network
+from digits.model.recipes import Precision, Recipe
 from digits.stage import run
 
 REFERENCE_ACCURACY = 0.9927  # the best published reference, on the test images

@@ -5,10 +5,27 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
+from digits.errors import DigitsError
 
-def run_experiment(settings: Mapping[str, object]) -> int:
-    """Run an experiment in the workspace; return DVC's exit status."""
-    command = _build_command(settings)
+
+class ExperimentError(DigitsError):
+    """DVC failed at what an experiment needs."""
+
+
+def fetch_data() -> None:
+    """Bring the dataset into DVC's cache: mirrors beside the checkout are not beside a run.
+
+    Raises:
+        ExperimentError: DVC failed.
+    """
+    done = subprocess.run([sys.executable, "-m", "dvc", "repro", "decode"], check=False)
+    if done.returncode != 0:
+        raise ExperimentError(f"dvc repro decode: exit status {done.returncode}, reasons above")
+
+
+def run_experiment(settings: Mapping[str, object], *options: str) -> int:
+    """Run an experiment in the workspace, or as the options say; return DVC's exit status."""
+    command = _build_command(settings, *options)
     return subprocess.run(command, env=_build_environment(), check=False).returncode
 
 

@@ -12,7 +12,6 @@ import os
 import platform
 import re
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,15 +19,17 @@ from typing import Any
 import dvc.api
 import pandas as pd
 
-from digits import stage, standings
-from digits.artifacts import write_text
-from digits.datasets import DATASETS, DatasetName
+from digits import stage
+from digits.data.datasets import DATASETS, DatasetName
 from digits.errors import DigitsError
-from digits.experiments import tee_experiment
-from digits.figures import draw_leaderboard, write_figure
-from digits.params import PARAMS_PATH, load_params
-from digits.standings import Entry, Run
-from digits.tables import load_table
+from digits.evidence import standings
+from digits.evidence.charts import draw_leaderboard
+from digits.evidence.figures import write_figure
+from digits.evidence.standings import Entry, Run
+from digits.experiments import fetch_data, tee_experiment
+from digits.files.artifacts import write_text
+from digits.files.params import PARAMS_PATH, load_params
+from digits.files.tables import load_table
 
 BOARD_PATH = Path("benchmarks/leaderboard.yaml")
 TIMES_PATH = Path("benchmarks/runs.csv")
@@ -152,13 +153,6 @@ def name_machine() -> str:
     linux = hasattr(os, "sched_getaffinity")
     count = len(os.sched_getaffinity(0)) if linux else os.cpu_count()
     return f"{processor}, {count} core{'' if count == 1 else 's'}"
-
-
-def fetch_data() -> None:
-    """Bring the dataset into DVC's cache: mirrors beside the checkout are not beside a run."""
-    done = subprocess.run([sys.executable, "-m", "dvc", "repro", "decode"], check=False)
-    if done.returncode != 0:
-        raise LeaderboardError(f"dvc repro decode: exit status {done.returncode}, reasons above")
 
 
 def perform(run: Run, *, force: bool) -> str:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from dvc.cli import main as run_dvc
 
-from digits.artifacts import load_json
-from digits.datasets import DATASETS
+from digits.data.datasets import DATASETS
 from digits.experiments import run_experiment
-from digits.params import load_params
+from digits.files.artifacts import load_json
+from digits.files.params import load_params
 from digits.stage import run
 
 METRICS_PATH = Path("metrics/evaluate.json")
@@ -74,7 +74,7 @@ def show_result() -> None:
         f"(95 % interval {metrics['accuracy_low']:.2%} to {metrics['accuracy_high']:.2%}), "
         f"{metrics['error_count']} errors in {metrics['image_count']:,} images"
     )
-    print("Pictures:", ", ".join(str(path) for path in sorted(PLOTS_DIR.glob("*.png"))))
+    print(f"Pictures in {PLOTS_DIR}/; `make report` puts everything on one page")
 
 
 def main() -> None:

@@ -31,7 +31,18 @@ def _end_with_parent() -> None:
     # A stage whose `dvc repro` was killed would train on unseen, beside the next run's.
     if sys.platform != "linux":
         return
-    parent = os.getppid()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:
+    if _is_orphan():
         sys.exit(128 + signal.SIGTERM)
+
+
+def _is_orphan() -> bool:
+    """Tell whether the parent died before now, while this process imported TensorFlow perhaps.
+
+    A process is of its parent's session unless it leads one; who adopts orphans is of another.
+    """
+    session = os.getsid(0)
+    try:
+        return session not in (os.getpid(), os.getsid(os.getppid()))
+    except ProcessLookupError:
+        return True

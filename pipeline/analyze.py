@@ -1,104 +1,148 @@
-"""Analyse the errors from the predictions alone: which images, which pairs, how sure."""
+"""Analyse the predictions: which errors, how sure, whose fault, and what refusing would buy."""
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from pydantic import Field
-from scipy.stats import entropy
 
-from digits import figures, scores
-from digits.artifacts import load_json, write_json
-from digits.params import Params, load_params
-from digits.predictions import Predictions, load_predictions
-from digits.splits import Card, load_card
+from digits.data.datasets import DATASETS
+from digits.data.splits import Card, load_card
+from digits.evidence import charts, galleries, label_issues, mistakes, scores
+from digits.evidence.figures import write_figure
+from digits.evidence.predictions import Predictions, load_predictions
+from digits.files.artifacts import ArtifactError, load_json, write_json
+from digits.files.params import Params, load_params
+from digits.files.tables import write_table
 from digits.stage import run
-from digits.tables import write_table
 
 CARD_PATH = Path("data/decoded/dataset.json")
 PREDICTIONS_DIR = Path("data/predictions")
 EVALUATE_METRICS_PATH = Path("metrics/evaluate.json")
 
-ERRORS_PATH = Path("data/analysis/errors.csv")
+ANALYSIS_DIR = Path("data/analysis")
 METRICS_PATH = Path("metrics/errors.json")
 PLOTS_DIR = Path("plots")
 
 CONFIDENT = 0.9  # an error made with more probability than this was not a close call
+GOAL = 0.999  # the accuracy that refusing the least certain images is to buy
+REFUSED = (*np.arange(0, 0.1, 0.005), *np.arange(0.1, 1, 0.1))  # shares in the table
+PAIRS_PLOTTED = 15  # as many bars as `dvc plots` can label
 
 
 class AnalyzeParams(Params):
     """How much of the analysis is shown."""
 
     gallery_count: int = Field(ge=0, le=200)
+    gallery_pair_limit: int = Field(ge=1)
+    strip_count: int = Field(ge=1, le=30)
 
 
-def tabulate_errors(predictions: Predictions) -> pd.DataFrame:
-    """List the misclassified images, a row each, the largest loss first."""
-    index = np.flatnonzero(predictions.predicted != predictions.labels)
-    true, predicted = predictions.labels[index], predictions.predicted[index]
-    probabilities = predictions.probabilities[index].astype(np.float64)
-    rows = np.arange(len(index))
-    runner_up = np.sort(probabilities, axis=1)[:, -2]
-    table = pd.DataFrame(
-        {
-            "index": index,
-            "true": true,
-            "predicted": predicted,
-            "true_probability": probabilities[rows, true],
-            "predicted_probability": probabilities[rows, predicted],
-            "margin": probabilities[rows, predicted] - runner_up,
-            "loss": scores.score_losses(true, probabilities),
-            "entropy": entropy(probabilities, axis=1),
-        }
+def load_evaluated(dataset: str) -> tuple[Predictions, str]:
+    """Load the predictions and the name of the recipe that made them.
+
+    Raises:
+        ArtifactError: damaged files, or predictions that the metrics beside them are not about.
+    """
+    predictions = load_predictions(PREDICTIONS_DIR)
+    metrics = load_json(EVALUATE_METRICS_PATH)
+    facts = {
+        "dataset": dataset,
+        "image_count": len(predictions.labels),
+        "error_count": int((predictions.predicted != predictions.labels).sum()),
+    }
+    for key, received in facts.items():
+        if metrics.get(key) != received:
+            raise ArtifactError(
+                f"{PREDICTIONS_DIR}: expected {key} {metrics.get(key)!r}, as in "
+                f"{EVALUATE_METRICS_PATH}, received {received!r}: run `dvc repro`"
+            )
+    return predictions, str(metrics.get("recipe"))
+
+
+def tabulate_refusals(coverage: np.ndarray, accuracy: np.ndarray) -> pd.DataFrame:
+    """List how accurate the rest is when at least so large a share is refused."""
+    rows = []
+    for refused in REFUSED:
+        answered = int(np.searchsorted(coverage, 1 - refused + 1e-9, side="right"))
+        if answered:  # otherwise the most certain images are so many: none would be left
+            rows.append((refused, accuracy[answered - 1]))
+    return pd.DataFrame(rows, columns=["refused", "accuracy"])
+
+
+def score(errors: pd.DataFrame, pairs: pd.DataFrame, coverage: float) -> dict[str, object]:
+    """Summarize the errors as the metrics file's numbers."""
+    return {
+        "error_count": len(errors),
+        "confident_error_count": int((errors["predicted_probability"] > CONFIDENT).sum()),
+        "most_confused_pair": pairs["pair"].iloc[0] if len(pairs) else "none",
+        "most_confused_count": int(pairs["count"].iloc[0]) if len(pairs) else 0,
+        "coverage_at_999": coverage,
+    }
+
+
+def draw_errors(
+    errors: pd.DataFrame, predictions: Predictions, card: Card, params: AnalyzeParams, title: str
+) -> None:
+    """Draw the errors as images: the costliest, the most frequent, and what they average to."""
+    shown = mistakes.choose_errors(errors, params.gallery_count, params.gallery_pair_limit)
+    strips = mistakes.cut_strips(errors, predictions.images, card, params.strip_count)
+    drawings = {
+        "errors": galleries.draw_gallery(
+            predictions.images[shown["index"]],
+            mistakes.caption_errors(shown, card),
+            f"{len(shown)} of {len(errors)} errors, costliest first · {title}",
+        ),
+        "confused_pairs": galleries.draw_strips(
+            strips, f"The {len(strips)} most frequent kinds of error · {title}"
+        ),
+        "prototypes": galleries.draw_prototypes(
+            mistakes.average_images(predictions),
+            scores.count_confusion(predictions.labels, predictions.predicted),
+            card.class_names,
+            f"What the images of each kind have in common · {title}",
+        ),
+    }
+    for name, figure in drawings.items():
+        write_figure(PLOTS_DIR / f"{name}.png", figure)
+
+
+def draw_label_issues(
+    issues: pd.DataFrame, predictions: Predictions, card: Card, count: int, title: str
+) -> None:
+    """Draw the images whose labels are suspected."""
+    shown = issues.head(count)
+    figure = galleries.draw_gallery(
+        predictions.images[shown["index"]],
+        label_issues.caption_issues(shown, card),
+        f"{len(shown)} of {len(issues)} suspected labels, least credible first · {title}",
     )
-    return table.sort_values(["loss", "index"], ascending=[False, True], ignore_index=True)
-
-
-def tabulate_pairs(predictions: Predictions, card: Card) -> pd.DataFrame:
-    """List the kinds of error, a row a (true, predicted) pair, most frequent first."""
-    confusion = scores.count_confusion(predictions.labels, predictions.predicted)
-    names = card.class_names
-    return pd.DataFrame(
-        [
-            (f"{names[true]} as {names[predicted]}", count)
-            for true, predicted, count in scores.rank_confused_pairs(confusion)
-        ],
-        columns=["pair", "count"],
-    )
-
-
-def caption_errors(errors: pd.DataFrame, card: Card) -> list[str]:
-    """Say of each listed error what it is, what it was taken for, how surely, and its index."""
-    names = card.class_names
-    columns = (errors[name] for name in ("true", "predicted", "predicted_probability", "index"))
-    return [
-        f"{names[true]} as {names[predicted]}, {probability:.0%}\n#{index}"
-        for true, predicted, probability, index in zip(*columns, strict=True)
-    ]
+    write_figure(PLOTS_DIR / "label_issues.png", figure)
 
 
 def main() -> None:
     params = load_params("analyze", AnalyzeParams)
     card = load_card(CARD_PATH)
-    recipe = load_json(EVALUATE_METRICS_PATH)["recipe"]
-    predictions = load_predictions(PREDICTIONS_DIR)
-    errors = tabulate_errors(predictions)
-    pairs = tabulate_pairs(predictions, card)
-    write_table(ERRORS_PATH, errors)
-    write_table(PLOTS_DIR / "confused_pairs.csv", pairs)
-    shown = errors.head(params.gallery_count)
-    title = f"{len(shown)} of {len(errors)} errors, costliest first · {card.title}, {recipe}"
-    images = predictions.images[shown["index"]]
-    gallery = figures.draw_gallery(images, caption_errors(shown, card), title)
-    figures.write_figure(PLOTS_DIR / "errors.png", gallery)
-    metrics = {
-        "error_count": len(errors),
-        "confident_error_count": int((errors["predicted_probability"] > CONFIDENT).sum()),
-        "most_confused_pair": pairs["pair"].iloc[0] if len(pairs) else "none",
-        "most_confused_count": int(pairs["count"].iloc[0]) if len(pairs) else 0,
-    }
-    write_json(METRICS_PATH, metrics)
-    print(f"{len(errors)} errors in {ERRORS_PATH}, drawn in {PLOTS_DIR / 'errors.png'}")
+    predictions, recipe = load_evaluated(card.name)
+    title = f"{card.title}, {recipe}"
+    disputed = np.isin(np.arange(len(predictions.labels)), DATASETS[card.name].disputed)
+    errors = mistakes.tabulate_errors(predictions)
+    pairs = mistakes.tabulate_pairs(predictions, card)
+    issues = label_issues.tabulate_label_issues(predictions, disputed)
+    coverage, accuracy = scores.score_coverage(predictions.labels, predictions.probabilities)
+    refusals = tabulate_refusals(coverage, accuracy)
+    goal_coverage = scores.find_coverage(coverage, accuracy, GOAL)
+    write_table(ANALYSIS_DIR / "errors.csv", errors)
+    write_table(ANALYSIS_DIR / "label_issues.csv", issues)
+    write_table(PLOTS_DIR / "confused_pairs.csv", pairs.head(PAIRS_PLOTTED))
+    write_table(PLOTS_DIR / "refusals.csv", refusals)
+    draw_errors(errors, predictions, card, params, title)
+    draw_label_issues(issues, predictions, card, params.gallery_count, title)
+    refusal_figure = charts.draw_refusals(refusals, goal_coverage, GOAL, title)
+    write_figure(PLOTS_DIR / "refusals.png", refusal_figure)
+    metrics = score(errors, pairs, goal_coverage) | {"label_issue_count": len(issues)}
+    write_json(METRICS_PATH, metrics | label_issues.score_disputed(predictions, disputed))
+    print(f"{len(errors)} errors and {len(issues)} suspected labels, in {ANALYSIS_DIR}")
 
 
 if __name__ == "__main__":

@@ -6,13 +6,13 @@ import numpy as np
 from pydantic import Field
 from sklearn.model_selection import train_test_split
 
-from digits import idx
-from digits.artifacts import ArtifactError
-from digits.datasets import CLASS_COUNT, DATASETS, IMAGE_SIDE, DatasetName, RawFile
+from digits.data import idx
+from digits.data.datasets import CLASS_COUNT, DATASETS, IMAGE_SIDE, DatasetName, RawFile
+from digits.data.raw import unpack
+from digits.data.splits import Card, Split, write_card, write_split
 from digits.errors import DigitsError
-from digits.params import Params, load_params
-from digits.raw import unpack
-from digits.splits import Card, Split, write_card, write_split
+from digits.files.artifacts import ArtifactError
+from digits.files.params import Params, load_params
 from digits.stage import run
 
 RAW_DIR = Path("data/raw")

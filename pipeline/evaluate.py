@@ -8,15 +8,18 @@ import pandas as pd
 from pydantic import Field
 from sklearn.metrics import classification_report
 
-from digits import figures, scores
-from digits.artifacts import write_json, write_text
-from digits.datasets import CLASS_COUNT
-from digits.models import load_model, predict_probabilities
-from digits.params import Params, load_params
-from digits.predictions import Predictions, write_predictions
-from digits.splits import Card, load_card, load_split
+from digits.data.datasets import CLASS_COUNT
+from digits.data.splits import Card, load_card, load_split
+from digits.evidence import charts, scores
+from digits.evidence.corruptions import measure_robustness, score_robustness
+from digits.evidence.figures import write_figure
+from digits.evidence.galleries import draw_gallery
+from digits.evidence.predictions import Predictions, write_predictions
+from digits.files.artifacts import ArtifactError, write_json, write_text
+from digits.files.params import Params, load_params
+from digits.files.tables import load_table, write_table
+from digits.model.archive import load_model, predict_probabilities
 from digits.stage import run
-from digits.tables import load_table, write_table
 
 DECODED_DIR = Path("data/decoded")
 MODEL_PATH = Path("models/model.keras")
@@ -34,6 +37,20 @@ class EvaluateParams(Params):
 
     batch_size: int = Field(ge=1)
     sample_count: int = Field(ge=0, le=200)
+    robustness_count: int = Field(ge=1)
+
+
+def load_history() -> pd.DataFrame:
+    """Load the learning curves that `train` wrote.
+
+    Raises:
+        ArtifactError: missing, damaged, or with a cell that is no number.
+    """
+    history = load_table(HISTORY_PATH, HISTORY_COLUMNS)
+    numbers = history.apply(pd.to_numeric, errors="coerce")
+    if history.empty or not np.isfinite(numbers).all(axis=None):
+        raise ArtifactError(f"{HISTORY_PATH}: expected finite numbers, received others or none")
+    return history
 
 
 def score(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
@@ -71,6 +88,13 @@ def tabulate_classes(labels: np.ndarray, predicted: np.ndarray, card: Card) -> p
     return pd.DataFrame({"class": card.class_names, **vars(classes), "error_count": missed})
 
 
+def tabulate_reliability(bins: scores.ConfidenceBins) -> pd.DataFrame:
+    """List confidence, accuracy and images, a row a bin that has any."""
+    columns = {"low": bins.low, "confidence": bins.confidence, "accuracy": bins.accuracy}
+    table = pd.DataFrame(columns | {"count": bins.count})
+    return table[table["count"] > 0]
+
+
 def write_report(predictions: Predictions, card: Card) -> None:
     """Write scikit-learn's classification report, and show it."""
     report = classification_report(
@@ -85,32 +109,39 @@ def write_report(predictions: Predictions, card: Card) -> None:
     print(report)
 
 
-def write_plots(predictions: Predictions, card: Card, recipe: str, sample_count: int) -> None:
+def write_plots(
+    predictions: Predictions, robustness: pd.DataFrame, card: Card, recipe: str, sample_count: int
+) -> None:
     """Write the data that `dvc plots` draws and the figures that people look at."""
     title = f"{card.title}, {recipe}"
     labels, predicted = predictions.labels, predictions.predicted
     confusion = scores.count_confusion(labels, predicted)
+    classes = tabulate_classes(labels, predicted, card)
+    bins = scores.bin_confidence(labels, predictions.probabilities)
+    calibration_error = scores.score_calibration_error(labels, predictions.probabilities)
     write_table(PLOTS_DIR / "confusion.csv", tabulate_confusion(confusion))
-    write_table(PLOTS_DIR / "classes.csv", tabulate_classes(labels, predicted, card))
-    history = load_table(HISTORY_PATH, HISTORY_COLUMNS)
+    write_table(PLOTS_DIR / "classes.csv", classes)
+    write_table(PLOTS_DIR / "reliability.csv", tabulate_reliability(bins))
+    write_table(PLOTS_DIR / "robustness.csv", robustness)
+    names = card.class_names
     captions = [
-        f"true {card.class_names[true]}\npredicted {card.class_names[guess]}"
+        f"true {names[true]}\npredicted {names[guess]}"
         for true, guess in zip(labels[:sample_count], predicted[:sample_count], strict=True)
     ]
+    samples = predictions.images[:sample_count]
     drawings = {
-        "confusion": figures.draw_confusion(confusion, card.class_names, title, errors_only=False),
-        "confusion_errors": figures.draw_confusion(
-            confusion, card.class_names, title, errors_only=True
-        ),
-        "curves": figures.draw_curves(history, title),
-        "samples": figures.draw_gallery(
-            predictions.images[:sample_count],
-            captions,
-            f"The first {len(captions)} test images · {title}",
+        "confusion": charts.draw_confusion(confusion, names, title, errors_only=False),
+        "confusion_errors": charts.draw_confusion(confusion, names, title, errors_only=True),
+        "curves": charts.draw_curves(load_history(), title),
+        "classes": charts.draw_classes(classes, title),
+        "reliability": charts.draw_reliability(bins, calibration_error, title),
+        "robustness": charts.draw_robustness(robustness, title),
+        "samples": draw_gallery(
+            samples, captions, f"The first {len(captions)} test images · {title}"
         ),
     }
     for name, figure in drawings.items():
-        figures.write_figure(PLOTS_DIR / f"{name}.png", figure)
+        write_figure(PLOTS_DIR / f"{name}.png", figure)
 
 
 def main() -> None:
@@ -123,9 +154,19 @@ def main() -> None:
     predictions = Predictions(pixels, test.labels, probabilities)
     write_predictions(PREDICTIONS_DIR, predictions)
     write_report(predictions, card)
-    write_plots(predictions, card, model.name, params.sample_count)
-    metrics = score(test.labels, probabilities)
-    write_json(METRICS_PATH, {"dataset": card.name, "recipe": model.name, **metrics})
+    robustness = measure_robustness(
+        lambda images: predict_probabilities(model, images, params.batch_size).argmax(axis=1),
+        test,
+        params.robustness_count,
+    )
+    write_plots(predictions, robustness, card, model.name, params.sample_count)
+    metrics = {
+        "dataset": card.name,
+        "recipe": model.name,
+        "robustness": score_robustness(robustness),
+        **score(test.labels, probabilities),
+    }
+    write_json(METRICS_PATH, metrics)
 
 
 if __name__ == "__main__":

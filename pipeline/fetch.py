@@ -7,12 +7,12 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from digits import download, optdigits
-from digits.artifacts import write_bytes
-from digits.datasets import DATASETS, Dataset, DatasetName, RawFile
+from digits.data import download, optdigits
+from digits.data.datasets import DATASETS, Dataset, DatasetName, RawFile
+from digits.data.raw import RawFileError, unpack
 from digits.errors import DigitsError
-from digits.params import Params, load_params
-from digits.raw import RawFileError, unpack
+from digits.files.artifacts import write_bytes
+from digits.files.params import Params, load_params
 from digits.stage import run
 
 RAW_DIR = Path("data/raw")

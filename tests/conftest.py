@@ -2,13 +2,18 @@
 
 import gzip
 import hashlib
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
+from projects import Project, train_project
 
-from digits import idx
-from digits.datasets import CLASS_COUNT, DATASETS, DIGIT_NAMES, IMAGE_SIDE, Dataset, RawFile
+from digits.data import idx
+from digits.data.datasets import CLASS_COUNT, DATASETS, DIGIT_NAMES, IMAGE_SIDE, Dataset, RawFile
+
+# A shell's background job ignores Ctrl-C, and so would every process that these tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TRAIN_COUNT, TEST_COUNT = 150, 50
 
@@ -42,5 +47,15 @@ def synthetic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         images, labels = draw_images(count, seed)
         files.append(publish(folder, f"{prefix}-images-idx3-ubyte", images))
         files.append(publish(folder, f"{prefix}-labels-idx1-ubyte", labels))
-    monkeypatch.setitem(DATASETS, "mnist", Dataset("Synthetic", DIGIT_NAMES, *files))
+    train_images, train_labels, test_images, test_labels = files
+    facts = Dataset(
+        "Synthetic", DIGIT_NAMES, train_images, train_labels, test_images, test_labels, (3, 14)
+    )
+    monkeypatch.setitem(DATASETS, "mnist", facts)
     return folder
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Return a project whose pipeline has run: to be copied and cloned, never changed."""
+    return train_project(tmp_path_factory.mktemp("trained") / "project")

@@ -13,6 +13,7 @@ from imports import ROOT
 
 SOURCES = ("digits", "pipeline", "dvc.yaml", "params.yaml", ".dvc/config", ".dvc/plots")
 IGNORES = (".dvcignore", ".gitignore", ".dvc/.gitignore")
+ALL = ["fetch", "decode", "train", "evaluate", "analyze"]
 NO_CACHES = shutil.ignore_patterns("__pycache__")
 
 
@@ -22,19 +23,35 @@ class Project:
 
     folder: Path
 
-    def call(self, *command: str, status: int = 0) -> str:
-        """Run a command there; return its output once its exit status is the expected one."""
-        environment = {
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return the environment of a command: these tests' Python, nobody's own settings."""
+        return {
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "SHELL": "/bin/sh",
             "HOME": str(self.folder.parent),
             "COLUMNS": "120",
         }
+
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        """Start a command there, with all it will start in a session of its own."""
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def call(self, *command: str, status: int = 0) -> str:
+        """Run a command there; return its output once its exit status is the expected one."""
         done = subprocess.run(
             command,
             cwd=self.folder,
-            env=environment,
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -49,6 +66,25 @@ class Project:
         assert text.count(before) == 1, before
         path.write_text(text.replace(before, after))
 
+    def commit(self, message: str) -> None:
+        self.call("git", "add", "--all")
+        self.call("git", "commit", "--quiet", "--message", message)
+
+    def clone(self, folder: Path) -> "Project":
+        """Clone into a folder, with an empty cache."""
+        self.call("git", "clone", "--quiet", ".", str(folder))
+        return Project(folder).identify()
+
+    def copy(self, folder: Path) -> "Project":
+        """Copy all there is, the cache included."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Project(folder)
+
+    def identify(self) -> "Project":
+        self.call("git", "config", "user.name", "Test")
+        self.call("git", "config", "user.email", "test@localhost")
+        return self
+
     def revert(self) -> str:
         self.call("git", "restore", "params.yaml")
         return self.call("dvc", "repro")
@@ -56,6 +92,14 @@ class Project:
     def load(self, path: str) -> dict[str, object]:
         values: dict[str, object] = json.loads((self.folder / path).read_bytes())
         return values
+
+
+def train_project(folder: Path) -> Project:
+    """Make a project whose pipeline has run on the embedded dataset, results committed."""
+    project = make_project(folder, "optdigits", "cnn_optdigits")
+    assert list_runs(project.call("dvc", "repro")) == ALL
+    project.commit("results")
+    return project
 
 
 def list_runs(output: str) -> list[str]:
@@ -80,8 +124,5 @@ def make_project(folder: Path, dataset: str, recipe: str) -> Project:
     select(folder / "params.yaml", dataset, recipe)
     project.change("    epochs: 30\n", "    epochs: 2\n")
     project.call("git", "init", "--quiet", "--initial-branch=main")
-    project.call("git", "config", "user.name", "Test")
-    project.call("git", "config", "user.email", "test@localhost")
-    project.call("git", "add", "--all")
-    project.call("git", "commit", "--quiet", "--message", "sources")
+    project.identify().commit("sources")
     return project

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from digits.recipes import Recipe
+from digits.model.recipes import Recipe
 
 SOFTMAX: dict[str, Any] = {"Dense": {"units": 10, "activation": "softmax"}}
 
@@ -20,5 +20,6 @@ def make_recipe(*layers: dict[str, Any], **changes: Any) -> Recipe:
         "batch_size": 64,
         "member_count": 1,
         "prediction_shift": 0,
+        "temperature_scaling": False,
     }
     return Recipe(**(values | changes))

@@ -8,7 +8,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from digits.artifacts import (
+from digits.data.datasets import DIGIT_NAMES
+from digits.data.splits import Card, Split, load_card, load_split, write_card, write_split
+from digits.evidence.predictions import Predictions, load_predictions, write_predictions
+from digits.files.artifacts import (
     ArtifactError,
     load_array,
     load_json,
@@ -26,10 +29,7 @@ from digits.artifacts import (
     write_json,
     write_text,
 )
-from digits.datasets import DIGIT_NAMES
-from digits.predictions import Predictions, load_predictions, write_predictions
-from digits.splits import Card, Split, load_card, load_split, write_card, write_split
-from digits.tables import load_table, write_table
+from digits.files.tables import load_table, write_table
 
 ARRAY = np.arange(12, dtype=np.float32).reshape(3, 4)
 TABLE = pd.DataFrame({"class": ["one", "two"], "f1": [0.5, 1 / 3]})
@@ -146,8 +146,20 @@ class TestFailedWriting:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         monkeypatch.setattr(os, "fsync", fail)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(OSError, match=rf"No space left on device: '{path}'$"):
             write_bytes(path, b"new")
+        self.check_untouched(path, old)
+
+    def test_array_on_a_full_disk(
+        self, path: Path, old: bytes | None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class FullDisk(io.FileIO):
+            def write(self, _: object) -> int:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(os, "fdopen", FullDisk)
+        with pytest.raises(OSError, match=rf"No space left on device: '{path}'$"):
+            write_array(path, ARRAY)
         self.check_untouched(path, old)
 
     @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
@@ -176,6 +188,13 @@ class TestJson:
         assert path.read_text() == (
             '{\n  "accuracy": 0.666667,\n  "count": 3,\n  "loss": 0.123456,\n  "name": "cnn"\n}\n'
         )
+
+    def test_floats_are_rounded_at_any_depth(self, path: Path) -> None:
+        write_json(path, {"a": [1 / 3, {"b": 2 / 3}], "c": (np.float64(0.1 + 0.2), 1, True, None)})
+        assert load_json(path) == {
+            "a": [0.333333, {"b": 0.666667}],
+            "c": [0.3, 1, True, None],
+        }
 
     def test_order_of_keys_does_not_matter(self, path: Path, tmp_path: Path) -> None:
         write_json(path, {"a": 1, "b": 2.0})
@@ -239,6 +258,8 @@ NOT_THE_ARRAY = {
     "gzip": (gzip.compress(NPY), r"a \.npy array, received"),
     "npz": (npz(ARRAY), r"a \.npy array, received"),
     "cut-npz": (npz(ARRAY)[:100], r"a \.npy array, received"),
+    "trailing-byte": (NPY + b"\0", r"one \.npy array, received more bytes after it"),
+    "trailing-array": (NPY + NPY, r"one \.npy array, received more bytes after it"),
     "header-bracket": (npy_with_header(HEADER.replace(")", " ")), r"a \.npy array, received"),
     "header-descr": (npy_with_header(HEADER.replace("<f4", "<,4")), r"a \.npy array, received"),
     "header-key": (npy_with_header(HEADER.replace("shape", "shapf")), r"a \.npy array, received"),
@@ -415,15 +436,22 @@ class TestCard:
     @pytest.mark.parametrize(
         ("values", "message"),
         [
-            ({"name": "mnist", "title": "MNIST"}, "name, title and class_names: 'class_names'"),
-            ({"name": "mnist", "class_names": list(DIGIT_NAMES)}, "class_names: 'title'"),
-            ({"name": "mnist", "title": "MNIST", "class_names": None}, "not iterable"),
-            ({"name": "mnist", "title": "MNIST", "class_names": ["0"]}, "10 .*, received 1"),
+            ({"class_names": ...}, "class_names, texts, received None"),
+            ({"title": ...}, "a title, received None"),
+            ({"name": ...}, "a name of .*, received None"),
+            ({"name": "mnits"}, "a name of .'mnist', .*, received 'mnits'"),
+            ({"name": ["mnist"]}, "a name of .*, received .'mnist'."),
+            ({"title": 5}, "a title, received 5"),
+            ({"class_names": None}, "class_names, texts, received None"),
+            ({"class_names": "0123456789"}, "class_names, texts, received '0123456789'"),
+            ({"class_names": list(range(10))}, "class_names, texts, received .0, 1,"),
+            ({"class_names": ["0"]}, "10 .*, received 1"),
         ],
-        ids=["no-class-names", "no-title", "null", "one-class"],
+        ids=str,
     )
     def test_refusal(self, values: dict[str, Any], message: str, path: Path) -> None:
-        write_text(path, json.dumps(values))
+        card = {**asdict(self.CARD), **values}
+        write_text(path, json.dumps({key: card[key] for key in card if card[key] is not ...}))
         with refused(path, message):
             load_card(path)
 
@@ -448,6 +476,14 @@ class TestPredictions:
         probabilities[1, 2] = value
         write_predictions(tmp_path, replace(self.PREDICTIONS, probabilities=probabilities))
         with refused(tmp_path, "finite probabilities, received NaN or infinity"):
+            load_predictions(tmp_path)
+
+    @pytest.mark.parametrize("value", [-0.5, 0.5, 2.0])
+    def test_no_probabilities(self, value: float, tmp_path: Path) -> None:
+        probabilities = self.PREDICTIONS.probabilities.copy()
+        probabilities[1, 2] = value
+        write_predictions(tmp_path, replace(self.PREDICTIONS, probabilities=probabilities))
+        with refused(tmp_path, f"sum to 1, received .* sums from .* to .*{1 + value:g}|-0.5"):
             load_predictions(tmp_path)
 
     @pytest.mark.parametrize("label", [10, 255])
@@ -513,8 +549,17 @@ class TestTable:
             (b"loss,epoch\n1,2\n", r"columns \('epoch', 'loss'\), received \('loss', 'epoch'\)"),
             (b"epoch\n1\n", r"received \('epoch',\)"),
             (b"<html></html>\n", r"received \('<html></html>',\)"),
+            (b"epoch,loss\n1,2,3\n3,4,5\n", "CSV, received Length of header .* does not match"),
         ],
-        ids=["empty", "ragged", "not-utf-8", "other-order", "fewer-columns", "html"],
+        ids=[
+            "empty",
+            "ragged",
+            "not-utf-8",
+            "other-order",
+            "fewer-columns",
+            "html",
+            "wider-rows",
+        ],
     )
     def test_refusal(self, data: bytes, message: str, path: Path) -> None:
         write_bytes(path, data)

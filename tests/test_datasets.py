@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from digits import idx
-from digits.datasets import CLASS_COUNT, DATASETS, DatasetName, RawFile
-from digits.optdigits import choose_test, enlarge, read_optdigits
-from digits.raw import unpack
+from digits.data import idx
+from digits.data.datasets import CLASS_COUNT, DATASETS, DatasetName, RawFile
+from digits.data.optdigits import choose_test, enlarge, read_optdigits
+from digits.data.raw import unpack
 
 # Where a team keeps its copy: the first mirror of params.yaml.
 MNIST_DIR = Path(__file__).parent.parent.parent / "shared" / "mnist"

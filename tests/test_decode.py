@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from digits import idx
-from digits.artifacts import ArtifactError, load_array, load_json
-from digits.datasets import DATASETS, RawFile
+from digits.data import idx
+from digits.data.datasets import DATASETS, RawFile
+from digits.data.raw import RawFileError
+from digits.data.splits import load_card, load_split
 from digits.errors import DigitsError
-from digits.params import ParamsError
-from digits.raw import RawFileError
-from digits.splits import load_card, load_split
+from digits.files.artifacts import ArtifactError, load_array, load_json
+from digits.files.params import ParamsError
 from pipeline.decode import (
     DatasetError,
     check_dataset,

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from digits import idx
-from digits.idx import IdxFormatError
+from digits.data import idx
+from digits.data.idx import IdxFormatError
 
 # Type code, native type, values, and the same values as bytes: the format written out by hand.
 BY_HAND: list[tuple[int, str, list[Any], str]] = [

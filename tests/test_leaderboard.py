@@ -11,12 +11,14 @@ import pandas as pd
 import pytest
 from projects import Project, list_runs, make_project
 
-from digits import leaderboard, standings
+from digits import leaderboard
 from digits.errors import DigitsError
-from digits.figures import draw_leaderboard, write_figure
+from digits.evidence import standings
+from digits.evidence.charts import draw_leaderboard
+from digits.evidence.figures import write_figure
+from digits.evidence.standings import Entry, Run, StandingsError, Timing
 from digits.leaderboard import LeaderboardError
-from digits.standings import Entry, Run, StandingsError, Timing
-from pipeline.train import describe_speed
+from digits.model.progress import describe_speed
 
 ENTRIES = {
     "big": Entry(published="98 %", note="Its authors count differently.", seeds=[0, 1, 2]),

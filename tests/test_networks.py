@@ -1,5 +1,6 @@
 """Networks from recipes, and models on disk."""
 
+import json
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -9,23 +10,23 @@ import pytest
 from imports import ROOT
 from samples import SOFTMAX, make_recipe
 
-from digits.artifacts import ArtifactError
-from digits.backend import keras
-from digits.models import load_model, predict_probabilities, write_model
-from digits.networks import (
+from digits.files.artifacts import ArtifactError
+from digits.files.params import load_params
+from digits.model.archive import load_model, predict_probabilities, write_model
+from digits.model.backend import keras
+from digits.model.networks import (
     NetworkError,
     build_network,
     count_multiply_adds,
     encode_labels,
     join_members,
 )
-from digits.params import load_params
-from digits.recipes import Recipe
+from digits.model.recipes import Recipe
 
 
-def small_network() -> Any:
+def small_network(name: str = "small") -> Any:
     keras.utils.set_random_seed(1)
-    return build_network("small", make_recipe({"Flatten": {}}, SOFTMAX))
+    return build_network(name, make_recipe({"Flatten": {}}, SOFTMAX))
 
 
 def test_cnn_has_225034_parameters_and_the_reference_layers() -> None:
@@ -68,12 +69,22 @@ def test_multiply_adds_of_cnn() -> None:
         ),
         ([SOFTMAX], r"received shape \(None, 28, 28, 10\)"),
         ([{"Flatten": {}}, {"Dense": {"units": 10}}], "activation linear"),
+        ([{"Conv2D": {"filters": 1, "kernel_size": 3, "padding": -1}}, SOFTMAX], r"layers\[0\]: "),
+        ([{"MaxPooling2D": {"strides": 0}}, SOFTMAX], r"layers\[0\]: "),
+        ([{"BatchNormalization": {"axis": 10**30}}, SOFTMAX], r"layers\[0\]: "),
+        ([{"Layer": {}}, {"Flatten": {}}, SOFTMAX], r"received shape None"),
     ],
 )
 def test_refused_layers(layers: list[dict[str, Any]], message: str) -> None:
     with pytest.raises(NetworkError, match=message) as refusal:
         build_network("bad", make_recipe(*layers))
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["", "a/b"])
+def test_refused_name(name: str) -> None:
+    with pytest.raises(NetworkError, match="expected a name without a slash"):
+        build_network(name, make_recipe({"Flatten": {}}, SOFTMAX))
 
 
 @pytest.mark.parametrize(
@@ -133,6 +144,18 @@ def test_model_survives_the_disk_byte_for_byte(tmp_path: Path) -> None:
     )
 
 
+def test_joined_model_has_no_addresses(tmp_path: Path) -> None:
+    path, archives = tmp_path / "joined.keras", []
+    for _ in range(2):
+        keras.utils.clear_session()  # layers are named from 1 again
+        members = [small_network(), small_network("other")]
+        write_model(path, join_members("joined", members, shift=1))
+        archives.append(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        assert b"shared_object_id" in archive.read("config.json")
+    assert archives[0] == archives[1]
+
+
 def test_refused_model_files(tmp_path: Path) -> None:
     path = tmp_path / "model.keras"
     with pytest.raises(ArtifactError, match="expected a model, received none"):
@@ -145,13 +168,23 @@ def test_refused_model_files(tmp_path: Path) -> None:
             load_model(path)
 
 
-def test_code_in_a_model_file_is_not_run(tmp_path: Path) -> None:
-    planted, path = tmp_path / "planted", tmp_path / "model.keras"
+def replace_config(path: Path, config: bytes) -> None:
+    """Put another description of the model into a `.keras` file."""
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()} | {
+            "config.json": config
+        }
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in content.items():
+            archive.writestr(name, data)
 
-    def plant(images: Any) -> Any:
-        planted.touch()
-        return images
 
+def test_code_in_a_model_file_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "model.keras"
+    monkeypatch.chdir(tmp_path)
+
+    # Keras stores the code of a lambda, of a function its name only. The code has no imports.
+    plant = lambda images: __import__("pathlib").Path("planted").write_text("") or images  # noqa: E731
     unsafe = keras.Sequential(
         [
             keras.Input((28, 28, 1)),
@@ -161,16 +194,78 @@ def test_code_in_a_model_file_is_not_run(tmp_path: Path) -> None:
         ]
     )
     unsafe.save(path)
-    planted.unlink(missing_ok=True)
+    Path("planted").unlink(missing_ok=True)
     with pytest.raises(ArtifactError, match="expected a Keras model"):
         load_model(path)
-    assert not planted.exists()
+    assert not Path("planted").exists()
+    keras.saving.load_model(path, safe_mode=False)(np.zeros((1, 28, 28, 1)))
+    assert Path("planted").exists()  # the trap was armed
+
+
+def call(module: str, name: str, *arguments: str) -> bytes:
+    """Describe a model whose one layer is a function, called while the model is loaded."""
+    function = {"module": module, "class_name": "function", "config": name}
+    layer = {
+        **function,
+        "registered_name": name,
+        "name": "layer",
+        "inbound_nodes": [{"args": arguments, "kwargs": {}}],
+    }
+    ends = {"input_layers": [["layer", 0, 0]], "output_layers": [["layer", 0, 0]]}
+    config = {"name": "model", "layers": [layer], **ends}
+    functional = {"class_name": "Functional", "module": "keras.src.models.functional"}
+    return json.dumps(functional | {"config": config}).encode()
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        call("os", "system", "touch planted"),  # CVE-2025-1550
+        call("keras.utils", "get_file", "planted", "file:///etc/hostname"),  # CVE-2025-8747
+        call("keras.config", "enable_unsafe_deserialization"),  # CVE-2025-9906
+        b'{"module": "keras.layers", "class_name": "TorchModuleWrapper", "config": {"module": ""}}',
+        b'{"module": "os", "class_name": "function", "config": "system"}',
+        b'{"module": "builtins", "class_name": "eval", "config": {}}',
+        b"[]",
+        b"{}",
+    ],
+    ids=["os-system", "get-file", "unsafe", "torch", "function", "eval", "list", "nothing"],
+)
+def test_exploit_in_a_model_file_is_refused(
+    config: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "model.keras"
+    write_model(path, small_network())
+    replace_config(path, config)
+    with pytest.raises(ArtifactError, match="expected a Keras model, received") as refusal:
+        load_model(path)
+    assert "\n" not in str(refusal.value)
+    assert [found.name for found in tmp_path.iterdir()] == ["model.keras"]
 
 
 def test_model_of_other_classes_is_refused(tmp_path: Path) -> None:
     keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten()]).save(tmp_path / "m.keras")
     with pytest.raises(ArtifactError, match=r"expected output \(None, 10\), received \(None, 784"):
         load_model(tmp_path / "m.keras")
+
+
+@pytest.mark.parametrize("shape", [(32, 32, 3), (784,)])
+def test_model_of_other_images_is_refused(shape: tuple[int, ...], tmp_path: Path) -> None:
+    path = tmp_path / "model.keras"
+    layers = [keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax")]
+    keras.Sequential([keras.Input(shape), *layers]).save(path)
+    with pytest.raises(ArtifactError, match=r"expected input \(None, 28, 28, 1\), received \(None"):
+        load_model(path)
+
+
+def test_file_of_something_else_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "layer.keras"
+    write_model(path, small_network())
+    layer = json.dumps(keras.saving.serialize_keras_object(keras.layers.Dense(10))).encode()
+    replace_config(path, layer)
+    with pytest.raises(ArtifactError, match="expected a Keras model, received"):
+        load_model(path)
 
 
 def test_predictions_that_are_no_probabilities_are_refused() -> None:

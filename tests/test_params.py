@@ -3,6 +3,7 @@
 import importlib
 import math
 import re
+from ast import literal_eval
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -12,9 +13,9 @@ import pytest
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
-from digits.datasets import DatasetName
-from digits.params import Params, ParamsError, load_params
-from digits.recipes import Recipe
+from digits.data.datasets import DatasetName
+from digits.files.params import Params, ParamsError, load_params
+from digits.model.recipes import Recipe
 
 PARAMS_PATH = Path(__file__).parent.parent / "params.yaml"
 SHIPPED: dict[str, Any] = YAML(typ="safe").load(PARAMS_PATH)
@@ -74,6 +75,19 @@ BAD_VALUES: dict[tuple[str, str], dict[str, tuple[Any, ...]]] = {
         "greater than or equal to 0": (-1,),
         "less than or equal to 200": (201,),
     },
+    ("evaluate", "robustness_count"): {
+        "a valid integer": ("2000", True, None, 2000.0),
+        "greater than or equal to 1": (0, -1),
+    },
+    ("analyze", "gallery_pair_limit"): {
+        "a valid integer": ("4", True, None, 4.0),
+        "greater than or equal to 1": (0, -1),
+    },
+    ("analyze", "strip_count"): {
+        "a valid integer": ("8", True, None, 8.0),
+        "greater than or equal to 1": (0, -1),
+        "less than or equal to 30": (31,),
+    },
     ("analyze", "gallery_count"): {
         "a valid integer": ("40", True, None, 40.0),
         "greater than or equal to 0": (-1,),
@@ -121,6 +135,9 @@ BAD_VALUES: dict[tuple[str, str], dict[str, tuple[Any, ...]]] = {
         "a valid integer": ("1", True, None, 1.0),
         "greater than or equal to 0": (-1,),
         "less than or equal to 14": (15,),
+    },
+    (TRAINING_RECIPE, "temperature_scaling"): {
+        "a valid boolean": ("true", 1, None, "on"),
     },
     (TRAINING_RECIPE, "batch_size"): {
         "a valid integer": ("128", True, None, 128.0),
@@ -321,6 +338,15 @@ def test_64_credentials_are_not_repeated(path: Path) -> None:
     assert "secret" not in message
 
 
+@pytest.mark.parametrize("length", [10, 1000])
+def test_64_credentials_are_not_repeated_when_cut_short(length: int, path: Path) -> None:
+    mirrors = ["https://me:" + "secret" * length + "@example.org/"]
+    message = explain(("fetch", "mirrors"), mirrors, path)
+    assert "example.org" in message
+    assert "secret" not in message
+    assert len(message) < 200
+
+
 def test_whole_number_is_a_number(path: Path) -> None:
     values = copy_shipped("fetch")
     values["fetch"]["timeout_seconds"] = 3
@@ -337,9 +363,45 @@ def test_bad_dataset(value: Any, path: Path) -> None:
     assert message == f": dataset: expected {expected}, received {value!r}"
 
 
+# Each line stands for ten times the one before: 10^12 words in all.
+BILLION_LAUGHS = b"".join(
+    [
+        b"a0: &a0 [ha, ha, ha, ha, ha, ha, ha, ha, ha, ha]\n",
+        *(b"a%d: &a%d [%b]\n" % (n, n, b", ".join([b"*a%d" % (n - 1)] * 10)) for n in range(1, 12)),
+        b"numbers: *a11\n",
+    ]
+)
+
+
 class Numbers(Params):
     real: float
     whole: int
+
+
+# As YAML 1.2 has it; to YAML 1.1, which other programs read, the first four are a text, 8, true
+# and 750.
+TRAPS = {"1e-3": 0.001, "010": 10, "on": "on", "12:30": "12:30", "~": None}
+
+
+def take(section: str, key: str, path: Path) -> Any:
+    """Return what the key was taken for, be it in a refusal."""
+    try:
+        return load_params(section, kind_of(section), path).model_dump()[key]
+    except ParamsError as error:
+        return literal_eval(
+            str(error).rpartition(f"{key}: expected ")[2].rpartition("received ")[2]
+        )
+
+
+@each_key
+@pytest.mark.parametrize("trap", TRAPS)
+def test_trap_of_yaml(trap: str, section: str, key: str, path: Path) -> None:
+    """A trap is taken at its YAML 1.2 value, or refused as that."""
+    values = copy_shipped(section)
+    find(values, section)[key] = "TRAP"
+    write(path, values)
+    path.write_text(path.read_text().replace("TRAP", trap))
+    assert take(section, key, path) == TRAPS[trap]
 
 
 class TestYaml:
@@ -409,6 +471,11 @@ class TestYaml:
             ("numbers: {}\n".encode("utf-16"), "expected YAML, 'utf-8' codec can't decode"),
             (b"numbers: \0\n", "expected YAML, .*special characters are not allowed"),
             (b"numbers: \x1b[0m\n", "expected YAML, .*special characters are not allowed"),
+            (b"numbers: " + b"[" * 100_000, "expected YAML, received brackets within brackets"),
+            (b"numbers: " + b"{a: " * 100_000, "expected YAML, received brackets within brackets"),
+            (b'numbers: {"re\\nal": 1}\n', r"numbers\.re\\nal: unknown key .did you mean 'real'"),
+            (b"numbers: {real: 1, whole: [0x1" + b"0" * 5000 + b"]}", "an integer of 20001 bits"),
+            (BILLION_LAUGHS, r"numbers: expected a valid dictionary .*, received \[\["),
         ],
         ids=[
             "empty",
@@ -430,6 +497,11 @@ class TestYaml:
             "utf-16",
             "nul",
             "escape",
+            "nested-lists",
+            "nested-maps",
+            "key-of-two-lines",
+            "long-integer",
+            "billion-laughs",
         ],
     )
     def test_file_refused(self, data: bytes, message: str, path: Path) -> None:

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import pytest
 
-from digits.datasets import RawFile
-from digits.raw import RawFileError, gunzip, unpack
+from digits.data.datasets import RawFile
+from digits.data.raw import RawFileError, gunzip, unpack
 
 RAW = bytes([0, 0, 8, 1, 0, 0, 1, 0]) + bytes(range(64)) * 4
 SIZE = len(RAW)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from digits import scores
+from digits.evidence import scores
 
 RNG = np.random.default_rng(0)
 LABELS = np.array([0, 0, 1, 1, 1, 9])
@@ -98,3 +98,31 @@ def test_constant_model_crashes_nothing() -> None:
     assert scores.score_classes(labels, np.zeros(10, int)).precision[0] == pytest.approx(0.1)
     assert scores.score_top2_accuracy(labels, probabilities) <= 0.2
     assert len(scores.rank_confused_pairs(scores.count_confusion(labels, 0 * labels))) == 9
+
+
+def test_coverage_against_every_threshold_by_loop() -> None:
+    generator = np.random.default_rng(5)
+    sure = generator.choice([0.3, 0.5, 0.7, 0.9], 60)  # many are equally sure
+    guesses, labels = generator.integers(0, 3, (2, 60))
+    probabilities = np.repeat((1 - sure)[:, None] / 9, 10, axis=1)
+    probabilities[np.arange(60), guesses] = sure
+    coverage, accuracy = scores.score_coverage(labels, probabilities)
+    confidence, hits = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    expected = []
+    for threshold in sorted(set(confidence), reverse=True):
+        answered = [hit for hit, sure in zip(hits, confidence, strict=True) if sure >= threshold]
+        expected.append((len(answered) / 60, sum(answered) / len(answered)))
+    np.testing.assert_allclose(np.transpose([coverage, accuracy]), expected)
+    assert len(expected) == 4
+    goal = float(np.median(accuracy))
+    enough = [share for share, right in expected if right >= goal]
+    assert scores.find_coverage(coverage, accuracy, goal) == max(enough, default=0)
+
+
+def test_coverage_of_perfect_and_constant_models() -> None:
+    labels = np.arange(20) % 10
+    perfect = scores.score_coverage(labels, np.eye(10)[labels])
+    assert scores.find_coverage(*perfect, 0.999) == 1
+    constant = scores.score_coverage(labels, np.full((20, 10), 0.1))
+    assert [part.tolist() for part in constant] == [[1.0], [0.1]]
+    assert scores.find_coverage(*constant, 0.999) == 0

@@ -47,22 +47,63 @@ def test_mistake_of_ours_keeps_its_traceback() -> None:
         stage.run(main)
 
 
+# When its parent dies: while it runs, or before, while it still imports its modules.
+SAY = "print(os.getpid(), flush=True)"
+ORPHANS = {
+    "while-running": f"run(lambda: ({SAY}, signal.pause()))",
+    "while-importing": f"{SAY}; sys.stdin.read(); run(signal.pause)",
+}
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can end a child with its parent")
-def test_stage_ends_with_its_parent(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stage_code", ORPHANS.values(), ids=ORPHANS)
+def test_stage_ends_with_its_parent(stage_code: str, tmp_path: Path) -> None:
     script = tmp_path / "stage.py"
-    script.write_text(
-        "import os, signal\n"
-        "from digits.stage import run\n"
-        "run(lambda: (print(os.getpid(), flush=True), signal.pause()))\n"
+    script.write_text(f"import os, signal, sys\nfrom digits.stage import run\n{stage_code}\n")
+    parent_code = (
+        "import subprocess, sys; "
+        f"subprocess.Popen([sys.executable, {str(script)!r}], stdin=subprocess.PIPE).wait()"
     )
-    parent_code = f"import subprocess, sys; subprocess.run([sys.executable, {str(script)!r}])"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
-        [sys.executable, "-c", parent_code], env=environment, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", parent_code],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # as a terminal does; who adopts the orphan is of another
     ) as parent:
         assert parent.stdout is not None
-        child = os.pidfd_open(int(parent.stdout.readline()))
+        pid = int(parent.stdout.readline())
+        child = os.pidfd_open(pid)
         parent.send_signal(signal.SIGKILL)
         ended, _, _ = select.select([child], [], [], 30)
+        if not ended:
+            os.kill(pid, signal.SIGKILL)
         os.close(child)
     assert ended
+
+
+@pytest.mark.parametrize("new_session", [False, True])
+def test_stage_with_a_parent_runs(new_session: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    script = tmp_path / "stage.py"
+    script.write_text("from digits.stage import run\nrun(lambda: print('done'))\n")
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        start_new_session=new_session,
+        check=True,
+    )
+    assert done.stdout == "done\n"
+
+
+def test_ctrl_c_while_tensorflow_is_imported_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "keras.py").write_text("raise KeyboardInterrupt")
+    done = subprocess.run(
+        [sys.executable, "-c", "import digits.model.backend"],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (130, "ERROR: interrupted\n")

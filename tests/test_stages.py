@@ -7,8 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from digits.artifacts import ArtifactError
-from digits.backend import keras
+from digits.files.artifacts import ArtifactError
+from digits.files.params import load_params
+from digits.model.archive import write_model
+from digits.model.backend import keras
+from digits.model.networks import build_network
+from digits.model.recipes import Recipe
 from pipeline import analyze, decode, evaluate, fetch, train
 
 PARAMS = """\
@@ -19,8 +23,8 @@ fetch:
   deadline_seconds: 1
 decode: {{validation_fraction: 0.2, seed: 0}}
 train: {{recipe: tiny, seed: 0, threads: 0, precision: float32}}
-evaluate: {{batch_size: 16, sample_count: 10}}
-analyze: {{gallery_count: 5}}
+evaluate: {{batch_size: 16, sample_count: 10, robustness_count: 20}}
+analyze: {{gallery_count: 5, gallery_pair_limit: 2, strip_count: 3}}
 recipes:
   tiny:
     layers:
@@ -37,13 +41,14 @@ recipes:
     batch_size: 32
     member_count: {members}
     prediction_shift: {shift}
+    temperature_scaling: {scaling}
 """
 STAGES = (fetch, decode, train, evaluate, analyze)
 
 
 def make_project(folder: Path, mirror: Path, **changes: str) -> Path:
     folder.mkdir()
-    defaults = {"learning_rate": "0.01", "members": "1", "shift": "0"}
+    defaults = {"learning_rate": "0.01", "members": "1", "shift": "0", "scaling": "false"}
     params = PARAMS.format(mirror=mirror, **(defaults | changes))
     (folder / "params.yaml").write_text(params)
     return folder
@@ -82,6 +87,22 @@ def test_five_stages_agree_with_each_other(project: Path) -> None:
     assert confusion.query("true != predicted")["count"].sum() == len(wrong)
     assert sorted(table["index"]) == wrong.tolist()
     assert table["loss"].is_monotonic_decreasing
+    robustness = pd.read_csv(project / "plots/robustness.csv")
+    reliability = pd.read_csv(project / "plots/reliability.csv")
+    refusals = pd.read_csv(project / "plots/refusals.csv")
+    issues = pd.read_csv(project / "data/analysis/label_issues.csv")
+    corrupted = robustness[robustness["strength"] > 0].groupby("corruption")["accuracy"].mean()
+    assert evaluated["robustness"] == pytest.approx(corrupted.mean(), abs=1e-5)
+    assert reliability["count"].sum() == len(labels)
+    gaps = (reliability["accuracy"] - reliability["confidence"]).abs() * reliability["count"]
+    assert evaluated["calibration_error"] == pytest.approx(gaps.sum() / len(labels), abs=1e-5)
+    assert refusals["accuracy"].iloc[0] == pytest.approx(evaluated["accuracy"])
+    assert errors["label_issue_count"] == len(issues)
+    disputed = [3, 14]
+    assert errors["disputed_error_count"] == sum(index in disputed for index in wrong)
+    others = len(labels) - len(disputed)
+    undisputed = 1 - sum(index not in disputed for index in wrong) / others
+    assert errors["undisputed_accuracy"] == pytest.approx(undisputed, abs=1e-6)
     assert list(history) == ["epoch", "accuracy", "loss", "val_accuracy", "val_loss"]
     assert history["epoch"].tolist() == [1, 2]
 
@@ -125,7 +146,9 @@ def test_diverged_training_leaves_no_model(
 def test_members_are_joined_into_one_model(
     synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(make_project(tmp_path / "project", synthetic, members="3", shift="2"))
+    monkeypatch.chdir(
+        make_project(tmp_path / "project", synthetic, members="3", shift="2", scaling="true")
+    )
     for stage in STAGES:
         stage.main()
     metrics = json.loads(Path("metrics/train.json").read_bytes())
@@ -135,7 +158,8 @@ def test_members_are_joined_into_one_model(
     assert json.loads(Path("metrics/evaluate.json").read_bytes())["recipe"] == "tiny"
 
 
-def test_perfect_model_has_nothing_to_analyse(project: Path) -> None:
+def predict_perfectly(**changes: object) -> None:
+    """Write the predictions of a model that is always right, and metrics that may not be theirs."""
     for stage in (fetch, decode):
         stage.main()
     labels = np.load("data/decoded/test/labels.npy")
@@ -145,12 +169,82 @@ def test_perfect_model_has_nothing_to_analyse(project: Path) -> None:
     np.save(folder / "images.npy", np.zeros((len(labels), 28, 28), np.uint8))
     np.save(folder / "probabilities.npy", np.eye(10, dtype=np.float32)[labels])
     Path("metrics").mkdir()
-    Path("metrics/evaluate.json").write_text('{"recipe": "perfect"}')
+    facts = {"recipe": "perfect", "dataset": "mnist", "image_count": 50, "error_count": 0}
+    Path("metrics/evaluate.json").write_text(json.dumps(facts | changes))
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("dataset", "kmnist"), ("dataset", None), ("image_count", 10_000), ("error_count", 1)],
+)
+def test_predictions_of_another_test_set_are_refused(key: str, value: object) -> None:
+    predict_perfectly(**{key: value})
+    with pytest.raises(ArtifactError, match=rf"^data/predictions: expected {key} {value!r}, .*$"):
+        analyze.main()
+    assert not Path("metrics/errors.json").exists()
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize(
+    "row", ["", "1,0.5,0.5,0.5\n", "1,0.5,nan,0.5,0.5\n", "1,0.5,inf,0.5,0.5\n", "1,a,b,c,d\n"]
+)
+def test_history_that_is_no_history_is_refused(row: str) -> None:
+    evaluate.HISTORY_PATH.parent.mkdir()
+    evaluate.HISTORY_PATH.write_text(",".join(evaluate.HISTORY_COLUMNS) + "\n" + row)
+    with pytest.raises(ArtifactError, match="expected finite numbers, received"):
+        evaluate.load_history()
+
+
+def test_perfect_model_has_nothing_to_analyse(project: Path) -> None:
+    predict_perfectly()
     analyze.main()
     errors = json.loads((project / "metrics/errors.json").read_bytes())
     assert errors["error_count"] == 0
     assert errors["most_confused_pair"] == "none"
+    assert errors["coverage_at_999"] == 1
+    assert errors["label_issue_count"] == errors["disputed_error_count"] == 0
+    assert errors["undisputed_accuracy"] == 1
     assert (project / "plots/errors.png").stat().st_size > 0
+
+
+def write_blank_model(bias: float) -> None:
+    """Write a model that gives every image the same probabilities, with a bias on class 3."""
+    recipe = load_params("recipes.tiny", Recipe)
+    network = build_network("tiny", recipe)
+    weights = network.get_weights()
+    weights[0][:] = 0
+    weights[1][:] = 0
+    weights[1][3] = bias
+    network.set_weights(weights)
+    write_model(Path("models/model.keras"), network)
+
+
+def test_constant_model_is_evaluated_and_analysed(project: Path) -> None:
+    for stage in STAGES[:3]:
+        stage.main()
+    write_blank_model(bias=1.0)
+    evaluate.main()
+    analyze.main()
+    evaluated = json.loads((project / "metrics/evaluate.json").read_bytes())
+    errors = json.loads((project / "metrics/errors.json").read_bytes())
+    assert evaluated["accuracy"] == errors["most_confused_count"] / 50 == 0.1
+    assert evaluated["precision"] == pytest.approx(0.01)
+    labels = np.load("data/decoded/test/labels.npy")
+    chosen = labels[np.linspace(0, 49, 20).round().astype(int)]
+    assert evaluated["robustness"] == pytest.approx((chosen == 3).mean(), abs=1e-6)
+    assert errors["error_count"] == 45
+    assert errors["coverage_at_999"] == 0
+    assert len(pd.read_csv(project / "plots/refusals.csv")) == 1
+
+
+def test_model_that_gives_no_numbers_is_refused(project: Path) -> None:
+    for stage in STAGES[:3]:
+        stage.main()
+    write_blank_model(bias=float("nan"))
+    with pytest.raises(ArtifactError, match="expected finite probabilities, received NaN"):
+        evaluate.main()
+    assert not (project / "metrics/evaluate.json").exists()
 
 
 def test_stages_say_which_stage_is_missing(project: Path) -> None:

@@ -10,7 +10,7 @@ from imports import ROOT, import_closure, imported_names, local_imports
 from ruamel.yaml import YAML
 
 STAGES = ("fetch", "decode", "train", "evaluate", "analyze")
-SOURCES = sorted([*(ROOT / "digits").glob("*.py"), *(ROOT / "pipeline").glob("*.py")])
+SOURCES = sorted([*(ROOT / "digits").rglob("*.py"), *(ROOT / "pipeline").glob("*.py")])
 DVC_YAML = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())
 
 
@@ -28,7 +28,7 @@ def test_pipeline_folder_is_the_dag() -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_command_is_the_module(stage: str) -> None:
-    assert DVC_YAML["stages"][stage]["cmd"] == f"python -m pipeline.{stage}"
+    assert DVC_YAML["stages"][stage]["cmd"] == f"exec python -m pipeline.{stage}"
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
@@ -41,10 +41,12 @@ def test_stages_import_no_stage_and_tools_none_either(source: Path) -> None:
     [
         ("tensorflow", {"backend"}),
         ("keras", {"backend"}),
-        ("matplotlib", {"figures"}),
-        ("seaborn", {"figures"}),
+        ("matplotlib", {"charts", "figures", "galleries"}),
+        ("seaborn", {"charts"}),
+        ("cleanlab", {"label_issues"}),
         ("requests", {"download"}),
-        ("dvc", {"leaderboard", "repro"}),
+        ("dvc", {"leaderboard", "objects", "repro", "revisions", "sweep"}),
+        ("dvc_data", {"objects"}),
     ],
 )
 def test_library_is_imported_in_its_room_only(library: str, allowed: set[str]) -> None:
@@ -57,7 +59,7 @@ def test_library_is_imported_in_its_room_only(library: str, allowed: set[str]) -
 
 
 def test_facts_import_the_standard_library_only() -> None:
-    names = {name.split(".")[0] for name in imported_names(ROOT / "digits/datasets.py")}
+    names = {name.split(".")[0] for name in imported_names(ROOT / "digits/data/datasets.py")}
     assert names <= sys.stdlib_module_names
 
 
@@ -78,9 +80,15 @@ def test_only_evaluate_opens_the_test_split() -> None:
 
 
 def test_lock_names_no_index_and_hashes_every_package() -> None:
-    for lock in (ROOT / "requirements.lock", ROOT / "requirements-test.lock"):
+    for lock in ROOT.glob("requirements*.lock"):
         text = lock.read_text()
         assert "index-url" not in text
         assert "://" not in text
         entries = re.split(r"\n(?=\S)", text.strip())
         assert all("--hash=sha256:" in entry for entry in entries)
+
+
+def test_base_install_is_lean() -> None:
+    for lock in ("s3", "ssh", "webdav"):
+        assert f"dvc-{lock}==" in (ROOT / f"requirements-{lock}.lock").read_text()
+        assert f"dvc-{lock}==" not in (ROOT / "requirements.lock").read_text()

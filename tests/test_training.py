@@ -9,13 +9,13 @@ from imports import ROOT
 from pydantic import ValidationError
 from samples import SOFTMAX, make_recipe
 
-from digits.augmentation import distort
-from digits.backend import make_repeatable, tf
-from digits.networks import build_network, encode_labels
-from digits.params import load_params
-from digits.recipes import Augmentation, Recipe
-from digits.splits import Split
-from digits.training import count_seen_side, rate_fraction, train_epochs
+from digits.data.splits import Split
+from digits.files.params import load_params
+from digits.model.augmentation import distort
+from digits.model.backend import make_repeatable, tf
+from digits.model.networks import build_network, encode_labels
+from digits.model.recipes import Augmentation, Recipe
+from digits.model.training import count_seen_side, rate_fraction, train_epochs
 
 STILL = Augmentation(shift=0.0, angle=0.0, scale=0.0, shear=0.0)
 CONVOLUTION: dict[str, Any] = {"Conv2D": {"filters": 3, "kernel_size": 3, "activation": "relu"}}
@@ -97,7 +97,7 @@ def test_augmentation_differs_between_epochs(train: Split, monkeypatch: pytest.M
         tf.py_function(lambda value: seeds.append(tuple(value.numpy().tolist())), [seed], [])
         return images
 
-    monkeypatch.setattr("digits.training.distort", spy)
+    monkeypatch.setattr("digits.model.training.distort", spy)
     moving = Augmentation(**{**STILL.model_dump(), "shift": 1.0})
     chosen = make_recipe({"Flatten": {}}, SOFTMAX, batch_size=16, epochs=3, augmentation=moving)
     run_epochs(build_network("n", chosen), chosen, train, seed=7)

@@ -9,8 +9,8 @@ import pandas as pd
 from pydantic import Field
 
 from digits.errors import DigitsError
-from digits.params import Params
-from digits.scores import score_accuracy_interval
+from digits.evidence.scores import score_accuracy_interval
+from digits.files.params import Params
 
 # As `dvc.api.exp_show` calls a finished run; those of the queue say so.
 FINISHED = (None, "Success")

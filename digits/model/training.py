@@ -9,27 +9,29 @@ from typing import Any
 
 import numpy as np
 
-from digits.augmentation import distort
-from digits.backend import keras, tf
-from digits.networks import build_loss, encode_labels
-from digits.recipes import Recipe
-from digits.splits import Split
+from digits.data.splits import Split
+from digits.model.augmentation import distort
+from digits.model.backend import keras, tf
+from digits.model.networks import build_loss, encode_labels
+from digits.model.recipes import Recipe
 
 STEPS_PER_CALL = 64  # between two updates of the progress bar; Python's share is then nil
 FIRST_RATE = 0.1  # of the peak learning rate, where the warm-up starts
 
 
 def train_epochs(
-    network: keras.Sequential, recipe: Recipe, train: Split, seed: int
+    network: keras.Sequential, recipe: Recipe, train: Split, seed: int, epochs_done: int = 0
 ) -> Iterator[Iterator[tuple[int, float, float]]]:
-    """Train in place; yield for each epoch an iterator over its progress.
+    """Train in place; yield for each epoch that is left an iterator over its progress.
 
     Progress is (images so far, their mean accuracy, their mean loss), taken on the way as `fit`
-    does. The same seed gives the same weights.
+    does. The same seed gives the same weights. The optimizer is built before the first epoch.
     """
     count, batch_size = len(train.images), recipe.batch_size
     train_batches = _build_train_batches(network, recipe, train, seed)
     shuffler = np.random.default_rng(seed)
+    for _ in range(epochs_done):
+        shuffler.permutation(count)
     span = STEPS_PER_CALL * batch_size
 
     def train_epoch(epoch: int) -> Iterator[tuple[int, float, float]]:
@@ -41,7 +43,7 @@ def train_epochs(
             done = start + len(part)
             yield done, *(sums / done)
 
-    return (train_epoch(epoch) for epoch in range(recipe.epochs))
+    return (train_epoch(epoch) for epoch in range(epochs_done, recipe.epochs))
 
 
 def rate_fraction(progress: tf.Tensor, warmup_fraction: float) -> tf.Tensor:

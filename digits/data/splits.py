@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from digits.artifacts import ArtifactError, load_array, load_json, write_array, write_json
-from digits.datasets import CLASS_COUNT, IMAGE_SIDE
+from digits.data.datasets import CLASS_COUNT, DATASETS, IMAGE_SIDE, DatasetName
+from digits.files.artifacts import ArtifactError, load_array, load_json, write_array, write_json
 
 IMAGE_SHAPE = (IMAGE_SIDE, IMAGE_SIDE, 1)
 
@@ -23,7 +23,7 @@ class Split:
 class Card:
     """Which dataset the arrays beside it come from; it travels with them to every figure."""
 
-    name: str
+    name: DatasetName
     title: str
     class_names: tuple[str, ...]
 
@@ -74,12 +74,15 @@ def load_card(path: Path) -> Card:
         ArtifactError: missing or not such a card.
     """
     values = load_json(path)
-    try:
-        card = Card(values["name"], values["title"], tuple(values["class_names"]))
-    except (KeyError, TypeError) as error:
-        raise ArtifactError(f"{path}: expected name, title and class_names: {error}") from error
-    if len(card.class_names) != CLASS_COUNT:
+    name, title, class_names = (values.get(key) for key in ("name", "title", "class_names"))
+    if name not in list(DATASETS):
+        raise ArtifactError(f"{path}: expected a name of {list(DATASETS)}, received {name!r}")
+    if not isinstance(title, str):
+        raise ArtifactError(f"{path}: expected a title, received {title!r}")
+    if not isinstance(class_names, list) or not all(isinstance(it, str) for it in class_names):
+        raise ArtifactError(f"{path}: expected class_names, texts, received {class_names!r}")
+    if len(class_names) != CLASS_COUNT:
         raise ArtifactError(
-            f"{path}: expected {CLASS_COUNT} class names, received {len(card.class_names)}"
+            f"{path}: expected {CLASS_COUNT} class names, received {len(class_names)}"
         )
-    return card
+    return Card(name, title, tuple(class_names))

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from digits.params import Params
+from digits.files.params import Params
 
 
 def _check_single(entry: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -49,6 +49,8 @@ class Recipe(Params):
     member_count: int = Field(ge=1, le=100)  # networks trained, whose probabilities are averaged
     # Pixels; unless 0, each image is also judged shifted by so much to four sides, and averaged.
     prediction_shift: int = Field(ge=0, le=14)
+    # Divide the logits by the temperature at which validation has the least loss.
+    temperature_scaling: bool
 
     @field_validator("label_smoothing")
     @classmethod
@@ -56,3 +58,11 @@ class Recipe(Params):
         if smoothing and others.data.get("loss") == "sparse_categorical_crossentropy":
             raise ValueError("0 with the sparse loss: smoothing needs one-hot labels")
         return smoothing
+
+    @field_validator("temperature_scaling")
+    @classmethod
+    def _check_last_layer(cls, scaling: bool, others: ValidationInfo) -> bool:  # noqa: FBT001 (pydantic's signature)
+        layers = others.data.get("layers")
+        if scaling and layers and "Dense" not in layers[-1]:
+            raise ValueError("false where the last layer is not Dense: it has no logits to divide")
+        return scaling

@@ -1,10 +1,12 @@
 """Tables as CSV that diffs well: rounded numbers, Unix line ends."""
 
+import warnings
 from pathlib import Path
 
 import pandas as pd
+from pandas.errors import ParserWarning
 
-from digits.artifacts import DECIMALS, ArtifactError, write_text
+from digits.files.artifacts import DECIMALS, ArtifactError, write_text
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
@@ -19,10 +21,12 @@ def load_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
         ArtifactError: missing, unreadable, or other columns.
     """
     try:
-        table = pd.read_csv(path)
+        with warnings.catch_warnings(action="error", category=ParserWarning):
+            # Cells beyond the header would pass for the rows' names, or be dropped with a warning.
+            table = pd.read_csv(path, index_col=False)
     except FileNotFoundError as error:
         raise ArtifactError(f"{path}: expected a file, received none: run `dvc repro`") from error
-    except ValueError as error:  # pandas's parser and decoding errors
+    except (ValueError, ParserWarning) as error:  # pandas's parser and decoding errors
         reason = str(error).splitlines()[0]
         raise ArtifactError(f"{path}: expected CSV, received {reason}") from error
     if tuple(table.columns) != columns:

@@ -9,8 +9,8 @@ import gzip
 
 import numpy as np
 
-from digits import idx
-from digits.datasets import DATASETS
+from digits.data import idx
+from digits.data.datasets import DATASETS
 
 SCALE = 3  # 8x8 to 24x24; with a border of 2 the 28x28 of MNIST
 BORDER = 2

@@ -40,6 +40,7 @@ class Dataset:
     train_labels: RawFile
     test_images: RawFile
     test_labels: RawFile
+    disputed: tuple[int, ...] = ()  # test images whose labels human reviewers found doubtful
 
     @property
     def files(self) -> tuple[RawFile, ...]:
@@ -90,6 +91,11 @@ DATASETS: dict[DatasetName, Dataset] = {
             4_542,
             "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
             "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        ),
+        # Northcutt et al. 2021, arXiv 2103.14749.
+        disputed=(
+            *(947, 1621, 1901, 2130, 2462, 2597, 2654, 3520),
+            *(3558, 5937, 6651, 6783, 8527, 9679, 9729),
         ),
     ),
     # Xiao, Rasul, Vollgraf 2017 (arXiv 1708.07747); MIT.
@@ -170,7 +176,7 @@ DATASETS: dict[DatasetName, Dataset] = {
         ),
     ),
     # Alpaydin, Kaynak 1998 (UCI, CC BY 4.0): the 1,797 digits that scikit-learn carries, written as
-    # IDX by digits/optdigits.py. Only the raw digests are fixed: gzip output varies with zlib.
+    # IDX by digits/data/optdigits.py. Only the raw digests are fixed: gzip output varies with zlib.
     "optdigits": Dataset(
         title="Optdigits",
         class_names=DIGIT_NAMES,

@@ -1,6 +1,7 @@
 """Load sections of `params.yaml`, strictly: every key typed, in range, known and present."""
 
 import re
+import reprlib
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, overload
@@ -16,6 +17,26 @@ PARAMS_PATH = Path("params.yaml")
 CREDENTIALS = re.compile(r"//[^/\s]*@")  # of an address: an error must not repeat them
 
 T = TypeVar("T")
+
+
+class _Repr(reprlib.Repr):
+    """Show a value in a few words: a few lines of YAML can stand for billions of elements."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxdict, self.maxlist, self.maxstring = 4, 12, 12, 80
+
+    def repr_str(self, text: str, level: int) -> str:
+        # Before it is cut short: what is left of a password is still a part of it.
+        return super().repr_str(CREDENTIALS.sub("//***@", text), level)
+
+    def repr_int(self, number: int, level: int) -> str:
+        # Python refuses to write integers of thousands of digits.
+        bits = number.bit_length()
+        return super().repr_int(number, level) if bits < 128 else f"an integer of {bits} bits"
+
+
+SHORTENED = _Repr()
 
 
 class ParamsError(DigitsError):
@@ -64,12 +85,15 @@ def _load_yaml(path: Path) -> Any:
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         raise ParamsError(f"{path}, line {line}: expected YAML, {error.problem}") from error
+    except RecursionError as error:
+        raise ParamsError(f"{path}: expected YAML, received brackets within brackets") from error
     except (YAMLError, ValueError) as error:  # characters that YAML does not allow, or not UTF-8
         raise ParamsError(f"{path}: expected YAML, {str(error).splitlines()[0]}") from error
 
 
 def _explain(section: str, kind: Any, details: ErrorDetails) -> str:
     key = ".".join([section, *(str(part) for part in details["loc"])])
+    key = key if key.isprintable() else repr(key)[1:-1]  # a key may hold line feeds
     match details["type"]:
         case "missing":
             return f"{key}: expected a value, received none (missing key)"
@@ -78,8 +102,7 @@ def _explain(section: str, kind: Any, details: ErrorDetails) -> str:
             return f"{key}: unknown key{_did_you_mean(str(details['loc'][-1]), known)}"
         case _:
             expected = details["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-            received = CREDENTIALS.sub("//***@", repr(details["input"]))
-            return f"{key}: expected {expected}, received {received}"
+            return f"{key}: expected {expected}, received {SHORTENED.repr(details['input'])}"
 
 
 def _did_you_mean(key: str, known: list[str]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tokenize import TokenError
+from types import SimpleNamespace
 from typing import IO, Any
 
 import numpy as np
@@ -24,7 +25,8 @@ class ArtifactError(DigitsError):
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """Open a temporary file that takes the name `path` once the block succeeds.
 
-    What stood there is replaced, not written through: a link into a cache stays whole.
+    What stood there is replaced, not written through: a link into a cache stays whole. A failure
+    of the system, such as a full disk, names the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(
@@ -38,8 +40,10 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).replace(path)
-    except BaseException:
+    except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)
         raise
 
 
@@ -55,15 +59,17 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write sorted keys, one a line, floats rounded: a small, stable diff."""
-    rounded = {k: round(v, DECIMALS) if isinstance(v, float) else v for k, v in values.items()}
-    write_text(path, json.dumps(rounded, indent=2, sort_keys=True, allow_nan=False) + "\n")
+    """Write sorted keys, one a line, floats rounded at any depth: a small, stable diff."""
+    exact = json.dumps(values, allow_nan=False)
+    rounded = json.loads(exact, parse_float=lambda number: round(float(number), DECIMALS))
+    write_text(path, json.dumps(rounded, indent=2, sort_keys=True) + "\n")
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
     """Write a `.npy` file: the same bytes for the same array."""
     with replacing(path) as file:
-        np.save(file, array, allow_pickle=False)
+        # Into a file as such NumPy writes by itself, and what fails there has no reason.
+        np.save(SimpleNamespace(write=file.write), array, allow_pickle=False)
 
 
 def load_json(path: Path) -> dict[str, Any]:
@@ -76,7 +82,7 @@ def load_json(path: Path) -> dict[str, Any]:
         values = json.loads(path.read_bytes())
     except FileNotFoundError as error:
         raise ArtifactError(_missing(path)) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{path}: expected JSON, received {error}") from error
     if not isinstance(values, dict):
         raise ArtifactError(f"{path}: expected a JSON object, received {type(values).__name__}")
@@ -93,12 +99,15 @@ def load_array(path: Path, dtype: str, shape: tuple[int | None, ...]) -> np.ndar
         with path.open("rb") as file:
             # np.load would take pickles and archives for arrays, too.
             array = np.lib.format.read_array(file, allow_pickle=False)
+            surplus = len(file.read(1))
     except FileNotFoundError as error:
         raise ArtifactError(_missing(path)) from error
     except (ValueError, SyntaxError, TokenError, OverflowError, MemoryError) as error:
         # The header is a Python literal; what its parser says of a damaged one passes through.
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ArtifactError(f"{path}: expected a .npy array, received {reason}") from error
+    if surplus:
+        raise ArtifactError(f"{path}: expected one .npy array, received more bytes after it")
     fits = array.ndim == len(shape) and all(
         expected in (None, received) for expected, received in zip(shape, array.shape, strict=True)
     )

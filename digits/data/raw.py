@@ -3,7 +3,7 @@
 import hashlib
 import zlib
 
-from digits.datasets import RawFile
+from digits.data.datasets import RawFile
 from digits.errors import DigitsError
 
 GZIP_MAGIC = b"\x1f\x8b"

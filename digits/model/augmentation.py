@@ -2,8 +2,8 @@
 
 import math
 
-from digits.backend import tf
-from digits.recipes import Augmentation
+from digits.model.backend import tf
+from digits.model.recipes import Augmentation
 
 
 def distort(images: tf.Tensor, seed: tf.Tensor, limits: Augmentation) -> tf.Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, top_k_accuracy_score
 
-from digits.datasets import CLASS_COUNT
+from digits.data.datasets import CLASS_COUNT
 
 CLASSES = range(CLASS_COUNT)
 SMALLEST_PROBABILITY = 1e-7  # Keras's epsilon: a certain error costs 16.1, not infinity
@@ -87,6 +87,25 @@ def bin_confidence(labels: np.ndarray, probabilities: np.ndarray) -> ConfidenceB
         confidence=np.bincount(index, confidence, BIN_COUNT) / share,
         accuracy=np.bincount(index, correct, BIN_COUNT) / share,
     )
+
+
+def score_coverage(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Score a model that answers only where it is sure enough, for every threshold there is.
+
+    Returns the shares of images answered, float (k,) rising to 1, and the accuracy on these: the
+    risk-coverage curve of selective classification (Geifman and El-Yaniv 2017, arXiv 1705.08500).
+    Images that are equally sure are answered together or not at all.
+    """
+    confidence = probabilities.max(axis=1)
+    order = np.argsort(-confidence, kind="stable")
+    answered = np.flatnonzero(np.diff(confidence[order], append=-1.0)) + 1
+    hits = np.cumsum((probabilities.argmax(axis=1) == labels)[order])
+    return answered / len(labels), hits[answered - 1] / answered
+
+
+def find_coverage(coverage: np.ndarray, accuracy: np.ndarray, goal: float) -> float:
+    """Find the largest share that is answered with this accuracy; 0 if none is."""
+    return float(coverage[accuracy >= goal].max(initial=0.0))
 
 
 def rank_confused_pairs(confusion: np.ndarray) -> list[tuple[int, int, int]]:

@@ -5,6 +5,7 @@ Everything that needs them imports them from here: the settings must come before
 
 import os
 import re
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -35,9 +36,13 @@ def _without_startup_noise() -> Iterator[None]:
             os.write(2, b"".join(line for line in held if not STARTUP_NOISE.match(line)))
 
 
-with _without_startup_noise():
-    import keras
-    import tensorflow as tf
+try:
+    with _without_startup_noise():
+        import keras
+        import tensorflow as tf
+except KeyboardInterrupt:  # in seconds that come before a stage's own answer to Ctrl-C
+    print("ERROR: interrupted", file=sys.stderr)
+    sys.exit(128 + signal.SIGINT)
 
 __all__ = ["keras", "make_repeatable", "tf"]
 

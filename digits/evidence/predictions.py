@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from digits.artifacts import ArtifactError, load_array, write_array
-from digits.datasets import CLASS_COUNT, IMAGE_SIDE
-from digits.splits import check_labels
+from digits.data.datasets import CLASS_COUNT, IMAGE_SIDE
+from digits.data.splits import check_labels
+from digits.files.artifacts import ArtifactError, load_array, write_array
+
+ROUNDING = 1e-3  # of the sum of ten probabilities, bfloat16's included
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ def load_predictions(folder: Path) -> Predictions:
     """Load what `evaluate` wrote.
 
     Raises:
-        ArtifactError: damaged files, arrays that do not fit each other, NaN.
+        ArtifactError: damaged files, arrays that do not fit each other, no probabilities.
     """
     probabilities = load_array(folder / "probabilities.npy", "float32", (None, CLASS_COUNT))
     count = len(probabilities)
@@ -46,4 +48,10 @@ def load_predictions(folder: Path) -> Predictions:
     check_labels(folder, labels)
     if not np.isfinite(probabilities).all():
         raise ArtifactError(f"{folder}: expected finite probabilities, received NaN or infinity")
+    sums = probabilities.sum(axis=1)
+    if probabilities.min() < 0 or np.abs(sums - 1).max() > ROUNDING:
+        raise ArtifactError(
+            f"{folder}: expected probabilities that sum to 1, received values from "
+            f"{probabilities.min():g} and sums from {sums.min():g} to {sums.max():g}"
+        )
     return Predictions(images, labels, probabilities)

@@ -5,12 +5,13 @@ import json
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from digits.artifacts import ArtifactError, write_bytes
-from digits.backend import keras
-from digits.datasets import CLASS_COUNT
+from digits.data.datasets import CLASS_COUNT, IMAGE_SIDE
+from digits.files.artifacts import ArtifactError, write_bytes
+from digits.model.backend import keras
 
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip entry can bear
 
@@ -25,7 +26,7 @@ def write_model(path: Path, model: keras.Model) -> None:
     with tempfile.TemporaryDirectory() as folder:
         dated = Path(folder) / "model.keras"
         model.save(dated)
-        write_bytes(path, _without_dates(dated))
+        write_bytes(path, _without_chance(dated))
 
 
 def load_model(path: Path) -> keras.Model:
@@ -42,10 +43,13 @@ def load_model(path: Path) -> keras.Model:
         # Keras lets whatever zipfile, h5py or a layer raises pass through.
         reason = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
         raise ArtifactError(f"{path}: expected a Keras model, received {reason}") from error
-    if model.output_shape != (None, CLASS_COUNT):
-        raise ArtifactError(
-            f"{path}: expected output (None, {CLASS_COUNT}), received {model.output_shape}"
-        )
+    if not isinstance(model, keras.Model):
+        raise ArtifactError(f"{path}: expected a Keras model, received {type(model).__name__}")
+    shapes = {"input": (None, IMAGE_SIDE, IMAGE_SIDE, 1), "output": (None, CLASS_COUNT)}
+    for side, expected in shapes.items():
+        received = getattr(model, f"{side}_shape")
+        if received != expected:
+            raise ArtifactError(f"{path}: expected {side} {expected}, received {received}")
     return model
 
 
@@ -67,7 +71,8 @@ def predict_probabilities(model: keras.Model, images: np.ndarray, batch_size: in
     return probabilities.astype(np.float32)
 
 
-def _without_dates(archive_path: Path) -> bytes:
+def _without_chance(archive_path: Path) -> bytes:
+    """Take the dates and the memory addresses out of a `.keras` archive."""
     rewritten = io.BytesIO()
     with zipfile.ZipFile(archive_path) as dated, zipfile.ZipFile(rewritten, "w") as dateless:
         for name in sorted(dated.namelist()):
@@ -76,5 +81,21 @@ def _without_dates(archive_path: Path) -> bytes:
                 metadata = json.loads(content)
                 metadata.pop("date_saved", None)
                 content = json.dumps(metadata).encode()
+            if name == "config.json":
+                content = json.dumps(_number_objects(json.loads(content), {})).encode()
             dateless.writestr(zipfile.ZipInfo(name, ZIP_EPOCH), content)
     return rewritten.getvalue()
+
+
+def _number_objects(config: Any, numbers: dict[int, int]) -> Any:
+    """Number the objects that occur more than once: Keras knows them by their addresses."""
+    if isinstance(config, list):
+        return [_number_objects(entry, numbers) for entry in config]
+    if not isinstance(config, dict):
+        return config
+    return {
+        key: numbers.setdefault(value, len(numbers))
+        if key == "shared_object_id"
+        else _number_objects(value, numbers)
+        for key, value in config.items()
+    }

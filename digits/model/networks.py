@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from digits.backend import keras
-from digits.datasets import CLASS_COUNT, IMAGE_SIDE
+from digits.data.datasets import CLASS_COUNT, IMAGE_SIDE
 from digits.errors import DigitsError
-from digits.recipes import Precision, Recipe, Spec
+from digits.model.backend import keras
+from digits.model.recipes import Precision, Recipe, Spec
 
 INPUT_SHAPE = (IMAGE_SIDE, IMAGE_SIDE, 1)
 
@@ -24,6 +24,8 @@ def build_network(name: str, recipe: Recipe, precision: Precision = "float32") -
     Raises:
         NetworkError: which layer or optimizer Keras refused, and why.
     """
+    if not name or "/" in name:
+        raise NetworkError(f"recipes.{name}: expected a name without a slash, received {name!r}")
     network = keras.Sequential([keras.Input(INPUT_SHAPE)], name=name)
     for number, spec in enumerate(recipe.layers):
         where = f"recipes.{name}.layers[{number}]"
@@ -32,7 +34,7 @@ def build_network(name: str, recipe: Recipe, precision: Precision = "float32") -
         layer = _make(where, spec, keras.layers, keras.layers.Layer, dtype=dtype)
         try:
             network.add(layer)
-        except (TypeError, ValueError) as error:
+        except Exception as error:  # whatever a layer raises, ZeroDivisionError for example
             raise NetworkError(f"{where}: {_first_line(error)}") from error
     _check_output(name, network)
     optimizer = _make(
@@ -43,13 +45,19 @@ def build_network(name: str, recipe: Recipe, precision: Precision = "float32") -
 
 
 def join_members(name: str, members: list[keras.Sequential], shift: int) -> keras.Model:
-    """Join networks into one model that averages their probabilities.
+    """Join networks into one model that averages their opinions, one network into itself."""
+    if len(members) == 1 and shift == 0:
+        return members[0]
+    opinions = collect_opinions(members, shift)
+    return keras.Model(opinions.inputs, keras.layers.Average()(opinions.outputs), name=name)
+
+
+def collect_opinions(members: list[keras.Sequential], shift: int) -> keras.Model:
+    """Join networks into one model that gives each one's probabilities by itself.
 
     Unless `shift` is 0, each of them also judges the image shifted by so many pixels to each of the
     four sides.
     """
-    if len(members) == 1 and shift == 0:
-        return members[0]
     image = keras.Input(INPUT_SHAPE)
     views = [image]
     if shift:
@@ -60,8 +68,7 @@ def join_members(name: str, members: list[keras.Sequential], shift: int) -> kera
             ((0, 0), (0, shift)),
         )
         views += [_shift(image, side) for side in sides]
-    opinions = [member(view) for member in members for view in views]
-    return keras.Model(image, keras.layers.Average()(opinions), name=name)
+    return keras.Model(image, [member(view) for member in members for view in views])
 
 
 def _shift(image: Any, side: tuple[tuple[int, int], tuple[int, int]]) -> Any:
@@ -109,19 +116,21 @@ def _make(where: str, spec: Spec, module: Any, base: type, **defaults: Any) -> A
         )
     try:
         return kind(**(defaults | arguments))
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # AttributeError where a number stands for a word, and the like
         raise NetworkError(f"{where}: {class_name}: {_first_line(error)}") from error
 
 
 def _check_output(name: str, network: keras.Sequential) -> None:
     last = network.layers[-1]
     activation = getattr(getattr(last, "activation", None), "__name__", None)
-    if network.output_shape != (None, CLASS_COUNT) or "softmax" not in (activation, last.name):
+    # A network with a layer that does nothing, such as Layer itself, has no shape.
+    shape = getattr(network, "output_shape", None)
+    if shape != (None, CLASS_COUNT) or "softmax" not in (activation, last.name):
         raise NetworkError(
             f"recipes.{name}.layers: expected the last one to give {CLASS_COUNT} probabilities "
-            f"(softmax), received shape {network.output_shape} and activation {activation}"
+            f"(softmax), received shape {shape} and activation {activation}"
         )
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

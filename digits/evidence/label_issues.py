@@ -1,0 +1,58 @@
+"""Labels that may be wrong themselves, found by confident learning with cleanlab.
+
+Northcutt et al. 2021, "Confident Learning", arXiv 1911.00068. The model must not have been trained
+on the images that are judged: these are the test images.
+"""
+
+import numpy as np
+import pandas as pd
+from cleanlab.filter import find_label_issues
+
+from digits.data.splits import Card
+from digits.evidence.predictions import Predictions
+
+
+def tabulate_label_issues(predictions: Predictions, disputed: np.ndarray) -> pd.DataFrame:
+    """List the suspected images, the least credible label first.
+
+    Columns are index, label, predicted, label_probability, what the model gives the label, and
+    whether human reviewers disputed it, as `disputed`, bool (n,), says of every image.
+    """
+    labels, probabilities = predictions.labels, predictions.probabilities
+    suspects = find_label_issues(
+        labels.astype(int),
+        probabilities.astype(np.float64),
+        return_indices_ranked_by="self_confidence",
+        n_jobs=1,  # processes of its own would cost more than the work
+    )
+    index = np.asarray(suspects, dtype=int)
+    return pd.DataFrame(
+        {
+            "index": index,
+            "label": labels[index],
+            "predicted": predictions.predicted[index],
+            "label_probability": probabilities[index, labels[index]],
+            "disputed": disputed[index],
+        }
+    )
+
+
+def caption_issues(issues: pd.DataFrame, card: Card) -> list[str]:
+    """Say of each suspected label what it is and what the model sees instead."""
+    names = card.class_names
+    columns = (issues[name] for name in ("label", "predicted", "index", "disputed"))
+    return [
+        f"labelled {names[label]}, or {names[predicted]}?\n#{index}{', disputed' * disputed}"
+        for label, predicted, index, disputed in zip(*columns, strict=True)
+    ]
+
+
+def score_disputed(predictions: Predictions, disputed: np.ndarray) -> dict[str, float]:
+    """Count errors on the images whose labels reviewers disputed; nothing where there are none."""
+    if not disputed.any():
+        return {}
+    wrong = predictions.predicted != predictions.labels
+    return {
+        "disputed_error_count": int(wrong[disputed].sum()),
+        "undisputed_accuracy": float(1 - wrong[~disputed].mean()),
+    }

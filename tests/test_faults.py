@@ -1,0 +1,130 @@
+"""Faults in the middle of a run: the next `dvc repro` ends in the bytes of an undisturbed one."""
+
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+from faults import FULL_DISK, NAMESPACE, can_mount, holding, unprivileged
+from projects import Project, list_runs, make_project
+from ruamel.yaml import YAML
+
+pytestmark = pytest.mark.slow
+
+# The output that is being written when the fault comes, and how many there are. The first outputs
+# of train are its checkpoint and the history of the first epoch.
+MIDDLE = {"fetch": 2, "decode": 3, "train": 3, "evaluate": 5, "analyze": 3}
+FOLDERS = {
+    "fetch": "data/raw",
+    "decode": "data/decoded/train",
+    "train": "models",
+    "evaluate": "plots",
+    "analyze": "metrics",
+}
+RESULTS = ("data", "models", "metrics", "plots", "dvc.lock")
+
+each_stage = pytest.mark.parametrize("stage", MIDDLE)
+
+
+def read_results(folder: Path) -> dict[str, bytes]:
+    """Return all that the stages have made, and DVC's record of it; nothing half-written counts."""
+    found = [path for name in RESULTS for path in [folder / name, *(folder / name).rglob("*")]]
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in found
+        if path.is_file() and path.suffix != ".tmp"
+    }
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Return a project whose pipeline has run."""
+    folder = tmp_path_factory.mktemp("undisturbed") / "project"
+    project = make_project(folder, "optdigits", "cnn_optdigits")
+    assert list_runs(project.call("dvc", "repro")) == list(MIDDLE)
+    return project
+
+
+@pytest.fixture
+def project(stage: str, undisturbed: Project, tmp_path: Path) -> Project:
+    """Return a copy whose cache does not have the stage's results: DVC would spare it the run."""
+    folder = shutil.copytree(undisturbed.folder, tmp_path / "project", symlinks=True)
+    shutil.rmtree(folder / ".dvc/cache/runs")
+    lock = YAML(typ="safe").load((folder / "dvc.lock").read_text())
+    for out in lock["stages"][stage]["outs"]:
+        digest = out["md5"]
+        (folder / ".dvc/cache/files/md5" / digest[:2] / digest[2:]).unlink(missing_ok=True)
+    return Project(folder)
+
+
+def assert_recovers(project: Project, undisturbed: Project, stage: str) -> str:
+    """Check that `dvc repro` runs the stage anew, to the same bytes; return what it says."""
+    said = project.call("dvc", "repro")
+    assert list_runs(said) == [stage]
+    assert read_results(project.folder) == read_results(undisturbed.folder)
+    return said
+
+
+@each_stage
+@pytest.mark.parametrize("victim", ["dvc", "stage"])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["kill", "terminate"])
+def test_killed(
+    stage: str, victim: str, number: signal.Signals, project: Project, undisturbed: Project
+) -> None:
+    with holding(project, stage, MIDDLE[stage]) as held:
+        held.end(victim, number)
+    said = assert_recovers(project, undisturbed, stage)
+    assert ("resuming after epoch 1\n" in said) == (stage == "train")
+
+
+@each_stage
+def test_interrupted(stage: str, project: Project, undisturbed: Project) -> None:
+    with holding(project, stage, MIDDLE[stage]) as held:
+        said = held.end("both", signal.SIGINT)
+    assert said.count("ERROR: interrupted\n") == 1
+    assert "Traceback" not in said
+    assert not list(project.folder.glob("[dmp]*/**/.*.tmp"))
+    assert_recovers(project, undisturbed, stage)
+
+
+@each_stage
+def test_second_repro_is_refused(stage: str, project: Project, undisturbed: Project) -> None:
+    with holding(project, stage, MIDDLE[stage]) as held:
+        second = project.call("dvc", "repro", "--single-item", "--force", stage, status=255)
+        assert "is busy" in second
+        held.release()
+        assert held.dvc.returncode == 0
+    assert read_results(project.folder) == read_results(undisturbed.folder)
+
+
+@each_stage
+@pytest.mark.skipif(not can_mount(), reason="this system lets us mount no disk of our own")
+def test_full_disk(stage: str, project: Project, undisturbed: Project, tmp_path: Path) -> None:
+    stages = YAML(typ="safe").load((project.folder / "dvc.yaml").read_text())["stages"]
+    outs = [
+        out if isinstance(out, str) else next(iter(out))
+        for kind in ("outs", "metrics", "plots")
+        for out in stages[stage].get(kind, [])
+    ]
+    saved = tmp_path / "saved"
+    saved.mkdir()
+    said = project.call(
+        *NAMESPACE, "sh", "-euc", FULL_DISK, "sh",
+        stage, " ".join(outs), str(project.folder), str(saved),
+    )  # fmt: skip
+    assert "exit status 255" in said
+    assert "No space left on device: '" in said
+    assert "Traceback" not in said
+    assert read_results(saved) == read_results(undisturbed.folder)
+
+
+@each_stage
+def test_read_only_folder(stage: str, project: Project, undisturbed: Project) -> None:
+    folder = project.folder / FOLDERS[stage]
+    folder.chmod(0o555)
+    said = project.call(*unprivileged(), "python", "-m", f"pipeline.{stage}", status=1)
+    folder.chmod(0o755)
+    assert said.splitlines()[-1].startswith("ERROR: [Errno 13] Permission denied: '")
+    assert "Traceback" not in said
+    assert read_results(project.folder) == read_results(undisturbed.folder)
+    assert_recovers(project, undisturbed, stage)

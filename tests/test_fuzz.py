@@ -1,0 +1,205 @@
+"""Bytes that nobody thought of: every reader gives what was written, or its own error in one line.
+
+Hypothesis draws whole files and damages them; the same examples every time, many more of them when
+slow. Each reader's memory stays proportional to its input.
+"""
+
+import gzip
+import io
+import json
+import struct
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from samples import SOFTMAX, make_recipe
+
+from digits.data import idx
+from digits.data.idx import IdxFormatError
+from digits.data.raw import RawFileError, gunzip
+from digits.files.artifacts import ArtifactError, load_array, load_json
+from digits.files.params import ParamsError, load_params
+from digits.files.tables import load_table
+from digits.model.archive import load_model, write_model
+from digits.model.networks import build_network
+
+OVERHEAD = 200_000  # bytes that a reader may take besides those of its input and its output
+
+each_count = pytest.mark.parametrize("count", [100, pytest.param(10_000, marks=pytest.mark.slow)])
+
+
+def fuzz(count: int, strategy: st.SearchStrategy[Any], check: Callable[[Any], None]) -> None:
+    """Check so many examples of a strategy."""
+    examples = settings(
+        max_examples=count,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    examples(given(strategy)(check))()
+
+
+@contextmanager
+def little_memory(size: int) -> Iterator[None]:
+    """Check that the block allocates in proportion to so many bytes."""
+    tracemalloc.start()
+    try:
+        yield
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < OVERHEAD + 4 * size
+
+
+def assert_one_line(error: Exception) -> None:
+    assert len(str(error).splitlines()) == 1
+
+
+@st.composite
+def damaged(draw: st.DrawFn, whole: st.SearchStrategy[bytes]) -> bytes:
+    """Draw a whole file, and change, cut out or put in a few bytes at a few places, or none."""
+    data = draw(whole)
+    for _ in range(draw(st.integers(0, 3))):
+        start = draw(st.integers(0, len(data)))
+        end = draw(st.integers(start, min(start + 4, len(data))) | st.just(len(data)))
+        data = data[:start] + draw(st.binary(max_size=4)) + data[end:]
+    return data
+
+
+def list_arrays(min_dims: int = 1) -> st.SearchStrategy[np.ndarray]:
+    """Draw small arrays of the IDX types, of any bits: NaN, infinity, negative zero."""
+    types = st.sampled_from([dtype.newbyteorder("=") for dtype in idx.DTYPES.values()])
+    shapes = array_shapes(min_dims=min_dims, max_dims=4, min_side=0, max_side=5)
+    return arrays(types, shapes)
+
+
+def npy(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+IDX_HEADERS = st.builds(
+    lambda code, sides, body: struct.pack(f">HBB{len(sides)}I", 0, code, len(sides), *sides) + body,
+    st.sampled_from([*idx.DTYPES, 0x0A]),
+    st.lists(st.integers(0, 4) | st.integers(0, 2**32 - 1), max_size=5),
+    st.binary(max_size=40),
+)
+
+
+@each_count
+def test_idx(count: int) -> None:
+    def check(data: bytes) -> None:
+        try:
+            with little_memory(len(data)):
+                array = idx.decode(data)
+        except IdxFormatError as error:
+            assert_one_line(error)
+        else:
+            assert idx.encode(array) == data
+
+    fuzz(
+        count, st.binary(max_size=64) | IDX_HEADERS | damaged(list_arrays().map(idx.encode)), check
+    )
+
+
+@each_count
+def test_arrays_survive_idx(count: int) -> None:
+    def check(array: np.ndarray) -> None:
+        decoded = idx.decode(idx.encode(array))
+        assert (decoded.dtype, decoded.shape) == (array.dtype, array.shape)
+        assert decoded.tobytes() == array.tobytes()
+
+    fuzz(count, list_arrays(), check)
+
+
+@each_count
+def test_gzip(count: int) -> None:
+    contents = st.binary(max_size=100) | st.integers(0, 1_000_000).map(bytes)  # zeros: a bomb
+    files = st.binary(max_size=40) | damaged(contents.map(lambda raw: gzip.compress(raw, mtime=0)))
+
+    def check(drawn: tuple[bytes, int]) -> None:
+        packed, size = drawn
+        try:
+            with little_memory(len(packed) + size):
+                raw = gunzip("images.gz", packed, size)
+        except RawFileError as error:
+            assert_one_line(error)
+        else:
+            assert raw == gzip.decompress(packed)
+            assert len(raw) == size
+
+    fuzz(count, st.tuples(files, st.integers(0, 120)), check)
+
+
+@each_count
+def test_npy(count: int, tmp_path: Path) -> None:
+    path = tmp_path / "array.npy"
+
+    def check(drawn: tuple[np.ndarray, bytes]) -> None:
+        array, data = drawn
+        path.write_bytes(data)
+        try:
+            with little_memory(len(data)):
+                loaded = load_array(path, str(array.dtype), array.shape)
+        except ArtifactError as error:
+            assert_one_line(error)
+        else:
+            assert (loaded.dtype, loaded.shape) == (array.dtype, array.shape)
+
+    whole = list_arrays(min_dims=0)
+    fuzz(count, whole.flatmap(lambda it: st.tuples(st.just(it), damaged(st.just(npy(it))))), check)
+
+
+TEXTS: dict[str, Callable[[Path], object]] = {
+    "json": load_json,
+    "table": lambda path: load_table(path, ("epoch", "loss")),
+    "params": lambda path: load_params("decode", int, path),
+}
+WHOLE_TEXTS = st.sampled_from(
+    [
+        b"decode:\n  seed: 0\n  layers:\n  - Flatten: {}\n  - [1.5, on, '1e-3', &a {b: *a}]\n",
+        b"epoch,loss\n1,0.5\n2,0.25\n",
+        json.dumps({"decode": [1.5, None, True, {"a": "\N{GREEK SMALL LETTER ALPHA}\n"}]}).encode(),
+        b"[" * 2_000,
+        b'{"a":' * 2_000,
+    ]
+)
+
+
+@pytest.mark.parametrize("count", [50, pytest.param(1_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("load", TEXTS.values(), ids=TEXTS)
+def test_text(load: Callable[[Path], object], count: int, tmp_path: Path) -> None:
+    path = tmp_path / "text"
+
+    def check(data: bytes) -> None:
+        path.write_bytes(data)
+        try:
+            load(path)
+        except (ArtifactError, ParamsError) as error:
+            assert_one_line(error)
+
+    fuzz(count, st.binary(max_size=40) | st.text().map(str.encode) | damaged(WHOLE_TEXTS), check)
+
+
+@pytest.mark.parametrize("count", [10, pytest.param(500, marks=pytest.mark.slow)])
+def test_model(count: int, tmp_path: Path) -> None:
+    path = tmp_path / "model.keras"
+    write_model(path, build_network("small", make_recipe({"Flatten": {}}, SOFTMAX)))
+
+    def check(data: bytes) -> None:
+        path.write_bytes(data)
+        try:
+            load_model(path)
+        except ArtifactError as error:
+            assert_one_line(error)
+
+    fuzz(count, damaged(st.just(path.read_bytes())), check)

@@ -1,0 +1,109 @@
+"""What is said of misclassified images and doubtful labels, against loops over hand-made cases."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from digits.data.datasets import DIGIT_NAMES
+from digits.data.splits import Card
+from digits.evidence import label_issues, mistakes
+from digits.evidence.predictions import Predictions
+
+CARD = Card("mnist", "MNIST", DIGIT_NAMES)
+
+
+def predict(labels: list[int], predicted: list[int], confidence: list[float]) -> Predictions:
+    """Make predictions of which the rest of the probability goes to the other classes evenly."""
+    count = len(labels)
+    probabilities = np.empty((count, 10), np.float32)
+    for row, guess, share in zip(probabilities, predicted, confidence, strict=True):
+        row[:] = (1 - share) / 9
+        row[guess] = share
+    images = np.arange(count, dtype=np.uint8)[:, None, None] * np.ones((1, 28, 28), np.uint8)
+    return Predictions(images, np.array(labels, np.uint8), probabilities)
+
+
+@pytest.fixture
+def predictions() -> Predictions:
+    """Return ten images: 4 as 9 three times, 1 as 7 once, 5 as 3 once, five right."""
+    labels = [4, 4, 4, 1, 5, 0, 1, 2, 3, 4]
+    guesses = [9, 9, 9, 7, 3, 0, 1, 2, 3, 4]
+    confidence = [0.6, 0.95, 0.4, 0.91, 0.5, 0.99, 0.99, 0.98, 0.97, 0.9]
+    return predict(labels, guesses, confidence)
+
+
+def test_errors_are_listed_costliest_first(predictions: Predictions) -> None:
+    table = mistakes.tabulate_errors(predictions)
+    assert table["index"].tolist() == [1, 3, 0, 4, 2]
+    for row in table.to_dict("records"):
+        chances = predictions.probabilities[row["index"]].astype(float)
+        assert row["true_probability"] == pytest.approx(chances[row["true"]])
+        assert row["predicted_probability"] == pytest.approx(chances.max())
+        assert row["loss"] == pytest.approx(-math.log(chances[row["true"]]))
+        assert row["margin"] == pytest.approx(chances.max() - sorted(chances)[-2])
+        entropy = -sum(p * math.log(p) for p in chances / chances.sum())
+        assert row["entropy"] == pytest.approx(entropy, rel=1e-5)
+
+
+def test_gallery_takes_a_few_of_each_pair(predictions: Predictions) -> None:
+    errors = mistakes.tabulate_errors(predictions)
+    assert mistakes.choose_errors(errors, 10, 2)["index"].tolist() == [1, 3, 0, 4]
+    assert mistakes.choose_errors(errors, 3, 1)["index"].tolist() == [1, 3, 4]
+    captions = mistakes.caption_errors(errors.head(1), CARD)
+    assert captions == ["4 as 9, 95%\n#1"]
+
+
+def test_strips_show_the_most_frequent_pairs(predictions: Predictions) -> None:
+    errors = mistakes.tabulate_errors(predictions)
+    strips = mistakes.cut_strips(errors, predictions.images, CARD, 2)
+    assert [name for name, _, _ in strips] == ["4\nas 9\n3 times", "1\nas 7\n1 times"]
+    _, images, captions = strips[0]
+    assert images[:, 0, 0].tolist() == [1, 0, 2]
+    assert captions == ["#1, 95%", "#0, 60%", "#2, 40%"]
+    assert mistakes.cut_strips(errors.head(0), predictions.images, CARD, 2) == []
+
+
+def test_average_images_are_the_means_of_their_kind(predictions: Predictions) -> None:
+    means = mistakes.average_images(predictions)
+    assert means.shape == (10, 10, 28, 28)
+    for true in range(10):
+        for guess in range(10):
+            kind = [
+                float(i)
+                for i in range(10)
+                if predictions.labels[i] == true and predictions.predicted[i] == guess
+            ]
+            assert means[true, guess, 5, 5] == pytest.approx(sum(kind) / max(len(kind), 1))
+
+
+def test_planted_label_error_is_suspected() -> None:
+    labels = [number % 10 for number in range(200)]
+    guesses = list(labels)
+    guesses[42] = 7  # labelled 2
+    found = predict(labels, guesses, [0.99] * 200)
+    disputed = np.arange(200) == 42
+    issues = label_issues.tabulate_label_issues(found, disputed)
+    assert issues["index"].tolist() == [42]
+    assert issues["label_probability"].iloc[0] == pytest.approx(0.01 / 9, rel=1e-4)
+    assert label_issues.caption_issues(issues, CARD) == ["labelled 2, or 7?\n#42, disputed"]
+    issues["disputed"] = False
+    assert label_issues.caption_issues(issues, CARD) == ["labelled 2, or 7?\n#42"]
+
+
+def test_disputed_labels_are_counted_apart(predictions: Predictions) -> None:
+    disputed = np.isin(np.arange(10), [1, 5])
+    scored = label_issues.score_disputed(predictions, disputed)
+    assert scored == {"disputed_error_count": 1, "undisputed_accuracy": 0.5}
+    assert label_issues.score_disputed(predictions, np.zeros(10, bool)) == {}
+
+
+@pytest.mark.parametrize("kind", ["perfect", "constant"])
+def test_extreme_models_have_label_issues_without_a_crash(kind: str) -> None:
+    labels = [number % 10 for number in range(100)]
+    guesses = labels if kind == "perfect" else [3] * 100
+    found = predict(labels, guesses, [1.0] * 100)
+    issues = label_issues.tabulate_label_issues(found, np.zeros(100, bool))
+    assert (len(issues) == 0) == (kind == "perfect")
+    assert isinstance(mistakes.tabulate_errors(found), pd.DataFrame)
