@@ -1,0 +1,72 @@
+"""What a revision of this project predicted, brought by DVC from its cache or its remote."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from dvc.api import DVCFileSystem
+from dvc.exceptions import DvcException
+from dvc.scm import RevError
+
+from digits.data.splits import Card, load_card
+from digits.errors import DigitsError
+from digits.evidence.predictions import Predictions, load_predictions
+
+WORKSPACE = "workspace"
+CARD_PATH = Path("data/decoded/dataset.json")
+PREDICTIONS_DIR = Path("data/predictions")
+
+T = TypeVar("T")
+
+
+class RevisionError(DigitsError):
+    """There is no such revision, or its files are nowhere to be had."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A revision's predictions, and the card of the dataset they are about."""
+
+    name: str
+    card: Card
+    predictions: Predictions
+
+
+def load_record(name: str) -> Record:
+    """Load what a Git revision, branch or experiment predicted, or the workspace.
+
+    Raises:
+        RevisionError: no such revision, or files that are neither in the cache nor on the remote.
+        ArtifactError: damaged files.
+    """
+    if name == WORKSPACE:
+        return Record(name, load_card(CARD_PATH), load_predictions(PREDICTIONS_DIR))
+    return _with_files(name, lambda folder: _load(name, folder))
+
+
+def _load(name: str, folder: Path) -> Record:
+    card = load_card(folder / CARD_PATH.name)
+    return Record(name, card, load_predictions(folder / PREDICTIONS_DIR.name))
+
+
+def _with_files(name: str, use: Callable[[Path], T]) -> T:
+    """Bring the revision's files into a folder that exists as long as `use` runs."""
+    with tempfile.TemporaryDirectory() as temporary:
+        try:
+            files = DVCFileSystem(rev=name)
+            for path in (CARD_PATH, PREDICTIONS_DIR):
+                files.get(path.as_posix(), f"{temporary}/{path.name}", recursive=True)
+        except RevError as error:
+            raise RevisionError(
+                f"{name}: expected a Git revision, a branch, an experiment or {WORKSPACE!r}, "
+                "received a name that is none of them"
+            ) from error
+        except (DvcException, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise RevisionError(
+                f"{name}: expected its predictions in the cache or on the remote, "
+                f"received {reason}: `dvc pull`, or `dvc fetch --all-commits`, brings them"
+            ) from error
+        return use(Path(temporary))
