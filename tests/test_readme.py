@@ -9,9 +9,9 @@ import pytest
 from imports import ROOT
 from ruamel.yaml import YAML
 
-from digits.networks import build_network
-from digits.params import load_params
-from digits.recipes import Recipe
+from digits.files.params import load_params
+from digits.model.networks import build_network
+from digits.model.recipes import Recipe
 
 README = (ROOT / "README.md").read_text()
 PARAMS = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
@@ -26,8 +26,8 @@ def test_recipe_of_the_readme_works(tmp_path: Path) -> None:
 
 
 def test_tree_names_every_module() -> None:
-    named = set(re.findall(r"── (\w+\.py) ", README))
-    assert named == {path.name for path in (ROOT / "digits").glob("*.py")}
+    named = set(re.findall(r"── (\w+\.py)[ ,]", README))
+    assert named == {path.name for path in (ROOT / "digits").rglob("*.py")}
 
 
 def test_tables_name_every_recipe_and_parameter() -> None:

@@ -1,0 +1,82 @@
+"""Several clones of one project: on one cache, on two branches, and cleaning up behind them.
+
+The commands are those of docs/sharing.md.
+"""
+
+import stat
+from pathlib import Path
+
+import pytest
+from projects import Project, list_runs
+from sharing import MODEL, UP_TO_DATE, read_commands, write_in_place
+
+TRAINED = ["train", "evaluate", "analyze"]
+
+
+def use_lab_cache(project: Project, cache: Path) -> None:
+    for command in read_commands("One cache for a lab machine", {"/srv/digits-cache": str(cache)}):
+        project.call(*command)
+
+
+def test_second_clone_on_a_shared_cache_trains_nothing(trained: Project, tmp_path: Path) -> None:
+    cache = tmp_path / "lab"
+    first = trained.copy(tmp_path / "first")
+    (first.folder / ".dvc/cache").rename(cache)
+    use_lab_cache(first, cache)
+    assert UP_TO_DATE in first.call("dvc", "repro")
+
+    second = first.clone(tmp_path / "second")
+    second.call("git", "reset", "--quiet", "--hard", "HEAD~1")  # not even the lock has come
+    use_lab_cache(second, cache)
+    assert not (second.folder / "dvc.lock").exists()
+    assert list_runs(second.call("dvc", "repro")) == []
+    assert (second.folder / MODEL).read_bytes() == (first.folder / MODEL).read_bytes()
+
+
+def test_shared_cache_is_open_to_the_group(trained: Project, tmp_path: Path) -> None:
+    project = trained.copy(tmp_path / "project")
+    project.call("dvc", "push")
+    clone = project.clone(tmp_path / "clone")
+    cache = tmp_path / "lab"
+    use_lab_cache(clone, cache)
+    clone.call("dvc", "pull")
+    folders = [path for path in (cache / "files/md5").iterdir() if path.is_dir()]
+    assert folders
+    for folder in folders:
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o2775, folder
+        for file in folder.iterdir():
+            assert stat.S_IMODE(file.stat().st_mode) == 0o444, file
+
+
+@pytest.mark.parametrize(("links", "harmful"), [("copy", False), ("hardlink", True)])
+def test_writing_in_place_harms_a_linked_cache(
+    trained: Project, tmp_path: Path, links: str, *, harmful: bool
+) -> None:
+    project = trained.copy(tmp_path / "project")
+    project.call("dvc", "config", "--local", "cache.type", links)
+    project.call("dvc", "checkout", "--relink")
+    write_in_place(project.folder / MODEL)
+    output = project.call("python", "-m", "digits.cache", status=int(harmful))
+    assert (f"({MODEL})" in output) == harmful
+
+
+def test_two_branches_that_trained_are_merged(trained: Project, tmp_path: Path) -> None:
+    project = trained.copy(tmp_path / "project")
+    project.call("git", "switch", "--quiet", "--create", "seed")
+    project.call("dvc", "exp", "run", "-S", "train.seed=1")
+    project.commit("seed 1")
+    project.call("git", "switch", "--quiet", "main")
+    project.call("dvc", "checkout")
+    project.change("    epochs: 2\n", "    epochs: 1\n")
+    assert list_runs(project.call("dvc", "repro")) == TRAINED
+    project.commit("one epoch")
+
+    for command in read_commands("Two branches that both trained", {"colleague": "seed"}):
+        # A conflict is what the recipe is for; Git resolves params.yaml by itself here.
+        project.call(*command, status=1 if command[:2] == ["git", "merge"] else 0)
+    assert UP_TO_DATE in project.call("dvc", "repro")
+    assert project.call("git", "status", "--porcelain") == ""
+    params = (project.folder / "params.yaml").read_text()
+    assert "  seed: 1\n" in params
+    assert "    epochs: 1\n" in params
+    assert len(project.call("git", "log", "-1", "--format=%P").split()) == 2

@@ -1,0 +1,128 @@
+"""What comes in from outside: pinned packages, verified files over https, and nothing unasked."""
+
+import configparser
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+from imports import ROOT
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from projects import list_runs, make_project
+from ruamel.yaml import YAML
+from test_stages import STAGES
+from test_stages import make_project as make_small_project
+
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def list_requirements(*extras: str) -> list[Requirement]:
+    """List what the project asks for with these extras, and with those that they name."""
+    asked = [Requirement(line) for line in PYPROJECT["dependencies"]]
+    for extra in extras:
+        for requirement in map(Requirement, PYPROJECT["optional-dependencies"][extra]):
+            if requirement.name == PYPROJECT["name"]:
+                asked += list_requirements(*requirement.extras)
+            else:
+                asked.append(requirement)
+    return asked
+
+
+LOCKS = {
+    "requirements.lock": list_requirements(),
+    "requirements-test.lock": list_requirements("test"),
+}
+
+
+# Its domain lapsed in 2026: whoever buys it may serve anything.
+LAPSED = "yann.lecun.com"
+
+UNPLUGGED = ("unshare", "--map-root-user", "--net")
+
+
+def read_pins(lock: str, python: str) -> dict[str, Requirement]:
+    """Return what the lock installs under a Python version on Linux, by name."""
+    environment = {
+        "python_version": python,
+        "python_full_version": f"{python}.0",
+        "sys_platform": "linux",
+        "platform_system": "Linux",
+        "platform_machine": "x86_64",
+    }
+    entries = re.findall(r"(?m)^(\S+==.+?) \\$", (ROOT / lock).read_text())
+    pins: dict[str, Requirement] = {}
+    for pin in map(Requirement, entries):
+        if pin.marker is None or pin.marker.evaluate(environment):
+            assert canonicalize_name(pin.name) not in pins
+            pins[canonicalize_name(pin.name)] = pin
+    return pins
+
+
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+@pytest.mark.parametrize("lock", LOCKS)
+def test_lock_has_what_is_asked_for(lock: str, python: str) -> None:
+    pins = read_pins(lock, python)
+    for asked in LOCKS[lock]:
+        (version,) = pins[canonicalize_name(asked.name)].specifier
+        assert asked.specifier.contains(version.version), asked
+
+
+def test_test_tools_change_no_pin() -> None:
+    pins, test_pins = (read_pins(lock, "3.11") for lock in LOCKS)
+    assert {name: test_pins[name] for name in pins} == pins
+
+
+def test_mirrors_are_folders_or_https() -> None:
+    fetch: dict[str, Any] = YAML(typ="safe").load((ROOT / "params.yaml").read_text())["fetch"]
+    mirrors = [mirror for of_dataset in fetch["mirrors"].values() for mirror in of_dataset]
+    addresses = [mirror for mirror in mirrors if "://" in mirror]
+    assert addresses
+    assert all(address.startswith("https://") for address in addresses)
+
+
+def test_lapsed_host_is_nowhere() -> None:
+    files = [ROOT / "params.yaml", *(ROOT / "digits").rglob("*.py"), *ROOT.glob("pipeline/*.py")]
+    assert not [path for path in files if LAPSED in path.read_text()]
+
+
+def test_dvc_sends_nothing_home() -> None:
+    config = configparser.ConfigParser(strict=False)
+    config.read_string(re.sub(r"(?m)^\s+", "", (ROOT / ".dvc/config").read_text()))
+    assert config["core"]["analytics"] == config["core"]["check_update"] == "false"
+
+
+def test_stages_use_no_network(
+    synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> NoReturn:
+        raise AssertionError("a stage wants the network")
+
+    monkeypatch.chdir(make_small_project(tmp_path / "project", synthetic))
+    for name in ("connect", "connect_ex", "bind", "sendto"):
+        monkeypatch.setattr(socket.socket, name, refuse, raising=True)
+    for name in ("getaddrinfo", "gethostbyname", "create_connection"):
+        monkeypatch.setattr(socket, name, refuse, raising=True)
+    for stage in STAGES:  # the mirror of fetch is a folder
+        stage.main()
+
+
+def can_unplug() -> bool:
+    """Tell whether this system lets us have a network of our own: none."""
+    if sys.platform != "linux" or shutil.which("unshare") is None:
+        return False
+    done = subprocess.run([*UNPLUGGED, "true"], capture_output=True, check=False)
+    return done.returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not can_unplug(), reason="this system lets us have no network of our own")
+def test_pipeline_runs_without_any_network(tmp_path: Path) -> None:
+    """Native code, too: not even the loopback is up."""
+    project = make_project(tmp_path / "project", "optdigits", "cnn_optdigits")
+    assert len(list_runs(project.call(*UNPLUGGED, "dvc", "repro"))) == len(STAGES)
