@@ -56,11 +56,11 @@ verify-cache: $(ENVIRONMENT) ## Hash DVC's cache anew; of the remote, or repairi
 
 .PHONY: test
 test: .venv/test.stamp ## Run the test suite, but for what takes minutes
-	@python -m pytest
+	@python -m pytest --numprocesses logical --dist worksteal
 
 .PHONY: test-slow
 test-slow: .venv/test.stamp ## Run the slow tests: faults, fuzzing, the pipeline twice, the tour
-	@python -m pytest -m slow
+	@python -m pytest --numprocesses logical --dist worksteal -m slow
 
 .PHONY: test-remotes
 test-remotes: .venv/test.stamp .venv/swift.stamp ## Run the tests of remotes against Swift, sshd and apache2 (Debian)

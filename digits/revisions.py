@@ -67,6 +67,6 @@ def _with_files(name: str, use: Callable[[Path], T]) -> T:
             reason = str(error).splitlines()[0]
             raise RevisionError(
                 f"{name}: expected its predictions in the cache or on the remote, "
-                f"received {reason}: `dvc pull`, or `dvc fetch --all-commits`, brings them"
+                f"received {reason}: `dvc push` where it was trained"
             ) from error
         return use(Path(temporary))

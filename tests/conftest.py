@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import os
 import signal
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from digits.data.datasets import CLASS_COUNT, DATASETS, DIGIT_NAMES, IMAGE_SIDE,
 
 # A shell's background job ignores Ctrl-C, and so would every process that these tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# Nor is a make that a test starts a part of the `make test` above it: it would say what folder it enters.
+for variable in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
+    os.environ.pop(variable, None)
 
 TRAIN_COUNT, TEST_COUNT = 150, 50
 

@@ -27,18 +27,16 @@ store.fs.pipe_file(path, bytes(data))
 """
 
 
-def read_block(title: str) -> str:
-    """Return the first console block of a section of the page."""
+def read_block(title: str, number: int = 0) -> str:
+    """Return a console block of a section of the page."""
     section = re.search(rf"^##+ {title}\n(.*?)(^##|\Z)", PAGE, re.DOTALL | re.MULTILINE)
     assert section, title
-    block = re.search(r"```console\n(.*?)```", section[1], re.DOTALL)
-    assert block, title
-    return block[1]
+    return re.findall(r"```console\n(.*?)```", section[1], re.DOTALL)[number]
 
 
-def read_commands(title: str, stand_ins: Mapping[str, str]) -> list[list[str]]:
+def read_commands(title: str, stand_ins: Mapping[str, str], number: int = 0) -> list[list[str]]:
     """Return the commands of a section's block, with values for its examples."""
-    text = read_block(title)
+    text = read_block(title, number)
     for example, value in stand_ins.items():
         assert example in text
         text = text.replace(example, value)

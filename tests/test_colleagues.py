@@ -3,6 +3,7 @@
 The commands are those of docs/sharing.md.
 """
 
+import re
 import stat
 from pathlib import Path
 
@@ -80,3 +81,36 @@ def test_two_branches_that_trained_are_merged(trained: Project, tmp_path: Path) 
     assert "  seed: 1\n" in params
     assert "    epochs: 1\n" in params
     assert len(project.call("git", "log", "-1", "--format=%P").split()) == 2
+
+
+@pytest.mark.slow
+def test_cleaning_up_keeps_what_colleagues_pushed(trained: Project, tmp_path: Path) -> None:
+    first = trained.copy(tmp_path / "first")
+    first.call("dvc", "push")
+    second = first.clone(tmp_path / "second")
+    second.call("dvc", "pull")
+    second.call("git", "switch", "--quiet", "--create", "theirs")
+    second.change("    epochs: 2\n", "    epochs: 1\n")
+    second.call("dvc", "repro")
+    second.commit("one epoch")
+    second.call("dvc", "push")
+    second.change("    epochs: 1\n", "    epochs: 3\n")
+    second.call("dvc", "repro")
+    second.call("dvc", "push")  # never committed: nobody's
+    second.call("git", "restore", ".")
+
+    first.call("git", "remote", "add", "origin", str(second.folder))
+    *before, (*clean, scope, cloud) = read_commands(
+        "Cleaning up", {"/srv/digits": str(tmp_path / "digits-remote")}, number=1
+    )
+    for command in before:
+        first.call(*command)
+    output = first.call(*clean, scope, cloud, "--force")
+    # One epoch's model, list of predictions, predictions and analysis stay, three epochs' go.
+    assert re.search(r"Removed [1-9]\d* objects from remote", output), output
+
+    third = second.clone(tmp_path / "third")
+    for branch in ("main", "theirs"):
+        third.call("git", "switch", "--quiet", branch)
+        third.call("dvc", "pull")
+        assert UP_TO_DATE in third.call("dvc", "repro")
