@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from digits.data.splits import Split, load_split
+from digits.data.splits import Split, join_splits, load_split
 from digits.errors import DigitsError
 from digits.files.artifacts import write_json
 from digits.files.params import Params, load_params
@@ -45,6 +45,8 @@ CHECKPOINT_PATH = Path("models/checkpoint.npz")  # no output: DVC would delete i
 HISTORY_COLUMNS = ("epoch", "accuracy", "loss", "val_accuracy", "val_loss")  # Keras's own words
 VALIDATION_BATCH_SIZE = 500  # a matter of memory, not of results
 
+Role = tuple[Split, Split | None]  # what a member is trained on, and watched on if anything is left
+
 
 class TrainParams(Params):
     """Which recipe, and what makes the run repeatable."""
@@ -64,35 +66,44 @@ def train_members(
 ) -> list[keras.Sequential]:
     """Train the recipe's members, each from a seed of its own, from where the checkpoint stands."""
     members = []
+    roles = assign_splits(recipe, splits)
     for number, seed in enumerate(choose_seeds(params.seed, recipe.member_count)):
         make_repeatable(seed, params.threads)
         name = params.recipe if recipe.member_count == 1 else f"{params.recipe}_{number + 1}"
         network = build_network(name, recipe, params.precision)
         if number == 0:
             network.summary()
-            print(describe_cost(network, recipe, len(splits[0].labels)), flush=True)
+            counts = [len(train.labels) for train, _ in roles]
+            print(describe_cost(network, recipe, counts), flush=True)
         if number < len(checkpoint.finished):
             network.set_weights(checkpoint.finished[number])
         else:
-            train_member(network, recipe, seed, splits, checkpoint)
+            train_member(network, recipe, seed, roles[number], checkpoint)
         members.append(network)
     return members
+
+
+def assign_splits(recipe: Recipe, splits: tuple[Split, Split]) -> list[Role]:
+    """Give each member its part."""
+    rest: Role = splits
+    if recipe.train_on_validation:
+        rest = join_splits(splits), None
+    return [splits, *[rest] * (recipe.member_count - 1)]
 
 
 def train_member(
     network: keras.Sequential,
     recipe: Recipe,
     seed: int,
-    splits: tuple[Split, Split],
+    role: Role,
     checkpoint: Checkpoint,
 ) -> None:
-    """Train one member on the first split, and write the checkpoint and the history every epoch.
+    """Train one member, and write the checkpoint and the history every epoch.
 
     Raises:
         DivergedError: the loss of an epoch is not finite.
     """
-    train, validation = splits
-    targets = encode_labels(validation.labels, recipe.loss)
+    train, validation = role
     done = len(checkpoint.rows) - recipe.epochs * len(checkpoint.finished)
     epochs = train_epochs(network, recipe, train, seed, done)
     if checkpoint.state:
@@ -105,8 +116,11 @@ def train_member(
             raise DivergedError(
                 f"{network.name}, epoch {epoch}: expected a finite loss, received {loss}"
             )
-        val_loss, val_accuracy = evaluate(network, validation.images, targets)
-        print(f"validation accuracy: {val_accuracy:.4f} - loss: {val_loss:.4f}", flush=True)
+        val_loss, val_accuracy = math.nan, math.nan
+        if validation:
+            targets = encode_labels(validation.labels, recipe.loss)
+            val_loss, val_accuracy = evaluate(network, validation.images, targets)
+            print(f"validation accuracy: {val_accuracy:.4f} - loss: {val_loss:.4f}", flush=True)
         checkpoint.rows.append((epoch, accuracy, loss, val_accuracy, val_loss))
         checkpoint.state = copy_state(network)
         write_checkpoint(CHECKPOINT_PATH, checkpoint)
@@ -121,7 +135,7 @@ def choose_seeds(seed: int, count: int) -> list[int]:
 
 
 def average_history(rows: list[Row]) -> pd.DataFrame:
-    """Average the members' scores, epoch by epoch."""
+    """Average the members' scores, epoch by epoch; NaN where there is none counts as none."""
     history = pd.DataFrame(rows, columns=HISTORY_COLUMNS)
     return history.groupby("epoch", as_index=False).mean()
 
@@ -130,6 +144,11 @@ def evaluate(model: keras.Model, images: np.ndarray, targets: np.ndarray) -> tup
     """Return a compiled model's loss and accuracy."""
     loss, accuracy = model.evaluate(images, targets, batch_size=VALIDATION_BATCH_SIZE, verbose=0)
     return loss, accuracy
+
+
+def list_judged(members: list[keras.Sequential], recipe: Recipe) -> list[keras.Sequential]:
+    """List the members that have not been trained on validation."""
+    return members[:1] if recipe.train_on_validation else members
 
 
 def finish_members(
@@ -146,7 +165,7 @@ def finish_members(
         finished.append(network)
     if not recipe.temperature_scaling:
         return finished, 1.0
-    together = collect_opinions(finished, recipe.prediction_shift)
+    together = collect_opinions(list_judged(finished, recipe), recipe.prediction_shift)
     given = together.predict(validation.images, batch_size=VALIDATION_BATCH_SIZE, verbose=0)
     opinions = np.reshape(given, (-1, *np.shape(given)[-2:]))  # Keras gives a list, or one alone
     temperature = fit_temperature(opinions, validation.labels)
@@ -158,20 +177,22 @@ def finish_members(
 def main() -> None:
     params = load_params("train", TrainParams)
     recipe = load_params(f"recipes.{params.recipe}", Recipe)
-    splits = train, validation = load_split(TRAIN_DIR), load_split(VALIDATION_DIR)
+    splits = _, validation = load_split(TRAIN_DIR), load_split(VALIDATION_DIR)
     settings = f"{params!r} {recipe!r}"
     arrays = [array for split in splits for array in (split.images, split.labels)]
     checkpoint = load_checkpoint(CHECKPOINT_PATH, identify_run(settings, arrays, Path(__file__)))
     done, start = len(checkpoint.rows), time.perf_counter()
     members = train_members(params, recipe, splits, checkpoint)
     if not done:
-        image_count = len(checkpoint.rows) * len(train.labels)
+        roles = assign_splits(recipe, splits)
+        image_count = recipe.epochs * sum(len(train.labels) for train, _ in roles)
         print(describe_speed(image_count, time.perf_counter() - start))
     finished, temperature = finish_members(members, recipe, validation)
     model = join_members(params.recipe, finished, recipe.prediction_shift)
+    judged = join_members(params.recipe, list_judged(finished, recipe), recipe.prediction_shift)
     # As evaluate scores it: plain cross-entropy, whatever the members were trained on.
-    model.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    loss, accuracy = evaluate(model, validation.images, validation.labels)
+    judged.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    loss, accuracy = evaluate(judged, validation.images, validation.labels)
     history = average_history(checkpoint.rows)
     metrics = {
         "parameter_count": model.count_params(),

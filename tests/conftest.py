@@ -15,7 +15,7 @@ from digits.data.datasets import CLASS_COUNT, DATASETS, DIGIT_NAMES, IMAGE_SIDE,
 
 # A shell's background job ignores Ctrl-C, and so would every process that these tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-# Nor is a make that a test starts a part of the `make test` above it: it would say what folder it enters.
+# A make that a test starts is no part of the `make test` above it; as one it would print folders.
 for variable in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
     os.environ.pop(variable, None)
 

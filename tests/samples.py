@@ -20,6 +20,7 @@ def make_recipe(*layers: dict[str, Any], **changes: Any) -> Recipe:
         "batch_size": 64,
         "member_count": 1,
         "prediction_shift": 0,
+        "train_on_validation": False,
         "temperature_scaling": False,
     }
     return Recipe(**(values | changes))

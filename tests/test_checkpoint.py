@@ -33,6 +33,7 @@ PARAMS = {
             "batch_size": 16,
             "member_count": 2,
             "prediction_shift": 1,
+            "train_on_validation": True,
             "temperature_scaling": True,
         }
     },

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from samples import SOFTMAX, make_recipe
 
+from digits.data.splits import Split
 from digits.files.artifacts import ArtifactError
 from digits.files.params import load_params
 from digits.model.archive import write_model
@@ -41,6 +43,7 @@ recipes:
     batch_size: 32
     member_count: {members}
     prediction_shift: {shift}
+    train_on_validation: {final}
     temperature_scaling: {scaling}
 """
 STAGES = (fetch, decode, train, evaluate, analyze)
@@ -48,7 +51,13 @@ STAGES = (fetch, decode, train, evaluate, analyze)
 
 def make_project(folder: Path, mirror: Path, **changes: str) -> Path:
     folder.mkdir()
-    defaults = {"learning_rate": "0.01", "members": "1", "shift": "0", "scaling": "false"}
+    defaults = {
+        "learning_rate": "0.01",
+        "members": "1",
+        "shift": "0",
+        "final": "false",
+        "scaling": "false",
+    }
     params = PARAMS.format(mirror=mirror, **(defaults | changes))
     (folder / "params.yaml").write_text(params)
     return folder
@@ -141,6 +150,42 @@ def test_diverged_training_leaves_no_model(
         train.main()
     assert not Path("models").exists()
     assert not Path("metrics").exists()
+
+
+def test_first_member_alone_is_judged_where_the_others_were_trained(
+    synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics, history = [], []
+    for members, final in (("1", "false"), ("3", "true"), ("3", "false")):
+        folder = make_project(
+            tmp_path / f"{members}-{final}", synthetic, members=members, final=final, scaling="true"
+        )
+        monkeypatch.chdir(folder)
+        for stage in (fetch, decode, train):
+            stage.main()
+        metrics.append(json.loads((folder / "metrics/train.json").read_bytes()))
+        history.append(pd.read_csv(folder / "plots/history.csv"))
+    alone, final, plain = metrics
+    for name in ("temperature", "validation_accuracy", "validation_loss"):
+        assert final[name] == alone[name]
+    assert plain["validation_loss"] != alone["validation_loss"]
+    assert history[1]["val_loss"].equals(history[0]["val_loss"])
+    assert not history[1]["loss"].equals(history[0]["loss"])
+
+
+def test_other_members_may_be_trained_on_validation() -> None:
+    splits = (
+        Split(np.full((3, 28, 28, 1), 3, "float32"), np.full(3, 1, "uint8")),
+        Split(np.full((2, 28, 28, 1), 2, "float32"), np.full(2, 1, "uint8")),
+    )
+    recipe = make_recipe({"Flatten": {}}, SOFTMAX, member_count=3, train_on_validation=True)
+    first, *others = train.assign_splits(recipe, splits)
+    assert first == splits
+    assert len(others) == 2
+    for joined, watched in others:
+        assert watched is None
+        assert joined.images[:, 0, 0, 0].tolist() == [3, 3, 3, 2, 2]
+        assert len(joined.labels) == 5
 
 
 def test_members_are_joined_into_one_model(

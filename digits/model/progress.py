@@ -2,21 +2,24 @@
 
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from digits.model.backend import keras
 from digits.model.networks import count_multiply_adds
 from digits.model.recipes import Recipe
 
 
-def describe_cost(network: keras.Sequential, recipe: Recipe, image_count: int) -> str:
-    """Say before the training what it will take."""
-    steps = recipe.epochs * math.ceil(image_count / recipe.batch_size)
+def describe_cost(network: keras.Sequential, recipe: Recipe, image_counts: Sequence[int]) -> str:
+    """Say before the training what it will take, with so many images for each member."""
+    steps = recipe.epochs * sum(math.ceil(count / recipe.batch_size) for count in image_counts)
     millions = count_multiply_adds(network) / 1e6
+    counts = f"{min(image_counts):,}"
+    if max(image_counts) > min(image_counts):
+        counts += f" to {max(image_counts):,}"
     return (
         f"{network.name}: {network.count_params():,} parameters, {millions:.2f} million "
         f"multiply-adds an image; {recipe.member_count} x {recipe.epochs} epochs "
-        f"of {image_count:,} images in {recipe.member_count * steps:,} steps"
+        f"of {counts} images in {steps:,} steps"
     )
 
 

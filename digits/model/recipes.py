@@ -49,6 +49,9 @@ class Recipe(Params):
     member_count: int = Field(ge=1, le=100)  # networks trained, whose probabilities are averaged
     # Pixels; unless 0, each image is also judged shifted by so much to four sides, and averaged.
     prediction_shift: int = Field(ge=0, le=14)
+    # Train all members but the first on validation, too; there the first one stands for all of them:
+    # in curves, scores and temperature.
+    train_on_validation: bool
     # Divide the logits by the temperature at which validation has the least loss.
     temperature_scaling: bool
 
@@ -58,6 +61,13 @@ class Recipe(Params):
         if smoothing and others.data.get("loss") == "sparse_categorical_crossentropy":
             raise ValueError("0 with the sparse loss: smoothing needs one-hot labels")
         return smoothing
+
+    @field_validator("train_on_validation")
+    @classmethod
+    def _check_members(cls, chosen: bool, others: ValidationInfo) -> bool:  # noqa: FBT001 (pydantic's signature)
+        if chosen and others.data.get("member_count") == 1:
+            raise ValueError("false with one member: it is judged on validation")
+        return chosen
 
     @field_validator("temperature_scaling")
     @classmethod
