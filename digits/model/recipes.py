@@ -49,7 +49,7 @@ class Recipe(Params):
     member_count: int = Field(ge=1, le=100)  # networks trained, whose probabilities are averaged
     # Pixels; unless 0, each image is also judged shifted by so much to four sides, and averaged.
     prediction_shift: int = Field(ge=0, le=14)
-    # Train all members but the first on validation, too; there the first one stands for all of them:
+    # Train all members but the first on validation, too; there the first one stands for them all:
     # in curves, scores and temperature.
     train_on_validation: bool
     # Divide the logits by the temperature at which validation has the least loss.
