@@ -29,7 +29,7 @@ store.fs.pipe_file(path, bytes(data))
 
 def read_block(title: str, number: int = 0) -> str:
     """Return a console block of a section of the page."""
-    section = re.search(rf"^##+ {title}\n(.*?)(^##|\Z)", PAGE, re.DOTALL | re.MULTILINE)
+    section = re.search(rf"^#+ {title}\n(.*?)(^##|\Z)", PAGE, re.DOTALL | re.MULTILINE)
     assert section, title
     return re.findall(r"```console\n(.*?)```", section[1], re.DOTALL)[number]
 

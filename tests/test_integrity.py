@@ -1,16 +1,28 @@
 """Damaged, missing and half-written objects: found, named and replaced, never used."""
 
 import os
+import shlex
 import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import remotes
+from imports import ROOT
 from projects import Project
 from remotes import Line, Remote, Server, wait_until
-from sharing import MODEL, UP_TO_DATE, cache_path, configure, damage, output_oid, write_in_place
+from sharing import (
+    MODEL,
+    UP_TO_DATE,
+    cache_path,
+    configure,
+    damage,
+    output_oid,
+    read_commands,
+    write_in_place,
+)
 
 MEGABYTE = 1 << 20  # of eight that are pushed
 
@@ -72,6 +84,25 @@ def test_missing_object_is_named(project: Project, tmp_path: Path) -> None:
     assert MODEL in output
     # What is there has come.
     assert (clone.folder / "data/raw").is_dir()
+
+
+def expand(command: list[str]) -> list[str]:
+    """Return what a `make` command runs in the end; another command as it is."""
+    if command[0] != "make":
+        return command
+    # Not in the project of the tests, which has no Makefile.
+    shown = subprocess.run(
+        ["make", "--dry-run", *command[1:]], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return shlex.split(shown.stdout.splitlines()[-1])
+
+
+def test_commands_of_the_page_run_as_written(project: Project) -> None:
+    for title in ("Sharing data, models and results", "Damage"):
+        for command in read_commands(title, {}):
+            output = project.call(*expand(command))
+            if command == ["dvc", "repro"]:
+                assert UP_TO_DATE in output
 
 
 # Broken off
