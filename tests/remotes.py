@@ -13,6 +13,7 @@ import socket
 import socketserver
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -44,6 +45,11 @@ class Remote:
 
 
 # Processes
+
+
+def make_secret() -> str:
+    """Make a password, hexadecimal: DVC takes one that begins with a dash for an option."""
+    return secrets.token_hex()
 
 
 def choose_port() -> int:
@@ -228,7 +234,7 @@ verbose: 1
 
 @contextmanager
 def wsgidav(folder: Path) -> Iterator[Remote]:
-    port, password = choose_port(), secrets.token_urlsafe()
+    port, password = choose_port(), make_secret()
     (folder / "store/dav/digits").mkdir(parents=True)
     config = folder / "wsgidav.yaml"
     config.write_text(
@@ -250,7 +256,7 @@ def webdav_at(port: int, password: str) -> Remote:
 @contextmanager
 def moto(folder: Path) -> Iterator[Remote]:
     port = choose_port()
-    secret = secrets.token_urlsafe()
+    secret = make_secret()
     command: list[str | Path] = [sys.executable, "-m", "moto.server", "-H", HOST, "-p", str(port)]
     with running(command, folder / "log", listens(port)):
         remote = s3_at(port, "maria", secret)
@@ -360,30 +366,27 @@ DocumentRoot {folder}/store
 
 
 @contextmanager
-def apache(folder: Path) -> Iterator[Remote]:
-    port, password = choose_port(), secrets.token_urlsafe()
-    store = folder / "store/dav/digits"
-    store.mkdir(parents=True)
-    subprocess.run(
-        ["htpasswd", "-ci", str(folder / "passwords"), "maria"],
-        input=password.encode(),
-        capture_output=True,
-        check=True,
-    )
-    text = APACHE_CONFIG.format(host=HOST, port=port, folder=folder)
-    if os.getuid() == 0:
-        # It refuses to serve as root and takes another user, who must get at everything.
-        text += "User www-data\nGroup www-data\n"
-        for path in (folder, *folder.rglob("*")):
-            shutil.chown(path, "www-data", "www-data")
-        for parent in folder.parents:
-            if parent.owner() == "root" and parent.is_relative_to("/tmp"):  # noqa: S108
-                parent.chmod(parent.stat().st_mode | 0o011)
-    config = folder / "apache.conf"
-    config.write_text(text)
-    command: list[str | Path] = ["/usr/sbin/apache2", "-X", "-f", config]
-    with running(command, folder / "log", listens(port)):
-        yield webdav_at(port, password)
+def apache(_: Path) -> Iterator[Remote]:
+    # pytest keeps its folders to their owner, whom Apache started by root is not.
+    with tempfile.TemporaryDirectory() as own:
+        folder, port, password = Path(own), choose_port(), make_secret()
+        (folder / "store/dav/digits").mkdir(parents=True)
+        subprocess.run(
+            ["htpasswd", "-ci", str(folder / "passwords"), "maria"],
+            input=password.encode(),
+            capture_output=True,
+            check=True,
+        )
+        text = APACHE_CONFIG.format(host=HOST, port=port, folder=folder)
+        if os.getuid() == 0:  # as root it refuses to serve, and takes another user
+            text += "User www-data\nGroup www-data\n"
+            for path in (folder, *folder.rglob("*")):
+                shutil.chown(path, "www-data", "www-data")
+        config = folder / "apache.conf"
+        config.write_text(text)
+        command: list[str | Path] = ["/usr/sbin/apache2", "-X", "-f", config]
+        with running(command, folder / "log", listens(port)):
+            yield webdav_at(port, password)
 
 
 SWIFT_BIN = BIN.parent / "swift/bin"  # made by `make test-remotes`
@@ -451,7 +454,7 @@ for kind, port in zip(("account", "container", "object"), ports):
 @contextmanager
 def swift(folder: Path) -> Iterator[Remote]:
     """Serve S3 by OpenStack Swift: its proxy, its three stores, and memcached."""
-    secret, user = secrets.token_urlsafe(), _user_name()
+    secret, user = make_secret(), _user_name()
     proxy_port, memcached_port = choose_port(), choose_port()
     stores = {kind: choose_port() for kind in ("account", "container", "object")}
     (folder / "devices/disk").mkdir(parents=True)

@@ -85,7 +85,7 @@ def can_list(store: Any) -> bool:
 
 def _explain(stores: Stores, error: Exception) -> RemoteError:
     """Say which remote failed, and the way out: DVC says neither."""
-    reason = (str(error) or type(error).__name__).splitlines()[0]
+    reason = (str(error) or type(error).__name__).splitlines()[0].removeprefix("received ")
     name = stores.remote_name
     return RemoteError(
         f"remote {name} ({stores.remote_url}): expected an answer, received {reason}; "
