@@ -58,7 +58,7 @@ def test_gallery_takes_a_few_of_each_pair(predictions: Predictions) -> None:
 def test_strips_show_the_most_frequent_pairs(predictions: Predictions) -> None:
     errors = mistakes.tabulate_errors(predictions)
     strips = mistakes.cut_strips(errors, predictions.images, CARD, 2)
-    assert [name for name, _, _ in strips] == ["4\nas 9\n3 times", "1\nas 7\n1 times"]
+    assert [name for name, _, _ in strips] == ["4\nas 9\n3 times", "1\nas 7\nonce"]
     _, images, captions = strips[0]
     assert images[:, 0, 0].tolist() == [1, 0, 2]
     assert captions == ["#1, 95%", "#0, 60%", "#2, 40%"]

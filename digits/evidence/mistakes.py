@@ -71,7 +71,8 @@ def cut_strips(errors: pd.DataFrame, images: np.ndarray, card: Card, count: int)
         true, predicted = (card.class_names[group[side].iloc[0]] for side in ("true", "predicted"))
         chances = group["predicted_probability"]
         captions = [f"#{i}, {p:.0%}" for i, p in zip(group["index"], chances, strict=True)]
-        name = f"{true}\nas {predicted}\n{len(group)} times"
+        often = "once" if len(group) == 1 else f"{len(group)} times"
+        name = f"{true}\nas {predicted}\n{often}"
         strips.append((name, images[group["index"]], captions))
     return strips
 
