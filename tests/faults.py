@@ -21,11 +21,14 @@ PATIENCE_SECONDS = 120  # no test comes near it; it ends what would hang
 # Python runs this file as it starts. In the stage of HOLD it counts the outputs: each is flushed
 # to disk, under its temporary name, by fsync. The one that HOLD names waits for the pipe to close.
 HOLD = """
-import os, sys
+import os, select, signal, sys
 
 stage, _, number = os.environ.get("HOLD", "").partition(":")
 if sys.orig_argv[1:] == ["-m", f"pipeline.{stage}"]:
     flush, left = os.fsync, int(number)
+    wakeup, waker = os.pipe()  # a signal that comes just before the wait must end it, too
+    os.set_blocking(waker, False)
+    signal.set_wakeup_fd(waker)
 
     def hold(descriptor):
         global left
@@ -35,7 +38,7 @@ if sys.orig_argv[1:] == ["-m", f"pipeline.{stage}"]:
             with open("held.tmp", "w") as file:
                 print(os.getpid(), file=file)
             with open("pipe.tmp") as pipe:
-                pipe.read()
+                select.select([pipe, wakeup], [], [])
 
     os.fsync = hold
 """
