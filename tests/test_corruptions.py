@@ -100,9 +100,9 @@ def test_robustness_scores_every_strength_on_images_from_all_over_the_split() ->
         return (batch.mean(axis=(1, 2, 3)) > 0.5).astype(int)
 
     table = measure_robustness(predict, Split(images, labels), count=20)
-    strengths = sum(1 + len(corruption.strengths) for corruption in CORRUPTIONS.values())
-    assert len(table) == strengths
-    assert asked == [20] * strengths
+    strengths = [len(corruption.strengths) for corruption in CORRUPTIONS.values()]
+    assert len(table) == sum(strengths) + len(strengths)
+    assert asked == [20, *(20 * number for number in strengths)]  # the images as they are, once
     assert (table[table["strength"] == 0]["accuracy"] == 1).all()
     accuracy = table.set_index(["corruption", "strength"])["accuracy"]
     assert accuracy["inversion", 1.0] == 0

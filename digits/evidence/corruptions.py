@@ -87,11 +87,14 @@ def measure_robustness(
     """
     chosen = np.linspace(0, len(test.labels) - 1, min(count, len(test.labels))).round().astype(int)
     images, labels = test.images[chosen, ..., 0], test.labels[chosen]
+    unharmed = float((predict(images[..., np.newaxis]) == labels).mean())
     rows = []
     for name, corruption in CORRUPTIONS.items():
-        for strength in (0.0, *corruption.strengths):
-            predicted = predict(corruption.apply(images, strength)[..., np.newaxis])
-            accuracy = float((predicted == labels).mean())
+        strengths = (0.0, *corruption.strengths)
+        harmed = np.concatenate([corruption.apply(images, strength) for strength in strengths[1:]])
+        predicted = predict(harmed[..., np.newaxis]).reshape(-1, len(labels))
+        accuracies = [unharmed, *(predicted == labels).mean(axis=1).tolist()]
+        for strength, accuracy in zip(strengths, accuracies, strict=True):
             rows.append((name, corruption.unit, strength, accuracy))
         print(f"{name} of {strength:g} ({corruption.unit}): {accuracy:.1%} right", flush=True)
     return pd.DataFrame(rows, columns=["corruption", "unit", "strength", "accuracy"])

@@ -1,4 +1,8 @@
-"""Galleries: test images themselves, with what was said of them."""
+"""Galleries: test images themselves, with what was said of them.
+
+All images of a figure share one axes, in inches from its top left corner: Matplotlib would take
+seconds for axes of their own.
+"""
 
 from collections.abc import Sequence
 
@@ -12,6 +16,7 @@ from digits.evidence.figures import GREY, ORANGE, STYLE
 Strip = tuple[str, np.ndarray, Sequence[str]]  # name, uint8 (n, 28, 28) images, their captions
 
 COLUMNS = 8
+COLUMN_WIDTH, IMAGE_WIDTH, TITLE_HEIGHT = 1.5, 1.42, 0.6  # inches
 BARE = {**STYLE, "axes.grid": False}
 
 
@@ -19,11 +24,10 @@ def draw_gallery(images: np.ndarray, captions: Sequence[str], title: str) -> Fig
     """Draw uint8 (n, 28, 28) images in rows of eight, each under its caption."""
     rows = max(1, -(-len(images) // COLUMNS))
     with mpl.rc_context(BARE):
-        figure = Figure(figsize=(1.5 * COLUMNS, 1.9 * rows + 0.6))
-        grid = _make_grid(figure, rows, COLUMNS, top=0.6, caption=0.42)
-        for axes, image, caption in zip(grid.ravel(), images, captions, strict=False):
-            _show(axes, image, caption)
-        _set_title(figure, title)
+        figure, sheet = _make_sheet(rows, COLUMNS, 1.9, title)
+        for number, (image, caption) in enumerate(zip(images, captions, strict=True)):
+            row, column = divmod(number, COLUMNS)
+            _show(sheet, image, caption, TITLE_HEIGHT + 1.9 * (row + 1), column)
         if len(images) == 0:
             figure.text(0.5, 0.4, "none", ha="center")
     return figure
@@ -31,15 +35,15 @@ def draw_gallery(images: np.ndarray, captions: Sequence[str], title: str) -> Fig
 
 def draw_strips(strips: Sequence[Strip], title: str) -> Figure:
     """Draw a row for each strip: its name and its first eight images."""
-    rows = max(1, len(strips))
     with mpl.rc_context(BARE):
-        figure = Figure(figsize=(1.5 * (COLUMNS + 1), 1.75 * rows + 0.6))
-        grid = _make_grid(figure, rows, COLUMNS + 1, top=0.6, caption=0.27)
-        for line, (name, images, captions) in zip(grid, strips, strict=False):
-            line[0].text(0.5, 0.5, name, ha="center", va="center", fontsize=12)
-            for axes, image, caption in zip(line[1:], images, captions, strict=False):
-                _show(axes, image, caption)
-        _set_title(figure, title)
+        figure, sheet = _make_sheet(max(1, len(strips)), COLUMNS + 1, 1.75, title)
+        for row, (name, images, captions) in enumerate(strips):
+            bottom = TITLE_HEIGHT + 1.75 * (row + 1)
+            middle = bottom - IMAGE_WIDTH / 2
+            sheet.text(COLUMN_WIDTH / 2, middle, name, ha="center", va="center", fontsize=12)
+            pairs = zip(images[:COLUMNS], captions[:COLUMNS], strict=True)
+            for column, (image, caption) in enumerate(pairs, start=1):
+                _show(sheet, image, caption, bottom, column)
         if not strips:
             figure.text(0.5, 0.4, "none", ha="center")
     return figure
@@ -52,57 +56,54 @@ def draw_prototypes(
 
     The diagonal shows what was recognized, the rest what was confused; nothing where count is 0.
     """
-    count = len(class_names)
-    short = max(map(len, class_names)) < 4
-    top, left = (0.915, 0.07) if short else (0.85, 0.13)
+    count, side = means.shape[1:3]
+    pitch = side + 1  # a line of a pixel between two
+    mosaic = np.full((count * pitch + 1, count * pitch + 1), 20.0)  # a light grey
     with mpl.rc_context(BARE):
-        figure = Figure(figsize=(10.4, 11.0 if short else 11.6))
-        spacing = {"right": 0.99, "bottom": 0.01, "wspace": 0.08, "hspace": 0.08}
-        grid = figure.subplots(count, count, gridspec_kw={"left": left, "top": top, **spacing})
-        for (true, predicted), axes in np.ndenumerate(grid):
-            axes.set_xticks([])
-            axes.set_yticks([])
-            axes.spines[:].set(visible=True, color="#e6e6e6")
-            if counts[true, predicted]:
-                axes.imshow(means[true, predicted], cmap="gray_r", vmin=0, vmax=255)
+        figure = Figure(figsize=(10.4, 10.9), layout="constrained")
+        axes = figure.add_subplot()
+        for (true, predicted), number in np.ndenumerate(counts):
+            top, left = true * pitch + 1, predicted * pitch + 1
+            mosaic[top : top + side, left : left + side] = means[true, predicted]
+            if number:
                 colour = GREY if true == predicted else ORANGE
-                axes.text(1, 26.5, f"{counts[true, predicted]:,}", fontsize=8.5, color=colour)
-        for axes, name in zip(grid[0], class_names, strict=True):
-            axes.set_title(name, rotation=0 if short else 35, fontsize=11)
-        for axes, name in zip(grid[:, 0], class_names, strict=True):
-            axes.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=11)
-        figure.text(0.55, 0.95, "predicted", ha="center")
-        figure.text(0.015, 0.45, "true", rotation=90, va="center")
-        figure.suptitle(title, y=0.99, fontsize=13)
+                axes.text(left + 0.5, top + 26.5, f"{number:,}", fontsize=8.5, color=colour)
+        axes.imshow(mosaic, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
+        axes.spines[:].set_visible(False)
+        middles = np.arange(count) * pitch + pitch / 2
+        short = max(map(len, class_names)) < 4
+        axes.set_xticks(middles, class_names, rotation=0 if short else 35)
+        axes.set_yticks(middles, class_names)
+        axes.tick_params(length=0, top=True, labeltop=True, labelbottom=False)
+        axes.xaxis.set_label_position("top")
+        axes.set_xlabel("predicted")
+        axes.set_ylabel("true")
+        figure.suptitle(title, fontsize=13)
     return figure
 
 
-def _make_grid(
-    figure: Figure, rows: int, columns: int, *, top: float, caption: float
-) -> np.ndarray:
-    """Lay out square axes under captions; `top` and `caption` in inches.
-
-    By hand, as Matplotlib's own layout takes seconds for so many axes.
-    """
-    width, height = figure.get_size_inches()
-    cell = (height - top) / rows
-    side = min(cell - caption, width / columns) * 0.96
-    grid = np.empty((rows, columns), dtype=object)
-    for row, column in np.ndindex(rows, columns):
-        x = (column + 0.5) * width / columns - side / 2
-        y = height - top - (row + 1) * cell + 0.04
-        axes = figure.add_axes((x / width, y / height, side / width, side / height))
-        axes.axis("off")
-        grid[row, column] = axes
-    return grid
+def _make_sheet(rows: int, columns: int, row_height: float, title: str) -> tuple[Figure, Axes]:
+    """Make a figure and an axes that fills it, measured in its inches, y downwards."""
+    width, height = columns * COLUMN_WIDTH, rows * row_height + TITLE_HEIGHT + 0.05
+    figure = Figure(figsize=(width, height))
+    sheet = figure.add_axes((0, 0, 1, 1))
+    sheet.axis("off")
+    sheet.set(xlim=(0, width), ylim=(height, 0))
+    sheet.text(width / 2, 0.22, title, ha="center", va="center", fontsize=13)
+    return figure, sheet
 
 
-def _set_title(figure: Figure, title: str) -> None:
-    figure.text(
-        0.5, 1 - 0.22 / figure.get_size_inches()[1], title, ha="center", va="center", size=13
+def _show(sheet: Axes, image: np.ndarray, caption: str, bottom: float, column: int) -> None:
+    """Draw an image in a column, its lower edge at `bottom`, and its caption over it."""
+    middle = (column + 0.5) * COLUMN_WIDTH
+    left, right, top = middle - IMAGE_WIDTH / 2, middle + IMAGE_WIDTH / 2, bottom - IMAGE_WIDTH
+    sheet.imshow(
+        image,
+        extent=(left, right, bottom, top),
+        aspect="auto",
+        cmap="gray_r",
+        vmin=0,
+        vmax=255,
+        interpolation="nearest",
     )
-
-
-def _show(axes: Axes, image: np.ndarray, caption: str) -> None:
-    axes.imshow(image, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
-    axes.set_title(caption, fontsize=9.5, pad=3)
+    sheet.text(middle, top - 0.04, caption, ha="center", va="bottom", fontsize=9.5)

@@ -79,7 +79,8 @@ def cut_strips(errors: pd.DataFrame, images: np.ndarray, card: Card, count: int)
 
 def average_images(predictions: Predictions) -> np.ndarray:
     """Average the images of each (true, predicted) pair: float64 (10, 10, 28, 28), 0 for none."""
-    sums = np.zeros((CLASS_COUNT, CLASS_COUNT, *predictions.images.shape[1:]))
-    np.add.at(sums, (predictions.labels, predictions.predicted), predictions.images)
-    counts = scores.count_confusion(predictions.labels, predictions.predicted)
-    return sums / np.maximum(counts, 1)[..., np.newaxis, np.newaxis]
+    images, pairs = predictions.images, predictions.labels * CLASS_COUNT + predictions.predicted
+    of_pair = pairs == np.arange(CLASS_COUNT**2)[:, np.newaxis]
+    sums = of_pair.astype(float) @ images.reshape(len(images), -1).astype(float)
+    means = sums / np.maximum(of_pair.sum(axis=1, keepdims=True), 1)
+    return means.reshape(CLASS_COUNT, CLASS_COUNT, *images.shape[1:])
