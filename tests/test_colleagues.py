@@ -61,6 +61,7 @@ def test_writing_in_place_harms_a_linked_cache(
     assert (f"({MODEL})" in output) == harmful
 
 
+@pytest.mark.slow
 def test_two_branches_that_trained_are_merged(trained: Project, tmp_path: Path) -> None:
     project = trained.copy(tmp_path / "project")
     project.call("git", "switch", "--quiet", "--create", "seed")
