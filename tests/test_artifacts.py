@@ -263,6 +263,7 @@ NOT_THE_ARRAY = {
     "header-bracket": (npy_with_header(HEADER.replace(")", " ")), r"a \.npy array, received"),
     "header-descr": (npy_with_header(HEADER.replace("<f4", "<,4")), r"a \.npy array, received"),
     "header-key": (npy_with_header(HEADER.replace("shape", "shapf")), r"a \.npy array, received"),
+    "header-python-2": (npy_with_header(HEADER.replace("3,", "3L,")), r"a \.npy array, received"),
     "header-16-tebibytes": (
         npy_with_header(HEADER.replace("3, 4", f"{1 << 40}, 4"), bytes(100)),
         "received",

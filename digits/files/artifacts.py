@@ -3,6 +3,7 @@
 import json
 import os
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,14 +97,15 @@ def load_array(path: Path, dtype: str, shape: tuple[int | None, ...]) -> np.ndar
         ArtifactError: missing, truncated, foreign, pickled, or of another dtype or shape.
     """
     try:
-        with path.open("rb") as file:
+        with path.open("rb") as file, warnings.catch_warnings(action="error"):
             # np.load would take pickles and archives for arrays, too.
             array = np.lib.format.read_array(file, allow_pickle=False)
             surplus = len(file.read(1))
     except FileNotFoundError as error:
         raise ArtifactError(_missing(path)) from error
-    except (ValueError, SyntaxError, TokenError, OverflowError, MemoryError) as error:
-        # The header is a Python literal; what its parser says of a damaged one passes through.
+    except (ValueError, SyntaxError, TokenError, OverflowError, MemoryError, Warning) as error:
+        # The header is a Python literal; what its parser says of a damaged one passes through. It
+        # warns of headers as Python 2 wrote them, and takes others, damaged, for such.
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ArtifactError(f"{path}: expected a .npy array, received {reason}") from error
     if surplus:
