@@ -4,7 +4,7 @@ Both are trained as the stage `train` does. A lap is some steps of each; the who
 from it, by the image. Validation is left out: `deep_cnn`'s takes longer.
 """
 
-from benchmarks.rivals import load_mnist, make_ours
+from benchmarks.rivals import SEED, load_mnist, make_ours
 from benchmarks.timing import (
     alternate,
     divide_cpu,
@@ -15,13 +15,18 @@ from benchmarks.timing import (
 )
 from digits.data.splits import Split
 from digits.files.params import load_params
-from digits.model.networks import build_network
+from digits.model.ensemble import Plan
 from digits.model.recipes import Recipe
 from digits.stage import run
-from pipeline.train import assign_splits
 
 PART_STEPS = {"champion": 64, "deep_cnn": 32}  # a lap, of a few seconds each
 ROUND_COUNT = 9
+
+
+def count_trained(plan: Plan) -> int:
+    """Count the images of an epoch of all members."""
+    splits = (plan.choose_splits(number)[0] for number in range(plan.recipe.member_count))
+    return sum(len(split.labels) for split in splits)
 
 
 def main() -> None:
@@ -29,10 +34,10 @@ def main() -> None:
     rivals, laps_in_all, labels = {}, {}, {}
     for name, steps in PART_STEPS.items():
         recipe = load_params(f"recipes.{name}", Recipe)
-        trained = sum(len(part.labels) for part, _ in assign_splits(recipe, (train, validation)))
+        trained = count_trained(Plan(name, recipe, train, validation, SEED))
         part_count = steps * recipe.batch_size
         part = Split(train.images[:part_count], train.labels[:part_count])
-        rivals[name] = make_ours(build_network(name, recipe), recipe, part, seed=0)
+        rivals[name] = make_ours(name, recipe, part)
         laps_in_all[name] = recipe.epochs * trained / part_count
         labels[name] = f"`{name}`, {recipe.epochs} epochs, {recipe.epochs * trained:,} images"
     laps = alternate(rivals, ROUND_COUNT)

@@ -1,17 +1,26 @@
-"""The two ways to train that are compared: the plain one and the pipeline's."""
+"""The ways to train that are compared: Keras's `fit` as people call it, and the stage's.
 
+A lap is an epoch. The one-cycle schedule ends after the recipe's epochs: run no more laps.
+"""
+
+import io
+import itertools
+from contextlib import redirect_stdout
 from pathlib import Path
 
 from benchmarks.timing import Rival
 from digits.data.splits import Split, load_card, load_split
 from digits.files.artifacts import ArtifactError
-from digits.model.backend import keras, make_repeatable
-from digits.model.networks import build_network, encode_labels
-from digits.model.recipes import Precision, Recipe
-from digits.model.training import train_epochs
+from digits.model.augmentation import distort
+from digits.model.backend import keras, tf
+from digits.model.batches import count_steps, make_batches
+from digits.model.ensemble import Plan, Trained, train_recipe
+from digits.model.networks import OneCycle, build_network, build_trainable, encode_labels
+from digits.model.recipes import Recipe
 
 DECODED_DIR = Path("data/decoded")
-BATCH_SIZE = 500  # of evaluation; a matter of memory
+SEED = 0
+SHUFFLE_BUFFER = 1024  # images, as in Keras's guides
 
 
 def load_mnist() -> tuple[Split, Split, Split]:
@@ -30,31 +39,82 @@ def load_mnist() -> tuple[Split, Split, Split]:
     return train, validation, test
 
 
-def make_plain(network: keras.Sequential, recipe: Recipe, train: Split) -> Rival:
-    """Make the rival that trains an epoch as a notebook does: `fit` on NumPy arrays."""
+def count_all_steps(recipe: Recipe, train: Split) -> int:
+    """Count the steps of all epochs."""
+    return recipe.epochs * count_steps(len(train.labels), recipe.batch_size)
+
+
+def build_plain(
+    name: str, recipe: Recipe, train: Split, steps_per_execution: int = 1
+) -> keras.Model:
+    """Build the network of Keras's own layers and compile it for the recipe's training."""
+    ((optimizer, arguments),) = recipe.optimizer.items()
+    if recipe.schedule == "one_cycle":
+        steps, peak = count_all_steps(recipe, train), arguments["learning_rate"]
+        arguments = {**arguments, "learning_rate": OneCycle(peak, recipe.warmup_fraction, steps)}
+    loss = recipe.loss
+    if recipe.label_smoothing:
+        loss = keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
+    network = build_network(name, recipe)
+    network.compile(
+        getattr(keras.optimizers, optimizer)(**arguments),
+        loss,
+        metrics=["accuracy"],
+        steps_per_execution=steps_per_execution,
+    )
+    return network
+
+
+def fit_arrays(network: keras.Model, recipe: Recipe, train: Split) -> Rival:
+    """Make the rival that trains as a notebook does: on NumPy arrays, images undistorted."""
     targets = encode_labels(train.labels, recipe.loss)
     return lambda: network.fit(train.images, targets, batch_size=recipe.batch_size, verbose=0)
 
 
-def make_ours(network: keras.Sequential, recipe: Recipe, train: Split, seed: int) -> Rival:
-    """Make the rival that trains the recipe's next epoch as the stage `train` does."""
-    epochs = train_epochs(network, recipe, train, seed)
-    return lambda: list(next(epochs))
+def fit_dataset(network: keras.Model, recipe: Recipe, train: Split) -> Rival:
+    """Make the rival that trains as Keras's guides do: on a `tf.data.Dataset`."""
+    targets = encode_labels(train.labels, recipe.loss)
+    images = tf.data.Dataset.from_tensor_slices((train.images, targets))
+    batches = images.shuffle(SHUFFLE_BUFFER).batch(recipe.batch_size)
+    if not recipe.augmentation.is_still:
+        batches = _distort_batches(batches, recipe)
+    batches = batches.prefetch(tf.data.AUTOTUNE)
+    return lambda: network.fit(batches, shuffle=False, verbose=0)  # the images are
 
 
-def train_whole(
-    name: str, recipe: Recipe, train: Split, seed: int, precision: Precision
-) -> keras.Sequential:
-    """Build a network and train all its epochs as the stage `train` does."""
-    make_repeatable(seed, threads=0)
-    network = build_network(name, recipe, precision)
-    for progress in train_epochs(network, recipe, train, seed):
-        list(progress)
-    return network
+def fit_batches(network: keras.Model, recipe: Recipe, train: Split) -> Rival:
+    """Make the rival that trains on the stage's batches."""
+    batches, epoch = make_batches(train, recipe, SEED)
+    numbers = itertools.count()
+
+    def train_epoch() -> None:
+        epoch.assign(next(numbers))
+        network.fit(batches, shuffle=False, verbose=0)
+
+    return train_epoch
 
 
-def score_accuracy(network: keras.Sequential, recipe: Recipe, split: Split) -> float:
-    """Return the accuracy on a split."""
-    targets = encode_labels(split.labels, recipe.loss)
-    _, accuracy = network.evaluate(split.images, targets, batch_size=BATCH_SIZE, verbose=0)
-    return float(accuracy)
+def make_ours(name: str, recipe: Recipe, train: Split) -> Rival:
+    """Make the rival that trains as the stage does."""
+    network = build_trainable(name, recipe, step_count=count_all_steps(recipe, train))
+    return fit_batches(network, recipe, train)
+
+
+def train_whole(plan: Plan) -> Trained:
+    """Train as the stage does, without its words, which would come between the tables."""
+    with redirect_stdout(io.StringIO()):
+        return train_recipe(plan)
+
+
+def _distort_batches(batches: tf.data.Dataset, recipe: Recipe) -> tf.data.Dataset:
+    """Distort by the stage's own function, so that all rivals compute the same."""
+
+    def distort_batch(
+        batch: tuple[tf.Tensor, tf.Tensor], seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        images, targets = batch
+        return distort(images, seed, recipe.augmentation), targets
+
+    seeds = tf.data.Dataset.random(SEED, rerandomize_each_iteration=True).batch(2)
+    pairs = tf.data.Dataset.zip((batches, seeds))
+    return pairs.map(distort_batch, num_parallel_calls=tf.data.AUTOTUNE)

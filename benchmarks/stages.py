@@ -76,7 +76,7 @@ def edit_params(path: Path) -> None:
     values = yaml.load(path.read_text(encoding="utf-8"))
     values["dataset"] = "mnist"
     values["fetch"]["mirrors"]["mnist"] = ["../mirror"]
-    values["recipes"][values["train"]["recipe"]]["epochs"] = 1
+    values["train"]["epochs"] = 1
     with path.open("w", encoding="utf-8") as file:
         yaml.dump(values, file)
 

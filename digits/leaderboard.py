@@ -1,9 +1,13 @@
 """`make leaderboard`: run every recipe over its seeds as DVC experiments, and rank the recipes.
 
-A run is the experiment `leaderboard-RECIPE-SEED`. It is not run again as long as its experiment
-hangs at a commit since which no stage's code and no parameter has changed: HEAD, or an earlier one.
-After other changes it is run again, and DVC restores from its run-cache every stage that the
-change does not concern. What is run is what is committed.
+`benchmarks/leaderboard.yaml` lists them: recipes of `params.yaml`, and some that are one of those
+with overrides, under a name of their own: `cnn_20_epochs` is `cnn` with `epochs: 20`.
+
+A run is the experiment `leaderboard-RECIPE-SEED`. It sets every override, to null where the
+recipe's own value is meant, so that no override in `params.yaml` changes it. It is not run again as
+long as its experiment hangs at a commit since which no stage's code and no parameter has changed:
+HEAD, or an earlier one. After other changes it is run again, and DVC restores from its run-cache
+every stage that the change does not concern. What is run is what is committed.
 """
 
 import argparse
@@ -85,8 +89,8 @@ def load_entries(dataset: str) -> dict[str, Entry]:
             f"received {selected!r}"
         )
     entries: dict[str, Entry] = load_params("recipes", dict[str, Entry], BOARD_PATH)
-    for recipe in entries:
-        load_params(f"recipes.{recipe}", dict)
+    for name, entry in entries.items():
+        load_params(f"recipes.{entry.recipe or name}", dict)
     return entries
 
 
@@ -163,7 +167,8 @@ def perform(run: Run, *, force: bool) -> str:
     """
     # Forced without --downstream, a run would fetch the dataset again, too.
     again = ("--force", "--downstream", "train") if force else ()
-    settings = {"train.recipe": run.recipe, "train.seed": run.seed}
+    # DVC's word for an empty value; it takes None for a text.
+    settings = {key: "null" if value is None else value for key, value in run.settings.items()}
     status, output = tee_experiment(settings, "--temp", "--name", run.name, *again)
     if status != 0:
         raise LeaderboardError(

@@ -1,7 +1,11 @@
-"""A sample recipe: what a test does not change is set once, here."""
+"""Samples for tests of training: a recipe, images, a whole training; what a test changes is set."""
 
 from typing import Any
 
+import numpy as np
+
+from digits.data.splits import Split
+from digits.model.ensemble import Plan
 from digits.model.recipes import Recipe
 
 SOFTMAX: dict[str, Any] = {"Dense": {"units": 10, "activation": "softmax"}}
@@ -11,16 +15,19 @@ def make_recipe(*layers: dict[str, Any], **changes: Any) -> Recipe:
     values: dict[str, Any] = {
         "layers": list(layers),
         "loss": "categorical_crossentropy",
-        "label_smoothing": 0.0,
         "optimizer": {"Adam": {"learning_rate": 0.01}},
-        "schedule": "constant",
-        "warmup_fraction": 0.0,
-        "augmentation": {"shift": 0.0, "angle": 0.0, "scale": 0.0, "shear": 0.0},
         "epochs": 1,
         "batch_size": 64,
-        "member_count": 1,
-        "prediction_shift": 0,
-        "train_on_validation": False,
-        "temperature_scaling": False,
     }
     return Recipe(**(values | changes))
+
+
+def make_split(count: int, seed: int = 3) -> Split:
+    """Make noise: float32 (count, 28, 28, 1) images, and labels that mean nothing."""
+    generator = np.random.default_rng(seed)
+    images = generator.random((count, 28, 28, 1), np.float32)
+    return Split(images, generator.integers(0, 10, count).astype(np.uint8))
+
+
+def make_plan(recipe: Recipe, image_count: int = 64, seed: int = 0, name: str = "sample") -> Plan:
+    return Plan(name, recipe, make_split(image_count), make_split(20, seed=4), seed)

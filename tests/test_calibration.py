@@ -8,7 +8,7 @@ from scipy.special import softmax
 
 from digits.model.archive import predict_probabilities
 from digits.model.calibration import apply_temperature, fit_temperature
-from digits.model.networks import build_network, collect_opinions
+from digits.model.networks import build_network, collect_predictions
 
 COUNT = 20_000
 
@@ -59,7 +59,7 @@ def test_applied_temperature_divides_the_logits_and_changes_no_rank() -> None:
 def test_opinions_are_those_of_every_member_on_every_view() -> None:
     members = [build_network(f"n{n}", make_recipe({"Flatten": {}}, SOFTMAX)) for n in range(2)]
     images = np.random.default_rng(0).random((3, 28, 28, 1), np.float32)
-    opinions = collect_opinions(members, shift=1)(images)
+    opinions = collect_predictions(members, shift=1)(images)
     assert len(opinions) == 10
     np.testing.assert_allclose(opinions[5], members[1](images), atol=1e-6)
 

@@ -1,17 +1,26 @@
 """A training that was broken off goes on where it stood, and ends in the same bytes."""
 
+import copy
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import draw_images
 from ruamel.yaml import YAML
+from samples import SOFTMAX, make_plan, make_recipe
 
 from digits.data.splits import Split, write_split
+from digits.model import checkpoint as checkpoints
+from digits.model.archive import write_model
+from digits.model.backend import tf
 from digits.model.checkpoint import Checkpoint, identify_run, load_checkpoint, write_checkpoint
+from digits.model.ensemble import Plan, train_recipe
 from pipeline import decode, train
 
-PARAMS = {
+PARAMS: dict[str, Any] = {
     "train": {"recipe": "tiny", "seed": 3, "threads": 0, "precision": "float32"},
     "recipes": {
         "tiny": {
@@ -39,6 +48,7 @@ PARAMS = {
     },
 }
 RESULTS = ("models/model.keras", "metrics/train.json", "plots/history.csv")
+PATH = Path("models/checkpoint.json")
 
 
 class KilledError(Exception):
@@ -56,15 +66,16 @@ def make_folder(folder: Path) -> Path:
 
 
 def break_off_after(epochs: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run the stage until it has written so many checkpoints."""
+    """Run the stage until it has trained so many epochs."""
 
-    def write_then_die(path: Path, checkpoint: Checkpoint) -> None:
-        write_checkpoint(path, checkpoint)
-        if len(checkpoint.rows) == epochs:
+    def write_then_die(history: pd.DataFrame, metrics: Mapping[str, Any]) -> None:
+        write(history, metrics)
+        if metrics["epoch_count"] == epochs:
             raise KilledError
 
+    write = train.write_results
     with monkeypatch.context() as patch:
-        patch.setattr(train, "write_checkpoint", write_then_die)
+        patch.setattr(train, "write_results", write_then_die)
         with pytest.raises(KilledError):
             train.main()
 
@@ -95,59 +106,152 @@ def test_resumed_training_gives_the_same_bytes(
     train.main()
     shown = capfd.readouterr().out
     assert f"resuming after epoch {(epochs - 1) % 3 + 1}\n" in shown
-    assert shown.count(": epoch ") == 6 - epochs
+    assert shown.count("Epoch ") == 6 - epochs
     assert "trained on" not in shown  # the time of a part would pass for the whole's
     assert {name: Path(name).read_bytes() for name in RESULTS} == undisturbed
-    assert not Path("models/checkpoint.npz").exists()
+    assert not PATH.exists()
 
 
-def test_other_parameters_start_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+HIDDEN: list[dict[str, Any]] = [
+    {"Flatten": {}},
+    {"Dropout": {"rate": 0.5}},
+    {"Dense": {"units": 8, "activation": "relu"}},
+    SOFTMAX,
+]
+ROWS: dict[str, Any] = {"Reshape": {"target_shape": [28, 28]}}
+STOPPING = {"EarlyStopping": {"patience": 2, "restore_best_weights": True}}
+TRAININGS: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
+    "momentum": (HIDDEN, {"optimizer": {"SGD": {"momentum": 0.9}}}),
+    "nadam": (HIDDEN, {"optimizer": {"Nadam": {}}}),
+    "lion": (HIDDEN, {"optimizer": {"Lion": {"learning_rate": 0.001}}}),
+    "ema": (HIDDEN, {"optimizer": {"Adam": {"use_ema": True}}}),
+    "accumulation": (HIDDEN, {"optimizer": {"Adam": {"gradient_accumulation_steps": 3}}}),
+    "loss scale": (
+        HIDDEN,
+        {"optimizer": {"LossScaleOptimizer": {"inner_optimizer": {"Adam": {}}}}},
+    ),
+    "stopping": (
+        HIDDEN,
+        {"callbacks": [STOPPING], "epochs": 9, "optimizer": {"Adam": {"learning_rate": 0.05}}},
+    ),
+    "plateau": (
+        HIDDEN,
+        {"callbacks": [{"ReduceLROnPlateau": {"patience": 1, "cooldown": 1}}], "epochs": 5},
+    ),
+    "recurrent": ([ROWS, {"LSTM": {"units": 4, "dropout": 0.3}}, SOFTMAX], {}),
+    "random layers": (
+        [{"RandomRotation": {"factor": 0.1}}, {"GaussianNoise": {"stddev": 0.1}}, *HIDDEN],
+        {},
+    ),
+}
+
+
+def train_bytes(plan: Plan, path: Path, break_off: int = 0) -> tuple[bytes, int]:
+    """Train, and if so told break off after so many epochs and go on; return model and epochs."""
+
+    def report(_: pd.DataFrame, metrics: Mapping[str, Any]) -> None:
+        if metrics["epoch_count"] == break_off > 0 and not broken:
+            broken.append(True)
+            raise KilledError
+
+    broken: list[bool] = []
+    try:
+        trained = train_recipe(plan, report, path)
+    except KilledError:
+        trained = train_recipe(plan, report, path)
+    write_model(path.with_suffix(".keras"), trained.model)
+    return path.with_suffix(".keras").read_bytes(), len(trained.history)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("layers", "changes"), TRAININGS.values(), ids=TRAININGS)
+def test_any_training_resumes_after_any_epoch(
+    layers: list[dict[str, Any]], changes: dict[str, Any], tmp_path: Path
+) -> None:
+    recipe = make_recipe(*layers, **({"epochs": 3, "batch_size": 16} | changes))
+    plan = make_plan(recipe)
+    whole, epochs = train_bytes(plan, tmp_path / "whole")
+    if "EarlyStopping" in str(recipe.callbacks):
+        assert 3 < epochs < recipe.epochs
+    for break_off in range(1, epochs + 1):
+        resumed, _ = train_bytes(plan, tmp_path / f"{break_off}", break_off)
+        assert resumed == whole, break_off
+
+
+def test_other_parameters_start_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(make_folder(tmp_path))
     break_off_after(2, monkeypatch)
     Path("params.yaml").write_text(Path("params.yaml").read_text().replace("seed: 3", "seed: 4"))
     train.main()
+    assert "of other settings, data or code: training anew\n" in capfd.readouterr().out
     resumed = Path("models/model.keras").read_bytes()
     train.main()
     assert Path("models/model.keras").read_bytes() == resumed
 
 
-@pytest.mark.parametrize("damage", [b"", b"not an archive", None])
 def test_damaged_checkpoint_starts_anew(
-    damage: bytes | None,
     undisturbed: dict[str, bytes],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(make_folder(tmp_path))
     break_off_after(2, monkeypatch)
-    path = Path("models/checkpoint.npz")
-    whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 2] if damage is None else damage)
+    whole = PATH.read_bytes()
+    PATH.write_bytes(whole[: len(whole) // 2])
     train.main()
+    assert f"{PATH}: damaged, or" in capfd.readouterr().out
     assert {name: Path(name).read_bytes() for name in RESULTS} == undisturbed
 
 
+SAMPLE = Checkpoint(
+    rows=[{"epoch": 1, "image_count": 9, "accuracy": 0.5, "loss": 0.1 + 0.2}],
+    finished=[[np.arange(3.0), np.ones((2, 2), np.float32)]] * 2,
+    state=[np.array(n, np.int64) for n in range(12)],  # more than ten: their order counts
+    callbacks=[{"wait": 2, "best": 0.1, "best_weights": [np.zeros(2)]}, {"best_weights": None}],
+    stopped=True,
+)
+
+
 def test_checkpoint_survives_the_disk(tmp_path: Path) -> None:
-    weights = [np.arange(3.0), np.ones((2, 2), np.float32)]
-    state = [np.array(n, np.int64) for n in range(12)]  # more than ten: their order counts
-    path = tmp_path / "checkpoint.npz"
-    write_checkpoint(path, Checkpoint("run", [(1, 0.5, 1.0, 0.25, 2.0)], [weights, weights], state))
+    path = tmp_path / "checkpoint.json"
+    write_checkpoint(path, "run", SAMPLE)
     loaded = load_checkpoint(path, "run")
-    assert loaded.rows == [(1, 0.5, 1.0, 0.25, 2.0)]
+    assert loaded.rows == SAMPLE.rows
     assert [int(value) for value in loaded.state] == list(range(12))
-    for member in loaded.finished:
-        for mine, other in zip(member, weights, strict=True):
-            np.testing.assert_array_equal(mine, other)
-    assert load_checkpoint(path, "another") == Checkpoint("another")
-    assert load_checkpoint(tmp_path / "none.npz", "run") == Checkpoint("run")
+    assert loaded.state[0].dtype == np.int64
+    np.testing.assert_equal(loaded.finished, SAMPLE.finished)
+    np.testing.assert_equal(loaded.callbacks, SAMPLE.callbacks)
+    assert loaded.stopped
+    assert load_checkpoint(path, "another") == Checkpoint()
+    assert load_checkpoint(tmp_path / "none.json", "run") == Checkpoint()
 
 
-def test_identity_depends_on_settings_data_and_code(tmp_path: Path) -> None:
-    array, code = np.zeros(3), tmp_path / "stage.py"
-    code.write_text("one")
-    first = identify_run("a", [array], code)
-    assert identify_run("a", [array], code) == first
-    assert identify_run("b", [array], code) != first
-    assert identify_run("a", [array + 1], code) != first
-    code.write_text("two")
-    assert identify_run("a", [array], code) != first
+def test_any_damaged_bit_is_as_if_there_were_none(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.json"
+    write_checkpoint(path, "run", SAMPLE)
+    whole = path.read_bytes()
+    for bit in range(8 * len(whole)):
+        damaged = bytearray(whole)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        assert load_checkpoint(path, "run") == Checkpoint(), bit
+
+
+def test_identity_depends_on_settings_data_code_and_versions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    array = np.zeros(3)
+    monkeypatch.setattr(checkpoints, "CODE_DIR", tmp_path)
+    (tmp_path / "code.py").write_text("one")
+    first = identify_run("a", [array])
+    assert identify_run("a", [copy.copy(array)]) == first
+    assert identify_run("b", [array]) != first
+    assert identify_run("a", [array + 1]) != first
+    with monkeypatch.context() as patch:
+        patch.setattr(tf, "__version__", "0.0")
+        assert identify_run("a", [array]) != first
+    (tmp_path / "code.py").write_text("two")
+    assert identify_run("a", [array]) != first

@@ -3,13 +3,15 @@
 import argparse
 import math
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from projects import Project, list_runs, make_project
+from imports import ROOT
+from projects import Project, list_runs, make_project, select
 
 from digits import leaderboard
 from digits.errors import DigitsError
@@ -17,14 +19,16 @@ from digits.evidence import standings
 from digits.evidence.charts import draw_leaderboard
 from digits.evidence.figures import write_figure
 from digits.evidence.standings import Entry, Run, StandingsError, Timing
+from digits.files.params import PARAMS_PATH
 from digits.leaderboard import LeaderboardError
-from digits.model.progress import describe_speed
+from digits.model.checkpoint import Checkpoint
+from digits.model.ensemble import _describe_speed
 
 ENTRIES = {
     "big": Entry(published="98 %", note="Its authors count differently.", seeds=[0, 1, 2]),
-    "small": Entry(published="none given", note=None, seeds=[7]),
+    "small": Entry(recipe="big", epochs=20, published="none given", note=None, seeds=[7]),
 }
-WANTED = [Run("big", 0), Run("big", 1), Run("big", 2), Run("small", 7)]
+WANTED = standings.list_runs(ENTRIES)
 TIMING = Timing(12.5, 43_200, "Abacus, 2 cores", "2.21.0")
 NO_TIMES = pd.DataFrame(columns=standings.TIME_COLUMNS)
 
@@ -45,7 +49,7 @@ PAGE = (
 
 
 def make_row(run: Run, error_count: int = 5, **changes: Any) -> dict[str, Any]:
-    """Return what `dvc.api.exp_show` says of a run: numbers are floats, text is text."""
+    """Return what `dvc.api.exp_show` says of a run: numbers are floats, text is text, and null."""
     return {
         "Experiment": run.name,
         "State": None,
@@ -54,8 +58,11 @@ def make_row(run: Run, error_count: int = 5, **changes: Any) -> dict[str, Any]:
         "image_count": 100.0,
         "accuracy": 1 - error_count / 100,
         "parameter_count": 1234.0 if run.recipe == "small" else 5000.0,
-        "train.recipe": run.recipe,
+        "train.recipe": "big",
         "train.seed": float(run.seed),
+        "train.epochs": "None" if run.recipe == "big" else 20.0,
+        "train.batch_size": "None",
+        "train.learning_rate": "None",
         "models/model.keras": f"{error_count:032}",
         **changes,
     }
@@ -71,7 +78,7 @@ def time_big_runs(results: pd.DataFrame) -> pd.DataFrame:
     times = NO_TIMES
     for seed, seconds in enumerate((1000.0, 1020.0, 2000.0)):
         timing = Timing(seconds, 42_000 + 1000 * seed, TIMING.machine, TIMING.tensorflow)
-        times = standings.record_timing(times, Run("big", seed), results["model"][seed], timing)
+        times = standings.record_timing(times, WANTED[seed], results["model"][seed], timing)
     return standings.add_times(results, times)
 
 
@@ -111,8 +118,16 @@ def test_page_names_missing_runs() -> None:
     assert page.endswith("\nNot run yet: `big` 1, `small` 7.\n")
 
 
+def test_each_entry_is_run_once_a_seed() -> None:
+    assert [run.name for run in WANTED] == [
+        "leaderboard-big-0",
+        "leaderboard-big-1",
+        "leaderboard-big-2",
+        "leaderboard-small-7",
+    ]
+
+
 def test_only_missing_runs_are_left() -> None:
-    assert standings.list_runs(ENTRIES) == WANTED
     rows = [{"Experiment": None}, make_row(WANTED[1]), make_row(WANTED[3], State="Running")]
     results = standings.collect_results(rows, WANTED)
     assert standings.list_missing(WANTED, results) == [WANTED[0], WANTED[2], WANTED[3]]
@@ -123,14 +138,55 @@ def test_newest_experiment_of_a_name_counts() -> None:
     assert results["error_count"].tolist() == [3]
 
 
-def test_foreign_experiment_of_the_name_is_refused() -> None:
-    row = make_row(WANTED[0]) | {"train.seed": 5.0}
-    with pytest.raises(StandingsError, match=r"leaderboard-big-0: expected .* `dvc exp remove"):
+@pytest.mark.parametrize(
+    ("number", "key", "received", "expected"),
+    [
+        (0, "train.seed", 5.0, 0),
+        (3, "train.recipe", "small", "big"),
+        (3, "train.epochs", 10.0, 20),
+        (3, "train.epochs", "None", 20),
+        (0, "train.batch_size", 8.0, None),
+        (0, "train.learning_rate", 1e-05, None),
+    ],
+)
+def test_foreign_experiment_of_the_name_is_refused(
+    number: int, key: str, received: object, expected: object
+) -> None:
+    row = make_row(WANTED[number]) | {key: received}
+    message = rf"{WANTED[number].name}: {key}: expected {expected!r}, .*; `dvc exp remove"
+    with pytest.raises(StandingsError, match=message):
         standings.collect_results([row], WANTED)
 
 
+@pytest.mark.parametrize("null", [None, "None", "", math.nan])
+def test_null_is_known_however_dvc_spells_it(null: object) -> None:
+    row = make_row(WANTED[0]) | {"train.epochs": null}
+    del row["train.batch_size"]
+    row["params.yaml:train.learning_rate"] = row.pop("train.learning_rate")
+    assert len(standings.collect_results([row], WANTED)) == 1
+
+
+def test_run_sets_all_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, object] = {}
+
+    def pretend(settings: dict[str, object], *_: str) -> tuple[int, str]:
+        given.update(settings)
+        return 0, "printed"
+
+    monkeypatch.setattr(leaderboard, "tee_experiment", pretend)
+    assert leaderboard.perform(WANTED[3], force=False) == "printed"
+    assert given == {
+        "train.recipe": "big",
+        "train.seed": 7,
+        "train.epochs": 20,
+        "train.batch_size": "null",
+        "train.learning_rate": "null",
+    }
+
+
 def test_time_is_read_from_the_line_that_training_prints() -> None:
-    output = f"Epoch 1/1\n{describe_speed(540_000, 12.5)}\nUpdating lock file\n"
+    checkpoint = Checkpoint([{"epoch": n, "image_count": 54_000} for n in range(1, 11)])
+    output = f"Epoch 10/10\n{_describe_speed(checkpoint, 12.5)}\nUpdating lock file\n"
     assert standings.read_timing(output, *TIMING[2:]) == TIMING
     assert standings.read_timing("Stage 'train' is cached", *TIMING[2:]) is None
 
@@ -198,7 +254,9 @@ recipes:
     published: none given
     note: null
     seeds: [3]
-  mlp:
+  short:
+    recipe: cnn_optdigits
+    epochs: 1
     published: none given
     note: null
     seeds: [3]
@@ -209,7 +267,7 @@ recipes:
     ("params", "message"),
     [
         ("dataset: mnist", "dataset: expected 'optdigits', which .* received 'mnist'"),
-        ("dataset: optdigits\nrecipes: {mlp: {}}", "recipes: expected the key 'cnn_optdigits'"),
+        ("dataset: optdigits\nrecipes: {short: {}}", "recipes: expected the key 'cnn_optdigits'"),
     ],
 )
 def test_board_that_params_do_not_fit_is_refused(
@@ -223,6 +281,24 @@ def test_board_that_params_do_not_fit_is_refused(
         leaderboard.load_entries("optdigits")
 
 
+def test_published_name_stands_for_cnn_of_20_epochs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    leaderboard.BOARD_PATH.parent.mkdir()
+    for path in (PARAMS_PATH, leaderboard.BOARD_PATH):
+        shutil.copy(ROOT / path, path)
+    select(PARAMS_PATH, "mnist", "quick")
+    runs = {run.name: run for run in standings.list_runs(leaderboard.load_entries("mnist"))}
+    assert runs["leaderboard-cnn_20_epochs-0"].settings == {
+        "train.recipe": "cnn",
+        "train.seed": 0,
+        "train.epochs": 20,
+        "train.batch_size": None,
+        "train.learning_rate": None,
+    }
+
+
 def rank(project: Project, *arguments: str, status: int = 0) -> str:
     return project.call("python", "-m", "digits.leaderboard", *arguments, status=status)
 
@@ -232,6 +308,8 @@ def test_runs_through_dvc_and_only_once(tmp_path: Path) -> None:
     board = project.folder / leaderboard.BOARD_PATH
     board.parent.mkdir(exist_ok=True)
     board.write_text(BOARD)
+    project.change("  batch_size:\n", "  batch_size: 64\n")
+    project.commit("an override that must not leak")
 
     output = rank(project, "--only", "cnn_optdigits")
     assert "1 of 1 runs to do" in output
@@ -241,10 +319,10 @@ def test_runs_through_dvc_and_only_once(tmp_path: Path) -> None:
     assert list_runs(output) == ["train", "evaluate", "analyze"]
     page = (project.folder / leaderboard.MARKDOWN_PATH).read_text()
     times = pd.read_csv(project.folder / leaderboard.TIMES_PATH)
-    assert times["experiment"].tolist() == ["leaderboard-cnn_optdigits-3", "leaderboard-mlp-3"]
+    assert times["experiment"].tolist() == ["leaderboard-cnn_optdigits-3", "leaderboard-short-3"]
     assert (times["training_seconds"] > 0).all()
     shown = project.call("dvc", "exp", "show", "--csv")
-    for recipe in ("cnn_optdigits", "mlp"):
+    for recipe in ("cnn_optdigits", "short"):
         accuracy = re.search(rf"\| `{recipe}` \| none given \| (\S+) % \(1 seed\)", page)
         assert accuracy is not None
         assert f"leaderboard-{recipe}-3" in shown

@@ -1,6 +1,9 @@
 """Networks from recipes, and models on disk."""
 
+import datetime as dt
 import json
+import math
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -8,16 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 from imports import ROOT
-from samples import SOFTMAX, make_recipe
+from pydantic import ValidationError
+from samples import SOFTMAX, make_plan, make_recipe
 
 from digits.files.artifacts import ArtifactError
 from digits.files.params import load_params
 from digits.model.archive import load_model, predict_probabilities, write_model
 from digits.model.backend import keras
+from digits.model.ensemble import rehearse, train_recipe
 from digits.model.networks import (
     NetworkError,
     build_network,
-    count_multiply_adds,
+    build_trainable,
     encode_labels,
     join_members,
 )
@@ -32,7 +37,7 @@ def small_network(name: str = "small") -> Any:
 def test_cnn_has_225034_parameters_and_the_reference_layers() -> None:
     network = build_network("cnn", load_params("recipes.cnn", Recipe, ROOT / "params.yaml"))
     assert network.count_params() == 225_034
-    assert [layer.output.shape[1:] for layer in network.layers] == [
+    assert [layer.output.shape[1:] for layer in network.layers[1:]] == [
         (26, 26, 32),
         (13, 13, 32),
         (11, 11, 64),
@@ -44,56 +49,234 @@ def test_cnn_has_225034_parameters_and_the_reference_layers() -> None:
     ]
 
 
-def test_multiply_adds_of_cnn() -> None:
-    network = build_network("cnn", load_params("recipes.cnn", Recipe, ROOT / "params.yaml"))
-    convolutions = 26 * 26 * 32 * 9 + 11 * 11 * 64 * 9 * 32
-    assert count_multiply_adds(network) == convolutions + 1600 * 128 + 128 * 10
+CONVOLUTION: dict[str, Any] = {"Conv2D": {"filters": 4, "kernel_size": 3}}
+FLATTEN: dict[str, Any] = {"Flatten": {}}
+ROWS: dict[str, Any] = {"Reshape": {"target_shape": [28, 28]}}
+
+
+def change(**arguments: Any) -> dict[str, Any]:
+    return {"Conv2D": {**CONVOLUTION["Conv2D"], **arguments}}
+
+
+def refuse(*layers: dict[str, Any], name: str = "bad", **changes: Any) -> str:
+    """Return the one line with which a recipe is refused before any training."""
+    with pytest.raises((NetworkError, ValidationError)) as refusal:
+        rehearse(make_plan(make_recipe(*layers, **changes), name=name))
+    if isinstance(refusal.value, ValidationError):
+        return "; ".join(details["msg"] for details in refusal.value.errors())
+    assert "\n" not in str(refusal.value)
+    assert "\x1b" not in str(refusal.value)
+    return str(refusal.value)
 
 
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
         ([{"Conv": {"filters": 1}}, SOFTMAX], r"layers\[0\]: expected a Keras layer.*'Conv'"),
+        ([{"Conv2d": {"filters": 1}}, SOFTMAX], r"\(did you mean 'Conv2D'\?\)"),
         ([{"Lambda": {"function": "print"}}, SOFTMAX], r"layers\[0\]: .*received 'Lambda'"),
-        ([{"Flatten": {}}, {"Dense": {}}], r"layers\[1\]: Dense: .*units"),
-        ([{"Flatten": {}}, {"Dense": {"unit": 10}}], r"layers\[1\]: Dense: .*unit"),
-        ([{"Dense": {"units": -1}}, SOFTMAX], r"layers\[0\]: Dense: "),
-        ([{"Flatten": {}}, {"Conv2D": {"filters": 8, "kernel_size": 3}}], r"layers\[1\]: "),
+        ([{"TFSMLayer": {"filepath": "x"}}, SOFTMAX], r"layers\[0\]: .*received 'TFSMLayer'"),
+        ([FLATTEN, {"Dense": {}}], r"layers\[1\]\.Dense: .*'units'"),
+        ([FLATTEN, {"Dense": {"unit": 10}}], r"layers\[1\]\.Dense\.unit: .*mean 'units'"),
+        ([{"Dense": {"units": -1}}, SOFTMAX], r"layers\[0\]\.Dense\.units: "),
+        ([FLATTEN, CONVOLUTION], r"layers\[1\]\.Conv2D: .*expected min_ndim=4, found ndim=2"),
         (
-            [{"MaxPooling2D": {"pool_size": 28}}, {"MaxPooling2D": {"pool_size": 2}}, SOFTMAX],
-            r"layers\[1\]: ",
+            [{"MaxPooling2D": {"pool_size": 40}}, FLATTEN, SOFTMAX],
+            r"layers\[0\]\.MaxPooling2D\.pool_size: Computed output size would be zero",
+        ),
+        ([{"Dropout": {"rate": 1.5}}, FLATTEN, SOFTMAX], r"Dropout\.rate: Invalid value"),
+        ([change(padding=-1), SOFTMAX], r"layers\[0\]\.Conv2D\.padding: "),
+        ([change(padding="sane"), SOFTMAX], r"layers\[0\]\.Conv2D\.padding: .*sane"),
+        ([{"MaxPooling2D": {"strides": 0}}, SOFTMAX], r"layers\[0\]\.MaxPooling2D\.strides: "),
+        ([{"BatchNormalization": {"axis": 10**30}}, SOFTMAX], r"BatchNormalization\.axis: "),
+        ([{"Layer": {}}, FLATTEN, SOFTMAX], r"layers\[0\]\.Layer: Could not .* infer"),
+        ([{"Normalization": {}}, FLATTEN, SOFTMAX], "expected mean and variance"),
+        ([{"Normalization": {"mean": 0.1}}, FLATTEN, SOFTMAX], "expected mean and variance"),
+        ([{"Discretization": {"num_bins": 3}}, FLATTEN, SOFTMAX], r"recipes\.bad"),
+        ([ROWS, {"LSTM": {"units": 4, "return_state": True}}, SOFTMAX], "expected one output"),
+        ([ROWS, {"LSTM": {"units": 4, "stateful": True}}, SOFTMAX], r"LSTM\.stateful: .*static"),
+        ([{"Dropout": {"rate": 0.5, "noise_shape": [7, 1, 28, 1]}}, FLATTEN, SOFTMAX], "broadcast"),
+        ([{"UpSampling2D": {"interpolation": "cubic"}}, FLATTEN, SOFTMAX], "'bilinear'"),
+        # Arguments that Python or YAML take for something else.
+        ([change(use_bias="off"), FLATTEN, SOFTMAX], "Conv2D.use_bias as .* not as the text 'off'"),
+        ([change(use_bias="True"), FLATTEN, SOFTMAX], "not as the text 'True'"),
+        ([change(use_bias=0), FLATTEN, SOFTMAX], r"use_bias: expected true or false, received 0"),
+        ([change(trainable=0), FLATTEN, SOFTMAX], r"trainable: expected true or false"),
+        ([change(filters="32"), FLATTEN, SOFTMAX], "Conv2D.filters as a number.* the text '32'"),
+        ([change(kernel_size=["3", 3]), FLATTEN, SOFTMAX], "kernel_size as a number"),
+        ([change(filters=True), FLATTEN, SOFTMAX], r"filters: expected neither true nor false"),
+        ([change(kernel_size=[3, True]), FLATTEN, SOFTMAX], r"kernel_size: expected neither true"),
+        ([{"Dropout": {"rate": math.nan}}, FLATTEN, SOFTMAX], "rate as a finite number"),
+        (
+            [{"Dropout": {"rate": dt.date(2026, 1, 1)}}, FLATTEN, SOFTMAX],
+            "rate as a number, a text",
+        ),
+        # Objects in arguments.
+        ([change(kernel_regularizer={"L3": {}}), FLATTEN, SOFTMAX], "a Keras regularizer by name"),
+        ([change(kernel_regularizer={"L2": {"l": 1.0}}), SOFTMAX], r"L2\.l: .* mean 'l2'"),
+        ([change(kernel_regularizer={"L2": {"l2": "0.1"}}), SOFTMAX], "L2.l2 as a number"),
+        ([change(kernel_regularizer={"L2": 0.1}), SOFTMAX], "one name with its arguments"),
+        ([change(activation={"leaky_relu": {}}), SOFTMAX], "mean 'LeakyReLU'"),
+        (
+            [change(activation={"class_name": "Lambda", "config": {}}), SOFTMAX],
+            "one name with its arguments",
+        ),
+        ([{"Bidirectional": {"layer": {"LSTN": {"units": 2}}}}, SOFTMAX], r"layer: .*'LSTM'"),
+        # Branches.
+        ([{"Add": {"branches": []}}, FLATTEN, SOFTMAX], "as a list of lists of layers"),
+        ([{"Add": {"branches": [FLATTEN]}}, SOFTMAX], "as a list of lists of layers"),
+        ([{"Add": {"branches": "two"}}, SOFTMAX], "as a list of lists of layers"),
+        ([{"Add": {}}, FLATTEN, SOFTMAX], r"layers\[0\]\.Add: "),
+        (
+            [{"Add": {"branches": [[], [CONVOLUTION]]}}, SOFTMAX],
+            r"layers\[0\]\.Add: Inputs have incompatible shapes",
         ),
         (
-            [{"Flatten": {}}, {"Dense": {"units": 9, "activation": "softmax"}}],
-            r"10 probabilities \(softmax\), received shape \(None, 9\)",
+            [{"Add": {"branches": [[], [{"Add": {"branches": [[], [{"Conv": {}}]]}}]]}}, SOFTMAX],
+            r"layers\[0\]\.Add\.branches\[1\]\[0\]\.Add\.branches\[1\]\[0\]: .*'Conv'",
+        ),
+        # What comes out.
+        (
+            [FLATTEN, {"Dense": {"units": 9, "activation": "softmax"}}],
+            r"expected the last one to give 10 probabilities, received shape \(None, 9\)",
         ),
         ([SOFTMAX], r"received shape \(None, 28, 28, 10\)"),
-        ([{"Flatten": {}}, {"Dense": {"units": 10}}], "activation linear"),
-        ([{"Conv2D": {"filters": 1, "kernel_size": 3, "padding": -1}}, SOFTMAX], r"layers\[0\]: "),
-        ([{"MaxPooling2D": {"strides": 0}}, SOFTMAX], r"layers\[0\]: "),
-        ([{"BatchNormalization": {"axis": 10**30}}, SOFTMAX], r"layers\[0\]: "),
-        ([{"Layer": {}}, {"Flatten": {}}, SOFTMAX], r"received shape None"),
+        ([FLATTEN, {"Dense": {"units": 10}}], "expected probabilities that sum to 1"),
+        ([FLATTEN, {"Dense": {"units": 10, "name": "softmax"}}], "probabilities that sum to 1"),
+        ([FLATTEN, {"Dense": {"units": 10, "activation": "sigmoid"}}], "probabilities that sum"),
+        ([FLATTEN, {"Dense": {"units": 10}}, {"Softmax": {"axis": 0}}], "probabilities that sum"),
+        # Names.
+        ([{"Flatten": {"name": "a/b"}}, SOFTMAX], r"Flatten\.name: .*cannot contain"),
+        ([{"Flatten": {"name": "my layer"}}, SOFTMAX], "'my layer' is not a valid scope name"),
+        (
+            [{"Flatten": {"name": "a"}}, {"Dropout": {"rate": 0.1, "name": "a"}}, SOFTMAX],
+            '\'?"a"? is',
+        ),
     ],
 )
 def test_refused_layers(layers: list[dict[str, Any]], message: str) -> None:
-    with pytest.raises(NetworkError, match=message) as refusal:
-        build_network("bad", make_recipe(*layers))
-    assert "\n" not in str(refusal.value)
+    assert re.search(message, refuse(*layers))
 
 
-@pytest.mark.parametrize("name", ["", "a/b"])
+@pytest.mark.parametrize("name", ["a/b", "my net", "größe", "-x"])
 def test_refused_name(name: str) -> None:
-    with pytest.raises(NetworkError, match="expected a name without a slash"):
-        build_network(name, make_recipe({"Flatten": {}}, SOFTMAX))
+    said = refuse(FLATTEN, SOFTMAX, name=name)
+    assert said.startswith(f"recipes.{name}: ")
+    assert "name" in said
 
 
 @pytest.mark.parametrize(
-    "optimizer", [{"Adamm": {}}, {"Adam": {"rate": 1.0}}, {"Adam": {"learning_rate": "fast"}}]
+    ("optimizer", "message"),
+    [
+        ({"Adamm": {}}, r"optimizer: expected a Keras optimizer.*mean 'Adam'"),
+        ({"Adam": {"rate": 1.0}}, r"optimizer\.Adam\.rate: unknown argument"),
+        ({"Adam": {"learning_rate": "fast"}}, r"optimizer\.Adam\.learning_rate: .*fast"),
+        ({"Adam": {"clipnorm": True}}, r"clipnorm: expected neither true nor false"),
+        ({"Adam": {"use_ema": 1}}, r"use_ema: expected true or false"),
+        ({"Adam": {"clipnorm": 1.0, "clipvalue": 1.0}}, "Only one of"),
+        ({"Adam": {"learning_rate": {"Cosine": {}}}}, "Keras schedule by name, received 'Cosine'"),
+        (
+            {"Adam": {"learning_rate": {"CosineDecay": {"decay_steps": 1000}}}},
+            r"CosineDecay\.decay_steps: expected a share of the training, 0 to 1, received 1000",
+        ),
+        ({"SGD": {"momentum": 2}}, r"SGD\.momentum: "),
+    ],
 )
-def test_refused_optimizer(optimizer: dict[str, Any]) -> None:
-    with pytest.raises(NetworkError, match=r"recipes\.bad\.optimizer: ") as refusal:
-        build_network("bad", make_recipe({"Flatten": {}}, SOFTMAX, optimizer=optimizer))
-    assert "\n" not in str(refusal.value)
+def test_refused_optimizer(optimizer: dict[str, Any], message: str) -> None:
+    assert re.search(message, refuse(FLATTEN, SOFTMAX, optimizer=optimizer))
+
+
+PLATEAU: dict[str, Any] = {"ReduceLROnPlateau": {}}
+SCHEDULE = {"PolynomialDecay": {"initial_learning_rate": 0.1, "decay_steps": 1}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"callbacks": [{"TensorBoard": {}}]}, "some of .*EarlyStopping.* a monitor of"),
+        ({"callbacks": [{"EarlyStopping": {"monitor": "accuracy"}}]}, "a monitor of"),
+        ({"callbacks": [{"EarlyStopping": {"patiense": 1}}]}, "mean 'patience'"),
+        ({"callbacks": [{"EarlyStopping": {"mode": "mn"}}]}, r"EarlyStopping\.mode: .*unknown"),
+        ({"callbacks": [{"ReduceLROnPlateau": {"factor": 2.0}}]}, r"factor: .*>= 1\.0"),
+        ({"callbacks": [PLATEAU], "schedule": "one_cycle"}, "a schedule sets the learning rate"),
+        (
+            {"callbacks": [PLATEAU], "optimizer": {"SGD": {"learning_rate": SCHEDULE}}},
+            "a schedule sets the learning rate",
+        ),
+        (
+            {"schedule": "one_cycle", "optimizer": {"SGD": {"learning_rate": SCHEDULE}}},
+            "constant where the learning rate is a schedule",
+        ),
+        (
+            {"callbacks": [PLATEAU], "member_count": 2, "train_on_validation": True},
+            "they watch validation",
+        ),
+    ],
+)
+def test_refused_schedules_and_callbacks(changes: dict[str, Any], message: str) -> None:
+    assert re.search(message, refuse(FLATTEN, SOFTMAX, **changes))
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        [FLATTEN, {"Dense": {"units": 10}}, {"Softmax": {}}],
+        [FLATTEN, {"Dense": {"units": 10}}, {"Activation": {"activation": "softmax"}}],
+        [change(filters=10, kernel_size=28, activation="softmax"), FLATTEN],
+        [{"Average": {"branches": [[FLATTEN, SOFTMAX], [FLATTEN, SOFTMAX]]}}],
+        [ROWS, {"RNN": {"cell": [{"LSTMCell": {"units": 4}}, {"GRUCell": {"units": 3}}]}}, SOFTMAX],
+        [{"SpectralNormalization": {"layer": CONVOLUTION}}, FLATTEN, SOFTMAX],
+        [{"Normalization": {"mean": 0.13, "variance": 0.09}}, FLATTEN, SOFTMAX],
+    ],
+    ids=["softmax", "activation", "convolution", "average", "cells", "wrapper", "normalization"],
+)
+def test_accepted_networks(last: list[dict[str, Any]]) -> None:
+    rehearse(make_plan(make_recipe(*last)))
+
+
+def test_shares_become_steps() -> None:
+    boundaries = {"PiecewiseConstantDecay": {"boundaries": [0.25, 0.5], "values": [3.0, 2.0, 1.0]}}
+    optimizer = {"SGD": {"learning_rate": boundaries}}
+    network = build_trainable("n", make_recipe(FLATTEN, SOFTMAX, optimizer=optimizer), step_count=8)
+    rates = []
+    for step in range(8):
+        network.optimizer.iterations.assign(step)
+        rates.append(float(network.optimizer.learning_rate))
+    assert rates == [3, 3, 3, 2, 2, 1, 1, 1]
+
+
+def test_precision_is_that_of_all_but_the_last_layer() -> None:
+    branches = {"Average": {"branches": [[FLATTEN, SOFTMAX], [CONVOLUTION, FLATTEN, SOFTMAX]]}}
+    network = build_trainable("n", make_recipe(CONVOLUTION, branches), "bfloat16")
+    dtypes = {layer.name: layer.compute_dtype for layer in network.layers[1:]}
+    assert dtypes == {
+        "conv2d": "bfloat16",
+        "conv2d_1": "bfloat16",
+        "flatten": "bfloat16",
+        "flatten_1": "bfloat16",
+        "dense": "float32",
+        "dense_1": "float32",
+        "average": "float32",
+    }
+
+
+def test_model_is_what_a_keras_user_expects(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = make_plan(make_recipe(CONVOLUTION, {"BatchNormalization": {}}, FLATTEN, SOFTMAX))
+    trained = train_recipe(plan)
+    summary = capsys.readouterr().out
+    write_model(tmp_path / "model.keras", trained.model)
+    model = keras.saving.load_model(tmp_path / "model.keras")
+    assert [type(layer) for layer in model.layers[2:3]] == [keras.layers.BatchNormalization]
+    assert all(layer.name in summary for layer in model.layers)
+    loss, accuracy = model.evaluate(plan.validation.images, plan.validation.labels, verbose=0)
+    assert accuracy == pytest.approx(trained.metrics["validation_accuracy"], abs=1e-6)
+    assert loss == pytest.approx(trained.metrics["validation_loss"], rel=1e-5)
+    assert [variable.path for variable in model.optimizer.variables] == [
+        "sgd/iteration",
+        "sgd/learning_rate",
+    ]
 
 
 def test_labels_are_one_hot_or_as_they_are() -> None:
@@ -117,7 +300,7 @@ def test_joined_model_averages_members_and_shifts(tmp_path: Path) -> None:
             moved[tuple(edge)] = 0
             views.append(moved)
     expected = np.mean([member(view).numpy() for member in members for view in views], axis=0)
-    write_model(tmp_path / "joined.keras", join_members("joined", members, shift=1))
+    write_model(tmp_path / "joined.keras", join_members("joined", members, 1))
     model = load_model(tmp_path / "joined.keras")
     assert model.name == "joined"
     np.testing.assert_allclose(predict_probabilities(model, images, 4), expected, atol=1e-6)
@@ -125,7 +308,7 @@ def test_joined_model_averages_members_and_shifts(tmp_path: Path) -> None:
 
 def test_one_member_without_shifts_is_the_model() -> None:
     member = small_network()
-    assert join_members("small", [member], shift=0) is member
+    assert join_members("small", [member], 0) is member
 
 
 def test_model_survives_the_disk_byte_for_byte(tmp_path: Path) -> None:
@@ -149,7 +332,7 @@ def test_joined_model_has_no_addresses(tmp_path: Path) -> None:
     for _ in range(2):
         keras.utils.clear_session()  # layers are named from 1 again
         members = [small_network(), small_network("other")]
-        write_model(path, join_members("joined", members, shift=1))
+        write_model(path, join_members("joined", members, 1))
         archives.append(path.read_bytes())
     with zipfile.ZipFile(path) as archive:
         assert b"shared_object_id" in archive.read("config.json")

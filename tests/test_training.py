@@ -1,134 +1,102 @@
-"""Training: the same steps as Keras's `fit`, and augmentation that never repeats itself."""
+"""What a training is made of: batches, distortion, learning rates, normalization."""
 
 import math
 from typing import Any
 
 import numpy as np
 import pytest
-from imports import ROOT
 from pydantic import ValidationError
-from samples import SOFTMAX, make_recipe
+from samples import SOFTMAX, make_plan, make_recipe, make_split
 
 from digits.data.splits import Split
-from digits.files.params import load_params
 from digits.model.augmentation import distort
-from digits.model.backend import make_repeatable, tf
-from digits.model.networks import build_network, encode_labels
-from digits.model.recipes import Augmentation, Recipe
-from digits.model.training import count_seen_side, rate_fraction, train_epochs
+from digits.model.backend import keras, make_repeatable, tf
+from digits.model.batches import count_steps, make_batches
+from digits.model.ensemble import train_recipe
+from digits.model.networks import OneCycle, build_trainable
+from digits.model.normalization import BatchNormalization
+from digits.model.recipes import Augmentation
 
-STILL = Augmentation(shift=0.0, angle=0.0, scale=0.0, shear=0.0)
-CONVOLUTION: dict[str, Any] = {"Conv2D": {"filters": 3, "kernel_size": 3, "activation": "relu"}}
-NETWORKS: dict[str, list[dict[str, Any]]] = {
-    "dense": [{"Flatten": {}}, SOFTMAX],
-    "cropped": [CONVOLUTION, {"MaxPooling2D": {}}, CONVOLUTION, {"MaxPooling2D": {}}],
-    "normalized": [CONVOLUTION, {"BatchNormalization": {}}, {"ReLU": {}}],
-    "regularized": [{"Flatten": {}}, {"Dense": {"units": 8, "kernel_regularizer": "l2"}}],
-}
+LIMITS = Augmentation(shift=2.0, angle=10.0, scale=0.1, shear=0.1)
 
 
 @pytest.fixture
 def train() -> Split:
-    generator = np.random.default_rng(3)
-    images = generator.random((64, 28, 28, 1), np.float32)
-    return Split(images, generator.integers(0, 10, 64).astype(np.uint8))
+    """Return images whose first pixel is their number, and labels."""
+    split = make_split(50)
+    split.images[:, 0, 0, 0] = np.arange(50)
+    return split
 
 
-def run_epochs(network: Any, chosen: Recipe, train: Split, seed: int = 0) -> list[Any]:
-    return [list(progress) for progress in train_epochs(network, chosen, train, seed)]
+def take_epochs(split: Split, seed: int, numbers: list[int], **changes: Any) -> list[np.ndarray]:
+    """Return the images of some epochs in the order in which they are trained on."""
+    recipe = make_recipe(SOFTMAX, batch_size=16, **changes)
+    dataset, epoch = make_batches(split, recipe, seed)
+    assert len(dataset) == count_steps(len(split.labels), 16)
+    taken = []
+    for number in numbers:
+        epoch.assign(number)
+        taken.append(np.concatenate([images.numpy() for images, _ in dataset]))
+    return taken
 
 
-@pytest.mark.parametrize(
-    "loss",
-    ["categorical_crossentropy", "sparse_categorical_crossentropy"],
-    ids=["one-hot", "sparse"],
-)
-@pytest.mark.parametrize("layers", NETWORKS.values(), ids=NETWORKS)
-def test_steps_are_those_of_keras_fit(
-    layers: list[dict[str, Any]], loss: str, train: Split
-) -> None:
-    flat = layers if "Flatten" in layers[0] else [*layers, {"Flatten": {}}]
-    complete = flat if flat[-1] is SOFTMAX else [*flat, SOFTMAX]
-    # One batch an epoch: the order of the images cannot matter.
-    sgd = {"SGD": {"learning_rate": 0.05, "momentum": 0.9}}
-    chosen = make_recipe(*complete, loss=loss, optimizer=sgd, epochs=3)
-    make_repeatable(seed=5, threads=0)
-    ours = build_network("ours", chosen)
-    make_repeatable(seed=5, threads=0)
-    theirs = build_network("theirs", chosen)
-    progress = run_epochs(ours, chosen, train)
-    history = theirs.fit(
-        train.images, encode_labels(train.labels, loss), batch_size=64, epochs=3, verbose=0
-    ).history
-    for mine, other in zip(ours.get_weights(), theirs.get_weights(), strict=True):
-        np.testing.assert_allclose(mine, other, rtol=2e-3, atol=2e-4)
-    ends = [epoch[-1] for epoch in progress]
-    assert [end[1] for end in ends] == pytest.approx(history["accuracy"], abs=1e-6)
-    if not ours.losses:  # Keras adds the penalty to the loss that it shows
-        assert [end[2] for end in ends] == pytest.approx(history["loss"], rel=1e-3)
-
-
-def test_progress_counts_every_image_once(train: Split) -> None:
-    chosen = make_recipe({"Flatten": {}}, SOFTMAX, batch_size=10, epochs=2)
-    progress = run_epochs(build_network("n", chosen), chosen, train)
-    assert len(progress) == 2
-    assert progress[0][-1][0] == len(train.labels)
-
-
-def test_same_seed_same_weights_other_seed_others(train: Split) -> None:
-    limits = Augmentation(shift=2.0, angle=10.0, scale=0.1, shear=0.1)
-    chosen = make_recipe(
-        {"Flatten": {}}, {"Dropout": {"rate": 0.5}}, SOFTMAX, batch_size=10, augmentation=limits
+def test_an_epoch_has_every_image_once_with_its_label(train: Split) -> None:
+    recipe = make_recipe(SOFTMAX, batch_size=16, loss="sparse_categorical_crossentropy")
+    dataset, _ = make_batches(train, recipe, seed=1)
+    batches = [(images.numpy(), labels.numpy()) for images, labels in dataset]
+    assert [len(labels) for _, labels in batches] == [16, 16, 16, 2]
+    numbers = np.concatenate([images[:, 0, 0, 0] for images, _ in batches]).astype(int)
+    assert sorted(numbers) == list(range(50))
+    assert numbers.tolist() != list(range(50))
+    np.testing.assert_array_equal(
+        np.concatenate([labels for _, labels in batches]), train.labels[numbers]
     )
-    weights = []
-    for seed in (1, 1, 2):
-        make_repeatable(seed, threads=0)
-        network = build_network("n", chosen)
-        run_epochs(network, chosen, train, seed)
-        weights.append(network.get_weights()[0])
-    np.testing.assert_array_equal(weights[0], weights[1])
-    assert np.abs(weights[0] - weights[2]).max() > 1e-3
 
 
-def test_augmentation_differs_between_epochs(train: Split, monkeypatch: pytest.MonkeyPatch) -> None:
-    seeds: list[tuple[int, ...]] = []
-
-    def spy(images: Any, seed: Any, _: Augmentation) -> Any:
-        tf.py_function(lambda value: seeds.append(tuple(value.numpy().tolist())), [seed], [])
-        return images
-
-    monkeypatch.setattr("digits.model.training.distort", spy)
-    moving = Augmentation(**{**STILL.model_dump(), "shift": 1.0})
-    chosen = make_recipe({"Flatten": {}}, SOFTMAX, batch_size=16, epochs=3, augmentation=moving)
-    run_epochs(build_network("n", chosen), chosen, train, seed=7)
-    assert len(seeds) == 12
-    assert len(set(seeds)) == 12
-    assert {seed[0] for seed in seeds} == {7}
+def test_order_is_a_function_of_seed_and_epoch(train: Split) -> None:
+    first, second = take_epochs(train, 1, [0, 1])
+    alone, again = take_epochs(train, 1, [1, 0])
+    (other,) = take_epochs(train, 2**32 - 1, [0])
+    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(second, alone)
+    assert np.abs(first - second).max() > 1
+    assert np.abs(first - other).max() > 1
 
 
-def test_distortion_depends_on_the_seed_alone(train: Split) -> None:
-    limits = Augmentation(shift=2.0, angle=10.0, scale=0.1, shear=0.1)
+def test_distortion_is_a_function_of_seed_epoch_and_step() -> None:
+    image = make_split(1).images
+    same = Split(np.repeat(image, 48, axis=0), np.zeros(48, np.uint8))
+    first, second = take_epochs(same, 1, [0, 1], augmentation=LIMITS)
+    again, alone = take_epochs(same, 1, [0, 1], augmentation=LIMITS)
+    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(second, alone)
+    drawn = np.concatenate([first, second]).reshape(96, -1)
+    assert len(np.unique(drawn.round(5), axis=0)) == 96
+
+
+def test_distortion_depends_on_the_seed_alone() -> None:
+    images = make_split(64).images
     first, again, other = (
-        distort(tf.constant(train.images), tf.constant([0, step]), limits).numpy()
-        for step in (1, 1, 2)
+        distort(tf.constant(images), tf.constant([0, step]), LIMITS).numpy() for step in (1, 1, 2)
     )
     np.testing.assert_array_equal(first, again)
     assert np.abs(first - other).max() > 0.1
-    assert first.shape == train.images.shape
+    assert first.shape == images.shape
     assert first.min() >= 0
     assert first.max() <= 1
 
 
-def test_no_limits_leave_images_alone(train: Split) -> None:
-    still = distort(tf.constant(train.images), tf.constant([0, 1]), STILL).numpy()
-    np.testing.assert_allclose(still, train.images, atol=1e-6)
+def test_no_limits_leave_images_alone() -> None:
+    images = make_split(8).images
+    still = distort(tf.constant(images), tf.constant([0, 1]), Augmentation()).numpy()
+    np.testing.assert_allclose(still, images, atol=1e-6)
 
 
 @pytest.mark.parametrize(
     ("changed", "limit"), [("shift", 3.0), ("angle", 20.0), ("scale", 0.2), ("shear", 0.3)]
 )
 def test_each_limit_moves_a_dot_no_farther_than_it_says(changed: str, limit: float) -> None:
-    limits = Augmentation(**{**STILL.model_dump(), changed: limit})
+    limits = Augmentation(**{changed: limit})
     row, column, centre = 18, 21, 13.5
     images = np.zeros((400, 28, 28, 1), np.float32)
     images[:, row - 1 : row + 2, column - 1 : column + 2] = 1
@@ -151,40 +119,20 @@ def test_each_limit_moves_a_dot_no_farther_than_it_says(changed: str, limit: flo
         assert move.max() >= far * 0.5
 
 
-def test_rate_rises_then_falls_linearly() -> None:
-    shares = [float(rate_fraction(tf.constant(p), 0.25)) for p in (0.0, 0.125, 0.25, 0.625, 1.0)]
-    assert shares == pytest.approx([0.1, 0.55, 1.0, 0.5, 0.0])
+def test_one_cycle_rises_then_falls_linearly() -> None:
+    rate = OneCycle(2.0, warmup_fraction=0.25, step_count=80)
+    rates = [float(rate(tf.constant(step))) for step in (0, 10, 20, 50, 80)]
+    assert rates == pytest.approx([0.2, 1.1, 2.0, 1.0, 0.0])
 
 
-def test_rate_follows_the_schedule(train: Split) -> None:
-    chosen = make_recipe({"Flatten": {}}, SOFTMAX, batch_size=16, schedule="one_cycle")
-    network = build_network("n", chosen)
-    run_epochs(network, chosen, train)
-    assert float(network.optimizer.learning_rate.numpy()) == pytest.approx(0.01 * 0.25)
-
-
-@pytest.mark.parametrize(
-    ("name", "side"), [("cnn", 26), ("cnn_optdigits", 26), ("mlp", 28), ("deep_cnn", 28)]
-)
-def test_seen_side_of_the_recipes(name: str, side: int) -> None:
-    network = build_network(name, load_params(f"recipes.{name}", Recipe, ROOT / "params.yaml"))
-    assert count_seen_side(network) == side
-
-
-def test_unseen_rows_change_no_output(train: Split) -> None:
-    network = build_network("cnn", load_params("recipes.cnn", Recipe, ROOT / "params.yaml"))
-    side = count_seen_side(network)
-    changed = train.images.copy()
-    changed[:, side:] = 1 - changed[:, side:]
-    changed[:, :, side:] = 1 - changed[:, :, side:]
-    before, after = (network(images).numpy() for images in (train.images, changed))
-    np.testing.assert_array_equal(before, after)
-
-
-def test_normalization_sees_every_row() -> None:
-    layers = [CONVOLUTION, {"BatchNormalization": {}}, {"MaxPooling2D": {"pool_size": 3}}]
-    network = build_network("n", make_recipe(*layers, {"Flatten": {}}, SOFTMAX))
-    assert count_seen_side(network) == 28
+def test_one_cycle_spans_the_training() -> None:
+    recipe = make_recipe({"Flatten": {}}, SOFTMAX, schedule="one_cycle", epochs=3, batch_size=20)
+    steps = 3 * count_steps(64, 20)
+    network = build_trainable("n", recipe, step_count=steps)
+    network.optimizer.iterations.assign(steps)
+    assert float(network.optimizer.learning_rate) == pytest.approx(0)
+    network.optimizer.iterations.assign(0)
+    assert float(network.optimizer.learning_rate) == pytest.approx(0.1 * 0.01)
 
 
 def test_smoothing_needs_one_hot_labels() -> None:
@@ -192,15 +140,94 @@ def test_smoothing_needs_one_hot_labels() -> None:
         make_recipe(SOFTMAX, loss="sparse_categorical_crossentropy", label_smoothing=0.1)
 
 
-def test_smoothing_reaches_the_loss(train: Split) -> None:
-    losses = []
-    for smoothing in (0.0, 0.5):
-        chosen = make_recipe({"Flatten": {}}, SOFTMAX, label_smoothing=smoothing)
-        make_repeatable(seed=1, threads=0)
-        network = build_network("n", chosen)
-        given = network(train.images).numpy().astype(float)
-        one_hot = np.eye(10)[train.labels] * (1 - smoothing) + smoothing / 10
-        expected = -(one_hot * np.log(given)).sum(axis=1).mean()
-        losses.append(run_epochs(network, chosen, train)[0][-1][2])
-        assert losses[-1] == pytest.approx(expected, rel=1e-4)
-    assert losses[0] != losses[1]
+def test_same_seed_same_weights_other_seed_others() -> None:
+    recipe = make_recipe(
+        {"Flatten": {}}, {"Dropout": {"rate": 0.5}}, SOFTMAX, batch_size=10, augmentation=LIMITS
+    )
+    weights = [
+        train_recipe(make_plan(recipe, seed=seed)).model.get_weights()[0] for seed in (1, 1, 2)
+    ]
+    np.testing.assert_array_equal(weights[0], weights[1])
+    assert np.abs(weights[0] - weights[2]).max() > 1e-3
+
+
+def test_early_stopping_ends_with_the_best_weights() -> None:
+    stopping = {"EarlyStopping": {"patience": 2, "restore_best_weights": True}}
+    recipe = make_recipe(
+        {"Flatten": {}}, SOFTMAX, epochs=30, batch_size=8, callbacks=[stopping],
+        optimizer={"Adam": {"learning_rate": 0.05}},
+    )  # fmt: skip
+    trained = train_recipe(make_plan(recipe))
+    losses = trained.history["val_loss"]
+    assert len(losses) < 30
+    assert losses.idxmin() == len(losses) - 3
+    assert trained.metrics["validation_loss"] == pytest.approx(losses.min(), rel=1e-4)
+
+
+# Where the fused kernel may serve, and all that makes it step aside.
+LAYERS: dict[str, tuple[dict[str, Any], bool]] = {
+    "plain": ({}, True),
+    "momentum": ({"momentum": 0.5, "epsilon": 0.01}, True),
+    "last axis": ({"axis": 3}, True),
+    "penalty": ({"activity_regularizer": "l2"}, True),
+    "other axis": ({"axis": 1}, False),
+    "no scale": ({"scale": False}, False),
+    "no centre": ({"center": False}, False),
+    "frozen": ({"trainable": False}, False),
+    "float64": ({"dtype": "float64"}, False),
+}
+
+
+@pytest.mark.parametrize("shape", [(8, 1, 1, 3), (2, 1, 1, 3), (16, 5, 5, 3)], ids=str)
+@pytest.mark.parametrize(("arguments", "fused"), LAYERS.values(), ids=LAYERS)
+def test_normalization_is_kerass(
+    arguments: dict[str, Any],
+    fused: bool,  # noqa: FBT001
+    shape: tuple[int, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    images = tf.constant(np.random.default_rng(0).normal(1, 2, shape), tf.float32)
+    called: list[bool] = []
+    kernel = tf.raw_ops.FusedBatchNormV3
+
+    def spy(**given: Any) -> Any:
+        called.append(True)
+        return kernel(**given)
+
+    monkeypatch.setattr(tf.raw_ops, "FusedBatchNormV3", spy)
+    outcomes = []
+    for kind in (keras.layers.BatchNormalization, BatchNormalization):
+        layer = kind(**arguments)
+        layer.build(shape)
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            outputs = layer(images, training=True)
+            score = tf.reduce_sum(tf.cast(outputs, tf.float32) ** 3) + sum(layer.losses)
+        still = layer(images, training=False)
+        weights = [variable.numpy() for variable in layer.variables]
+        outcomes.append([outputs.numpy(), tape.gradient(score, images).numpy(), still, *weights])
+    assert bool(called) == fused
+    for theirs, ours in zip(*outcomes, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_normalization_leaves_masks_to_keras() -> None:
+    images = np.random.default_rng(0).random((4, 5, 5, 3), np.float32)
+    mask = np.random.default_rng(1).random((4, 5, 5)) < 0.5
+    outputs = []
+    for kind in (keras.layers.BatchNormalization, BatchNormalization):
+        layer = kind()
+        layer.build(images.shape)
+        outputs.append(layer(images, training=True, mask=tf.constant(mask)).numpy())
+    np.testing.assert_array_equal(*outputs)
+
+
+def test_bfloat16_trains_and_predicts_in_float32() -> None:
+    make_repeatable(1, threads=0)
+    convolution: dict[str, Any] = {"Conv2D": {"filters": 2, "kernel_size": 3}}
+    recipe = make_recipe(convolution, {"BatchNormalization": {}}, {"Flatten": {}}, SOFTMAX)
+    plan = make_plan(recipe)
+    trained = train_recipe(
+        type(plan)(plan.name, recipe, plan.train, plan.validation, 0, precision="bfloat16")
+    )
+    assert {layer.compute_dtype for layer in trained.model.layers} == {"float32"}

@@ -10,7 +10,8 @@ from pydantic import Field
 
 from digits.errors import DigitsError
 from digits.evidence.scores import score_accuracy_interval
-from digits.files.params import Params
+from digits.files.params import PARAMS_PATH
+from digits.model.recipes import Overrides
 
 # As `dvc.api.exp_show` calls a finished run; those of the queue say so.
 FINISHED = (None, "Success")
@@ -35,23 +36,32 @@ TIME_COLUMNS = (
 SPEED = re.compile(r"trained on [\d,]+ images in ([\d.]+) s: ([\d,]+) images a second")
 
 
-class Entry(Params):
-    """What the leaderboard says of a recipe beside its results, and the seeds it is run with."""
+class Entry(Overrides):
+    """What is run under a name, over which seeds, and what is said of it beside its results."""
 
+    recipe: str | None = None  # of params.yaml; None: the one that has the entry's name
     published: str
     note: str | None
     seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**32)]], Field(min_length=1)]
 
 
 class Run(NamedTuple):
-    """A recipe trained from a seed."""
+    """An entry's recipe trained from a seed."""
 
-    recipe: str
+    recipe: str  # the entry's name, under which it is ranked
     seed: int
+    entry: Entry
 
     @property
     def name(self) -> str:
         return f"leaderboard-{self.recipe}-{self.seed}"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Return what `params.yaml` says in the run, overrides that are not in force included."""
+        overrides = {f"train.{key}": getattr(self.entry, key) for key in Overrides.model_fields}
+        recipe = self.entry.recipe or self.recipe
+        return {"train.recipe": recipe, "train.seed": self.seed, **overrides}
 
 
 class Timing(NamedTuple):
@@ -68,45 +78,57 @@ class StandingsError(DigitsError):
 
 
 def list_runs(entries: Mapping[str, Entry]) -> list[Run]:
-    """List every recipe's runs, in the order of the file."""
-    return [Run(recipe, seed) for recipe, entry in entries.items() for seed in entry.seeds]
+    """List every entry's runs, in the order of the file."""
+    return [Run(name, seed, entry) for name, entry in entries.items() for seed in entry.seeds]
 
 
 def list_missing(wanted: Iterable[Run], results: pd.DataFrame) -> list[Run]:
     """List the runs that have no result yet."""
     done = set(zip(results["recipe"], results["seed"], strict=True))
-    return [run for run in wanted if run not in done]
+    return [run for run in wanted if (run.recipe, run.seed) not in done]
 
 
 def collect_results(rows: Iterable[Mapping[str, Any]], wanted: Sequence[Run]) -> pd.DataFrame:
     """Find the results of the wanted runs among the rows of `dvc.api.exp_show`, newest first.
 
     Raises:
-        StandingsError: an experiment has the name of a run, but another recipe or seed.
+        StandingsError: an experiment has the name of a run, but another recipe, seed or override.
     """
-    found: dict[Run, dict[str, Any]] = {}
+    found: dict[str, dict[str, Any]] = {}
     names = {run.name: run for run in wanted}
     for row in rows:
         run = names.get(str(row["Experiment"]))
-        if run is None or run in found or row["State"] not in FINISHED:
+        if run is None or run.name in found or row["State"] not in FINISHED:
             continue
         _check_settings(row, run)
-        found[run] = _read_result(row, run)
-    return pd.DataFrame([found[run] for run in wanted if run in found], columns=RESULT_COLUMNS)
+        found[run.name] = _read_result(row, run)
+    results = [found[run.name] for run in wanted if run.name in found]
+    return pd.DataFrame(results, columns=RESULT_COLUMNS)
 
 
 def _check_settings(row: Mapping[str, Any], run: Run) -> None:
-    received = (_read_cell(row, "params.yaml", "train.recipe"), row["train.seed"])
-    if received != run:
+    differences = [
+        f"{key}: expected {expected!r}, received {received!r}"
+        for key, expected in run.settings.items()
+        if (received := _read_setting(row, key)) != expected
+    ]
+    if differences:
         raise StandingsError(
-            f"experiment {run.name}: expected recipe and seed {tuple(run)}, received {received}; "
+            f"experiment {run.name}: {'; '.join(differences)}; "
             f"`dvc exp remove {run.name}` makes room"
         )
 
 
+def _read_setting(row: Mapping[str, Any], key: str) -> Any:
+    """Read a parameter; where it is null, DVC gives the text None, or nothing at all."""
+    value = row.get(f"{PARAMS_PATH}:{key}", row.get(key))
+    return None if pd.isna(value) or value in ("", "None") else value
+
+
 def _read_result(row: Mapping[str, Any], run: Run) -> dict[str, Any]:
     metrics = {name: kind(_read_cell(row, path, name)) for name, (path, kind) in METRICS.items()}
-    return {**run._asdict(), **metrics, "model": f"md5:{row[MODEL_PATH]}"}
+    model = f"md5:{row[MODEL_PATH]}"
+    return {"recipe": run.recipe, "seed": run.seed, **metrics, "model": model}
 
 
 def _read_cell(row: Mapping[str, Any], path: str, name: str) -> Any:
@@ -132,7 +154,7 @@ def record_timing(times: pd.DataFrame, run: Run, model: str, timing: Timing | No
     if timing is None and rows.get(run.name, {}).get("model") == model:
         return times
     known = timing or (math.nan, math.nan, None, None)
-    values = (run.name, *run, model, *known)
+    values = (run.name, run.recipe, run.seed, model, *known)
     rows[run.name] = dict(zip(TIME_COLUMNS, values, strict=True))
     ordered = sorted(rows.values(), key=lambda row: (row["recipe"], row["seed"]))
     return pd.DataFrame(ordered, columns=TIME_COLUMNS)

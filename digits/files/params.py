@@ -1,7 +1,9 @@
 """Load sections of `params.yaml`, strictly: every key typed, in range, known and present."""
 
+import math
 import re
 import reprlib
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, overload
@@ -14,6 +16,8 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from digits.errors import DigitsError
 
 PARAMS_PATH = Path("params.yaml")
+# Texts that were meant as something else: YAML 1.2 has only true and false, and quotes make texts.
+NO_TEXT = re.compile(r"on|off|yes|no|true|false|[-+]?(nan|inf|[\d_.]+(e[-+]?\d+)?)", re.IGNORECASE)
 CREDENTIALS = re.compile(r"//[^/\s]*@")  # of an address: an error must not repeat them
 
 T = TypeVar("T")
@@ -67,7 +71,7 @@ def load_params(section: str, kind: Any, path: Path = PARAMS_PATH) -> Any:
         if not isinstance(values, dict) or key not in values:
             where = f"{path}: {'.'.join(walked)}" if walked else str(path)
             known = [str(name) for name in values] if isinstance(values, dict) else []
-            raise ParamsError(f"{where}: expected the key {key!r}{_did_you_mean(key, known)}")
+            raise ParamsError(f"{where}: expected the key {key!r}{did_you_mean(key, known)}")
         values = values[key]
         walked.append(key)
     try:
@@ -99,12 +103,41 @@ def _explain(section: str, kind: Any, details: ErrorDetails) -> str:
             return f"{key}: expected a value, received none (missing key)"
         case "extra_forbidden":
             known = list(kind.model_fields) if len(details["loc"]) == 1 else []
-            return f"{key}: unknown key{_did_you_mean(str(details['loc'][-1]), known)}"
+            return f"{key}: unknown key{did_you_mean(str(details['loc'][-1]), known)}"
         case _:
             expected = details["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
             return f"{key}: expected {expected}, received {SHORTENED.repr(details['input'])}"
 
 
-def _did_you_mean(key: str, known: list[str]) -> str:
-    close = get_close_matches(key, known, n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+def walk_values(value: Any) -> Iterator[Any]:
+    """Yield what a value holds, however deep its lists are nested."""
+    if isinstance(value, list):
+        for entry in value:
+            yield from walk_values(entry)
+    else:
+        yield value
+
+
+def check_plain(key: str, value: Any) -> None:
+    """Refuse a value of a free key that is another one than it looks.
+
+    Raises:
+        ValueError: a text that looks like a number or a switch, NaN, infinity, a date.
+    """
+    if isinstance(value, str) and NO_TEXT.fullmatch(value):
+        raise ValueError(f"{key} as a number, true or false, not as the text {value!r}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{key} as a finite number, not {value}")
+    if value is not None and not isinstance(value, str | float | int):
+        raise ValueError(f"{key} as a number, a text, true or false, not as {value!r}")
+
+
+def did_you_mean(key: str, known: Iterable[str]) -> str:
+    """Say which known word is meant, if one is close; case and underscores do not count."""
+    plain = {_simplify(word): word for word in known}
+    close = get_close_matches(_simplify(key), plain, n=1)
+    return f" (did you mean {plain[close[0]]!r}?)" if close else ""
+
+
+def _simplify(word: str) -> str:
+    return word.replace("_", "").lower()

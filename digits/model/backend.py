@@ -44,6 +44,10 @@ except KeyboardInterrupt:  # in seconds that come before a stage's own answer to
     print("ERROR: interrupted", file=sys.stderr)
     sys.exit(128 + signal.SIGINT)
 
+# It takes the networks of an ensemble, each of which has a graph of its own, for one traced anew.
+RETRACING = "triggered tf.function retracing"
+tf.get_logger().addFilter(lambda record: RETRACING not in record.getMessage())
+
 __all__ = ["keras", "make_repeatable", "tf"]
 
 

@@ -14,13 +14,13 @@ LOG_TEMPERATURES = (-3.0, 3.0)  # where the fit looks: a twentieth to twenty
 SMALLEST_PROBABILITY = 1e-30
 
 
-def fit_temperature(opinions: np.ndarray, labels: np.ndarray) -> float:
-    """Find the temperature at which the averaged opinions have the least cross-entropy.
+def fit_temperature(predictions: np.ndarray, labels: np.ndarray) -> float:
+    """Find the temperature at which the averaged predictions have the least cross-entropy.
 
-    `opinions` is float (k, n, 10), what k networks say of n images; each is tempered, then all are
-    averaged. Above 1 the probabilities become less sure, below 1 surer.
+    `predictions` is float (k, n, 10), probabilities of k networks for n images; each is tempered,
+    then all are averaged. Above 1 the probabilities become less sure, below 1 surer.
     """
-    logarithms = np.log(opinions.astype(np.float64).clip(SMALLEST_PROBABILITY))
+    logarithms = np.log(predictions.astype(np.float64).clip(SMALLEST_PROBABILITY))
     rows = np.arange(len(labels))
 
     def score_loss(log_temperature: float) -> float:
@@ -31,7 +31,7 @@ def fit_temperature(opinions: np.ndarray, labels: np.ndarray) -> float:
     return round(float(np.exp(fit.x)), 4)
 
 
-def apply_temperature(network: keras.Sequential, temperature: float) -> None:
+def apply_temperature(network: keras.Model, temperature: float) -> None:
     """Divide what goes into the softmax of the last, dense layer: no class changes its rank."""
     for weight in network.layers[-1].weights:
         weight.assign(weight.value / temperature)

@@ -1,84 +1,154 @@
-"""Where a training stands after an epoch, on disk, so that a crash costs an epoch at most."""
+"""Where a training stands after each epoch, on disk, so that a crash costs an epoch at most."""
 
+import base64
 import hashlib
-import io
-import zipfile
-from collections.abc import Sequence
+import json
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from digits.errors import DigitsError
 from digits.files.artifacts import write_bytes
-from digits.model.backend import keras
+from digits.model.backend import keras, tf
 
 CODE_DIR = Path(__file__).parent
-Row = tuple[int, float, float, float, float]  # of the history
+# What the history says, and what Keras calls it: losses without penalties and label smoothing.
+HISTORY = {
+    "accuracy": "accuracy",
+    "loss": "cross_entropy",
+    "val_accuracy": "val_accuracy",
+    "val_loss": "val_cross_entropy",
+}
+# The state of Keras's own callbacks, which their `on_train_begin` sets back.
+STATE = ("best", "best_epoch", "best_weights", "cooldown_counter", "stopped_epoch", "wait")
+
+
+class DivergedError(DigitsError):
+    """The loss is no longer a number: the weights are lost."""
 
 
 @dataclass
 class Checkpoint:
-    """Which run, its history, finished members' weights, all state of the one in training."""
+    """Finished members' weights, all state of the member in training, the scores of all."""
 
-    run: str
-    rows: list[Row] = field(default_factory=list)
+    rows: list[dict[str, float]] = field(default_factory=list)  # one an epoch
     finished: list[list[np.ndarray]] = field(default_factory=list)
     state: list[np.ndarray] = field(default_factory=list)
+    callbacks: list[dict[str, Any]] = field(default_factory=list)
+    stopped: bool = False  # by a callback, before the last epoch
+
+    @property
+    def epochs_done(self) -> int:
+        """Count the epochs of the member in training."""
+        return int(self.rows[-1]["epoch"]) if self.state else 0
+
+    def finish_member(self, weights: list[np.ndarray]) -> None:
+        self.finished.append(weights)
+        self.state, self.callbacks, self.stopped = [], [], False
 
 
-def identify_run(settings: str, arrays: Sequence[np.ndarray], stage: Path) -> str:
+class Recorder(keras.callbacks.Callback):
+    """Keep the checkpoint of a member's training, and go on from where it stands.
+
+    Keras's BackupAndRestore keeps no state of dropout's random draws and of other callbacks, so
+    that a training that goes on from it is another one. `watched` are those callbacks; this one
+    must come after them. `save` is called when the checkpoint has changed.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        watched: Sequence[keras.callbacks.Callback],
+        image_count: int,
+        save: Callable[[], None],
+    ) -> None:
+        super().__init__()
+        self.checkpoint, self.watched = checkpoint, watched
+        self.image_count, self.save = image_count, save
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        del logs
+        if not self.checkpoint.state:
+            return
+        print(f"{self.model.name}: resuming after epoch {self.checkpoint.epochs_done}", flush=True)
+        for variable, value in zip(self._list_variables(), self.checkpoint.state, strict=True):
+            variable.assign(value)
+        for callback, values in zip(self.watched, self.checkpoint.callbacks, strict=True):
+            vars(callback).update(values)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Add the epoch to the checkpoint.
+
+        Raises:
+            DivergedError: the loss is not finite.
+        """
+        if not math.isfinite(logs["loss"]):
+            raise DivergedError(
+                f"{self.model.name}, epoch {epoch + 1}: expected a finite loss, "
+                f"received {logs['loss']}"
+            )
+        scores = {name: logs.get(key, math.nan) for name, key in HISTORY.items()}
+        row = {"epoch": epoch + 1, "image_count": self.image_count, **scores}
+        self.checkpoint.rows.append(row)
+        self.checkpoint.state = [variable.numpy() for variable in self._list_variables()]
+        self.checkpoint.callbacks = [
+            {name: value for name, value in vars(callback).items() if name in STATE}
+            for callback in self.watched
+        ]
+        self.checkpoint.stopped = self.model.stop_training
+        self.save()
+
+    def _list_variables(self) -> list[keras.Variable]:
+        """List all that training changes: weights, moments, step count, dropout's random state."""
+        return [*self.model.variables, *self.model.optimizer.variables]
+
+
+def identify_run(settings: str, arrays: Sequence[np.ndarray]) -> str:
     """Digest all that a training depends on: only the very same one may go on from a checkpoint.
 
-    Besides settings and data that is the code, of the stage and of this folder.
+    Besides settings and data that is the code of this folder and of the libraries.
     """
-    digest = hashlib.sha256(f"{settings} {keras.__version__} {np.__version__}".encode())
-    for path in (stage, *sorted(CODE_DIR.glob("*.py"))):
+    versions = (tf.__version__, keras.__version__, np.__version__)
+    digest = hashlib.sha256(f"{settings} {versions}".encode())
+    for path in sorted(CODE_DIR.glob("*.py")):
         digest.update(path.read_bytes())
     for array in arrays:
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 
-def copy_state(network: keras.Sequential) -> list[np.ndarray]:
-    """Copy all that training changes: weights, moments, step count, dropout's chance."""
-    return [variable.numpy() for variable in _list_state(network)]
-
-
-def restore_state(network: keras.Sequential, state: Sequence[np.ndarray]) -> None:
-    """Put the network, its optimizer built, back to where `copy_state` found it."""
-    for variable, value in zip(_list_state(network), state, strict=True):
-        variable.assign(value)
-
-
-def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write it in place of the last one; a kill leaves one of the two."""
-    arrays = {f"state_{n}": array for n, array in enumerate(checkpoint.state)}
-    for number, weights in enumerate(checkpoint.finished):
-        arrays |= {f"member_{number}_{n}": array for n, array in enumerate(weights)}
-    written = io.BytesIO()
-    np.savez(
-        written, allow_pickle=False, run=checkpoint.run, rows=np.array(checkpoint.rows), **arrays
-    )
-    write_bytes(path, written.getvalue())
+def write_checkpoint(path: Path, run: str, checkpoint: Checkpoint) -> None:
+    """Write it in place of the last one, under a digest of itself; a kill leaves one of the two."""
+    body = json.dumps(vars(checkpoint), default=_encode).encode()
+    write_bytes(path, _digest(run, body) + b"\n" + body)
 
 
 def load_checkpoint(path: Path, run: str) -> Checkpoint:
     """Load the checkpoint of this very run; an empty one where there is none that can be used."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            if str(stored["run"]) != run:
-                return Checkpoint(run)
-            rows = [(int(row[0]), *row[1:].tolist()) for row in stored["rows"]]
-            groups: dict[str, list[np.ndarray]] = {}
-            for name in stored.files:
-                group, _, number = name.rpartition("_")
-                if number.isdecimal():
-                    groups.setdefault(group, []).append(stored[name])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return Checkpoint(run)  # none, or damaged: nothing is lost but time
-    state = groups.pop("state", [])
-    return Checkpoint(run, rows, [groups[f"member_{n}"] for n in range(len(groups))], state)
+    if not path.is_file():
+        return Checkpoint()
+    digest, _, body = path.read_bytes().partition(b"\n")
+    if digest != _digest(run, body):
+        print(f"{path}: damaged, or of other settings, data or code: training anew", flush=True)
+        return Checkpoint()
+    return Checkpoint(**json.loads(body, object_hook=_decode))
 
 
-def _list_state(network: keras.Sequential) -> list[keras.Variable]:
-    return [*network.variables, *network.optimizer.variables]
+def _digest(run: str, body: bytes) -> bytes:
+    return hashlib.sha256(run.encode() + body).hexdigest().encode()
+
+
+def _encode(array: np.ndarray) -> dict[str, Any]:
+    data = base64.b64encode(np.ascontiguousarray(array).data).decode()
+    return {"dtype": array.dtype.str, "shape": array.shape, "data": data}
+
+
+def _decode(values: dict[str, Any]) -> Any:
+    if "dtype" not in values:
+        return values
+    data = base64.b64decode(values["data"])
+    return np.frombuffer(data, values["dtype"]).reshape(values["shape"])

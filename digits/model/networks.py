@@ -1,58 +1,124 @@
-"""Build the network of a recipe with Keras."""
+"""Networks as a recipe says them, in Keras."""
 
+import inspect
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from digits.data.datasets import CLASS_COUNT, IMAGE_SIDE
 from digits.errors import DigitsError
-from digits.model.backend import keras
+from digits.files.params import did_you_mean
+from digits.model import normalization
+from digits.model.backend import keras, tf
 from digits.model.recipes import Precision, Recipe, Spec
 
 INPUT_SHAPE = (IMAGE_SIDE, IMAGE_SIDE, 1)
+# Where an object is looked for, by the end of the argument's name; elsewhere it is a layer.
+MODULES = {
+    "regularizer": keras.regularizers,
+    "initializer": keras.initializers,
+    "constraint": keras.constraints,
+    "learning_rate": keras.optimizers.schedules,
+    "optimizer": keras.optimizers,
+}
+# Layers made of code: it would have to live elsewhere than in `params.yaml`, and run on loading.
+REFUSED = ("FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper")
+FIRST_RATE = 0.1  # of the peak learning rate, where the warm-up starts
+STEPS_PER_EXECUTION = 64  # Python's share of a step outweighs the arithmetic of small networks
+# What Keras and TensorFlow put before, behind and into the reason of a failure.
+HEADING = re.compile(r"Exception encountered when calling .*|Arguments received by .*|•.*")
+DECORATION = re.compile(r"\x1b\[[\d;]*m|\{\{.*?\}\} ?|\[Op:.*?\]( name: .*)?")
 
 
 class NetworkError(DigitsError):
     """A recipe does not describe a network that Keras can build and train on ten classes."""
 
 
-def build_network(name: str, recipe: Recipe, precision: Precision = "float32") -> keras.Sequential:
-    """Build and compile the recipe's network: images (n, 28, 28, 1) to probabilities (n, 10).
+class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
+    """A linear rise to the peak rate, then a linear fall to zero at the last step."""
+
+    def __init__(self, peak: float, warmup_fraction: float, step_count: int) -> None:
+        self.peak, self.warmup_fraction, self.step_count = peak, warmup_fraction, step_count
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        progress = tf.cast(step, tf.float32) / self.step_count
+        rise = FIRST_RATE + (1 - FIRST_RATE) * progress / max(self.warmup_fraction, 1e-9)
+        return self.peak * tf.minimum(rise, (1 - progress) / (1 - self.warmup_fraction))
+
+
+@dataclass(frozen=True)
+class _Context:
+    """What a recipe's objects are made with beside their own arguments."""
+
+    dtype: str = "float32"
+    training: bool = False  # with fused batch normalization and penalties
+    step_count: int = 1  # of the training
+
+
+def build_network(name: str, recipe: Recipe, weights: Sequence[np.ndarray] = ()) -> keras.Model:
+    """Build the recipe's network for prediction: images (n, 28, 28, 1) to probabilities (n, 10).
+
+    Layers are Keras's own, compute in float32, and bear the names of those that were trained. They
+    have no penalties: those would be in the loss that `evaluate` shows.
+
+    Raises:
+        NetworkError: which layer Keras refused, and why.
+    """
+    network = _build(name, recipe, _Context())
+    if weights:
+        network.set_weights(weights)
+    return network
+
+
+def build_trainable(
+    name: str, recipe: Recipe, precision: Precision = "float32", step_count: int = 1
+) -> keras.Model:
+    """Build and compile the same network for a training of so many steps.
 
     In bfloat16 all but the last layer compute in it; weights and probabilities stay float32.
 
     Raises:
         NetworkError: which layer or optimizer Keras refused, and why.
     """
-    if not name or "/" in name:
-        raise NetworkError(f"recipes.{name}: expected a name without a slash, received {name!r}")
-    network = keras.Sequential([keras.Input(INPUT_SHAPE)], name=name)
-    for number, spec in enumerate(recipe.layers):
-        where = f"recipes.{name}.layers[{number}]"
-        last = number == len(recipe.layers) - 1
-        dtype = "mixed_bfloat16" if precision == "bfloat16" and not last else "float32"
-        layer = _make(where, spec, keras.layers, keras.layers.Layer, dtype=dtype)
-        try:
-            network.add(layer)
-        except Exception as error:  # whatever a layer raises, ZeroDivisionError for example
-            raise NetworkError(f"{where}: {_first_line(error)}") from error
-    _check_output(name, network)
-    optimizer = _make(
-        f"recipes.{name}.optimizer", recipe.optimizer, keras.optimizers, keras.optimizers.Optimizer
-    )
-    network.compile(optimizer=optimizer, loss=build_loss(recipe), metrics=["accuracy"])
+    dtype = "mixed_bfloat16" if precision == "bfloat16" else "float32"
+    network = _build(name, recipe, _Context(dtype, training=True))
+    where = f"recipes.{name}.optimizer"
+    optimizer = _make(where, recipe.optimizer, keras.optimizers, _Context(step_count=step_count))
+    if recipe.schedule == "one_cycle":
+        peak = float(optimizer.learning_rate)
+        optimizer.learning_rate = OneCycle(peak, recipe.warmup_fraction, step_count)
+    sparse = recipe.loss == "sparse_categorical_crossentropy"
+    kind = "SparseCategoricalCrossentropy" if sparse else "CategoricalCrossentropy"
+    smoothing = {} if sparse else {"label_smoothing": recipe.label_smoothing}
+    loss = getattr(keras.losses, kind)(**smoothing)
+    plain = getattr(keras.metrics, kind)(name="cross_entropy")  # no smoothing, no penalties
+    metrics = ["accuracy", plain]
+    network.compile(optimizer, loss, metrics=metrics, steps_per_execution=STEPS_PER_EXECUTION)
+    optimizer.build(network.trainable_variables)
     return network
 
 
-def join_members(name: str, members: list[keras.Sequential], shift: int) -> keras.Model:
-    """Join networks into one model that averages their opinions, one network into itself."""
+def build_callbacks(name: str, recipe: Recipe) -> list[keras.callbacks.Callback]:
+    """Build Keras's callbacks that the recipe asks for."""
+    return [
+        _make(f"recipes.{name}.callbacks[{number}]", spec, keras.callbacks, _Context())
+        for number, spec in enumerate(recipe.callbacks)
+    ]
+
+
+def join_members(name: str, members: Sequence[keras.Model], shift: int) -> keras.Model:
+    """Join networks into one model that averages their probabilities, one network into itself."""
     if len(members) == 1 and shift == 0:
         return members[0]
-    opinions = collect_opinions(members, shift)
-    return keras.Model(opinions.inputs, keras.layers.Average()(opinions.outputs), name=name)
+    parts = collect_predictions(members, shift)
+    return keras.Model(parts.inputs, keras.layers.Average()(parts.outputs), name=name)
 
 
-def collect_opinions(members: list[keras.Sequential], shift: int) -> keras.Model:
+def collect_predictions(members: Sequence[keras.Model], shift: int) -> keras.Model:
     """Join networks into one model that gives each one's probabilities by itself.
 
     Unless `shift` is 0, each of them also judges the image shifted by so many pixels to each of the
@@ -61,28 +127,11 @@ def collect_opinions(members: list[keras.Sequential], shift: int) -> keras.Model
     image = keras.Input(INPUT_SHAPE)
     views = [image]
     if shift:
-        sides = (
-            ((shift, 0), (0, 0)),
-            ((0, shift), (0, 0)),
-            ((0, 0), (shift, 0)),
-            ((0, 0), (0, shift)),
-        )
-        views += [_shift(image, side) for side in sides]
+        padded = keras.layers.ZeroPadding2D(shift)(image)
+        still, ends = (shift, shift), ((0, 2 * shift), (2 * shift, 0))
+        cuts = [*((end, still) for end in ends), *((still, end) for end in ends)]
+        views += [keras.layers.Cropping2D(cut)(padded) for cut in cuts]
     return keras.Model(image, [member(view) for member in members for view in views])
-
-
-def _shift(image: Any, side: tuple[tuple[int, int], tuple[int, int]]) -> Any:
-    """Add empty rows or columns on one side and cut as many off on the other."""
-    (top, bottom), (left, right) = side
-    padded = keras.layers.ZeroPadding2D(side)(image)
-    return keras.layers.Cropping2D(((bottom, top), (right, left)))(padded)
-
-
-def build_loss(recipe: Recipe) -> keras.losses.Loss:
-    """Build the recipe's loss, the mean over a batch."""
-    if recipe.loss == "sparse_categorical_crossentropy":
-        return keras.losses.SparseCategoricalCrossentropy()
-    return keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
 
 
 def encode_labels(labels: np.ndarray, loss: str) -> np.ndarray:
@@ -92,45 +141,141 @@ def encode_labels(labels: np.ndarray, loss: str) -> np.ndarray:
     return labels
 
 
-def count_multiply_adds(network: keras.Sequential) -> int:
-    """Count the multiply-adds of one image's forward pass through the layers that have a kernel."""
-    total = 0
-    for layer in network.layers:
-        kernel = getattr(layer, "kernel", None)
-        if kernel is not None:
-            # A kernel is applied once for every position of the output, channels left out.
-            total += int(np.prod(kernel.shape)) * int(np.prod(layer.output.shape[1:-1]))
-    return total
+def find_reason(error: Exception) -> str:
+    """Return the line that says why Keras or TensorFlow failed."""
+    text = DECORATION.sub("", str(error))
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return next((it for it in lines if not HEADING.fullmatch(it)), type(error).__name__)
 
 
-def _make(where: str, spec: Spec, module: Any, base: type, **defaults: Any) -> Any:
-    """Make the object that a spec names, with its arguments, which overrule the defaults.
-
-    Lambda is refused: its code would have to live in `params.yaml` and run on loading.
-    """
-    ((class_name, arguments),) = spec.items()
-    kind = getattr(module, class_name, None)
-    if not (isinstance(kind, type) and issubclass(kind, base)) or class_name == "Lambda":
+def _build(name: str, recipe: Recipe, context: _Context) -> keras.Model:
+    keras.utils.clear_session(free_memory=False)  # layers are named from 1 again
+    image = keras.Input(INPUT_SHAPE)
+    output = _chain(f"recipes.{name}.layers", recipe.layers, image, context, last=True)
+    if output.shape != (None, CLASS_COUNT):
         raise NetworkError(
-            f"{where}: expected a Keras {base.__name__.lower()} by name, received {class_name!r}"
+            f"recipes.{name}.layers: expected the last one to give {CLASS_COUNT} probabilities, "
+            f"received shape {output.shape}"
         )
     try:
-        return kind(**(defaults | arguments))
-    except Exception as error:  # AttributeError where a number stands for a word, and the like
-        raise NetworkError(f"{where}: {class_name}: {_first_line(error)}") from error
+        return keras.Model(image, output, name=name)
+    except ValueError as error:  # a bad name, or two layers of one name
+        raise NetworkError(f"recipes.{name}: {find_reason(error)}") from error
 
 
-def _check_output(name: str, network: keras.Sequential) -> None:
-    last = network.layers[-1]
-    activation = getattr(getattr(last, "activation", None), "__name__", None)
-    # A network with a layer that does nothing, such as Layer itself, has no shape.
-    shape = getattr(network, "output_shape", None)
-    if shape != (None, CLASS_COUNT) or "softmax" not in (activation, last.name):
-        raise NetworkError(
-            f"recipes.{name}.layers: expected the last one to give {CLASS_COUNT} probabilities "
-            f"(softmax), received shape {shape} and activation {activation}"
-        )
+def _chain(where: str, specs: list[Spec], tensor: Any, context: _Context, *, last: bool) -> Any:
+    """Apply layers one after another; the last one of the network computes in float32."""
+    for number, spec in enumerate(specs):
+        ((name, arguments),) = spec.items()
+        here, own = f"{where}[{number}]", dict(arguments)
+        final = last and number == len(specs) - 1
+        branches = own.pop("branches", None)
+        if branches is not None:
+            tensor = [
+                _chain(f"{here}.{name}.branches[{n}]", branch, tensor, context, last=final)
+                for n, branch in enumerate(branches)
+            ]
+        suited = replace(context, dtype="float32") if final else context
+        tensor = _make(here, {name: own}, keras.layers, suited, tensor)
+        if not isinstance(tensor, keras.KerasTensor):
+            raise NetworkError(f"{here}.{name}: expected one output, received {tensor!r}")
+    return tensor
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def _make(where: str, spec: Spec, module: Any, context: _Context, inputs: Any = None) -> Any:
+    """Make the object that a spec names; of a layer with inputs, return its output."""
+    ((name, arguments),) = spec.items()
+    kind = _find_class(where, name, module, context)
+    where = f"{where}.{name}"
+    known = _list_arguments(kind)
+    made: dict[str, Any] = {"dtype": context.dtype} if module is keras.layers else {}
+    for key, value in arguments.items():
+        if not context.training and (
+            key.endswith("regularizer") or name == "ActivityRegularization"
+        ):
+            continue
+        _check_switch(f"{where}.{key}", value, known)
+        made[key] = _resolve(f"{where}.{key}", key, value, context)
+        if module is keras.optimizers.schedules and key.endswith(("_steps", "boundaries")):
+            made[key] = _count_steps(f"{where}.{key}", value, context.step_count)
+    if name == "Normalization" and None in (made.get("mean"), made.get("variance")):
+        raise NetworkError(f"{where}: expected mean and variance: no training adapts it to images")
+    try:
+        return _apply(kind, made, inputs)
+    except Exception as error:  # whatever a layer raises, ZeroDivisionError for example
+        for key in made.keys() - known.keys():
+            hint = did_you_mean(key, known)
+            raise NetworkError(f"{where}.{key}: unknown argument{hint}") from error
+        fault = _find_fault(kind, made, inputs)
+        raise NetworkError(f"{where}{fault}: {find_reason(error)}") from error
+
+
+def _apply(kind: type, arguments: dict[str, Any], inputs: Any) -> Any:
+    with warnings.catch_warnings(action="error", category=UserWarning):  # of a bad `mode`
+        made = kind(**arguments)
+    return made if inputs is None else made(inputs)
+
+
+def _resolve(where: str, key: str, value: Any, context: _Context) -> Any:
+    """Make the objects that an argument names."""
+    if isinstance(value, list):
+        return [_resolve(f"{where}[{n}]", key, entry, context) for n, entry in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    modules = (module for end, module in MODULES.items() if key.endswith(end))
+    return _make(where, value, next(modules, keras.layers), context)
+
+
+def _find_class(where: str, name: str, module: Any, context: _Context) -> type:
+    known = [it for it, kind in vars(module).items() if isinstance(kind, type)]
+    if name not in known or name in REFUSED:
+        sort, hint = module.__name__.rpartition(".")[2].removesuffix("s"), did_you_mean(name, known)
+        raise NetworkError(f"{where}: expected a Keras {sort} by name, received {name!r}{hint}")
+    fused = context.training and name == "BatchNormalization"
+    return normalization.BatchNormalization if fused else getattr(module, name)
+
+
+def _list_arguments(kind: type) -> dict[str, Any]:
+    """List the arguments of a class and of its bases, with their defaults."""
+    arguments: dict[str, inspect.Parameter] = {}
+    for base in reversed(kind.__mro__):
+        arguments |= inspect.signature(vars(base).get("__init__", object.__init__)).parameters
+    return {name: argument.default for name, argument in arguments.items()}
+
+
+def _check_switch(where: str, value: Any, defaults: dict[str, Any]) -> None:
+    """Refuse a switch where a number is meant, which Python takes for 0 or 1, and the reverse."""
+    key = where.rpartition(".")[2]
+    entries = value if isinstance(value, list) else [value]
+    switches = [isinstance(entry, bool) for entry in entries]
+    if isinstance(defaults.get(key), bool):
+        if not all(switches):
+            raise NetworkError(f"{where}: expected true or false, received {value!r}")
+    # Arguments such as `use_cudnn` are true, false or "auto".
+    elif any(switches) and key in defaults and not key.startswith("use_"):
+        raise NetworkError(f"{where}: expected neither true nor false, received {value!r}")
+
+
+def _count_steps(where: str, share: Any, step_count: int) -> Any:
+    """Turn shares of the training into steps, one at least unless the share is 0."""
+    if isinstance(share, list):
+        return [_count_steps(where, entry, step_count) for entry in share]
+    if not isinstance(share, int | float) or not 0 <= share <= 1:
+        raise NetworkError(f"{where}: expected a share of the training, 0 to 1, received {share!r}")
+    return max(round(share * step_count), 1 if share else 0)
+
+
+def _find_fault(kind: type, arguments: dict[str, Any], inputs: Any) -> str:
+    """Find the argument without which, or with 1 in its place, it would have worked."""
+
+    def works(changed: dict[str, Any]) -> bool:
+        try:
+            return _apply(kind, changed, inputs) is not None
+        except Exception:  # noqa: BLE001 (as above: whatever a layer raises)
+            return False
+
+    for key in arguments:
+        others = {name: value for name, value in arguments.items() if name != key}
+        if works(others) or works({**others, key: 1}):
+            return f".{key}"
+    return ""

@@ -1,20 +1,35 @@
-"""A recipe of `params.yaml`: an architecture as a list of Keras layers, and how it is trained."""
+"""What a recipe of `params.yaml` may say: a network as Keras layers, and how it is trained."""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from digits.files.params import Params
+from digits.files.params import Params, check_plain, walk_values
+
+CALLBACKS = ("EarlyStopping", "ReduceLROnPlateau")
+WATCHED = ("val_loss", "val_accuracy", "val_cross_entropy")
 
 
-def _check_single(entry: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    if len(entry) != 1:
+def _check_spec(spec: dict[Any, Any]) -> dict[Any, Any]:
+    """Check the form of a spec and of those that its arguments hold."""
+    if len(spec) != 1 or not all(isinstance(arguments, dict) for arguments in spec.values()):
         raise ValueError("one name with its arguments, such as `Dropout: {rate: 0.5}`")
-    return entry
+    ((name, arguments),) = spec.items()
+    for key, value in arguments.items():
+        lists = isinstance(value, list) and [isinstance(branch, list) for branch in value]
+        if key == "branches" and not (lists and all(lists)):
+            raise ValueError(f"{name}.branches as a list of lists of layers")
+        for found in walk_values(value):
+            if isinstance(found, dict):
+                _check_spec(found)
+            elif key != "name":
+                check_plain(f"{name}.{key}", found)
+    return spec
 
 
-# {class name: {argument: value}}, in Keras's own words.
-Spec = Annotated[dict[str, dict[str, Any]], AfterValidator(_check_single)]
+# {class name: {argument: value}}, in Keras's own words. A value that is an object, such as a
+# regularizer or the layer in a wrapper, is written likewise.
+Spec = Annotated[dict[str, dict[str, Any]], AfterValidator(_check_spec)]
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -22,10 +37,10 @@ Precision = Literal["float32", "bfloat16"]
 class Augmentation(Params):
     """How far an image may be moved each time it is trained on, at most, either way."""
 
-    shift: float = Field(ge=0, le=14)  # pixels
-    angle: float = Field(ge=0, le=180)  # degrees
-    scale: float = Field(ge=0, lt=1)  # fraction, of each axis by itself
-    shear: float = Field(ge=0, le=1)  # columns a row
+    shift: float = Field(default=0.0, ge=0, le=14)  # pixels
+    angle: float = Field(default=0.0, ge=0, le=180)  # degrees
+    scale: float = Field(default=0.0, ge=0, lt=1)  # fraction, of each axis by itself
+    shear: float = Field(default=0.0, ge=0, le=1)  # columns a row
 
     @property
     def is_still(self) -> bool:
@@ -33,46 +48,78 @@ class Augmentation(Params):
 
 
 class Recipe(Params):
-    """One entry of `recipes`."""
+    """One entry of `recipes`; what has a default is off unless the entry says otherwise."""
 
+    # A layer that joins others has them as `branches`, a list of lists of layers.
     layers: list[Spec] = Field(min_length=1)
     loss: Literal["categorical_crossentropy", "sparse_categorical_crossentropy"]
-    label_smoothing: float = Field(ge=0, lt=1)
-    optimizer: Spec
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    optimizer: Spec  # its `learning_rate` may be a schedule, lengths as shares of the training
     # One cycle: the learning rate rises to the optimizer's over the warm-up, a share of the steps,
     # then falls to zero, both linearly (Smith and Topin 2018, arXiv 1708.07120).
-    schedule: Literal["constant", "one_cycle"]
-    warmup_fraction: float = Field(ge=0, lt=1)
-    augmentation: Augmentation
+    schedule: Literal["constant", "one_cycle"] = "constant"
+    warmup_fraction: float = Field(default=0.0, ge=0, lt=1)
+    callbacks: list[Spec] = Field(default=[])
+    augmentation: Augmentation = Augmentation()
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
-    member_count: int = Field(ge=1, le=100)  # networks trained, whose probabilities are averaged
+    member_count: int = Field(default=1, ge=1, le=100)  # networks, their probabilities averaged
     # Pixels; unless 0, each image is also judged shifted by so much to four sides, and averaged.
-    prediction_shift: int = Field(ge=0, le=14)
+    prediction_shift: int = Field(default=0, ge=0, le=14)
     # Train all members but the first on validation, too; there the first one stands for them all:
     # in curves, scores and temperature.
-    train_on_validation: bool
+    train_on_validation: bool = False
     # Divide the logits by the temperature at which validation has the least loss.
-    temperature_scaling: bool
+    temperature_scaling: bool = False
 
-    @field_validator("label_smoothing")
+    @field_validator(
+        "label_smoothing", "schedule", "callbacks", "train_on_validation", "temperature_scaling"
+    )
     @classmethod
-    def _check_smoothing(cls, smoothing: float, others: ValidationInfo) -> float:
-        if smoothing and others.data.get("loss") == "sparse_categorical_crossentropy":
-            raise ValueError("0 with the sparse loss: smoothing needs one-hot labels")
-        return smoothing
+    def _check_together(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse what does not go with the keys above it."""
+        others = info.data
+        rate = [it.get("learning_rate") for it in others.get("optimizer", {}).values()]
+        scheduled = others.get("schedule") == "one_cycle" or any(
+            isinstance(it, dict) for it in rate
+        )
+        match info.field_name:
+            case "label_smoothing" if value and others.get("loss", "").startswith("sparse"):
+                raise ValueError("0 with the sparse loss: smoothing needs one-hot labels")
+            case "schedule" if value == "one_cycle" and scheduled:
+                raise ValueError("constant where the learning rate is a schedule itself")
+            case "callbacks":
+                for ((name, arguments),) in map(dict.items, value):
+                    if name not in CALLBACKS or arguments.get("monitor", "val_loss") not in WATCHED:
+                        raise ValueError(f"some of {CALLBACKS} with a monitor of {WATCHED}")
+                    if name == "ReduceLROnPlateau" and scheduled:
+                        raise ValueError(f"no {name} where a schedule sets the learning rate")
+            case "train_on_validation" if value and others.get("member_count") == 1:
+                raise ValueError("false with one member: it is judged on validation")
+            case "train_on_validation" if value and others.get("callbacks"):
+                raise ValueError("false with callbacks: they watch validation")
+            case "temperature_scaling" if (
+                value and "Dense" not in others.get("layers", ["Dense"])[-1]
+            ):
+                raise ValueError("false where the last layer is not Dense: no logits to divide")
+        return value
 
-    @field_validator("train_on_validation")
-    @classmethod
-    def _check_members(cls, chosen: bool, others: ValidationInfo) -> bool:  # noqa: FBT001 (pydantic's signature)
-        if chosen and others.data.get("member_count") == 1:
-            raise ValueError("false with one member: it is judged on validation")
-        return chosen
 
-    @field_validator("temperature_scaling")
-    @classmethod
-    def _check_last_layer(cls, scaling: bool, others: ValidationInfo) -> bool:  # noqa: FBT001 (pydantic's signature)
-        layers = others.data.get("layers")
-        if scaling and layers and "Dense" not in layers[-1]:
-            raise ValueError("false where the last layer is not Dense: it has no logits to divide")
-        return scaling
+class Overrides(Params):
+    """What `train` may say in place of the selected recipe; None is the recipe's own."""
+
+    epochs: int | None = Field(default=None, ge=1)
+    batch_size: int | None = Field(default=None, ge=1)
+    learning_rate: float | None = Field(default=None, gt=0)
+
+    def apply(self, recipe: Recipe) -> Recipe:
+        """Return the recipe that is trained."""
+        ((optimizer, arguments),) = recipe.optimizer.items()
+        if self.learning_rate is not None:
+            arguments = {**arguments, "learning_rate": self.learning_rate}
+        changes = {
+            "epochs": self.epochs or recipe.epochs,
+            "batch_size": self.batch_size or recipe.batch_size,
+            "optimizer": {optimizer: arguments},
+        }
+        return recipe.model_copy(update=changes)

@@ -1,0 +1,43 @@
+"""Batches of the training images, whose order and distortion are functions of seed and epoch."""
+
+import math
+
+from digits.data.splits import Split
+from digits.model.augmentation import distort
+from digits.model.backend import tf
+from digits.model.networks import encode_labels
+from digits.model.recipes import Recipe
+
+
+def count_steps(image_count: int, batch_size: int) -> int:
+    """Count the batches of an epoch; the last one may be smaller."""
+    return math.ceil(image_count / batch_size)
+
+
+def make_batches(train: Split, recipe: Recipe, seed: int) -> tuple[tf.data.Dataset, tf.Variable]:
+    """Make the dataset of one epoch, and the variable, int64, that says which epoch it is.
+
+    Batches are float32 (n, 28, 28, 1) images and their targets. Whoever iterates assigns the epoch
+    first; a training that goes on from a checkpoint sees what an unbroken one would have seen.
+    """
+    images = tf.constant(train.images)
+    targets = tf.constant(encode_labels(train.labels, recipe.loss))
+    count = len(train.labels)
+    steps = count_steps(count, recipe.batch_size)
+    epoch = tf.Variable(0, trainable=False, dtype=tf.int64)
+
+    def shuffle(_: tf.Tensor) -> tf.data.Dataset:
+        seeds = tf.stack([tf.constant(seed, tf.int64), epoch])
+        order = tf.random.experimental.stateless_shuffle(tf.range(count), seeds)
+        return tf.data.Dataset.from_tensor_slices(order)
+
+    def gather(step: tf.Tensor, chosen: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        batch = tf.gather(images, chosen)
+        if not recipe.augmentation.is_still:
+            seeds = tf.stack([tf.constant(seed, tf.int64), epoch * steps + step])
+            batch = distort(batch, seeds, recipe.augmentation)
+        return batch, tf.gather(targets, chosen)
+
+    orders = tf.data.Dataset.range(1).flat_map(shuffle)  # one, drawn as the epoch begins
+    batches = orders.batch(recipe.batch_size).enumerate().map(gather).prefetch(2)
+    return batches.apply(tf.data.experimental.assert_cardinality(steps)), epoch

@@ -1,0 +1,217 @@
+"""Train a recipe: from its words, a seed and images to one model."""
+
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from digits.data.splits import Split, join_splits
+from digits.model.archive import predict_probabilities
+from digits.model.backend import keras, make_repeatable
+from digits.model.batches import count_steps, make_batches
+from digits.model.calibration import apply_temperature, fit_temperature
+from digits.model.checkpoint import (
+    HISTORY,
+    Checkpoint,
+    Recorder,
+    identify_run,
+    load_checkpoint,
+    write_checkpoint,
+)
+from digits.model.networks import (
+    NetworkError,
+    build_callbacks,
+    build_network,
+    build_trainable,
+    collect_predictions,
+    encode_labels,
+    find_reason,
+    join_members,
+)
+from digits.model.recipes import Precision, Recipe
+
+VALIDATION_BATCH_SIZE = 500  # a matter of memory, not of results
+REHEARSAL_COUNT = 2  # images
+
+Report = Callable[[pd.DataFrame, Mapping[str, Any]], None]  # is told history and metrics
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which recipe is trained on what, and all that makes the result repeatable."""
+
+    name: str
+    recipe: Recipe
+    train: Split
+    validation: Split
+    seed: int
+    threads: int = 0  # of one operation; 0: one a core
+    precision: Precision = "float32"
+
+    def name_member(self, number: int) -> str:
+        return self.name if self.recipe.member_count == 1 else f"{self.name}_{number + 1}"
+
+    def choose_splits(self, number: int) -> tuple[Split, Split | None]:
+        """Choose what a member is trained on, and watched on if anything is left."""
+        if number and self.recipe.train_on_validation:
+            return join_splits((self.train, self.validation)), None
+        return self.train, self.validation
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model for prediction, its members' mean scores epoch by epoch, and its own scores."""
+
+    model: keras.Model
+    history: pd.DataFrame
+    metrics: dict[str, Any]
+
+
+def train_recipe(
+    plan: Plan, report: Report = lambda *_: None, checkpoint_path: Path | None = None
+) -> Trained:
+    """Train the members of a recipe and join them into one model.
+
+    `report` is told how things stand at the start and after each epoch. With a path, a training
+    that was broken off goes on from the checkpoint there, to the same bytes.
+
+    Raises:
+        NetworkError: the recipe is no network that can be trained; nothing has been trained.
+        DivergedError: a loss is not finite.
+    """
+    rehearse(plan)
+    run = _identify(plan)
+    checkpoint = load_checkpoint(checkpoint_path, run) if checkpoint_path else Checkpoint()
+
+    def save() -> None:
+        if checkpoint_path:
+            write_checkpoint(checkpoint_path, run, checkpoint)
+        report(*_summarize(checkpoint))
+
+    report(*_summarize(checkpoint))
+    done, start = len(checkpoint.rows), time.perf_counter()
+    seeds = _choose_seeds(plan.seed, plan.recipe.member_count)
+    members = [_train_member(plan, n, seed, checkpoint, save) for n, seed in enumerate(seeds)]
+    if not done:  # else the time of a part would pass for the whole's
+        print(_describe_speed(checkpoint, time.perf_counter() - start), flush=True)
+    return _finish(plan, members, checkpoint)
+
+
+def rehearse(plan: Plan) -> None:
+    """Train a throw-away copy for one step on a few images, and let it predict.
+
+    Raises:
+        NetworkError: why the real training would fail.
+    """
+    name, recipe = plan.name, plan.recipe
+    make_repeatable(plan.seed, plan.threads)
+    few = Split(plan.train.images[:REHEARSAL_COUNT], plan.train.labels[:REHEARSAL_COUNT])
+    build_callbacks(name, recipe)
+    network = build_trainable(name, recipe, plan.precision)
+    network.run_eagerly = True  # one step is not worth a graph, and fails with better reasons
+    try:
+        network.fit(make_batches(few, recipe, plan.seed)[0], shuffle=False, verbose=0)
+        member = build_network(plan.name_member(0), recipe, network.get_weights())
+        model = join_members(name, [member], recipe.prediction_shift)
+        predict_probabilities(model, few.images, REHEARSAL_COUNT)
+    except Exception as error:  # whatever a layer or an optimizer raises
+        raise NetworkError(f"recipes.{name}: {find_reason(error)}") from error
+
+
+def _identify(plan: Plan) -> str:
+    arrays = [*vars(plan.train).values(), *vars(plan.validation).values()]
+    settings = (plan.name, plan.recipe, plan.seed, plan.threads, plan.precision)
+    return identify_run(repr(settings), arrays)
+
+
+def _choose_seeds(seed: int, count: int) -> list[int]:
+    """Derive a seed for each member, so that runs of neighbouring seeds share none."""
+    return [int(word) for word in np.random.SeedSequence(seed).generate_state(count)]
+
+
+def _train_member(
+    plan: Plan, number: int, seed: int, checkpoint: Checkpoint, save: Callable[[], None]
+) -> keras.Model:
+    """Train a member by Keras's `fit` from where it stands; return it built for prediction."""
+    recipe, name = plan.recipe, plan.name_member(number)
+    make_repeatable(seed, plan.threads)
+    if number == len(checkpoint.finished):
+        train, validation = plan.choose_splits(number)
+        step_count = recipe.epochs * count_steps(len(train.labels), recipe.batch_size)
+        network = build_trainable(name, recipe, plan.precision, step_count)
+        if number == 0:
+            network.summary()
+        batches, epoch = make_batches(train, recipe, seed)
+        watched = build_callbacks(plan.name, recipe)
+        network.fit(
+            batches,
+            epochs=recipe.epochs,
+            initial_epoch=recipe.epochs if checkpoint.stopped else checkpoint.epochs_done,
+            validation_data=validation
+            and (validation.images, encode_labels(validation.labels, recipe.loss)),
+            validation_batch_size=VALIDATION_BATCH_SIZE,
+            callbacks=[
+                keras.callbacks.LambdaCallback(on_epoch_begin=lambda n, _: epoch.assign(n)),
+                *watched,
+                Recorder(checkpoint, watched, len(train.labels), save),
+            ],
+            shuffle=False,  # the batches are
+            verbose=1 if sys.stdout.isatty() else 2,  # a log file gets a line an epoch
+        )
+        checkpoint.finish_member(network.get_weights())
+    return build_network(name, recipe, checkpoint.finished[number])
+
+
+def _finish(plan: Plan, members: Sequence[keras.Model], checkpoint: Checkpoint) -> Trained:
+    """Temper the members, join them and score the whole on validation."""
+    recipe, validation, temperature = plan.recipe, plan.validation, 1.0
+    judged = members[:1] if recipe.train_on_validation else members
+    if recipe.temperature_scaling:
+        parts = collect_predictions(judged, recipe.prediction_shift)
+        given = parts.predict(validation.images, batch_size=VALIDATION_BATCH_SIZE, verbose=0)
+        predictions = np.reshape(given, (-1, *np.shape(given)[-2:]))  # a list, or one alone
+        temperature = fit_temperature(predictions, validation.labels)
+        for member in members:
+            apply_temperature(member, temperature)
+    model = whole = join_members(plan.name, members, recipe.prediction_shift)
+    if judged is not members:
+        whole = join_members(plan.name, judged, recipe.prediction_shift)
+    # This optimizer has no state but its rate and its count of steps.
+    for scored in dict.fromkeys((model, whole)):
+        scored.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    loss, accuracy = whole.evaluate(
+        validation.images, validation.labels, batch_size=VALIDATION_BATCH_SIZE, verbose=0
+    )
+    history, metrics = _summarize(checkpoint)
+    metrics |= {"validation_accuracy": accuracy, "validation_loss": loss}
+    metrics |= {"parameter_count": model.count_params(), "temperature": temperature}
+    return Trained(model, history, metrics)
+
+
+def _summarize(checkpoint: Checkpoint) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Return the history, averaged over the members, and the newest scores."""
+    rows = pd.DataFrame(checkpoint.rows, columns=("epoch", *HISTORY))
+    # NaN, of a member that is not watched on validation, counts as none.
+    history = rows.groupby("epoch", as_index=False).mean()
+    metrics: dict[str, Any] = {"epoch_count": len(rows)}
+    if len(rows):
+        newest = history.iloc[-1]
+        metrics["train_accuracy"] = newest["accuracy"]
+        metrics["validation_accuracy"] = newest["val_accuracy"]
+        metrics["validation_loss"] = newest["val_loss"]
+    return history, metrics
+
+
+def _describe_speed(checkpoint: Checkpoint, seconds: float) -> str:
+    """Say how long it took; metrics do not, to be the same whenever the training is repeated.
+
+    `make leaderboard` reads this line.
+    """
+    count = int(sum(row["image_count"] for row in checkpoint.rows))
+    rate = count / seconds
+    return f"trained on {count:,} images in {seconds:.1f} s: {rate:,.0f} images a second"
