@@ -216,19 +216,26 @@ def list_architectures() -> Iterator[tuple[str, Architecture]]:  # noqa: PLR0915
             lambda: keras.optimizers.RMSprop(1e-3, clipnorm=1.0),
         ),
     )
-    # keras-team/keras 2, examples/mnist_hierarchical_rnn.py (Li, Luong, Jurafsky 2015).
+    # keras-team/keras 2, examples/mnist_hierarchical_rnn.py (Li, Luong, Jurafsky 2015), on
+    # images of seven rows.
     yield (
         "hierarchical_rnn",
         Architecture(
             recipe_of(
                 [
+                    pool(4),
                     {"TimeDistributed": {"layer": {"LSTM": {"units": 8}}}},
                     {"LSTM": {"units": 8}},
                     SOFTMAX,
                 ],
                 {"RMSprop": {}},
             ),
-            chain(lambda: L.TimeDistributed(L.LSTM(8)), lambda: L.LSTM(8), softmax),
+            chain(
+                lambda: L.MaxPooling2D(4),
+                lambda: L.TimeDistributed(L.LSTM(8)),
+                lambda: L.LSTM(8),
+                softmax,
+            ),
             keras.optimizers.RMSprop,
         ),
     )
@@ -242,6 +249,35 @@ def list_architectures() -> Iterator[tuple[str, Architecture]]:  # noqa: PLR0915
             ),
             chain(lambda: L.Reshape((28, 28)), lambda: L.LSTM(24, dropout=0.1), softmax),
             lambda: keras.optimizers.Adam(clipvalue=0.5),
+        ),
+    )
+    # keras.io/guides/understanding_masking_and_padding: empty rows are skipped, and maps come with
+    # their channels first.
+    yield (
+        "masked_channels_first",
+        Architecture(
+            recipe_of(
+                [
+                    {"Permute": {"dims": [3, 1, 2]}},
+                    pool(2, data_format="channels_first"),
+                    {"Dropout": {"rate": 0.3, "noise_shape": [None, 1, 14, 1]}},
+                    {"Reshape": {"target_shape": [14, 14]}},
+                    {"Masking": {}},
+                    {"GRU": {"units": 8}},
+                    SOFTMAX,
+                ],
+                {"Adam": {}},
+            ),
+            chain(
+                lambda: L.Permute((3, 1, 2)),
+                lambda: L.MaxPooling2D(2, data_format="channels_first"),
+                lambda: L.Dropout(0.3, noise_shape=(None, 1, 14, 1)),
+                lambda: L.Reshape((14, 14)),
+                L.Masking,
+                lambda: L.GRU(8),
+                softmax,
+            ),
+            keras.optimizers.Adam,
         ),
     )
     # Schuster, Paliwal 1997, with the GRU of Cho et al. 2014.

@@ -8,12 +8,15 @@ from pathlib import Path
 import pytest
 from imports import ROOT
 from ruamel.yaml import YAML
+from samples import make_plan
 
 from digits.files.params import load_params
+from digits.model.ensemble import rehearse
 from digits.model.networks import build_network
-from digits.model.recipes import Recipe
+from digits.model.recipes import Augmentation, Overrides, Recipe
 
 README = (ROOT / "README.md").read_text()
+RECIPES = (ROOT / "docs/recipes.md").read_text()
 PARAMS = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
 
 
@@ -23,6 +26,22 @@ def test_recipe_of_the_readme_works(tmp_path: Path) -> None:
     path.write_text(block)
     network = build_network("my_net", load_params("recipes.my_net", Recipe, path))
     assert network.output_shape == (None, 10)
+
+
+BLOCKS = re.findall(r"```yaml\n(.*?)```", RECIPES, re.DOTALL)
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_recipes_of_the_page_can_be_trained(block: str, tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(block)
+    for name in YAML(typ="safe").load(block)["recipes"]:
+        rehearse(make_plan(load_params(f"recipes.{name}", Recipe, path), name=name))
+
+
+def test_page_names_every_key_of_a_recipe() -> None:
+    keys = [key for kind in (Recipe, Augmentation, Overrides) for key in kind.model_fields]
+    assert not [key for key in keys if f"`{key}`" not in RECIPES]
 
 
 def test_tree_names_every_module() -> None:

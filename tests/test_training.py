@@ -174,6 +174,7 @@ LAYERS: dict[str, tuple[dict[str, Any], bool]] = {
     "no scale": ({"scale": False}, False),
     "no centre": ({"center": False}, False),
     "frozen": ({"trainable": False}, False),
+    "synchronized": ({"synchronized": True}, False),
     "float64": ({"dtype": "float64"}, False),
 }
 
