@@ -1,5 +1,6 @@
 """Train a recipe: from its words, a seed and images to one model."""
 
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -35,6 +36,12 @@ from digits.model.networks import (
 )
 from digits.model.recipes import Precision, Recipe
 
+# What the metrics call them.
+SCORES = {
+    "accuracy": "train_accuracy",
+    "val_accuracy": "validation_accuracy",
+    "val_loss": "validation_loss",
+}
 VALIDATION_BATCH_SIZE = 500  # a matter of memory, not of results
 REHEARSAL_COUNT = 2  # images
 
@@ -93,7 +100,7 @@ def train_recipe(
             write_checkpoint(checkpoint_path, run, checkpoint)
         report(*_summarize(checkpoint))
 
-    report(*_summarize(checkpoint))
+    save()
     done, start = len(checkpoint.rows), time.perf_counter()
     seeds = _choose_seeds(plan.seed, plan.recipe.member_count)
     members = [_train_member(plan, n, seed, checkpoint, save) for n, seed in enumerate(seeds)]
@@ -188,22 +195,22 @@ def _finish(plan: Plan, members: Sequence[keras.Model], checkpoint: Checkpoint) 
         validation.images, validation.labels, batch_size=VALIDATION_BATCH_SIZE, verbose=0
     )
     history, metrics = _summarize(checkpoint)
+    metrics |= {"train_accuracy": history["accuracy"].iloc[-1]}
     metrics |= {"validation_accuracy": accuracy, "validation_loss": loss}
     metrics |= {"parameter_count": model.count_params(), "temperature": temperature}
     return Trained(model, history, metrics)
 
 
 def _summarize(checkpoint: Checkpoint) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Return the history, averaged over the members, and the newest scores."""
+    """Return the history, averaged over the members, and the scores of the newest epoch."""
     rows = pd.DataFrame(checkpoint.rows, columns=("epoch", *HISTORY))
     # NaN, of a member that is not watched on validation, counts as none.
     history = rows.groupby("epoch", as_index=False).mean()
+    newest = checkpoint.rows[-1] if checkpoint.rows else {}
     metrics: dict[str, Any] = {"epoch_count": len(rows)}
-    if len(rows):
-        newest = history.iloc[-1]
-        metrics["train_accuracy"] = newest["accuracy"]
-        metrics["validation_accuracy"] = newest["val_accuracy"]
-        metrics["validation_loss"] = newest["val_loss"]
+    metrics |= {
+        SCORES[key]: it for key, it in newest.items() if key in SCORES and math.isfinite(it)
+    }
     return history, metrics
 
 

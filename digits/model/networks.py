@@ -27,10 +27,14 @@ MODULES = {
 }
 # Layers made of code: it would have to live elsewhere than in `params.yaml`, and run on loading.
 REFUSED = ("FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper")
+PENALTIES = ("ActivityRegularization.l1", "ActivityRegularization.l2")
 FIRST_RATE = 0.1  # of the peak learning rate, where the warm-up starts
 STEPS_PER_EXECUTION = 64  # Python's share of a step outweighs the arithmetic of small networks
 # What Keras and TensorFlow put before, behind and into the reason of a failure.
-HEADING = re.compile(r"Exception encountered when calling .*|Arguments received by .*|•.*")
+HEADING = re.compile(
+    r"(Exception encountered when calling|Arguments received by|Graph execution error|"
+    r"Detected at node|<stack traces|•).*"
+)
 DECORATION = re.compile(r"\x1b\[[\d;]*m|\{\{.*?\}\} ?|\[Op:.*?\]( name: .*)?")
 
 
@@ -190,9 +194,7 @@ def _make(where: str, spec: Spec, module: Any, context: _Context, inputs: Any = 
     known = _list_arguments(kind)
     made: dict[str, Any] = {"dtype": context.dtype} if module is keras.layers else {}
     for key, value in arguments.items():
-        if not context.training and (
-            key.endswith("regularizer") or name == "ActivityRegularization"
-        ):
+        if not context.training and (key.endswith("regularizer") or f"{name}.{key}" in PENALTIES):
             continue
         _check_switch(f"{where}.{key}", value, known)
         made[key] = _resolve(f"{where}.{key}", key, value, context)
