@@ -42,7 +42,6 @@ PARAMS: dict[str, Any] = {
             "batch_size": 16,
             "member_count": 2,
             "prediction_shift": 1,
-            "train_on_validation": True,
             "temperature_scaling": True,
         }
     },
@@ -207,7 +206,7 @@ def test_damaged_checkpoint_starts_anew(
 
 
 SAMPLE = Checkpoint(
-    rows=[{"epoch": 1, "image_count": 9, "accuracy": 0.5, "loss": 0.1 + 0.2}],
+    rows=[{"epoch": 1, "accuracy": 0.5, "loss": 0.1 + 0.2}],
     finished=[[np.arange(3.0), np.ones((2, 2), np.float32)]] * 2,
     state=[np.array(n, np.int64) for n in range(12)],  # more than ten: their order counts
     callbacks=[{"wait": 2, "best": 0.1, "best_weights": [np.zeros(2)]}, {"best_weights": None}],

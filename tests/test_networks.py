@@ -20,13 +20,14 @@ from digits.model.archive import load_model, predict_probabilities, write_model
 from digits.model.backend import keras
 from digits.model.ensemble import rehearse, train_recipe
 from digits.model.networks import (
+    REFUSED,
     NetworkError,
     build_network,
     build_trainable,
     encode_labels,
     join_members,
 )
-from digits.model.recipes import Recipe
+from digits.model.recipes import Overrides, Recipe
 
 
 def small_network(name: str = "small") -> Any:
@@ -158,11 +159,17 @@ def test_refused_layers(layers: list[dict[str, Any]], message: str) -> None:
     assert re.search(message, refuse(*layers))
 
 
-@pytest.mark.parametrize("name", ["a/b", "my net", "größe", "-x"])
+@pytest.mark.parametrize("name", ["a/b", "my net", "größe", "-x", ""])
 def test_refused_name(name: str) -> None:
     said = refuse(FLATTEN, SOFTMAX, name=name)
-    assert said.startswith(f"recipes.{name}: ")
+    assert said.startswith(f"recipes.{name}: " if name else "recipes: ")
     assert "name" in said
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_layers_of_code_are_not_proposed(name: str) -> None:
+    assert f"mean {name!r}" not in refuse({name: {}}, FLATTEN, SOFTMAX)
+    assert f"mean {name!r}" not in refuse({name[:-1]: {}}, FLATTEN, SOFTMAX)
 
 
 @pytest.mark.parametrize(
@@ -190,6 +197,10 @@ PLATEAU: dict[str, Any] = {"ReduceLROnPlateau": {}}
 SCHEDULE = {"PolynomialDecay": {"initial_learning_rate": 0.1, "decay_steps": 1}}
 
 
+def scale_loss(arguments: dict[str, Any]) -> dict[str, Any]:
+    return {"LossScaleOptimizer": {"inner_optimizer": {"SGD": arguments}}}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -207,9 +218,14 @@ SCHEDULE = {"PolynomialDecay": {"initial_learning_rate": 0.1, "decay_steps": 1}}
             {"schedule": "one_cycle", "optimizer": {"SGD": {"learning_rate": SCHEDULE}}},
             "constant where the learning rate is a schedule",
         ),
+        # In the optimizer that another one wraps, too.
         (
-            {"callbacks": [PLATEAU], "member_count": 2, "train_on_validation": True},
-            "they watch validation",
+            {"callbacks": [PLATEAU], "optimizer": scale_loss({"learning_rate": SCHEDULE})},
+            "a schedule sets the learning rate",
+        ),
+        (
+            {"schedule": "one_cycle", "optimizer": scale_loss({"learning_rate": SCHEDULE})},
+            "constant where the learning rate is a schedule",
         ),
     ],
 )
@@ -243,6 +259,16 @@ def test_shares_become_steps() -> None:
         network.optimizer.iterations.assign(step)
         rates.append(float(network.optimizer.learning_rate))
     assert rates == [3, 3, 3, 2, 2, 1, 1, 1]
+
+
+@pytest.mark.parametrize("optimizer", [{"SGD": {"momentum": 0.9}}, scale_loss({"momentum": 0.9})])
+def test_learning_rate_overrides_the_optimizer_that_steps(
+    optimizer: dict[str, Any],
+) -> None:
+    recipe = Overrides(learning_rate=0.25).apply(make_recipe(FLATTEN, SOFTMAX, optimizer=optimizer))
+    network = build_trainable("n", recipe)
+    assert float(network.optimizer.learning_rate) == 0.25
+    assert getattr(network.optimizer, "inner_optimizer", network.optimizer).momentum == 0.9
 
 
 def test_precision_is_that_of_all_but_the_last_layer() -> None:

@@ -156,10 +156,6 @@ BAD_VALUES: dict[tuple[str, str], dict[str, tuple[Any, ...]]] = {
         "greater than or equal to 0": (-1,),
         "less than or equal to 14": (15,),
     },
-    (TRAINING_RECIPE, "train_on_validation"): {
-        "a valid boolean": ("true", 1, None, "on"),
-        "false with one member": (True,),
-    },
     (TRAINING_RECIPE, "temperature_scaling"): {
         "a valid boolean": ("true", 1, None, "on"),
     },

@@ -7,15 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from samples import SOFTMAX, make_recipe
 
-from digits.data.splits import Split
 from digits.files.artifacts import ArtifactError
 from digits.files.params import load_params
 from digits.model.archive import write_model
 from digits.model.backend import keras
 from digits.model.checkpoint import DivergedError
-from digits.model.ensemble import Plan
 from digits.model.networks import NetworkError, build_network
 from digits.model.recipes import Recipe
 from pipeline import analyze, decode, evaluate, fetch, train
@@ -42,7 +39,6 @@ recipes:
     batch_size: 32
     member_count: {members}
     prediction_shift: {shift}
-    train_on_validation: {final}
     temperature_scaling: {scaling}
 """
 STAGES = (fetch, decode, train, evaluate, analyze)
@@ -54,7 +50,6 @@ def make_project(folder: Path, mirror: Path, **changes: str) -> Path:
         "learning_rate": "0.01",
         "members": "1",
         "shift": "0",
-        "final": "false",
         "scaling": "false",
     }
     params = PARAMS.format(mirror=mirror, **(defaults | changes))
@@ -214,42 +209,6 @@ def test_losses_are_plain_cross_entropy(project: Path) -> None:
     assert history["val_loss"].iloc[-1] == pytest.approx(expected, rel=1e-4)
     assert metrics["validation_loss"] == pytest.approx(expected, rel=1e-4)
     assert model.evaluate(images, labels, verbose=0)[0] == pytest.approx(expected, rel=1e-4)
-
-
-def test_first_member_alone_is_judged_where_the_others_were_trained(
-    synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    metrics, history = [], []
-    for members, final in (("1", "false"), ("3", "true"), ("3", "false")):
-        folder = make_project(
-            tmp_path / f"{members}-{final}", synthetic, members=members, final=final, scaling="true"
-        )
-        monkeypatch.chdir(folder)
-        for stage in (fetch, decode, train):
-            stage.main()
-        metrics.append(json.loads((folder / "metrics/train.json").read_bytes()))
-        history.append(pd.read_csv(folder / "plots/history.csv"))
-    alone, final, plain = metrics
-    for name in ("temperature", "validation_accuracy", "validation_loss"):
-        assert final[name] == alone[name]
-    assert plain["validation_loss"] != alone["validation_loss"]
-    assert history[1]["val_loss"].equals(history[0]["val_loss"])
-    assert not history[1]["loss"].equals(history[0]["loss"])
-
-
-def test_other_members_may_be_trained_on_validation() -> None:
-    train, validation = (
-        Split(np.full((3, 28, 28, 1), 3, "float32"), np.full(3, 1, "uint8")),
-        Split(np.full((2, 28, 28, 1), 2, "float32"), np.full(2, 1, "uint8")),
-    )
-    recipe = make_recipe({"Flatten": {}}, SOFTMAX, member_count=3, train_on_validation=True)
-    plan = Plan("tiny", recipe, train, validation, seed=0)
-    assert plan.choose_splits(0) == (train, validation)
-    for number in (1, 2):
-        joined, watched = plan.choose_splits(number)
-        assert watched is None
-        assert joined.images[:, 0, 0, 0].tolist() == [3, 3, 3, 2, 2]
-        assert len(joined.labels) == 5
 
 
 def test_members_are_joined_into_one_model(

@@ -1,6 +1,5 @@
 """The splits between `decode` and the later stages, and the card that names their dataset."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -27,14 +26,6 @@ class Card:
     name: DatasetName
     title: str
     class_names: tuple[str, ...]
-
-
-def join_splits(splits: Sequence[Split]) -> Split:
-    """Append splits to the first one."""
-    return Split(
-        np.concatenate([split.images for split in splits]),
-        np.concatenate([split.labels for split in splits]),
-    )
 
 
 def write_split(folder: Path, split: Split) -> None:

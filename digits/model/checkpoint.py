@@ -63,12 +63,10 @@ class Recorder(keras.callbacks.Callback):
         self,
         checkpoint: Checkpoint,
         watched: Sequence[keras.callbacks.Callback],
-        image_count: int,
         save: Callable[[], None],
     ) -> None:
         super().__init__()
-        self.checkpoint, self.watched = checkpoint, watched
-        self.image_count, self.save = image_count, save
+        self.checkpoint, self.watched, self.save = checkpoint, watched, save
 
     def on_train_begin(self, logs: Any = None) -> None:
         del logs
@@ -91,9 +89,8 @@ class Recorder(keras.callbacks.Callback):
                 f"{self.model.name}, epoch {epoch + 1}: expected a finite loss, "
                 f"received {logs['loss']}"
             )
-        scores = {name: logs.get(key, math.nan) for name, key in HISTORY.items()}
-        row = {"epoch": epoch + 1, "image_count": self.image_count, **scores}
-        self.checkpoint.rows.append(row)
+        scores = {name: logs[key] for name, key in HISTORY.items()}
+        self.checkpoint.rows.append({"epoch": epoch + 1, **scores})
         self.checkpoint.state = [variable.numpy() for variable in self._list_variables()]
         self.checkpoint.callbacks = [
             {name: value for name, value in vars(callback).items() if name in STATE}

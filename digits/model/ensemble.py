@@ -1,6 +1,5 @@
 """Train a recipe: from its words, a seed and images to one model."""
 
-import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from digits.data.splits import Split, join_splits
+from digits.data.splits import Split
 from digits.model.archive import predict_probabilities
 from digits.model.backend import keras, make_repeatable
 from digits.model.batches import count_steps, make_batches
@@ -63,12 +62,6 @@ class Plan:
     def name_member(self, number: int) -> str:
         return self.name if self.recipe.member_count == 1 else f"{self.name}_{number + 1}"
 
-    def choose_splits(self, number: int) -> tuple[Split, Split | None]:
-        """Choose what a member is trained on, and watched on if anything is left."""
-        if number and self.recipe.train_on_validation:
-            return join_splits((self.train, self.validation)), None
-        return self.train, self.validation
-
 
 @dataclass(frozen=True)
 class Trained:
@@ -105,7 +98,8 @@ def train_recipe(
     seeds = _choose_seeds(plan.seed, plan.recipe.member_count)
     members = [_train_member(plan, n, seed, checkpoint, save) for n, seed in enumerate(seeds)]
     if not done:  # else the time of a part would pass for the whole's
-        print(_describe_speed(checkpoint, time.perf_counter() - start), flush=True)
+        count = len(checkpoint.rows) * len(plan.train.labels)
+        print(_describe_speed(count, time.perf_counter() - start), flush=True)
     return _finish(plan, members, checkpoint)
 
 
@@ -145,10 +139,10 @@ def _train_member(
     plan: Plan, number: int, seed: int, checkpoint: Checkpoint, save: Callable[[], None]
 ) -> keras.Model:
     """Train a member by Keras's `fit` from where it stands; return it built for prediction."""
-    recipe, name = plan.recipe, plan.name_member(number)
+    recipe, train, validation = plan.recipe, plan.train, plan.validation
+    name = plan.name_member(number)
     make_repeatable(seed, plan.threads)
     if number == len(checkpoint.finished):
-        train, validation = plan.choose_splits(number)
         step_count = recipe.epochs * count_steps(len(train.labels), recipe.batch_size)
         network = build_trainable(name, recipe, plan.precision, step_count)
         if number == 0:
@@ -159,13 +153,12 @@ def _train_member(
             batches,
             epochs=recipe.epochs,
             initial_epoch=recipe.epochs if checkpoint.stopped else checkpoint.epochs_done,
-            validation_data=validation
-            and (validation.images, encode_labels(validation.labels, recipe.loss)),
+            validation_data=(validation.images, encode_labels(validation.labels, recipe.loss)),
             validation_batch_size=VALIDATION_BATCH_SIZE,
             callbacks=[
                 keras.callbacks.LambdaCallback(on_epoch_begin=lambda n, _: epoch.assign(n)),
                 *watched,
-                Recorder(checkpoint, watched, len(train.labels), save),
+                Recorder(checkpoint, watched, save),
             ],
             shuffle=False,  # the batches are
             verbose=1 if sys.stdout.isatty() else 2,  # a log file gets a line an epoch
@@ -177,21 +170,17 @@ def _train_member(
 def _finish(plan: Plan, members: Sequence[keras.Model], checkpoint: Checkpoint) -> Trained:
     """Temper the members, join them and score the whole on validation."""
     recipe, validation, temperature = plan.recipe, plan.validation, 1.0
-    judged = members[:1] if recipe.train_on_validation else members
     if recipe.temperature_scaling:
-        parts = collect_predictions(judged, recipe.prediction_shift)
+        parts = collect_predictions(members, recipe.prediction_shift)
         given = parts.predict(validation.images, batch_size=VALIDATION_BATCH_SIZE, verbose=0)
         predictions = np.reshape(given, (-1, *np.shape(given)[-2:]))  # a list, or one alone
         temperature = fit_temperature(predictions, validation.labels)
         for member in members:
             apply_temperature(member, temperature)
-    model = whole = join_members(plan.name, members, recipe.prediction_shift)
-    if judged is not members:
-        whole = join_members(plan.name, judged, recipe.prediction_shift)
+    model = join_members(plan.name, members, recipe.prediction_shift)
     # This optimizer has no state but its rate and its count of steps.
-    for scored in dict.fromkeys((model, whole)):
-        scored.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    loss, accuracy = whole.evaluate(
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    loss, accuracy = model.evaluate(
         validation.images, validation.labels, batch_size=VALIDATION_BATCH_SIZE, verbose=0
     )
     history, metrics = _summarize(checkpoint)
@@ -204,21 +193,16 @@ def _finish(plan: Plan, members: Sequence[keras.Model], checkpoint: Checkpoint) 
 def _summarize(checkpoint: Checkpoint) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Return the history, averaged over the members, and the scores of the newest epoch."""
     rows = pd.DataFrame(checkpoint.rows, columns=("epoch", *HISTORY))
-    # NaN, of a member that is not watched on validation, counts as none.
     history = rows.groupby("epoch", as_index=False).mean()
     newest = checkpoint.rows[-1] if checkpoint.rows else {}
-    metrics: dict[str, Any] = {"epoch_count": len(rows)}
-    metrics |= {
-        SCORES[key]: it for key, it in newest.items() if key in SCORES and math.isfinite(it)
-    }
-    return history, metrics
+    scores = {SCORES[key]: it for key, it in newest.items() if key in SCORES}
+    return history, {"epoch_count": len(rows), **scores}
 
 
-def _describe_speed(checkpoint: Checkpoint, seconds: float) -> str:
+def _describe_speed(count: int, seconds: float) -> str:
     """Say how long it took; metrics do not, to be the same whenever the training is repeated.
 
     `make leaderboard` reads this line.
     """
-    count = int(sum(row["image_count"] for row in checkpoint.rows))
     rate = count / seconds
     return f"trained on {count:,} images in {seconds:.1f} s: {rate:,.0f} images a second"

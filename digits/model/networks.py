@@ -161,6 +161,8 @@ def _build(name: str, recipe: Recipe, context: _Context) -> keras.Model:
             f"recipes.{name}.layers: expected the last one to give {CLASS_COUNT} probabilities, "
             f"received shape {output.shape}"
         )
+    if not name:  # Keras would think of one
+        raise NetworkError("recipes: expected a name for each recipe, received ''")
     try:
         return keras.Model(image, output, name=name)
     except ValueError as error:  # a bad name, or two layers of one name
@@ -229,8 +231,9 @@ def _resolve(where: str, key: str, value: Any, context: _Context) -> Any:
 
 
 def _find_class(where: str, name: str, module: Any, context: _Context) -> type:
-    known = [it for it, kind in vars(module).items() if isinstance(kind, type)]
-    if name not in known or name in REFUSED:
+    kinds = (it for it, kind in vars(module).items() if isinstance(kind, type))
+    known = [it for it in kinds if it not in REFUSED]
+    if name not in known:
         sort, hint = module.__name__.rpartition(".")[2].removesuffix("s"), did_you_mean(name, known)
         raise NetworkError(f"{where}: expected a Keras {sort} by name, received {name!r}{hint}")
     fused = context.training and name == "BatchNormalization"

@@ -8,8 +8,8 @@ from digits.model.backend import keras, tf
 class BatchNormalization(keras.layers.BatchNormalization):
     """Keras's layer, trained faster; it bears the same name, so that its layers do, too.
 
-    Keras composes the normalization of a dozen operations, which for networks this small cost more
-    than their convolutions (benchmarks/README.md). What the kernel cannot do, Keras does.
+    Keras composes the normalization of a dozen operations, which each read the whole batch
+    (benchmarks/README.md says what the kernel saves). What the kernel cannot do, Keras does.
     """
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: Any = None) -> tf.Tensor:  # noqa: FBT001 (Keras's signature)

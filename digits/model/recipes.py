@@ -66,23 +66,16 @@ class Recipe(Params):
     member_count: int = Field(default=1, ge=1, le=100)  # networks, their probabilities averaged
     # Pixels; unless 0, each image is also judged shifted by so much to four sides, and averaged.
     prediction_shift: int = Field(default=0, ge=0, le=14)
-    # Train all members but the first on validation, too; there the first one stands for them all:
-    # in curves, scores and temperature.
-    train_on_validation: bool = False
     # Divide the logits by the temperature at which validation has the least loss.
     temperature_scaling: bool = False
 
-    @field_validator(
-        "label_smoothing", "schedule", "callbacks", "train_on_validation", "temperature_scaling"
-    )
+    @field_validator("label_smoothing", "schedule", "callbacks", "temperature_scaling")
     @classmethod
     def _check_together(cls, value: Any, info: ValidationInfo) -> Any:
         """Refuse what does not go with the keys above it."""
         others = info.data
-        rate = [it.get("learning_rate") for it in others.get("optimizer", {}).values()]
-        scheduled = others.get("schedule") == "one_cycle" or any(
-            isinstance(it, dict) for it in rate
-        )
+        rate = _get_rate(others["optimizer"]) if "optimizer" in others else None
+        scheduled = others.get("schedule") == "one_cycle" or isinstance(rate, dict)
         match info.field_name:
             case "label_smoothing" if value and others.get("loss", "").startswith("sparse"):
                 raise ValueError("0 with the sparse loss: smoothing needs one-hot labels")
@@ -94,10 +87,6 @@ class Recipe(Params):
                         raise ValueError(f"some of {CALLBACKS} with a monitor of {WATCHED}")
                     if name == "ReduceLROnPlateau" and scheduled:
                         raise ValueError(f"no {name} where a schedule sets the learning rate")
-            case "train_on_validation" if value and others.get("member_count") == 1:
-                raise ValueError("false with one member: it is judged on validation")
-            case "train_on_validation" if value and others.get("callbacks"):
-                raise ValueError("false with callbacks: they watch validation")
             case "temperature_scaling" if (
                 value and "Dense" not in others.get("layers", ["Dense"])[-1]
             ):
@@ -114,12 +103,22 @@ class Overrides(Params):
 
     def apply(self, recipe: Recipe) -> Recipe:
         """Return the recipe that is trained."""
-        ((optimizer, arguments),) = recipe.optimizer.items()
+        changes: dict[str, Any] = self.model_dump(include={"epochs", "batch_size"})
         if self.learning_rate is not None:
-            arguments = {**arguments, "learning_rate": self.learning_rate}
-        changes = {
-            "epochs": self.epochs or recipe.epochs,
-            "batch_size": self.batch_size or recipe.batch_size,
-            "optimizer": {optimizer: arguments},
-        }
-        return recipe.model_copy(update=changes)
+            changes["optimizer"] = _set_rate(recipe.optimizer, self.learning_rate)
+        return recipe.model_copy(update={key: it for key, it in changes.items() if it is not None})
+
+
+def _get_rate(optimizer: Spec) -> Any:
+    """Return the learning rate of an optimizer, or of the one that it wraps."""
+    ((_, arguments),) = optimizer.items()
+    inner = arguments.get("inner_optimizer")
+    return _get_rate(inner) if isinstance(inner, dict) else arguments.get("learning_rate")
+
+
+def _set_rate(optimizer: Spec, rate: float) -> Spec:
+    ((name, arguments),) = optimizer.items()
+    inner = arguments.get("inner_optimizer")
+    if isinstance(inner, dict):
+        return {name: {**arguments, "inner_optimizer": _set_rate(inner, rate)}}
+    return {name: {**arguments, "learning_rate": rate}}
