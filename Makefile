@@ -6,8 +6,6 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # DVC runs the stages through $SHELL.
 export SHELL
 .DEFAULT_GOAL := help
-# Other columns of `dvc exp show` than these go, and of these what is the same everywhere.
-COLUMNS_SHOWN := Experiment$$|validation_accuracy$$|accuracy$$|loss$$|train\.(recipe|seed)$$|recipes\.
 
 .PHONY: help
 help: ## List these commands
@@ -22,37 +20,33 @@ ENVIRONMENT := .venv/run.stamp $(EXTRAS:%=.venv/%.stamp)
 
 .PHONY: repro
 repro: $(ENVIRONMENT) ## Reproduce the pipeline and show its result
-	@python -m digits.repro
+	@python -m digits repro
 
 .PHONY: leaderboard
 leaderboard: .venv/run.stamp ## Run every recipe over its seeds and rank them; a part: ARGS="--only quick --seeds 0 1"
-	@python -m digits.leaderboard $(ARGS)
+	@python -m digits leaderboard $(ARGS)
 
 .PHONY: report
 report: .venv/run.stamp ## Write what the last run says of its model into one page, report/index.html
-	@python -m digits.report
+	@python -m digits report
 
 .PHONY: experiments
 experiments: .venv/run.stamp ## List the experiments: what they changed, how good they are
-	@dvc exp show --no-pager --only-changed --drop '^(?!$(COLUMNS_SHOWN))'
-
-.PHONY: sweep
-sweep: .venv/run.stamp ## Run a grid of parameters from DVC's queue; another: ARGS="KEY=A,B KEY=C,D --jobs 2"
-	@python -m digits.sweep $(ARGS)
+	@python -m digits experiments
 
 .PHONY: pr-report
 pr-report: .venv/run.stamp ## Report what the workspace changes against BASE=origin/main
-	@python -m digits.pull_request $(or $(BASE),origin/main)
+	@python -m digits pr-report $(or $(BASE),origin/main)
 
 .PHONY: push pull
 push: $(ENVIRONMENT) ## Push what dvc.lock names to the remote, and complete a push that was broken off
 pull: $(ENVIRONMENT) ## Pull what dvc.lock names from the remote
 push pull:
-	@python -m digits.share $@
+	@python -m digits $@
 
 .PHONY: verify-cache
 verify-cache: $(ENVIRONMENT) ## Hash DVC's cache anew; of the remote, or repairing: ARGS="--remote --repair"
-	@python -m digits.cache $(ARGS)
+	@python -m digits verify-cache $(ARGS)
 
 .PHONY: test
 test: .venv/test.stamp ## Run the test suite, but for what takes minutes
@@ -77,7 +71,7 @@ check: lint test ## Lint, format, types and tests; CI runs test-slow, too
 
 .PHONY: verify-reproducible
 verify-reproducible: .venv/run.stamp ## Run the pipeline twice from scratch and compare every file it makes
-	@python -m digits.reproducibility
+	@python -m digits verify-reproducible
 
 .PHONY: bench
 bench: .venv/run.stamp ## Measure speed on the data of the last make repro: the tables of benchmarks/README.md

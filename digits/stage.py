@@ -1,30 +1,37 @@
 """Run a stage as a process: failures as one line, no traceback, no orphan."""
 
 import ctypes
+import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
+from pathlib import Path
 
-from digits.errors import DigitsError
+from digits.errors import run_main
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+# The file to which each stage adds a line about its run, for the command that had DVC run it: DVC
+# passes on neither the exit status nor the time, and neither may be in an output.
+JOURNAL_VARIABLE = "DIGITS_JOURNAL"
 
 
 def run(main: Callable[[], None]) -> None:
     """Run a stage's `main` and exit; a failure that a person can act on becomes one line."""
     _end_with_parent()
-    try:
-        main()
-    except DigitsError as error:
-        print(f"ERROR: {error}", file=sys.stderr)
-        sys.exit(error.exit_status)
-    except OSError as error:  # a full disk, a read-only folder: the system says it in one line
-        print(f"ERROR: {error}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        print("ERROR: interrupted", file=sys.stderr)
-        sys.exit(128 + signal.SIGINT)
+    start = time.perf_counter()
+    status = run_main(main)
+    _write_journal(Path(sys.argv[0]).stem, status, time.perf_counter() - start)
+    sys.exit(status)
+
+
+def _write_journal(stage: str, exit_status: int, seconds: float) -> None:
+    path = os.environ.get(JOURNAL_VARIABLE)
+    if path:
+        line = {"stage": stage, "exit_status": exit_status, "seconds": round(seconds, 1)}
+        with Path(path).open("a", encoding="utf-8") as journal:
+            journal.write(json.dumps(line) + "\n")
 
 
 def _end_with_parent() -> None:

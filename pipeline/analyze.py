@@ -1,6 +1,4 @@
-"""Analyse the predictions: which errors, how sure, whose fault, and what refusing would buy."""
-
-from pathlib import Path
+"""Analyse the predictions: which errors, how sure, whose fault, and what rejection would buy."""
 
 import numpy as np
 import pandas as pd
@@ -8,25 +6,25 @@ from pydantic import Field
 
 from digits.data.datasets import DATASETS
 from digits.data.splits import Card, load_card
-from digits.evidence import charts, galleries, label_issues, mistakes, scores
-from digits.evidence.figures import write_figure
-from digits.evidence.predictions import Predictions, load_predictions
+from digits.evaluation import charts, galleries, label_issues, mistakes, scores
+from digits.evaluation.figures import write_figure
+from digits.evaluation.predictions import Predictions, load_predictions
 from digits.files.artifacts import ArtifactError, load_json, write_json
 from digits.files.params import Params, load_params
 from digits.files.tables import write_table
+from digits.paths import (
+    ANALYSIS_DIR,
+    CARD_PATH,
+    ERRORS_METRICS_PATH,
+    EVALUATE_METRICS_PATH,
+    PLOTS_DIR,
+    PREDICTIONS_DIR,
+)
 from digits.stage import run
 
-CARD_PATH = Path("data/decoded/dataset.json")
-PREDICTIONS_DIR = Path("data/predictions")
-EVALUATE_METRICS_PATH = Path("metrics/evaluate.json")
-
-ANALYSIS_DIR = Path("data/analysis")
-METRICS_PATH = Path("metrics/errors.json")
-PLOTS_DIR = Path("plots")
-
 CONFIDENT = 0.9  # an error made with more probability than this was not a close call
-GOAL = 0.999  # the accuracy that refusing the least certain images is to buy
-REFUSED = (*np.arange(0, 0.1, 0.005), *np.arange(0.1, 1, 0.1))  # shares in the table
+GOAL = 0.999  # the accuracy that rejecting the least certain images is to buy
+REJECTED = (*np.arange(0, 0.1, 0.005), *np.arange(0.1, 1, 0.1))  # shares in the table
 PAIRS_PLOTTED = 15  # as many bars as `dvc plots` can label
 
 
@@ -60,17 +58,19 @@ def load_evaluated(dataset: str) -> tuple[Predictions, str]:
     return predictions, str(metrics.get("recipe"))
 
 
-def tabulate_refusals(coverage: np.ndarray, accuracy: np.ndarray) -> pd.DataFrame:
-    """List how accurate the rest is when at least so large a share is refused."""
+def tabulate_rejection(coverage: np.ndarray, accuracy: np.ndarray) -> pd.DataFrame:
+    """List how accurate the rest is when at least so large a share is rejected."""
     rows = []
-    for refused in REFUSED:
-        answered = int(np.searchsorted(coverage, 1 - refused + 1e-9, side="right"))
+    for rejected in REJECTED:
+        answered = int(np.searchsorted(coverage, 1 - rejected + 1e-9, side="right"))
         if answered:  # otherwise the most certain images are so many: none would be left
-            rows.append((refused, accuracy[answered - 1]))
-    return pd.DataFrame(rows, columns=["refused", "accuracy"])
+            rows.append((rejected, accuracy[answered - 1]))
+    return pd.DataFrame(rows, columns=["rejected", "accuracy"])
 
 
-def score(errors: pd.DataFrame, pairs: pd.DataFrame, coverage: float) -> dict[str, object]:
+def summarize_errors(
+    errors: pd.DataFrame, pairs: pd.DataFrame, coverage: float
+) -> dict[str, object]:
     """Summarize the errors as the metrics file's numbers."""
     return {
         "error_count": len(errors),
@@ -130,18 +130,18 @@ def main() -> None:
     pairs = mistakes.tabulate_pairs(predictions, card)
     issues = label_issues.tabulate_label_issues(predictions, disputed)
     coverage, accuracy = scores.score_coverage(predictions.labels, predictions.probabilities)
-    refusals = tabulate_refusals(coverage, accuracy)
+    rejection = tabulate_rejection(coverage, accuracy)
     goal_coverage = scores.find_coverage(coverage, accuracy, GOAL)
     write_table(ANALYSIS_DIR / "errors.csv", errors)
     write_table(ANALYSIS_DIR / "label_issues.csv", issues)
     write_table(PLOTS_DIR / "confused_pairs.csv", pairs.head(PAIRS_PLOTTED))
-    write_table(PLOTS_DIR / "refusals.csv", refusals)
+    write_table(PLOTS_DIR / "rejection.csv", rejection)
     draw_errors(errors, predictions, card, params, title)
     draw_label_issues(issues, predictions, card, params.gallery_count, title)
-    refusal_figure = charts.draw_refusals(refusals, goal_coverage, GOAL, title)
-    write_figure(PLOTS_DIR / "refusals.png", refusal_figure)
-    metrics = score(errors, pairs, goal_coverage) | {"label_issue_count": len(issues)}
-    write_json(METRICS_PATH, metrics | label_issues.score_disputed(predictions, disputed))
+    rejection_figure = charts.draw_rejection(rejection, goal_coverage, GOAL, title)
+    write_figure(PLOTS_DIR / "rejection.png", rejection_figure)
+    metrics = summarize_errors(errors, pairs, goal_coverage) | {"label_issue_count": len(issues)}
+    write_json(ERRORS_METRICS_PATH, metrics | label_issues.score_disputed(predictions, disputed))
     print(f"{len(errors)} errors and {len(issues)} suspected labels, in {ANALYSIS_DIR}")
 
 

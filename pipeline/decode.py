@@ -1,7 +1,5 @@
 """Decode the raw IDX files into the splits: train, validation and test, as `.npy`."""
 
-from pathlib import Path
-
 import numpy as np
 from pydantic import Field
 from sklearn.model_selection import train_test_split
@@ -13,10 +11,8 @@ from digits.data.splits import Card, Split, write_card, write_split
 from digits.errors import DigitsError
 from digits.files.artifacts import ArtifactError
 from digits.files.params import Params, load_params
+from digits.paths import CARD_PATH, RAW_DIR, TEST_DIR, TRAIN_DIR, VALIDATION_DIR
 from digits.stage import run
-
-RAW_DIR = Path("data/raw")
-DECODED_DIR = Path("data/decoded")
 
 
 class DecodeParams(Params):
@@ -104,15 +100,15 @@ def main() -> None:
     check_dataset("test", test_images, test_labels)
     train, validation = split_validation(labels, params.validation_fraction, params.seed)
     splits = {
-        "train": Split(scale_pixels(images[train]), labels[train]),
-        "validation": Split(scale_pixels(images[validation]), labels[validation]),
-        "test": Split(scale_pixels(test_images), test_labels),
+        TRAIN_DIR: Split(scale_pixels(images[train]), labels[train]),
+        VALIDATION_DIR: Split(scale_pixels(images[validation]), labels[validation]),
+        TEST_DIR: Split(scale_pixels(test_images), test_labels),
     }
-    for split_name, split in splits.items():
-        write_split(DECODED_DIR / split_name, split)
-    write_card(DECODED_DIR / "dataset.json", Card(name, dataset.title, dataset.class_names))
-    counts = ", ".join(f"{len(split.labels):,} {part}" for part, split in splits.items())
-    print(f"{dataset.title}: {counts} images in {DECODED_DIR}")
+    for folder, split in splits.items():
+        write_split(folder, split)
+    write_card(CARD_PATH, Card(name, dataset.title, dataset.class_names))
+    counts = ", ".join(f"{len(split.labels):,} {folder.name}" for folder, split in splits.items())
+    print(f"{dataset.title}: {counts} images in {CARD_PATH.parent}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Evaluate the model on the test split, which no other stage opens."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,26 +9,25 @@ from sklearn.metrics import classification_report
 
 from digits.data.datasets import CLASS_COUNT
 from digits.data.splits import Card, load_card, load_split
-from digits.evidence import charts, scores
-from digits.evidence.corruptions import measure_robustness, score_robustness
-from digits.evidence.figures import write_figure
-from digits.evidence.galleries import draw_gallery
-from digits.evidence.predictions import Predictions, write_predictions
-from digits.files.artifacts import ArtifactError, write_json, write_text
+from digits.evaluation import charts, scores
+from digits.evaluation.corruptions import measure_robustness, score_robustness
+from digits.evaluation.figures import write_figure
+from digits.evaluation.galleries import draw_gallery
+from digits.evaluation.predictions import Predictions, write_predictions
+from digits.files.artifacts import write_json, write_text
+from digits.files.history import load_history
 from digits.files.params import Params, load_params
-from digits.files.tables import load_table, write_table
+from digits.files.tables import write_table
 from digits.model.archive import load_model, predict_probabilities
+from digits.paths import (
+    CARD_PATH,
+    EVALUATE_METRICS_PATH,
+    MODEL_PATH,
+    PLOTS_DIR,
+    PREDICTIONS_DIR,
+    TEST_DIR,
+)
 from digits.stage import run
-
-DECODED_DIR = Path("data/decoded")
-MODEL_PATH = Path("models/model.keras")
-HISTORY_PATH = Path("plots/history.csv")
-
-PREDICTIONS_DIR = Path("data/predictions")
-METRICS_PATH = Path("metrics/evaluate.json")
-PLOTS_DIR = Path("plots")
-
-HISTORY_COLUMNS = ("epoch", "accuracy", "loss", "val_accuracy", "val_loss")
 
 
 class EvaluateParams(Params):
@@ -40,20 +38,7 @@ class EvaluateParams(Params):
     robustness_count: int = Field(ge=1)
 
 
-def load_history() -> pd.DataFrame:
-    """Load the learning curves that `train` wrote.
-
-    Raises:
-        ArtifactError: missing, damaged, or with a cell that is no number.
-    """
-    history = load_table(HISTORY_PATH, HISTORY_COLUMNS)
-    numbers = history.apply(pd.to_numeric, errors="coerce")
-    if history.empty or not np.isfinite(numbers).all(axis=None):
-        raise ArtifactError(f"{HISTORY_PATH}: expected finite numbers, received others or none")
-    return history
-
-
-def score(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
+def summarize_predictions(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
     """Summarize the predictions as the metrics file's numbers."""
     predicted = probabilities.argmax(axis=1)
     classes = scores.score_classes(labels, predicted)
@@ -146,9 +131,9 @@ def write_plots(
 
 def main() -> None:
     params = load_params("evaluate", EvaluateParams)
-    card = load_card(DECODED_DIR / "dataset.json")
+    card = load_card(CARD_PATH)
     model = load_model(MODEL_PATH)  # bears the name of its recipe
-    test = load_split(DECODED_DIR / "test")
+    test = load_split(TEST_DIR)
     probabilities = predict_probabilities(model, test.images, params.batch_size)
     pixels = np.rint(test.images[..., 0] * 255).astype(np.uint8)
     predictions = Predictions(pixels, test.labels, probabilities)
@@ -164,9 +149,9 @@ def main() -> None:
         "dataset": card.name,
         "recipe": model.name,
         "robustness": score_robustness(robustness),
-        **score(test.labels, probabilities),
+        **summarize_predictions(test.labels, probabilities),
     }
-    write_json(METRICS_PATH, metrics)
+    write_json(EVALUATE_METRICS_PATH, metrics)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import os
 import sys
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -13,9 +12,9 @@ from digits.data.raw import RawFileError, unpack
 from digits.errors import DigitsError
 from digits.files.artifacts import write_bytes
 from digits.files.params import Params, load_params
+from digits.paths import RAW_DIR
 from digits.stage import run
 
-RAW_DIR = Path("data/raw")
 DAY_SECONDS = 86_400  # more is a mistake, and soon more than a timer can count
 
 Mirror = Annotated[str, AfterValidator(download.check_mirror)]

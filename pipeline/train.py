@@ -9,17 +9,14 @@ from pydantic import Field
 
 from digits.data.splits import load_split
 from digits.files.artifacts import write_json
+from digits.files.history import write_history
 from digits.files.params import load_params
-from digits.files.tables import write_table
 from digits.model.archive import write_model
 from digits.model.ensemble import Plan, train_recipe
 from digits.model.recipes import Overrides, Precision, Recipe
+from digits.paths import MODEL_PATH, TRAIN_DIR, TRAIN_METRICS_PATH, VALIDATION_DIR
 from digits.stage import run
 
-TRAIN_DIR, VALIDATION_DIR = Path("data/decoded/train"), Path("data/decoded/validation")
-MODEL_PATH = Path("models/model.keras")
-METRICS_PATH = Path("metrics/train.json")
-HISTORY_PATH = Path("plots/history.csv")
 CHECKPOINT_PATH = Path("models/checkpoint.json")  # no output: DVC would delete it before the stage
 
 
@@ -42,8 +39,8 @@ def load_plan() -> Plan:
 
 def write_results(history: pd.DataFrame, metrics: Mapping[str, Any]) -> None:
     """Write how the training stands, for whoever looks on, and how it ended."""
-    write_table(HISTORY_PATH, history)
-    write_json(METRICS_PATH, metrics)
+    write_history(history)
+    write_json(TRAIN_METRICS_PATH, metrics)
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from digits.data.datasets import DIGIT_NAMES
 from digits.data.splits import Card, Split, load_card, load_split, write_card, write_split
-from digits.evidence.predictions import Predictions, load_predictions, write_predictions
+from digits.evaluation.predictions import Predictions, load_predictions, write_predictions
 from digits.files.artifacts import (
     ArtifactError,
     load_array,

@@ -40,8 +40,8 @@ PARAMS: dict[str, Any] = {
             "augmentation": {"shift": 1.0, "angle": 5.0, "scale": 0.1, "shear": 0.1},
             "epochs": 3,
             "batch_size": 16,
-            "member_count": 2,
-            "prediction_shift": 1,
+            "ensemble_size": 2,
+            "test_time_shift": 1,
             "temperature_scaling": True,
         }
     },

@@ -57,7 +57,7 @@ def test_writing_in_place_harms_a_linked_cache(
     project.call("dvc", "config", "--local", "cache.type", links)
     project.call("dvc", "checkout", "--relink")
     write_in_place(project.folder / MODEL)
-    output = project.call("python", "-m", "digits.cache", status=int(harmful))
+    output = project.call("python", "-m", "digits", "verify-cache", status=int(harmful))
     assert (f"({MODEL})" in output) == harmful
 
 

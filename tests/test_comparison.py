@@ -11,8 +11,8 @@ from projects import Project, make_project
 
 from digits.data.datasets import DIGIT_NAMES
 from digits.data.splits import Card
-from digits.evidence import comparison
-from digits.evidence.predictions import Predictions
+from digits.evaluation import comparison
+from digits.evaluation.predictions import Predictions
 
 CARD = Card("mnist", "MNIST", DIGIT_NAMES)
 
@@ -121,7 +121,7 @@ def count_errors(project: Project, revision: str) -> int:
 
 def test_command_compares_revisions_and_the_workspace(project: Project) -> None:
     output = project.call(
-        *("python", "-m", "digits.compare", "HEAD~1", "HEAD"),
+        *("python", "-m", "digits", "compare", "HEAD~1", "HEAD"),
         *("--format", "json", "--png", "report/errors.png"),
     )
     result = json.loads(output)
@@ -129,15 +129,15 @@ def test_command_compares_revisions_and_the_workspace(project: Project) -> None:
     assert (result["before"]["error_count"], result["after"]["error_count"]) == (before, after)
     assert before - after == len(result["fixed"]) - len(result["new"])
     assert (project.folder / "report/errors.png").stat().st_size > 1000
-    same = project.call("python", "-m", "digits.compare")
+    same = project.call("python", "-m", "digits", "compare")
     assert "0 fixed, 0 new, p = 1.00: no evidence of a difference" in same
-    markdown = project.call("python", "-m", "digits.compare", "HEAD~1", "--format", "markdown")
+    markdown = project.call("python", "-m", "digits", "compare", "HEAD~1", "--format", "markdown")
     assert f"| {before} " in markdown
 
 
 def test_command_takes_experiments_by_name(project: Project) -> None:
     project.call("dvc", "exp", "run", "--temp", "--name", "longer", "-S", "train.seed=1")
-    output = project.call("python", "-m", "digits.compare", "HEAD", "longer")
+    output = project.call("python", "-m", "digits", "compare", "HEAD", "longer")
     assert re_errors(output, "longer")
 
 
@@ -146,7 +146,7 @@ def re_errors(output: str, name: str) -> bool:
 
 
 def test_unknown_revision_is_one_line(project: Project) -> None:
-    output = project.call("python", "-m", "digits.compare", "no-such-branch", status=1)
+    output = project.call("python", "-m", "digits", "compare", "no-such-branch", status=1)
     assert "ERROR: no-such-branch: expected a Git revision, a branch, an experiment" in output
     assert "Traceback" not in output
 
@@ -156,11 +156,11 @@ def test_predictions_that_are_nowhere_say_what_brings_them(
 ) -> None:
     clone = Project(tmp_path / "clone")
     project.call("git", "clone", "--quiet", ".", str(clone.folder))
-    output = clone.call("python", "-m", "digits.compare", "HEAD~1", "HEAD", status=1)
+    output = clone.call("python", "-m", "digits", "compare", "HEAD~1", "HEAD", status=1)
     assert "ERROR: HEAD~1: expected its predictions in the cache or on the remote" in output
     assert "`dvc push`" in output
     assert "Traceback" not in output
-    output = clone.call("python", "-m", "digits.compare", status=1)
+    output = clone.call("python", "-m", "digits", "compare", status=1)
     assert "Traceback" not in output
 
 
@@ -169,13 +169,13 @@ def test_other_test_images_are_refused(project: Project) -> None:
     labels = np.load(folder / "labels.npy")
     (folder / "labels.npy").unlink()  # a link into the cache must stay whole
     np.save(folder / "labels.npy", np.roll(labels, 1))
-    output = project.call("python", "-m", "digits.compare", status=1)
+    output = project.call("python", "-m", "digits", "compare", status=1)
     assert "expected the same test images on both sides, received 364 of optdigits" in output
     project.call("dvc", "checkout", "--force")
 
 
 def test_pull_request_report_holds_everything(project: Project) -> None:
-    output = project.call("python", "-m", "digits.pull_request", "HEAD~1")
+    output = project.call("python", "-m", "digits", "pr-report", "HEAD~1")
     page = (project.folder / "report/pull-request.md").read_text()
     assert page in output
     assert "`dvc.lock` agrees with the code and the parameters." in page
@@ -188,7 +188,7 @@ def test_pull_request_report_holds_everything(project: Project) -> None:
 
 def test_pull_request_report_catches_a_stale_lock(project: Project) -> None:
     project.change("  seed: 0\n  # CPU threads", "  seed: 5\n  # CPU threads")
-    output = project.call("python", "-m", "digits.pull_request", "HEAD", status=1)
+    output = project.call("python", "-m", "digits", "pr-report", "HEAD", status=1)
     project.call("git", "restore", "params.yaml")
     assert "**`dvc.lock` is not what the code and the parameters make" in output
     assert "ERROR: dvc.lock: expected what `dvc repro` makes" in output

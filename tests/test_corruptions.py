@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from digits.data.splits import Split
-from digits.evidence.corruptions import CORRUPTIONS, measure_robustness, score_robustness
+from digits.evaluation.corruptions import CORRUPTIONS, measure_robustness, score_robustness
 
 CENTRE = 13.5
 

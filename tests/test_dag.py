@@ -113,7 +113,7 @@ def test_unreachable_dataset_falls_back_loudly(tmp_path: Path) -> None:
     path = project.folder / "params.yaml"
     path.write_text(re.sub(r"\n    - (https|\.\.).*", "\n    - nowhere", path.read_text()))
     project.call("git", "commit", "--all", "--quiet", "--message", "no mirrors")
-    output = project.call("python", "-m", "digits.repro")
+    output = project.call("python", "-m", "digits", "repro")
     assert "ERROR: mnist: no mirror gave train-images-idx3-ubyte.gz" in output
     assert "nowhere: no such folder" in output
     assert "What follows is NOT a result on mnist." in output
@@ -126,6 +126,6 @@ def test_unreachable_dataset_falls_back_loudly(tmp_path: Path) -> None:
 def test_other_failures_do_not_fall_back(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project", "mnist", "quick")
     project.change("timeout_seconds: 10", "timeout_seconds: 0")
-    output = project.call("python", "-m", "digits.repro", status=255)
+    output = project.call("python", "-m", "digits", "repro", status=255)
     assert "fetch.timeout_seconds: expected greater than 0, received 0" in output
     assert "NOT a result" not in output

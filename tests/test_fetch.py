@@ -51,8 +51,9 @@ from servers import (
 
 from digits.data.datasets import DATASETS
 from digits.files.params import ParamsError
+from digits.paths import RAW_DIR
 from pipeline import fetch
-from pipeline.fetch import RAW_DIR, UnreachableError
+from pipeline.fetch import UnreachableError
 
 ROOT = Path(__file__).parent.parent
 NAMES = [file.gzip_name for file in DATASETS["mnist"].files]

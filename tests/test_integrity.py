@@ -36,8 +36,8 @@ def project(trained: Project, tmp_path: Path) -> Project:
 
 
 def test_whole_cache_and_remote_are_verified(project: Project) -> None:
-    assert "the cache: " in project.call("python", "-m", "digits.cache")
-    output = project.call("python", "-m", "digits.cache", "--remote")
+    assert "the cache: " in project.call("python", "-m", "digits", "verify-cache")
+    output = project.call("python", "-m", "digits", "verify-cache", "--remote")
     assert output.endswith("objects, 0 replaced from the cache; all are whole.\n")
 
 
@@ -46,11 +46,11 @@ def test_damaged_cache_is_named_and_repaired(project: Project, name: str) -> Non
     path = cache_path(project, output_oid(project, name))
     whole = path.read_bytes()
     write_in_place(path)
-    output = project.call("python", "-m", "digits.cache", status=1)
+    output = project.call("python", "-m", "digits", "verify-cache", status=1)
     assert f"({name})" in output
-    assert "1 damaged; replace them from remote team" in output
+    assert "1 damaged; replace them from the remote" in output
     assert 'make verify-cache ARGS="--repair"' in output
-    output = project.call("python", "-m", "digits.cache", "--repair")
+    output = project.call("python", "-m", "digits", "verify-cache", "--repair")
     assert "1 replaced from remote team; all are whole." in output
     assert path.read_bytes() == whole
     assert UP_TO_DATE in project.call("dvc", "repro")
@@ -58,10 +58,10 @@ def test_damaged_cache_is_named_and_repaired(project: Project, name: str) -> Non
 
 def test_damaged_remote_is_named_and_repaired(project: Project, tmp_path: Path) -> None:
     damage(project, output_oid(project, MODEL))
-    output = project.call("python", "-m", "digits.cache", "--remote", status=1)
+    output = project.call("python", "-m", "digits", "verify-cache", "--remote", status=1)
     assert f"({MODEL})" in output
     assert 'make verify-cache ARGS="--remote --repair"' in output
-    project.call("python", "-m", "digits.cache", "--remote", "--repair")
+    project.call("python", "-m", "digits", "verify-cache", "--remote", "--repair")
     clone = project.clone(tmp_path / "clone")
     clone.call("dvc", "pull")
     assert UP_TO_DATE in clone.call("dvc", "repro")
@@ -71,7 +71,7 @@ def test_damaged_everywhere_is_removed_and_named(project: Project) -> None:
     oid = output_oid(project, MODEL)
     damage(project, oid)
     write_in_place(cache_path(project, oid))
-    output = project.call("python", "-m", "digits.cache", "--repair", status=1)
+    output = project.call("python", "-m", "digits", "verify-cache", "--repair", status=1)
     assert f"remote team: expected {oid}, received none that is whole" in output
     assert not cache_path(project, oid).exists()
 
@@ -150,7 +150,7 @@ def test_killed_push_and_pull_are_completed_by_the_next(
         configure(first, behind, once=True)
         first.commit("remote")
         kill_while_held(first, line, "dvc", "push")
-        first.call("python", "-m", "digits.share", "push")
+        first.call("python", "-m", "digits", "push")
 
         second = first.clone(tmp_path / "second")
         configure(second, behind)
@@ -158,4 +158,4 @@ def test_killed_push_and_pull_are_completed_by_the_next(
         kill_while_held(second, line, "dvc", "pull")
         second.call("dvc", "pull")
         assert UP_TO_DATE in second.call("dvc", "repro")
-        second.call("python", "-m", "digits.cache", "--remote")
+        second.call("python", "-m", "digits", "verify-cache", "--remote")

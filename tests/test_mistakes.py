@@ -8,8 +8,8 @@ import pytest
 
 from digits.data.datasets import DIGIT_NAMES
 from digits.data.splits import Card
-from digits.evidence import label_issues, mistakes
-from digits.evidence.predictions import Predictions
+from digits.evaluation import label_issues, mistakes
+from digits.evaluation.predictions import Predictions
 
 CARD = Card("mnist", "MNIST", DIGIT_NAMES)
 

@@ -146,12 +146,12 @@ BAD_VALUES: dict[tuple[str, str], dict[str, tuple[Any, ...]]] = {
         "a valid integer": ("10", True, None, 10.0),
         "greater than or equal to 1": (0, -1),
     },
-    (TRAINING_RECIPE, "member_count"): {
+    (TRAINING_RECIPE, "ensemble_size"): {
         "a valid integer": ("1", True, None, 1.0),
         "greater than or equal to 1": (0, -1),
         "less than or equal to 100": (101,),
     },
-    (TRAINING_RECIPE, "prediction_shift"): {
+    (TRAINING_RECIPE, "test_time_shift"): {
         "a valid integer": ("1", True, None, 1.0),
         "greater than or equal to 0": (-1,),
         "less than or equal to 14": (15,),

@@ -3,12 +3,13 @@
 import base64
 import json
 import re
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 from test_stages import STAGES, make_project
 
-from digits import report
+from digits.commands import report
 from digits.files.artifacts import ArtifactError
 
 
@@ -23,7 +24,7 @@ def project(synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_page_holds_the_metrics_the_figures_and_nothing_from_elsewhere(project: Path) -> None:
-    report.main()
+    report.main(Namespace())
     page = (project / "report/index.html").read_text()
     for path in (project / "metrics").glob("*.json"):
         for key, value in json.loads(path.read_bytes()).items():
@@ -39,18 +40,18 @@ def test_page_holds_the_metrics_the_figures_and_nothing_from_elsewhere(project: 
 
 
 def test_page_is_the_same_twice(project: Path) -> None:
-    report.main()
+    report.main(Namespace())
     first = (project / "report/index.html").read_bytes()
-    report.main()
+    report.main(Namespace())
     assert (project / "report/index.html").read_bytes() == first
 
 
 def test_missing_figure_and_other_recipe_are_refused(project: Path) -> None:
     (project / "plots/curves.png").unlink()
     with pytest.raises(ArtifactError, match=r"plots/curves\.png: expected a figure"):
-        report.main()
+        report.main(Namespace())
     params = project / "params.yaml"
     params.write_text(params.read_text().replace("recipe: tiny", "recipe: other"))
     with pytest.raises(report.ReportError, match="expected results of recipe 'other'"):
-        report.main()
+        report.main(Namespace())
     assert not (project / "report").exists()

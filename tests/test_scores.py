@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from digits.evidence import scores
+from digits.evaluation import scores
 
 RNG = np.random.default_rng(0)
 LABELS = np.array([0, 0, 1, 1, 1, 9])

@@ -89,7 +89,7 @@ def test_wrong_password_names_remote_and_way_out(
         project = trained.copy(tmp_path / "project")
         configure(project, remote, once=True)
         project.call("dvc", "remote", "modify", "--local", "team", "password", "wrong")
-        output = project.call("python", "-m", "digits.share", command, status=1)
+        output = project.call("python", "-m", "digits", command, status=1)
     check_explanation(output, "webdav://")
     assert "401" in output
 
@@ -109,7 +109,7 @@ def test_wrong_credentials_name_remote_and_way_out(
         project = trained.copy(tmp_path / "project")
         configure(project, remote, once=True)
         project.call("dvc", "remote", "modify", "--local", "team", option, "wrong")
-        output = project.call("python", "-m", "digits.share", "push", status=1)
+        output = project.call("python", "-m", "digits", "push", status=1)
     check_explanation(output, "://")
 
 
@@ -117,7 +117,7 @@ def test_dead_http_names_remote(trained: Project, tmp_path: Path) -> None:
     clone = trained.clone(tmp_path / "clone")
     url = f"http://{remotes.HOST}:{remotes.choose_port()}/digits"
     clone.call("dvc", "remote", "modify", "team", "url", url)
-    output = clone.call("python", "-m", "digits.share", "pull", status=1)
+    output = clone.call("python", "-m", "digits", "pull", status=1)
     assert f"ERROR: remote team ({url}): expected `dvc pull` to succeed" in output
     assert "docs/sharing.md" in output
 
@@ -131,14 +131,14 @@ def test_dead_endpoint_names_remote_and_way_out(trained: Project, tmp_path: Path
         project.call("dvc", "remote", "modify", "team", "endpointurl", f"http://{dead}")
         for option in ("access_key_id", "secret_access_key"):
             project.call("dvc", "remote", "modify", "--local", "team", option, "any")
-    output = project.call("python", "-m", "digits.share", "pull", status=1)
+    output = project.call("python", "-m", "digits", "pull", status=1)
     check_explanation(output, url.format(dead))
 
 
 def test_unknown_remote_is_named(trained: Project, tmp_path: Path) -> None:
     project = trained.copy(tmp_path / "project")
     project.call("dvc", "config", "--local", "core.remote", "tean")
-    output = project.call("python", "-m", "digits.share", "pull", status=1)
+    output = project.call("python", "-m", "digits", "pull", status=1)
     assert "core.remote: expected one of ['team'], received 'tean'" in output
 
 

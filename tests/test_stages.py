@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from digits.files import history
 from digits.files.artifacts import ArtifactError
 from digits.files.params import load_params
 from digits.model.archive import write_model
@@ -15,6 +16,7 @@ from digits.model.backend import keras
 from digits.model.checkpoint import DivergedError
 from digits.model.networks import NetworkError, build_network
 from digits.model.recipes import Recipe
+from digits.paths import HISTORY_PATH
 from pipeline import analyze, decode, evaluate, fetch, train
 
 PARAMS = """\
@@ -37,8 +39,8 @@ recipes:
     optimizer: {{SGD: {{learning_rate: {learning_rate}}}}}
     epochs: 2
     batch_size: 32
-    member_count: {members}
-    prediction_shift: {shift}
+    ensemble_size: {members}
+    test_time_shift: {shift}
     temperature_scaling: {scaling}
 """
 STAGES = (fetch, decode, train, evaluate, analyze)
@@ -92,14 +94,14 @@ def test_five_stages_agree_with_each_other(project: Path) -> None:
     assert table["loss"].is_monotonic_decreasing
     robustness = pd.read_csv(project / "plots/robustness.csv")
     reliability = pd.read_csv(project / "plots/reliability.csv")
-    refusals = pd.read_csv(project / "plots/refusals.csv")
+    rejection = pd.read_csv(project / "plots/rejection.csv")
     issues = pd.read_csv(project / "data/analysis/label_issues.csv")
     corrupted = robustness[robustness["strength"] > 0].groupby("corruption")["accuracy"].mean()
     assert evaluated["robustness"] == pytest.approx(corrupted.mean(), abs=1e-5)
     assert reliability["count"].sum() == len(labels)
     gaps = (reliability["accuracy"] - reliability["confidence"]).abs() * reliability["count"]
     assert evaluated["calibration_error"] == pytest.approx(gaps.sum() / len(labels), abs=1e-5)
-    assert refusals["accuracy"].iloc[0] == pytest.approx(evaluated["accuracy"])
+    assert rejection["accuracy"].iloc[0] == pytest.approx(evaluated["accuracy"])
     assert errors["label_issue_count"] == len(issues)
     disputed = [3, 14]
     assert errors["disputed_error_count"] == sum(index in disputed for index in wrong)
@@ -258,10 +260,10 @@ def test_predictions_of_another_test_set_are_refused(key: str, value: object) ->
     "row", ["", "1,0.5,0.5,0.5\n", "1,0.5,nan,0.5,0.5\n", "1,0.5,inf,0.5,0.5\n", "1,a,b,c,d\n"]
 )
 def test_history_that_is_no_history_is_refused(row: str) -> None:
-    evaluate.HISTORY_PATH.parent.mkdir()
-    evaluate.HISTORY_PATH.write_text(",".join(evaluate.HISTORY_COLUMNS) + "\n" + row)
+    HISTORY_PATH.parent.mkdir()
+    HISTORY_PATH.write_text(",".join(history.COLUMNS) + "\n" + row)
     with pytest.raises(ArtifactError, match="expected finite numbers, received"):
-        evaluate.load_history()
+        history.load_history()
 
 
 def test_perfect_model_has_nothing_to_analyse(project: Path) -> None:
@@ -309,7 +311,7 @@ def test_constant_model_is_evaluated_and_analysed(project: Path) -> None:
     assert evaluated["robustness"] == pytest.approx((chosen == 3).mean(), abs=1e-6)
     assert errors["error_count"] == 45
     assert errors["coverage_at_999"] == 0
-    assert len(pd.read_csv(project / "plots/refusals.csv")) == 1
+    assert len(pd.read_csv(project / "plots/rejection.csv")) == 1
 
 
 def test_model_that_gives_no_numbers_is_refused(project: Path) -> None:

@@ -45,7 +45,7 @@ def test_stages_import_no_stage_and_tools_none_either(source: Path) -> None:
         ("seaborn", {"charts"}),
         ("cleanlab", {"label_issues"}),
         ("requests", {"download"}),
-        ("dvc", {"leaderboard", "objects", "repro", "revisions", "sweep"}),
+        ("dvc", {"dvc", "objects", "revisions"}),
         ("dvc_data", {"objects"}),
     ],
 )

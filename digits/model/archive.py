@@ -22,7 +22,7 @@ def write_model(path: Path, model: keras.Model) -> None:
     with tempfile.TemporaryDirectory() as folder:
         dated = Path(folder) / "model.keras"
         model.save(dated)
-        write_bytes(path, _without_chance(dated))
+        write_bytes(path, _make_deterministic(dated))
 
 
 def load_model(path: Path) -> keras.Model:
@@ -67,7 +67,7 @@ def predict_probabilities(model: keras.Model, images: np.ndarray, batch_size: in
     return probabilities.astype(np.float32)
 
 
-def _without_chance(archive_path: Path) -> bytes:
+def _make_deterministic(archive_path: Path) -> bytes:
     """Take the date out of a `.keras` archive, and number what Keras knows by its addresses."""
     numbers: dict[str, int] = {}
     rewritten = io.BytesIO()

@@ -4,10 +4,9 @@ Everything that needs them imports them from here: the settings must come before
 """
 
 import os
-import re
 import signal
+import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,23 +16,35 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
 # TensorFlow 2.21 logs these while it is being imported, whatever the level says.
-STARTUP_NOISE = re.compile(rb"I\d{4} \d\d:\d\d|I0000 |WARNING: All log messages before absl::")
+STARTUP_NOISE = r"I\d{4} \d\d:\d\d|I0000 |WARNING: All log messages before absl::"
+# A process of its own, so that a message passes even when TensorFlow aborts this one.
+FILTER = """
+import re, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends with the other one
+for line in sys.stdin.buffer:
+    if not re.match(sys.argv[1].encode(), line):
+        sys.stderr.buffer.write(line)
+        sys.stderr.flush()
+"""
 
 
 @contextmanager
 def _without_startup_noise() -> Iterator[None]:
-    """Hold back what native code writes to standard error, then pass on all that is not noise."""
+    """Pass on what native code writes to standard error, but for the noise."""
     sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
+    command = [sys.executable, "-IS", "-c", FILTER, STARTUP_NOISE]
+    outlet, inlet = os.pipe()
+    with subprocess.Popen(command, stdin=outlet):
+        os.close(outlet)
+        kept = os.dup(2)
+        os.dup2(inlet, 2)
+        os.close(inlet)
         try:
             yield
         finally:
-            os.dup2(kept, 2)
+            sys.stderr.flush()
+            os.dup2(kept, 2)  # closes the pipe: the filter ends
             os.close(kept)
-            held.seek(0)
-            os.write(2, b"".join(line for line in held if not STARTUP_NOISE.match(line)))
 
 
 try:
@@ -52,7 +63,7 @@ __all__ = ["keras", "make_repeatable", "tf"]
 
 
 def make_repeatable(seed: int, threads: int) -> None:
-    """Fix every source of chance, so that the same run on the same machine gives the same bytes.
+    """Fix all randomness, so that the same run on the same machine gives the same bytes.
 
     `threads` is the number of CPU threads of one operation (0: one a core); call this before
     TensorFlow computes anything.

@@ -13,16 +13,10 @@ import numpy as np
 
 from digits.errors import DigitsError
 from digits.files.artifacts import write_bytes
+from digits.files.history import KERAS_NAMES
 from digits.model.backend import keras, tf
 
 CODE_DIR = Path(__file__).parent
-# What the history says, and what Keras calls it: losses without penalties and label smoothing.
-HISTORY = {
-    "accuracy": "accuracy",
-    "loss": "cross_entropy",
-    "val_accuracy": "val_accuracy",
-    "val_loss": "val_cross_entropy",
-}
 # The state of Keras's own callbacks, which their `on_train_begin` sets back.
 STATE = ("best", "best_epoch", "best_weights", "cooldown_counter", "stopped_epoch", "wait")
 
@@ -89,7 +83,7 @@ class Recorder(keras.callbacks.Callback):
                 f"{self.model.name}, epoch {epoch + 1}: expected a finite loss, "
                 f"received {logs['loss']}"
             )
-        scores = {name: logs[key] for name, key in HISTORY.items()}
+        scores = {name: logs[key] for name, key in KERAS_NAMES.items()}
         self.checkpoint.rows.append({"epoch": epoch + 1, **scores})
         self.checkpoint.state = [variable.numpy() for variable in self._list_variables()]
         self.checkpoint.callbacks = [

@@ -1,7 +1,6 @@
 """Train a recipe: from its words, a seed and images to one model."""
 
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +10,12 @@ import numpy as np
 import pandas as pd
 
 from digits.data.splits import Split
+from digits.files.history import COLUMNS
 from digits.model.archive import predict_probabilities
 from digits.model.backend import keras, make_repeatable
 from digits.model.batches import count_steps, make_batches
 from digits.model.calibration import apply_temperature, fit_temperature
 from digits.model.checkpoint import (
-    HISTORY,
     Checkpoint,
     Recorder,
     identify_run,
@@ -36,7 +35,7 @@ from digits.model.networks import (
 from digits.model.recipes import Precision, Recipe
 
 # What the metrics call them.
-SCORES = {
+METRIC_NAMES = {
     "accuracy": "train_accuracy",
     "val_accuracy": "validation_accuracy",
     "val_loss": "validation_loss",
@@ -60,7 +59,7 @@ class Plan:
     precision: Precision = "float32"
 
     def name_member(self, number: int) -> str:
-        return self.name if self.recipe.member_count == 1 else f"{self.name}_{number + 1}"
+        return self.name if self.recipe.ensemble_size == 1 else f"{self.name}_{number + 1}"
 
 
 @dataclass(frozen=True)
@@ -94,12 +93,8 @@ def train_recipe(
         report(*_summarize(checkpoint))
 
     save()
-    done, start = len(checkpoint.rows), time.perf_counter()
-    seeds = _choose_seeds(plan.seed, plan.recipe.member_count)
+    seeds = _choose_seeds(plan.seed, plan.recipe.ensemble_size)
     members = [_train_member(plan, n, seed, checkpoint, save) for n, seed in enumerate(seeds)]
-    if not done:  # else the time of a part would pass for the whole's
-        count = len(checkpoint.rows) * len(plan.train.labels)
-        print(_describe_speed(count, time.perf_counter() - start), flush=True)
     return _finish(plan, members, checkpoint)
 
 
@@ -118,7 +113,7 @@ def rehearse(plan: Plan) -> None:
     try:
         network.fit(make_batches(few, recipe, plan.seed)[0], shuffle=False, verbose=0)
         member = build_network(plan.name_member(0), recipe, network.get_weights())
-        model = join_members(name, [member], recipe.prediction_shift)
+        model = join_members(name, [member], recipe.test_time_shift)
         predict_probabilities(model, few.images, REHEARSAL_COUNT)
     except Exception as error:  # whatever a layer or an optimizer raises
         raise NetworkError(f"recipes.{name}: {find_reason(error)}") from error
@@ -171,13 +166,13 @@ def _finish(plan: Plan, members: Sequence[keras.Model], checkpoint: Checkpoint) 
     """Temper the members, join them and score the whole on validation."""
     recipe, validation, temperature = plan.recipe, plan.validation, 1.0
     if recipe.temperature_scaling:
-        parts = collect_predictions(members, recipe.prediction_shift)
+        parts = collect_predictions(members, recipe.test_time_shift)
         given = parts.predict(validation.images, batch_size=VALIDATION_BATCH_SIZE, verbose=0)
         predictions = np.reshape(given, (-1, *np.shape(given)[-2:]))  # a list, or one alone
         temperature = fit_temperature(predictions, validation.labels)
         for member in members:
             apply_temperature(member, temperature)
-    model = join_members(plan.name, members, recipe.prediction_shift)
+    model = join_members(plan.name, members, recipe.test_time_shift)
     # This optimizer has no state but its rate and its count of steps.
     model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
     loss, accuracy = model.evaluate(
@@ -192,17 +187,8 @@ def _finish(plan: Plan, members: Sequence[keras.Model], checkpoint: Checkpoint) 
 
 def _summarize(checkpoint: Checkpoint) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Return the history, averaged over the members, and the scores of the newest epoch."""
-    rows = pd.DataFrame(checkpoint.rows, columns=("epoch", *HISTORY))
+    rows = pd.DataFrame(checkpoint.rows, columns=COLUMNS)
     history = rows.groupby("epoch", as_index=False).mean()
     newest = checkpoint.rows[-1] if checkpoint.rows else {}
-    scores = {SCORES[key]: it for key, it in newest.items() if key in SCORES}
+    scores = {METRIC_NAMES[key]: it for key, it in newest.items() if key in METRIC_NAMES}
     return history, {"epoch_count": len(rows), **scores}
-
-
-def _describe_speed(count: int, seconds: float) -> str:
-    """Say how long it took; metrics do not, to be the same whenever the training is repeated.
-
-    `make leaderboard` reads this line.
-    """
-    rate = count / seconds
-    return f"trained on {count:,} images in {seconds:.1f} s: {rate:,.0f} images a second"

@@ -63,9 +63,9 @@ class Recipe(Params):
     augmentation: Augmentation = Augmentation()
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
-    member_count: int = Field(default=1, ge=1, le=100)  # networks, their probabilities averaged
+    ensemble_size: int = Field(default=1, ge=1, le=100)  # networks, their probabilities averaged
     # Pixels; unless 0, each image is also judged shifted by so much to four sides, and averaged.
-    prediction_shift: int = Field(default=0, ge=0, le=14)
+    test_time_shift: int = Field(default=0, ge=0, le=14)
     # Divide the logits by the temperature at which validation has the least loss.
     temperature_scaling: bool = False
 

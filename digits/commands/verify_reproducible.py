@@ -1,16 +1,16 @@
 """`make verify-reproducible`: run the pipeline twice from scratch and compare all that it makes."""
 
 import hashlib
-import subprocess
 import sys
+from argparse import Namespace
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from digits.commands.dvc import run_dvc
 from digits.files.params import load_params
-from digits.stage import run
+from digits.paths import DVC_YAML_PATH
 
-DVC_YAML_PATH = Path("dvc.yaml")
 LOCK_PATH = Path("dvc.lock")
 
 Digests = dict[Path, str]  # SHA-256 by file
@@ -49,14 +49,13 @@ def describe_differences(first: Digests, second: Digests) -> list[str]:
 
 def reproduce() -> Digests:
     """Run every stage, whatever the cache has; return the digests of what they made."""
-    command = [sys.executable, "-m", "dvc", "repro", "--force"]
-    status = subprocess.run(command, check=False).returncode
+    status = run_dvc("repro", "--force").status
     if status != 0:
         sys.exit(status)
     return digest_files(list_results())
 
 
-def main() -> None:
+def main(_: Namespace) -> None:
     first, second = reproduce(), reproduce()
     differences = describe_differences(first, second)
     size = sum(path.stat().st_size for path in second)
@@ -64,7 +63,3 @@ def main() -> None:
         print(difference)
     print(f"{len(differences)} of {len(second)} files differ between two runs ({size:,} bytes)")
     sys.exit(1 if differences else 0)
-
-
-if __name__ == "__main__":
-    run(main)

@@ -3,19 +3,18 @@
 Parameters, metrics, the errors that are fixed and new, and whether `dvc.lock` tells the truth.
 """
 
-import argparse
 import subprocess
-import sys
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from digits import stage
-from digits.compare import check_same_images, cut_strips, render_markdown
+from digits.commands.compare import check_same_images, cut_strips, render_markdown
+from digits.commands.dvc import read_dvc
+from digits.commands.revisions import WORKSPACE, load_record
 from digits.errors import DigitsError
-from digits.evidence.comparison import compare, tabulate_changes
-from digits.evidence.figures import write_figure
-from digits.evidence.galleries import draw_strips
+from digits.evaluation.comparison import compare, tabulate_changes
+from digits.evaluation.figures import write_figure
+from digits.evaluation.galleries import draw_strips
 from digits.files.artifacts import write_text
-from digits.revisions import WORKSPACE, load_record
 
 REPORT_DIR = Path("report")
 PAGE_PATH = REPORT_DIR / "pull-request.md"
@@ -26,35 +25,30 @@ UP_TO_DATE = "Data and pipelines are up to date."
 
 
 class PullRequestError(DigitsError):
-    """A command that the report is made of failed, or dvc.lock is not what the code makes."""
+    """There is no such base, or dvc.lock is not what the code makes."""
 
 
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser("make pr-report", description=__doc__.partition("\n")[0])
+def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("base", help="revision that the workspace is compared with")
-    return parser.parse_args()
 
 
-def call(*command: str) -> str:
-    """Return what a command prints.
+def find_merge_base(base: str) -> str:
+    """Return the commit from which the workspace and the base went apart.
 
     Raises:
-        PullRequestError: it failed.
+        PullRequestError: there is none.
     """
+    command = ("git", "merge-base", base, "HEAD")
     done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     if done.returncode != 0:
-        reason = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
+        reason = done.stderr.strip() or "no commit in common"
         raise PullRequestError(f"{' '.join(command)}: exit status {done.returncode}, {reason}")
-    return done.stdout.strip()
-
-
-def call_dvc(*arguments: str) -> str:
-    return call(sys.executable, "-m", "dvc", *arguments)
+    return done.stdout.strip()[:10]
 
 
 def judge_lock() -> tuple[bool, str]:
     """Ask whether dvc.lock is what today's code and parameters make, and say it."""
-    if UP_TO_DATE in call_dvc("repro", "--allow-missing", "--dry"):
+    if UP_TO_DATE in read_dvc("repro", "--allow-missing", "--dry"):
         return True, "`dvc.lock` agrees with the code and the parameters."
     return False, "**`dvc.lock` is not what the code and the parameters make: `dvc repro` it.**"
 
@@ -77,14 +71,14 @@ def judge_errors(base: str) -> str:
 def describe_diff(kind: str, base: str, *targets: str) -> str:
     """Return `dvc params diff` or `dvc metrics diff` as Markdown."""
     options = ("--targets", *targets) if targets else ()
-    return call_dvc(kind, "diff", "--md", base, *options) or "No change."
+    return read_dvc(kind, "diff", "--md", base, *options) or "No change."
 
 
-def main() -> None:
-    base = parse_arguments().base
-    start = call("git", "merge-base", base, "HEAD")[:10]
+def main(arguments: Namespace) -> None:
+    base = arguments.base
+    start = find_merge_base(base)
     agrees, lock = judge_lock()
-    call_dvc("plots", "diff", start, "--out", str(PLOTS_DIR))
+    read_dvc("plots", "diff", start, "--out", str(PLOTS_DIR))
     page = f"""\
 # Against {base} ({start})
 
@@ -110,7 +104,3 @@ Plots of both sides: `{PLOTS_DIR}/index.html`; the images fixed and new: `{PICTU
         raise PullRequestError(
             "dvc.lock: expected what `dvc repro` makes, received something older"
         )
-
-
-if __name__ == "__main__":
-    stage.run(main)

@@ -1,10 +1,10 @@
-"""`python -m digits.compare REV_A REV_B`: which errors are fixed, which new, and is it chance.
+"""`python -m digits compare REV_A REV_B`: which errors are fixed, which new, and is it chance.
 
 Revisions, branches, experiments, or `workspace`. Both sides' predictions are read through DVC.
 """
 
-import argparse
 import json
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -13,32 +13,26 @@ from typing import Any
 import numpy as np
 from tabulate import tabulate
 
-from digits import stage
+from digits.commands.revisions import WORKSPACE, Record, load_record
 from digits.data.splits import Card
 from digits.errors import DigitsError
-from digits.evidence.comparison import Comparison, Side, compare, tabulate_changes
-from digits.evidence.figures import write_figure
-from digits.evidence.galleries import COLUMNS, Strip, draw_strips
-from digits.evidence.predictions import Predictions
-from digits.revisions import WORKSPACE, Record, load_record
+from digits.evaluation.comparison import Comparison, Side, compare, tabulate_changes
+from digits.evaluation.figures import write_figure
+from digits.evaluation.galleries import COLUMNS, Strip, draw_strips
+from digits.evaluation.predictions import Predictions
 
 
 class CompareError(DigitsError):
     """The two sides did not see the same test images."""
 
 
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        "python -m digits.compare",
-        description="Compare two models on the same test images: errors fixed, new, and by chance?",
-    )
+def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("before", nargs="?", default="HEAD", help="revision or experiment [HEAD]")
     parser.add_argument("after", nargs="?", default=WORKSPACE, help=f"the same [{WORKSPACE}]")
     parser.add_argument("--format", choices=FORMATS, default="text", help="of the numbers [text]")
     parser.add_argument(
         "--png", type=Path, metavar="PATH", help="draw the fixed and the new errors"
     )
-    return parser.parse_args()
 
 
 def check_same_images(before: Record, after: Record) -> None:
@@ -131,19 +125,13 @@ def cut_strips(
     return strips
 
 
-def main() -> None:
-    arguments = parse_arguments()
+def main(arguments: Namespace) -> None:
     before, after = load_record(arguments.before), load_record(arguments.after)
     check_same_images(before, after)
     result = compare(before.predictions, after.predictions)
     changes = tabulate_changes(result, before.predictions.labels, before.card)
-    names = (before.name, after.name)
-    print(FORMATS[arguments.format](names, result, changes))
-    if arguments.png:
+    if arguments.png:  # before anything is printed, which may fail
         strips = cut_strips(result, before.predictions, after.predictions, before.card)
         title = f"Errors of {before.name} and {after.name} · {before.card.title}\n{result.verdict}"
         write_figure(arguments.png, draw_strips(strips, title))
-
-
-if __name__ == "__main__":
-    stage.run(main)
+    print(FORMATS[arguments.format]((before.name, after.name), result, changes))

@@ -6,9 +6,9 @@ from scipy.stats import entropy
 
 from digits.data.datasets import CLASS_COUNT
 from digits.data.splits import Card
-from digits.evidence import scores
-from digits.evidence.galleries import Strip
-from digits.evidence.predictions import Predictions
+from digits.evaluation import scores
+from digits.evaluation.galleries import Strip
+from digits.evaluation.predictions import Predictions
 
 
 def tabulate_errors(predictions: Predictions) -> pd.DataFrame:
@@ -69,8 +69,8 @@ def cut_strips(errors: pd.DataFrame, images: np.ndarray, card: Card, count: int)
     strips: list[Strip] = []
     for group in sorted(groups, key=len, reverse=True)[:count]:
         true, predicted = (card.class_names[group[side].iloc[0]] for side in ("true", "predicted"))
-        chances = group["predicted_probability"]
-        captions = [f"#{i}, {p:.0%}" for i, p in zip(group["index"], chances, strict=True)]
+        probabilities = group["predicted_probability"]
+        captions = [f"#{i}, {p:.0%}" for i, p in zip(group["index"], probabilities, strict=True)]
         often = "once" if len(group) == 1 else f"{len(group)} times"
         name = f"{true}\nas {predicted}\n{often}"
         strips.append((name, images[group["index"]], captions))

@@ -10,36 +10,34 @@ HEAD, or an earlier one. After other changes it is run again, and DVC restores f
 every stage that the change does not concern. What is run is what is committed.
 """
 
-import argparse
 import importlib.metadata
 import os
 import platform
 import re
 import subprocess
+from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import dvc.api
 import pandas as pd
 
-from digits import stage
+from digits.commands import standings
+from digits.commands.charts import draw_leaderboard
+from digits.commands.dvc import fetch_data, list_experiments, run_experiment
+from digits.commands.standings import Entry, Run, Timing
 from digits.data.datasets import DATASETS, DatasetName
 from digits.errors import DigitsError
-from digits.evidence import standings
-from digits.evidence.charts import draw_leaderboard
-from digits.evidence.figures import write_figure
-from digits.evidence.standings import Entry, Run
-from digits.experiments import fetch_data, tee_experiment
+from digits.evaluation.figures import write_figure
 from digits.files.artifacts import write_text
-from digits.files.params import PARAMS_PATH, load_params
+from digits.files.params import PARAMS_PATH, did_you_mean, load_params
 from digits.files.tables import load_table
+from digits.paths import DVC_YAML_PATH
 
 BOARD_PATH = Path("benchmarks/leaderboard.yaml")
 TIMES_PATH = Path("benchmarks/runs.csv")
 PICTURE_PATH = Path("benchmarks/leaderboard.png")
 MARKDOWN_PATH = Path("LEADERBOARD.md")
-DVC_YAML_PATH = Path("dvc.yaml")
 CPUINFO_PATH = Path("/proc/cpuinfo")
 
 
@@ -47,26 +45,26 @@ class LeaderboardError(DigitsError):
     """The runs cannot start, or one of them failed."""
 
 
-def parse_arguments(entries: dict[str, Entry]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("make leaderboard", description="Run and rank the recipes.")
-    parser.add_argument(
-        "--only", nargs="+", metavar="RECIPE", choices=list(entries), help="run these recipes only"
-    )
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--only", nargs="+", metavar="RECIPE", help="run these recipes only")
     parser.add_argument("--seeds", nargs="+", type=int, help="run these of their seeds only")
     parser.add_argument(
         "--force", action="store_true", help="train anew what has run, to take its time"
     )
     parser.add_argument("--no-run", action="store_true", help="rank what has run")
-    return parser.parse_args()
 
 
-def choose_runs(wanted: Sequence[Run], arguments: argparse.Namespace) -> list[Run]:
+def choose_runs(wanted: Sequence[Run], arguments: Namespace) -> list[Run]:
     """Keep what the arguments ask for.
 
     Raises:
-        LeaderboardError: no recipe that was asked for has one of the seeds.
+        LeaderboardError: an unknown recipe, or none that was asked for has one of the seeds.
     """
-    recipes = arguments.only or {run.recipe for run in wanted}
+    known = {run.recipe for run in wanted}
+    recipes = arguments.only or known
+    for name in set(recipes) - known:
+        hint = did_you_mean(name, known)
+        raise LeaderboardError(f"--only: expected recipes of {BOARD_PATH}, received {name!r}{hint}")
     of_recipes = [run for run in wanted if run.recipe in recipes]
     seeds = sorted({run.seed for run in of_recipes})
     unknown = set(arguments.seeds or ()) - set(seeds)
@@ -133,7 +131,7 @@ def count_equal_commits(inputs: Sequence[str]) -> int:
 
 def load_results(wanted: Sequence[Run], inputs: Sequence[str]) -> pd.DataFrame:
     """Load the results of the wanted runs, as far as there are experiments of today's inputs."""
-    rows = dvc.api.exp_show(revs="HEAD", num=count_equal_commits(inputs))
+    rows = list_experiments(revs="HEAD", num=count_equal_commits(inputs))
     return standings.collect_results(rows, wanted)
 
 
@@ -145,8 +143,7 @@ def load_times() -> pd.DataFrame:
 
 
 def write_times(times: pd.DataFrame) -> None:
-    table = times.astype({"images_per_second": "Int64"})  # integers, or empty
-    write_text(TIMES_PATH, table.to_csv(index=False, lineterminator="\n"))
+    write_text(TIMES_PATH, times.to_csv(index=False, lineterminator="\n"))
 
 
 def name_machine() -> str:
@@ -159,23 +156,23 @@ def name_machine() -> str:
     return f"{processor}, {count} core{'' if count == 1 else 's'}"
 
 
-def perform(run: Run, *, force: bool) -> str:
-    """Run the experiment, in place of one of its name if forced to; return what it printed.
+def perform(run: Run, *, force: bool) -> float | None:
+    """Run the experiment, in place of one of its name if forced to.
+
+    Returns the seconds of its training; None where DVC restored it from its cache.
 
     Raises:
         LeaderboardError: it failed.
     """
     # Forced without --downstream, a run would fetch the dataset again, too.
     again = ("--force", "--downstream", "train") if force else ()
-    # DVC's word for an empty value; it takes None for a text.
-    settings = {key: "null" if value is None else value for key, value in run.settings.items()}
-    status, output = tee_experiment(settings, "--temp", "--name", run.name, *again)
-    if status != 0:
+    outcome = run_experiment(run.settings, "--temp", "--name", run.name, *again)
+    if outcome.status != 0:
         raise LeaderboardError(
-            f"{run.name}: exit status {status}, reasons above; what has run is kept, and the same "
-            "command goes on from here"
+            f"{run.name}: exit status {outcome.status}, reasons above; what has run is kept, and "
+            "the same command goes on from here"
         )
-    return output
+    return outcome.stages.get("train", {}).get("seconds")
 
 
 def perform_all(runs: Sequence[Run], inputs: Sequence[str], *, force: bool) -> None:
@@ -183,7 +180,8 @@ def perform_all(runs: Sequence[Run], inputs: Sequence[str], *, force: bool) -> N
     machine, tensorflow = name_machine(), importlib.metadata.version("tensorflow")
     for number, run in enumerate(runs, start=1):
         print(f"\n=== {run.name}, {number} of {len(runs)} ===", flush=True)
-        timing = standings.read_timing(perform(run, force=force), machine, tensorflow)
+        seconds = perform(run, force=force)
+        timing = None if seconds is None else Timing(seconds, machine, tensorflow)
         results = load_results([run], inputs)
         if results.empty:
             raise LeaderboardError(f"{run.name}: expected an experiment, received none")
@@ -203,10 +201,9 @@ def publish(results: pd.DataFrame, entries: dict[str, Entry], dataset: DatasetNa
     write_text(MARKDOWN_PATH, page)
 
 
-def main() -> None:
+def main(arguments: Namespace) -> None:
     dataset: DatasetName = load_params("dataset", DatasetName, BOARD_PATH)
     entries = load_entries(dataset)
-    arguments = parse_arguments(entries)
     inputs, wanted = list_inputs(), standings.list_runs(entries)
     chosen = [] if arguments.no_run else choose_runs(wanted, arguments)
     check_committed(inputs)
@@ -221,7 +218,3 @@ def main() -> None:
         raise LeaderboardError("expected at least one run to rank, received none")
     publish(results, entries, dataset)
     print(f"Ranked {len(results)} runs in {MARKDOWN_PATH}, drawn in {PICTURE_PATH}")
-
-
-if __name__ == "__main__":
-    stage.run(main)

@@ -1,27 +1,28 @@
 """Standings of the recipes: from runs and their times to a ranking, and that as Markdown."""
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import pandas as pd
 from pydantic import Field
+from tabulate import tabulate
 
 from digits.errors import DigitsError
-from digits.evidence.scores import score_accuracy_interval
+from digits.evaluation.scores import score_accuracy_interval
 from digits.files.params import PARAMS_PATH
 from digits.model.recipes import Overrides
+from digits.paths import EVALUATE_METRICS_PATH, MODEL_PATH, TRAIN_METRICS_PATH
 
 # As `dvc.api.exp_show` calls a finished run; those of the queue say so.
 FINISHED = (None, "Success")
 METRICS = {
-    "accuracy": ("metrics/evaluate.json", float),
-    "error_count": ("metrics/evaluate.json", int),
-    "image_count": ("metrics/evaluate.json", int),
-    "parameter_count": ("metrics/train.json", int),
+    "accuracy": (EVALUATE_METRICS_PATH, float),
+    "error_count": (EVALUATE_METRICS_PATH, int),
+    "image_count": (EVALUATE_METRICS_PATH, int),
+    "parameter_count": (TRAIN_METRICS_PATH, int),
 }
-MODEL_PATH = "models/model.keras"
 RESULT_COLUMNS = ("recipe", "seed", *METRICS, "model")
 TIME_COLUMNS = (
     "experiment",
@@ -29,11 +30,9 @@ TIME_COLUMNS = (
     "seed",
     "model",  # DVC's hash of the model that was trained in this time
     "training_seconds",
-    "images_per_second",
     "machine",
     "tensorflow",
 )
-SPEED = re.compile(r"trained on [\d,]+ images in ([\d.]+) s: ([\d,]+) images a second")
 
 
 class Entry(Overrides):
@@ -68,7 +67,6 @@ class Timing(NamedTuple):
     """How long a training took, and on what."""
 
     training_seconds: float
-    images_per_second: int
     machine: str
     tensorflow: str
 
@@ -127,21 +125,13 @@ def _read_setting(row: Mapping[str, Any], key: str) -> Any:
 
 def _read_result(row: Mapping[str, Any], run: Run) -> dict[str, Any]:
     metrics = {name: kind(_read_cell(row, path, name)) for name, (path, kind) in METRICS.items()}
-    model = f"md5:{row[MODEL_PATH]}"
+    model = f"md5:{row[str(MODEL_PATH)]}"
     return {"recipe": run.recipe, "seed": run.seed, **metrics, "model": model}
 
 
-def _read_cell(row: Mapping[str, Any], path: str, name: str) -> Any:
+def _read_cell(row: Mapping[str, Any], path: Path, name: str) -> Any:
     """Read a metric; DVC puts its file before its name where two files have that name."""
     return row[f"{path}:{name}"] if f"{path}:{name}" in row else row[name]
-
-
-def read_timing(output: str, machine: str, tensorflow: str) -> Timing | None:
-    """Find the time in what a run printed; None: nothing was trained, DVC restored the model."""
-    match = SPEED.search(output)
-    if match is None:
-        return None
-    return Timing(float(match[1]), int(match[2].replace(",", "")), machine, tensorflow)
 
 
 def record_timing(times: pd.DataFrame, run: Run, model: str, timing: Timing | None) -> pd.DataFrame:
@@ -153,7 +143,7 @@ def record_timing(times: pd.DataFrame, run: Run, model: str, timing: Timing | No
     rows = {row["experiment"]: row for row in times.to_dict("records")}
     if timing is None and rows.get(run.name, {}).get("model") == model:
         return times
-    known = timing or (math.nan, math.nan, None, None)
+    known = timing or (math.nan, None, None)
     values = (run.name, run.recipe, run.seed, model, *known)
     rows[run.name] = dict(zip(TIME_COLUMNS, values, strict=True))
     ordered = sorted(rows.values(), key=lambda row: (row["recipe"], row["seed"]))
@@ -189,21 +179,24 @@ def _summarize(recipe: str, runs: pd.DataFrame) -> dict[str, Any]:
         "accuracy_high": high,
         "parameter_count": int(runs["parameter_count"].iloc[0]),
         "training_seconds": timed["training_seconds"].median(),
-        "images_per_second": timed["images_per_second"].median(),
         "machine": "; ".join(machines),
     }
 
 
-HEAD = """\
-| recipe | published | ours | 95 % interval | parameters | training seconds | images per second \
-| machine |
-|---|---|---|---|---|---|---|---|
-"""
+HEADER = (
+    "recipe",
+    "published",
+    "ours",
+    "95 % interval",
+    "parameters",
+    "training seconds",
+    "machine",
+)
 LEGEND = """\
 Ours: accuracy on the test images, mean ± standard deviation over the seeds. The interval is
 Wilson's for the errors of all seeds together; they share their test images, so for new images it
-would be wider. Training seconds and images per second are medians over the seeds, the validation
-after each epoch included; they are empty where DVC restored a training whose time nobody took.
+would be wider. Training seconds are those of the stage `train`, the median over the seeds; they are
+missing where DVC restored a training whose time nobody took.
 """
 
 
@@ -211,13 +204,14 @@ def write_markdown(
     ranking: pd.DataFrame, entries: Mapping[str, Entry], title: str, missing: Sequence[Run] = ()
 ) -> str:
     """Write the ranking as a page of Markdown, with the notes and the runs that are missing."""
-    lines = [_write_line(row, entries) for _, row in ranking.iterrows()]
+    rows = [_write_row(row, entries) for _, row in ranking.iterrows()]
+    table = tabulate(rows, HEADER, tablefmt="github", disable_numparse=True)
     notes = [
         f"- `{recipe}`: {entries[recipe].note}\n"
         for recipe in ranking["recipe"]
         if entries[recipe].note
     ]
-    parts = [f"# Leaderboard: {title}\n", HEAD + "".join(lines), LEGEND, "".join(notes)]
+    parts = [f"# Leaderboard: {title}\n", f"{table}\n", LEGEND, "".join(notes)]
     if missing:
         parts.append(
             f"Not run yet: {', '.join(f'`{run.recipe}` {run.seed}' for run in missing)}.\n"
@@ -225,21 +219,19 @@ def write_markdown(
     return "\n".join(part for part in parts if part)
 
 
-def _write_line(row: pd.Series, entries: Mapping[str, Entry]) -> str:
+def _write_row(row: pd.Series, entries: Mapping[str, Entry]) -> tuple[str, ...]:
     count = row["seed_count"]
     spread = f" ± {_percent(row['accuracy_sd'])}" if count > 1 else ""
     known = not math.isnan(row["training_seconds"])
-    cells = (
+    return (
         f"`{row['recipe']}`",
         entries[row["recipe"]].published,
         f"{_percent(row['accuracy'])}{spread} % ({count} seed{'s' if count > 1 else ''})",
         f"{_percent(row['accuracy_low'])} to {_percent(row['accuracy_high'])} %",
         f"{row['parameter_count']:,}",
         f"{row['training_seconds']:,.1f}" if known else "",
-        f"{row['images_per_second']:,.0f}" if known else "",
         row["machine"],
     )
-    return f"| {' | '.join(cells)} |\n"
 
 
 def _percent(fraction: float) -> str:

@@ -8,8 +8,8 @@ from scipy.stats import binomtest
 
 from digits.data.datasets import CLASS_COUNT
 from digits.data.splits import Card
-from digits.evidence.predictions import Predictions
-from digits.evidence.scores import score_accuracy_interval
+from digits.evaluation.predictions import Predictions
+from digits.evaluation.scores import score_accuracy_interval
 
 SIGNIFICANT = 0.05
 RESAMPLE_COUNT = 100_000

@@ -4,45 +4,17 @@ When no mirror has the dataset, the same stages run on the embedded one instead:
 DVC experiment, so that parameters, data and results stay tracked.
 """
 
-import logging
 import os
 import sys
-from pathlib import Path
+from argparse import Namespace
 
-from dvc.cli import main as run_dvc
-
+from digits.commands.dvc import run_dvc, run_experiment
 from digits.data.datasets import DATASETS
-from digits.experiments import run_experiment
 from digits.files.artifacts import load_json
 from digits.files.params import load_params
-from digits.stage import run
+from digits.paths import EVALUATE_METRICS_PATH, PLOTS_DIR
 
-METRICS_PATH = Path("metrics/evaluate.json")
-PLOTS_DIR = Path("plots")
 EMBEDDED = {"dataset": "optdigits", "train.recipe": "cnn_optdigits"}
-UNREACHABLE = f"pipeline.fetch, exited with {os.EX_UNAVAILABLE}"
-
-
-class ErrorCollector(logging.Handler):
-    """Keep what DVC reports as failed: its exit status does not say which stage, or why."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-        self.text = ""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        cause = record.exc_info[1] if record.exc_info else None
-        while cause is not None:
-            self.text += f"{cause}\n"
-            cause = cause.__cause__
-
-
-def reproduce() -> tuple[int, str]:
-    """Run `dvc repro` in this process; return its exit status and its errors."""
-    collector = ErrorCollector()
-    logging.getLogger("dvc").addHandler(collector)
-    status = run_dvc(["repro"])
-    return status, collector.text
 
 
 def run_embedded() -> int:
@@ -53,7 +25,7 @@ def run_embedded() -> int:
         f"Running the same five stages on {EMBEDDED['dataset']} instead: 1,797 real digits that",
         f"come with scikit-learn. What follows is NOT a result on {before['dataset']}.",
     )
-    status = run_experiment(EMBEDDED)
+    status = run_experiment(EMBEDDED).status
     settings = " ".join(f"-S {key}={value}" for key, value in before.items())
     say_loudly(f"Back to {before['dataset']}, once it can be reached: dvc exp run {settings}")
     return status
@@ -67,7 +39,7 @@ def say_loudly(*lines: str) -> None:
 
 def show_result() -> None:
     """Print what the metrics file says, and where the pictures are."""
-    metrics = load_json(METRICS_PATH)
+    metrics = load_json(EVALUATE_METRICS_PATH)
     print(
         f"\n{DATASETS[metrics['dataset']].title}, recipe {metrics['recipe']}: "
         f"test accuracy {metrics['accuracy']:.2%} "
@@ -77,14 +49,11 @@ def show_result() -> None:
     print(f"Pictures in {PLOTS_DIR}/; `make report` puts everything on one page")
 
 
-def main() -> None:
-    status, errors = reproduce()
-    if status != 0 and UNREACHABLE in errors:
+def main(_: Namespace) -> None:
+    outcome = run_dvc("repro")
+    status = outcome.status
+    if outcome.stages.get("fetch", {}).get("exit_status") == os.EX_UNAVAILABLE:
         status = run_embedded()
     if status != 0:
         sys.exit(status)
     show_result()
-
-
-if __name__ == "__main__":
-    run(main)

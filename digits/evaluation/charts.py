@@ -1,17 +1,15 @@
 """Charts: curves, bars and heat maps of the numbers."""
 
 from collections.abc import Sequence
-from itertools import cycle
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from digits.evidence.figures import BLUE, GREY, ORANGE, SERIES, STYLE
-from digits.evidence.scores import ConfidenceBins
+from digits.evaluation.figures import BLUE, GREY, ORANGE, SERIES, STYLE
+from digits.evaluation.scores import ConfidenceBins
 
 
 def draw_confusion(
@@ -160,19 +158,19 @@ def draw_robustness(robustness: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
-def draw_refusals(refusals: pd.DataFrame, coverage: float, goal: float, title: str) -> Figure:
-    """Draw the error rate of what is answered against the share refused, least certain first.
+def draw_rejection(rejection: pd.DataFrame, coverage: float, goal: float, title: str) -> Figure:
+    """Draw the error rate of what is answered against the share rejected, least certain first.
 
     `coverage` is the largest share that can be answered at the accuracy `goal`.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.6, 4.8), layout="constrained")
         axes = figure.add_subplot()
-        risk = 1 - refusals["accuracy"]
-        axes.plot(refusals["refused"], risk, color=BLUE, marker="o", markersize=4)
+        risk = 1 - rejection["accuracy"]
+        axes.plot(rejection["rejected"], risk, color=BLUE, marker="o", markersize=4)
         axes.axhline(1 - goal, color=GREY, linestyle="--")
         note = (
-            f"{goal:.1%} right when {1 - coverage:.2%} are refused"
+            f"{goal:.1%} right when {1 - coverage:.2%} are rejected"
             if coverage
             else f"{goal:.1%} right: at no share"
         )
@@ -181,125 +179,13 @@ def draw_refusals(refusals: pd.DataFrame, coverage: float, goal: float, title: s
         else:
             axes.plot([], [], "s", color=ORANGE, label=note)
         # What comes after the last error is a line at zero.
-        last = refusals["refused"][risk > 0].max() if (risk > 0).any() else 0.0
+        last = rejection["rejected"][risk > 0].max() if (risk > 0).any() else 0.0
         axes.set_xlim(-0.002, max(0.02, 1.25 * last))
         axes.set_ylim(0, max(risk.max() * 1.1, 2 * (1 - goal)))
         axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
         axes.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=2))
-        axes.set_xlabel("share of images refused, least certain first")
+        axes.set_xlabel("share of images rejected, least certain first")
         axes.set_ylabel("error rate of the rest")
         axes.legend(frameon=False)
-        axes.set_title(f"What refusing buys · {title}")
+        axes.set_title(f"Rejection of the least certain · {title}")
     return figure
-
-
-def draw_sweep(results: pd.DataFrame, keys: Sequence[str], score: str, title: str) -> Figure:
-    """Draw the score of every run: of two parameters a heat map, else parallel coordinates."""
-    names = [key.rpartition(".")[2].replace("_", " ") for key in keys]
-    with mpl.rc_context({**STYLE, "axes.grid": False}):
-        figure = Figure(figsize=(8.6, 5.4), layout="constrained")
-        axes = figure.add_subplot()
-        if len(keys) == 2:
-            _draw_grid(axes, results, keys, score)
-            axes.set_ylabel(names[0])
-            axes.set_xlabel(names[1])
-        else:
-            _draw_parallels(figure, axes, results, keys, score)
-            axes.set_xticks(range(len(names) + 1), [*names, score.replace("_", " ")])
-        axes.set_title(f"{score.replace('_', ' ').capitalize()} by {', '.join(names)} · {title}")
-    return figure
-
-
-def _draw_grid(axes: Axes, results: pd.DataFrame, keys: Sequence[str], score: str) -> None:
-    rows, columns = (list(dict.fromkeys(results[key])) for key in keys)
-    grid = results.pivot_table(index=keys[0], columns=keys[1], values=score)
-    sns.heatmap(
-        grid.loc[rows, columns],
-        ax=axes,
-        annot=True,
-        fmt=".2%",
-        cmap="cividis",
-        linewidths=0.5,
-        cbar_kws={"format": mpl.ticker.PercentFormatter(1, decimals=2)},
-    )
-    axes.tick_params(left=False, bottom=False, rotation=0)
-
-
-def _draw_parallels(
-    figure: Figure, axes: Axes, results: pd.DataFrame, keys: Sequence[str], score: str
-) -> None:
-    """Draw a line a run across one axis a parameter; the last axis is the score."""
-    heights, values = [], results[score]
-    span = max(float(values.max() - values.min()), 1e-9)
-    for number, key in enumerate(keys):
-        choices = list(dict.fromkeys(results[key]))
-        places = {value: place for place, value in enumerate(choices)}
-        heights.append(results[key].map(places) / max(len(choices) - 1, 1))
-        for value, place in places.items():
-            y = place / max(len(choices) - 1, 1)
-            axes.annotate(
-                value,
-                (number, y),
-                (-8, 0),
-                ha="right",
-                va="center",
-                textcoords="offset points",
-                backgroundcolor="white",
-            )
-        axes.axvline(number, color=GREY, linewidth=1)
-    axes.axvline(len(keys), color=GREY, linewidth=1)
-    share = (values - values.min()) / span
-    scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(values.min(), values.max()), "cividis")
-    for row in range(len(results)):
-        line = [*(height.iloc[row] for height in heights), share.iloc[row]]
-        axes.plot(line, color=scale.to_rgba(values.iloc[row]), linewidth=2)
-    figure.colorbar(scale, ax=axes, format=mpl.ticker.PercentFormatter(1, decimals=2))
-    axes.set_yticks([])
-    axes.spines[:].set_visible(False)
-
-
-def draw_leaderboard(runs: pd.DataFrame, title: str) -> Figure:
-    """Draw accuracy against training time, a dot a run; of each recipe, the medians of both.
-
-    `runs` has recipe, training_seconds and accuracy; the most accurate recipe comes first.
-    """
-    medians = runs.groupby("recipe")[["training_seconds", "accuracy"]].median()
-    medians = medians.sort_values("accuracy", ascending=False)
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(9.4, 5.2), layout="constrained")
-        axes = figure.add_subplot()
-        for (recipe, median), (colour, marker) in zip(
-            medians.iterrows(), cycle(SERIES), strict=False
-        ):
-            group = runs[runs["recipe"] == recipe]
-            axes.plot(
-                group["training_seconds"],
-                group["accuracy"],
-                color=colour,
-                marker=marker,
-                markersize=6,
-                markeredgewidth=0,
-                alpha=0.7,
-                linestyle="none",
-                label=f"{recipe} ({len(group)})",
-            )
-            axes.plot(*median, color=colour, marker="o", markersize=18, fillstyle="none")
-        _scale_seconds(axes, runs["training_seconds"])
-        axes.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
-        axes.set_ylabel("test accuracy")
-        axes.set_title(f"Accuracy against training time · {title}")
-        figure.legend(
-            title="recipe (runs)\nring: medians", frameon=False, loc="outside right upper"
-        )
-    return figure
-
-
-def _scale_seconds(axes: Axes, seconds: pd.Series) -> None:
-    """Make the x axis logarithmic with ticks at 1, 2 and 5 times powers of ten."""
-    axes.set_xscale("log")
-    # Between two ticks lies a factor of 2.5 at most: this much room shows one for a single dot.
-    axes.set_xlim(seconds.min() / 1.6, seconds.max() * 1.6)
-    axes.xaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(mpl.ticker.StrMethodFormatter("{x:,g}"))
-    axes.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
-    axes.set_xlabel("training time in seconds (logarithmic)")

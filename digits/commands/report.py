@@ -4,6 +4,7 @@ Every number comes from a metrics file and every picture from `plots/`: nothing 
 """
 
 import base64
+from argparse import Namespace
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import StringIO
@@ -13,17 +14,14 @@ from typing import Any
 import jinja2
 from ruamel.yaml import YAML
 
-from digits import stage
 from digits.data.datasets import DATASETS, DIGIT_NAMES
 from digits.data.splits import Card, load_card
 from digits.errors import DigitsError
 from digits.files.artifacts import ArtifactError, load_json, write_text
 from digits.files.params import load_params
 from digits.model.archive import load_model
+from digits.paths import CARD_PATH, METRICS_DIR, MODEL_PATH, PLOTS_DIR
 
-METRICS_DIR, PLOTS_DIR = Path("metrics"), Path("plots")
-CARD_PATH = Path("data/decoded/dataset.json")
-MODEL_PATH = Path("models/model.keras")
 TEMPLATE_PATH = Path(__file__).with_suffix(".html")
 REPORT_PATH = Path("report/index.html")
 SECTIONS = ("dataset", "decode", "train", "evaluate", "analyze")
@@ -74,8 +72,8 @@ PICTURES = (
         "dashed line. Bins with few images (below) scatter by chance.",
     ),
     Picture(
-        "refusals",
-        "What refusing would buy",
+        "rejection",
+        "What rejection would buy",
         "If a person took over the images of which the model is least sure, how often would it "
         "err on the rest?",
     ),
@@ -195,13 +193,9 @@ def render(metrics: Mapping[str, Any], card: Card, params: str, summary: str) ->
     )
 
 
-def main() -> None:
+def main(_: Namespace) -> None:
     metrics = load_metrics()
     card = load_card(CARD_PATH)
     page = render(metrics, card, dump_params(metrics["recipe"]), summarize_model())
     write_text(REPORT_PATH, page)
     print(f"{REPORT_PATH}: {metrics['accuracy']:.2%} on {card.title}, {len(page) / 1e6:.1f} MB")
-
-
-if __name__ == "__main__":
-    stage.run(main)

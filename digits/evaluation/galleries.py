@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from digits.evidence.figures import GREY, ORANGE, STYLE
+from digits.evaluation.figures import GREY, ORANGE, STYLE
 
 Strip = tuple[str, np.ndarray, Sequence[str]]  # name, uint8 (n, 28, 28) images, their captions
 

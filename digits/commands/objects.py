@@ -30,11 +30,23 @@ class Stores:
     """Where objects lie: the cache of this clone, and the remote."""
 
     repo: Repo
-    remote_name: str
 
     @property
     def cache(self) -> Any:
         return self.repo.cache.local
+
+    @property
+    def remote_name(self) -> str:
+        """Return the name of the default remote.
+
+        Raises:
+            RemoteError: there is none.
+        """
+        name = self.repo.config["core"].get("remote")
+        if name not in self.repo.config["remote"]:
+            known = sorted(self.repo.config["remote"])
+            raise RemoteError(f"core.remote: expected one of {known}, received {name!r}")
+        return str(name)
 
     @property
     def remote(self) -> Any:
@@ -46,18 +58,16 @@ class Stores:
 
 
 def open_stores() -> Stores:
-    """Open the cache and the default remote of this repository.
+    """Open the cache of this repository and, once it is asked for, its default remote."""
+    return Stores(Repo())
 
-    Raises:
-        RemoteError: there is no default remote.
-    """
-    repo = Repo()
-    name = repo.config["core"].get("remote")
-    if name not in repo.config["remote"]:
-        raise RemoteError(
-            f"core.remote: expected one of {sorted(repo.config['remote'])}, received {name!r}"
-        )
-    return Stores(repo, name)
+
+def share_failed(stores: Stores, command: str) -> RemoteError:
+    """Return the failure of `dvc push` or `dvc pull`, with the name of the remote."""
+    return RemoteError(
+        f"remote {stores.remote_name} ({stores.remote_url}): expected `dvc {command}` to succeed, "
+        "received the above; docs/sharing.md lists what may be wrong"
+    )
 
 
 def measure_remote(stores: Stores) -> dict[str, int]:

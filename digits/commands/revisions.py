@@ -12,11 +12,10 @@ from dvc.scm import RevError
 
 from digits.data.splits import Card, load_card
 from digits.errors import DigitsError
-from digits.evidence.predictions import Predictions, load_predictions
+from digits.evaluation.predictions import Predictions, load_predictions
+from digits.paths import CARD_PATH, PREDICTIONS_DIR
 
 WORKSPACE = "workspace"
-CARD_PATH = Path("data/decoded/dataset.json")
-PREDICTIONS_DIR = Path("data/predictions")
 
 T = TypeVar("T")
 

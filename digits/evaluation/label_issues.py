@@ -9,7 +9,7 @@ import pandas as pd
 from cleanlab.filter import find_label_issues
 
 from digits.data.splits import Card
-from digits.evidence.predictions import Predictions
+from digits.evaluation.predictions import Predictions
 
 
 def tabulate_label_issues(predictions: Predictions, disputed: np.ndarray) -> pd.DataFrame:

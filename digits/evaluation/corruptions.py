@@ -1,4 +1,4 @@
-"""Harm done to images on purpose: what may befall a digit between paper and model.
+"""Corruptions of images: what may befall a digit between paper and model.
 
 A corruption turns float32 (n, 28, 28) in [0, 1] into the same, harder the greater its strength.
 Where there is a direction, neighbouring images go different ways, so that none is preferred.
@@ -87,13 +87,15 @@ def measure_robustness(
     """
     chosen = np.linspace(0, len(test.labels) - 1, min(count, len(test.labels))).round().astype(int)
     images, labels = test.images[chosen, ..., 0], test.labels[chosen]
-    unharmed = float((predict(images[..., np.newaxis]) == labels).mean())
+    clean = float((predict(images[..., np.newaxis]) == labels).mean())
     rows = []
     for name, corruption in CORRUPTIONS.items():
         strengths = (0.0, *corruption.strengths)
-        harmed = np.concatenate([corruption.apply(images, strength) for strength in strengths[1:]])
-        predicted = predict(harmed[..., np.newaxis]).reshape(-1, len(labels))
-        accuracies = [unharmed, *(predicted == labels).mean(axis=1).tolist()]
+        corrupted = np.concatenate(
+            [corruption.apply(images, strength) for strength in strengths[1:]]
+        )
+        predicted = predict(corrupted[..., np.newaxis]).reshape(-1, len(labels))
+        accuracies = [clean, *(predicted == labels).mean(axis=1).tolist()]
         for strength, accuracy in zip(strengths, accuracies, strict=True):
             rows.append((name, corruption.unit, strength, accuracy))
         print(f"{name} of {strength:g} ({corruption.unit}): {accuracy:.1%} right", flush=True)

@@ -3,10 +3,9 @@
 DVC has no such command, and takes a damaged object for what its name says.
 """
 
-import argparse
+from argparse import ArgumentParser, Namespace
 
-from digits.errors import DigitsError
-from digits.files.objects import (
+from digits.commands.objects import (
     RemoteError,
     can_list,
     hash_object,
@@ -16,34 +15,32 @@ from digits.files.objects import (
     open_stores,
     replace_objects,
 )
-from digits.stage import run
+from digits.errors import DigitsError
 
 
 class DamageError(DigitsError):
     """Objects are not what their names say."""
 
 
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        "make verify-cache", description="Hash every object of DVC's cache anew."
-    )
+def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--remote", action="store_true", help="those of the remote instead")
     parser.add_argument(
         "--repair", action="store_true", help="replace what is damaged from the other of the two"
     )
-    return parser.parse_args()
 
 
-def main() -> None:
-    arguments = parse_arguments()
+def main(arguments: Namespace) -> None:
     stores = open_stores()
-    remote = f"remote {stores.remote_name}"
-    where, other = (remote, "the cache") if arguments.remote else ("the cache", remote)
+    remote = "the remote"
     if arguments.remote or arguments.repair:
         measure_remote(stores)  # is it there at all? Before anything is removed.
+        remote = f"remote {stores.remote_name}"
+    where, other = (remote, "the cache") if arguments.remote else ("the cache", remote)
     store = stores.remote if arguments.remote else stores.cache
     if not can_list(store):
-        raise RemoteError(f"{remote}: expected a remote that can be listed, received HTTP")
+        raise RemoteError(
+            f"remote {stores.remote_name}: expected a remote that can be listed, received HTTP"
+        )
 
     oids = list_objects(store)
     names = name_objects(stores)
@@ -68,7 +65,3 @@ def main() -> None:
             "`dvc pull` from elsewhere, or `dvc repro`, makes them anew"
         )
     print(f"{where}: {len(oids)} objects, {len(damaged)} replaced from {other}; all are whole.")
-
-
-if __name__ == "__main__":
-    run(main)

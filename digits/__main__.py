@@ -1,0 +1,42 @@
+"""`python -m digits COMMAND`, or `digits COMMAND`: what people run around the pipeline."""
+
+import argparse
+import importlib
+import sys
+
+from digits.errors import run_main
+
+COMMANDS = {
+    "compare": "Compare two models on the same test images: errors fixed, new, and by chance?",
+    "experiments": "List the experiments: what they changed, how good they are",
+    "leaderboard": "Run every recipe over its seeds and rank them",
+    "pr-report": "Report what the workspace changes against another revision",
+    "pull": "Pull what dvc.lock names from the remote",
+    "push": "Push what dvc.lock names to the remote, and complete a push that was broken off",
+    "report": "Write what the last run says of its model into one page, report/index.html",
+    "repro": "Reproduce the pipeline and show its result",
+    "verify-cache": "Hash every object of DVC's cache, or of its remote, anew",
+    "verify-reproducible": "Run the pipeline twice from scratch and compare every file it makes",
+}
+
+
+def call_command() -> None:
+    parser = argparse.ArgumentParser("digits", description=__doc__)
+    listed = parser.add_subparsers(metavar="COMMAND", required=True, dest="command")
+    for name, summary in COMMANDS.items():
+        listed.add_parser(name, help=summary, add_help=False)
+    name = parser.parse_args(sys.argv[1:2]).command
+    # Imported here: no command waits for the libraries of another.
+    module = importlib.import_module(f"digits.commands.{name.replace('-', '_')}")
+    own = argparse.ArgumentParser(f"digits {name}", description=COMMANDS[name])
+    if hasattr(module, "add_arguments"):
+        module.add_arguments(own)
+    module.main(own.parse_args(sys.argv[2:]))
+
+
+def main() -> None:
+    sys.exit(run_main(call_command))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""The one way to run DVC: as a process of its own, and with a journal of the stages it ran."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dvc.api
+
+from digits.errors import DigitsError
+from digits.stage import JOURNAL_VARIABLE
+
+
+class DvcError(DigitsError):
+    """A command of DVC failed; it has said why."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """DVC's exit status, and of each stage that it ran the exit status and the seconds."""
+
+    status: int
+    stages: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def run_dvc(*arguments: str) -> Outcome:
+    """Run `dvc` with these arguments, its output shown as it comes."""
+    with tempfile.TemporaryDirectory() as folder:
+        journal = Path(folder) / "journal.jsonl"
+        environment = _build_environment() | {JOURNAL_VARIABLE: str(journal)}
+        status = _call(arguments, environment)
+        lines = journal.read_text(encoding="utf-8").splitlines() if journal.exists() else []
+    records = [json.loads(line) for line in lines]
+    return Outcome(status, {record.pop("stage"): record for record in records})
+
+
+def read_dvc(*arguments: str) -> str:
+    """Return what `dvc` prints, without the last line's end.
+
+    Raises:
+        DvcError: it failed; its own last line says why.
+    """
+    command = [sys.executable, "-m", "dvc", *arguments]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
+    if done.returncode != 0:
+        lines = (done.stderr.strip() or done.stdout.strip()).splitlines() or ["no reason given"]
+        raise DvcError(f"dvc {' '.join(arguments)}: exit status {done.returncode}, {lines[-1]}")
+    return done.stdout.strip()
+
+
+def run_experiment(settings: Mapping[str, object], *options: str) -> Outcome:
+    """Run an experiment with changed parameters; None is DVC's `null`, an empty value."""
+    values = {key: "null" if value is None else value for key, value in settings.items()}
+    changes = [part for key, value in values.items() for part in ("-S", f"{key}={value}")]
+    return run_dvc("exp", "run", *changes, *options)
+
+
+def list_experiments(**options: Any) -> list[dict[str, Any]]:
+    """List revisions and experiments with their parameters, metrics and hashes, a row each."""
+    return dvc.api.exp_show(**options)
+
+
+def fetch_data() -> None:
+    """Bring the dataset into DVC's cache: mirrors beside the checkout are not beside a run.
+
+    Raises:
+        DvcError: DVC failed.
+    """
+    status = run_dvc("repro", "decode").status
+    if status != 0:
+        raise DvcError(f"dvc repro decode: exit status {status}, reasons above")
+
+
+def _call(arguments: tuple[str, ...], environment: dict[str, str]) -> int:
+    command = [sys.executable, "-m", "dvc", *arguments]
+    return subprocess.run(command, env=environment, check=False).returncode
+
+
+def _build_environment() -> dict[str, str]:
+    """Return the environment with an identity for Git: an experiment is a commit and needs one."""
+    identity = {
+        f"GIT_{role}_{field}": value
+        for role in ("AUTHOR", "COMMITTER")
+        for field, value in (("NAME", "digits-pipeline"), ("EMAIL", "digits@localhost"))
+    }
+    known = subprocess.run(["git", "config", "user.email"], capture_output=True, check=False)
+    return dict(os.environ) if known.returncode == 0 else {**identity, **os.environ}

@@ -1,0 +1,62 @@
+"""`make experiments`: the experiments below the commit they start from, in 80 columns.
+
+What is chosen among them is chosen on validation: no accuracy on the test images is listed.
+"""
+
+from argparse import Namespace
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tabulate import tabulate
+
+from digits.commands.dvc import list_experiments
+from digits.files.params import PARAMS_PATH
+
+SECTIONS = ("dataset", "fetch", "decode", "train", "evaluate", "analyze", "recipes")
+HEADER = ("experiment", "recipe", "changed", "validation")
+WIDTHS = (24, 13, 27, 10)  # with two spaces between: 80 columns
+
+Row = Mapping[str, Any]  # of `dvc.api.exp_show`
+
+
+def tabulate_experiments(rows: Iterable[Row]) -> list[tuple[str, str, str, str]]:
+    """Put name, recipe, changes against the commit and validation accuracy into a row each."""
+    table = []
+    base: Row = {}
+    for row in rows:
+        if row["typ"] == "baseline" and row["rev"] != "workspace":
+            base = row
+        name = row["Experiment"] or row["rev"]
+        if row["rev"] == "workspace":
+            continue
+        table.append((name, str(row.get("train.recipe")), find_changes(base, row), describe(row)))
+    return table
+
+
+def find_changes(base: Row, row: Row) -> str:
+    """List the parameters in which an experiment differs, a line each; of its own recipe only."""
+    before, after = _read_params(base), _read_params(row)
+    lines = [
+        f"{key}={value}"
+        for key, value in after.items()
+        if key in before and value != before[key] and key != "train.recipe"
+    ]
+    return "\n".join(lines)
+
+
+def describe(row: Row) -> str:
+    """Return the validation accuracy, or how a run stands that has none."""
+    accuracy = row.get("validation_accuracy")
+    score = f"{accuracy:.2%}" if isinstance(accuracy, float) else ""
+    state = row["State"] if row["State"] not in (None, "Success") else ""
+    return f"{score} {state}".strip()
+
+
+def _read_params(row: Row) -> dict[str, Any]:
+    named = {str(key).removeprefix(f"{PARAMS_PATH}:"): value for key, value in row.items()}
+    return {key: value for key, value in named.items() if key.partition(".")[0] in SECTIONS}
+
+
+def main(_: Namespace) -> None:
+    table = tabulate_experiments(list_experiments())
+    print(tabulate(table, HEADER, disable_numparse=True, maxcolwidths=WIDTHS))
