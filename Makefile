@@ -34,8 +34,12 @@ report: .venv/run.stamp ## Write what the last run says of its model into one pa
 experiments: .venv/run.stamp ## List the experiments: what they changed, how good they are
 	@python -m digits experiments
 
+.PHONY: docs
+docs: .venv/run.stamp ## Write the numbers of the committed run into README.md and docs/, between markers
+	@python -m digits docs
+
 .PHONY: pr-report
-pr-report: .venv/run.stamp ## Report what the workspace changes against BASE=origin/main
+pr-report: .venv/run.stamp ## Report what the workspace changes against another revision: BASE=origin/main
 	@python -m digits pr-report $(or $(BASE),origin/main)
 
 .PHONY: push pull
@@ -45,7 +49,7 @@ push pull:
 	@python -m digits $@
 
 .PHONY: verify-cache
-verify-cache: $(ENVIRONMENT) ## Hash DVC's cache anew; of the remote, or repairing: ARGS="--remote --repair"
+verify-cache: $(ENVIRONMENT) ## Hash every object of DVC's cache, or of its remote, anew: ARGS="--remote --repair"
 	@python -m digits verify-cache $(ARGS)
 
 .PHONY: test

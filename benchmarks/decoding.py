@@ -14,13 +14,13 @@ from benchmarks.timing import (
     summarize,
 )
 from digits.data import idx
-from digits.data.datasets import DATASETS
+from digits.data.datasets import load_dataset
 from digits.data.raw import unpack
 from digits.files.artifacts import ArtifactError
+from digits.paths import RAW_DIR
 from digits.stage import run
 from pipeline.decode import scale_pixels
 
-RAW_DIR = Path("data/raw")
 ROUND_COUNT = 15
 WANTED = 1.5
 
@@ -34,7 +34,7 @@ def load_packed(path: Path) -> bytes:
 
 
 def main() -> None:
-    file = DATASETS["mnist"].train_images
+    file = load_dataset("mnist").train_images
     packed = load_packed(RAW_DIR / file.gzip_name)
 
     def decode() -> np.ndarray:

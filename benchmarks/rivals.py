@@ -5,20 +5,22 @@ A lap is an epoch. The one-cycle schedule ends after the recipe's epochs: run no
 
 import io
 import itertools
+from collections.abc import Sequence
 from contextlib import redirect_stdout
-from pathlib import Path
 
 from benchmarks.timing import Rival
 from digits.data.splits import Split, load_card, load_split
 from digits.files.artifacts import ArtifactError
+from digits.files.params import load_params
 from digits.model.augmentation import distort
 from digits.model.backend import keras, tf
 from digits.model.batches import count_steps, make_batches
 from digits.model.ensemble import Plan, Trained, train_recipe
 from digits.model.networks import OneCycle, build_network, build_trainable, encode_labels
-from digits.model.recipes import Recipe
+from digits.model.recipes import Precision, Recipe
+from digits.paths import CARD_PATH, TEST_DIR, TRAIN_DIR, VALIDATION_DIR
 
-DECODED_DIR = Path("data/decoded")
+CLASS_COUNT = 10
 SEED = 0
 SHUFFLE_BUFFER = 1024  # images, as in Keras's guides
 
@@ -29,14 +31,27 @@ def load_mnist() -> tuple[Split, Split, Split]:
     Raises:
         ArtifactError: not there, or of another dataset, whose figures would mean something else.
     """
-    path = DECODED_DIR / "dataset.json"
-    name = load_card(path).name
-    if name != "mnist":
-        raise ArtifactError(f"{path}: expected mnist, received {name}")
+    card = load_card(CARD_PATH)
+    if card.name != "mnist":
+        raise ArtifactError(f"{CARD_PATH}: expected mnist, received {card.name}")
     train, validation, test = (
-        load_split(DECODED_DIR / part) for part in ("train", "validation", "test")
+        load_split(folder, CLASS_COUNT) for folder in (TRAIN_DIR, VALIDATION_DIR, TEST_DIR)
     )
     return train, validation, test
+
+
+def load_recipe(name: str) -> Recipe:
+    """Load a recipe as it is for MNIST."""
+    recipe: Recipe = load_params(f"recipes.{name}", Recipe)
+    return recipe.suit_classes(CLASS_COUNT)
+
+
+def make_plan(
+    name: str, recipe: Recipe, splits: Sequence[Split], seed: int, precision: Precision = "float32"
+) -> Plan:
+    """Plan a training on MNIST's train and validation split."""
+    train, validation = splits
+    return Plan(name, recipe, train, validation, CLASS_COUNT, seed, precision=precision)
 
 
 def count_all_steps(recipe: Recipe, train: Split) -> int:
@@ -67,13 +82,13 @@ def build_plain(
 
 def fit_arrays(network: keras.Model, recipe: Recipe, train: Split) -> Rival:
     """Make the rival that trains as a notebook does: on NumPy arrays, images undistorted."""
-    targets = encode_labels(train.labels, recipe.loss)
+    targets = encode_labels(train.labels, recipe.loss, CLASS_COUNT)
     return lambda: network.fit(train.images, targets, batch_size=recipe.batch_size, verbose=0)
 
 
 def fit_dataset(network: keras.Model, recipe: Recipe, train: Split) -> Rival:
     """Make the rival that trains as Keras's guides do: on a `tf.data.Dataset`."""
-    targets = encode_labels(train.labels, recipe.loss)
+    targets = encode_labels(train.labels, recipe.loss, CLASS_COUNT)
     images = tf.data.Dataset.from_tensor_slices((train.images, targets))
     batches = images.shuffle(SHUFFLE_BUFFER).batch(recipe.batch_size)
     if not recipe.augmentation.is_still:
@@ -84,7 +99,7 @@ def fit_dataset(network: keras.Model, recipe: Recipe, train: Split) -> Rival:
 
 def fit_batches(network: keras.Model, recipe: Recipe, train: Split) -> Rival:
     """Make the rival that trains on the stage's batches."""
-    batches, epoch = make_batches(train, recipe, SEED)
+    batches, epoch = make_batches(train, recipe, SEED, CLASS_COUNT)
     numbers = itertools.count()
 
     def train_epoch() -> None:

@@ -14,16 +14,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 
 from benchmarks.timing import judge_at_most, print_table, summarize
-from digits.data.datasets import DATASETS
+from digits.data.datasets import load_dataset
 from digits.errors import DigitsError
 from digits.files.artifacts import ArtifactError
+from digits.paths import RAW_DIR
 from digits.stage import run
 
-RAW_DIR = Path("data/raw")
 STAGES = ("fetch", "decode", "train", "evaluate", "analyze")
 STARTED = re.compile(r"Running stage '(\w+)':")
 BEFORE = "DVC, before the first stage"
@@ -46,9 +47,10 @@ def copied_project() -> Iterator[Path]:
         project, mirror = Path(folder) / "project", Path(folder) / "mirror"
         copy_sources(project)
         mirror.mkdir()
-        for file in DATASETS["mnist"].files:
+        for file in load_dataset("mnist").files:
             copy_raw(RAW_DIR / file.gzip_name, mirror)
         edit_params(project / "params.yaml")
+        edit_mirrors(project / "datasets/mnist.yaml")
         yield project
 
 
@@ -71,14 +73,22 @@ def copy_raw(path: Path, mirror: Path) -> None:
 
 
 def edit_params(path: Path) -> None:
-    """Select MNIST from the mirror beside the project, and one epoch."""
-    yaml = YAML()
-    values = yaml.load(path.read_text(encoding="utf-8"))
+    """Select MNIST, and one epoch."""
+    values = load_yaml(path)
     values["dataset"] = "mnist"
-    values["fetch"]["mirrors"]["mnist"] = ["../mirror"]
     values["train"]["epochs"] = 1
-    with path.open("w", encoding="utf-8") as file:
-        yaml.dump(values, file)
+    YAML().dump(values, path)
+
+
+def edit_mirrors(path: Path) -> None:
+    """Take the dataset from the mirror beside the project."""
+    values = load_yaml(path)
+    values["mirrors"] = ["../mirror"]
+    YAML().dump(values, path)
+
+
+def load_yaml(path: Path) -> Any:
+    return YAML().load(path.read_text(encoding="utf-8"))
 
 
 def make_environment(project: Path) -> dict[str, str]:

@@ -11,6 +11,7 @@ from benchmarks.rivals import (
     fit_batches,
     fit_dataset,
     load_mnist,
+    load_recipe,
     make_ours,
 )
 from benchmarks.timing import (
@@ -24,7 +25,6 @@ from benchmarks.timing import (
     summarize,
 )
 from digits.data.splits import Split
-from digits.files.params import load_params
 from digits.model.backend import keras, make_repeatable
 from digits.model.networks import STEPS_PER_EXECUTION, build_network
 from digits.model.recipes import Recipe
@@ -104,7 +104,7 @@ def main() -> None:
     train, _, _ = load_mnist()
     make_repeatable(SEED, threads=0)
     for name in RECIPES:
-        recipe: Recipe = load_params(f"recipes.{name}", Recipe)
+        recipe = load_recipe(name)
         rivals = make_rivals(name, recipe, train)
         laps = alternate({**rivals, "matmul": make_multiplication()}, ROUND_COUNT)
         print_speed(name, recipe, laps, len(train.labels))

@@ -12,7 +12,14 @@ import statistics
 from collections.abc import Iterator, Sequence
 
 from benchmarks.arithmetic import count_operations, find_peak, make_multiplication
-from benchmarks.rivals import build_plain, fit_arrays, load_mnist, train_whole
+from benchmarks.rivals import (
+    build_plain,
+    fit_arrays,
+    load_mnist,
+    load_recipe,
+    make_plan,
+    train_whole,
+)
 from benchmarks.timing import (
     Lap,
     Rival,
@@ -26,7 +33,7 @@ from benchmarks.timing import (
 from digits.data.splits import Split
 from digits.files.params import load_params
 from digits.model.batches import count_steps
-from digits.model.ensemble import Plan, Trained
+from digits.model.ensemble import Trained
 from digits.model.networks import build_network
 from digits.model.recipes import Precision, Recipe
 from digits.stage import run
@@ -59,7 +66,7 @@ def choose_schedule(
     for schedule in list_schedules(recipe):
         accuracies = []
         for seed in CHOICE_SEEDS:
-            plan = Plan("quick", schedule, train, validation, seed, precision=precision)
+            plan = make_plan("quick", schedule, (train, validation), seed, precision)
             accuracies.append(train_whole(plan).metrics["validation_accuracy"])
         mean = statistics.mean(accuracies)
         each = ", ".join(f"{accuracy:.2%}" for accuracy in accuracies)
@@ -134,8 +141,8 @@ def take_part(recipe: Recipe, train: Split) -> Split:
 
 def main() -> None:
     precision: Precision = load_params("train.precision", Precision)
-    deep: Recipe = load_params("recipes.deep_cnn", Recipe)
-    quick: Recipe = load_params("recipes.quick", Recipe)
+    deep = load_recipe("deep_cnn")
+    quick = load_recipe("quick")
     train, validation, test = load_mnist()
     quick = choose_schedule(quick, train, validation, precision)
     part = take_part(deep, train)
@@ -143,7 +150,7 @@ def main() -> None:
     finished: list[Trained] = []
 
     def train_quick() -> None:
-        plan = Plan("quick", quick, train, validation, next(seeds), precision=precision)
+        plan = make_plan("quick", quick, (train, validation), next(seeds), precision)
         finished.append(train_whole(plan))
 
     rivals: dict[str, Rival] = {

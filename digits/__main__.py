@@ -8,6 +8,7 @@ from digits.errors import run_main
 
 COMMANDS = {
     "compare": "Compare two models on the same test images: errors fixed, new, and by chance?",
+    "docs": "Write the numbers of the committed run into README.md and docs/",
     "experiments": "List the experiments: what they changed, how good they are",
     "leaderboard": "Run every recipe over its seeds and rank them",
     "pr-report": "Report what the workspace changes against another revision",

@@ -15,16 +15,24 @@ class DigitsError(Exception):
 def run_main(main: Callable[[], None]) -> int:
     """Run a program's `main` and return the exit status, the reason of a failure printed."""
     try:
-        main()
-    except DigitsError as error:
-        print(f"ERROR: {error}", file=sys.stderr)
-        return error.exit_status
+        try:
+            return _run(main)
+        finally:
+            sys.stdout.flush()  # Python would do it later, where nobody answers what follows
     except BrokenPipeError:  # whoever read the output, such as `head`, has enough of it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except OSError as error:  # a full disk, a read-only folder: the system says it in one line
         print(f"ERROR: {error}", file=sys.stderr)
         return 1
+
+
+def _run(main: Callable[[], None]) -> int:
+    try:
+        main()
+    except DigitsError as error:
+        print(f"ERROR: {error}", file=sys.stderr)
+        return error.exit_status
     except KeyboardInterrupt:
         print("ERROR: interrupted", file=sys.stderr)
         return 128 + signal.SIGINT

@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from digits.data.datasets import DATASETS
 from digits.data.splits import Card, load_card
 from digits.evaluation import charts, galleries, label_issues, mistakes, scores
 from digits.evaluation.figures import write_figure
@@ -33,19 +32,18 @@ class AnalyzeParams(Params):
 
     gallery_count: int = Field(ge=0, le=200)
     gallery_pair_limit: int = Field(ge=1)
-    strip_count: int = Field(ge=1, le=30)
 
 
-def load_evaluated(dataset: str) -> tuple[Predictions, str]:
+def load_evaluated(card: Card) -> tuple[Predictions, str]:
     """Load the predictions and the name of the recipe that made them.
 
     Raises:
         ArtifactError: damaged files, or predictions that the metrics beside them are not about.
     """
-    predictions = load_predictions(PREDICTIONS_DIR)
+    predictions = load_predictions(PREDICTIONS_DIR, card.class_count)
     metrics = load_json(EVALUATE_METRICS_PATH)
     facts = {
-        "dataset": dataset,
+        "dataset": card.name,
         "image_count": len(predictions.labels),
         "error_count": int((predictions.predicted != predictions.labels).sum()),
     }
@@ -84,23 +82,19 @@ def summarize_errors(
 def draw_errors(
     errors: pd.DataFrame, predictions: Predictions, card: Card, params: AnalyzeParams, title: str
 ) -> None:
-    """Draw the errors as images: the costliest, the most frequent, and what they average to."""
+    """Draw the errors as images: the costliest, and what those of a kind average to."""
     shown = mistakes.choose_errors(errors, params.gallery_count, params.gallery_pair_limit)
-    strips = mistakes.cut_strips(errors, predictions.images, card, params.strip_count)
     drawings = {
         "errors": galleries.draw_gallery(
             predictions.images[shown["index"]],
             mistakes.caption_errors(shown, card),
-            f"{len(shown)} of {len(errors)} errors, costliest first · {title}",
-        ),
-        "confused_pairs": galleries.draw_strips(
-            strips, f"The {len(strips)} most frequent kinds of error · {title}"
+            f"{len(shown)} of {len(errors):,} errors, costliest first\n{title}",
         ),
         "prototypes": galleries.draw_prototypes(
             mistakes.average_images(predictions),
-            scores.count_confusion(predictions.labels, predictions.predicted),
+            scores.count_confusion(predictions.labels, predictions.predicted, card.class_count),
             card.class_names,
-            f"What the images of each kind have in common · {title}",
+            f"Mean image of each true and predicted class\n{title}",
         ),
     }
     for name, figure in drawings.items():
@@ -115,7 +109,7 @@ def draw_label_issues(
     figure = galleries.draw_gallery(
         predictions.images[shown["index"]],
         label_issues.caption_issues(shown, card),
-        f"{len(shown)} of {len(issues)} suspected labels, least credible first · {title}",
+        f"{len(shown)} of {len(issues):,} suspected labels, least credible first\n{title}",
     )
     write_figure(PLOTS_DIR / "label_issues.png", figure)
 
@@ -123,23 +117,22 @@ def draw_label_issues(
 def main() -> None:
     params = load_params("analyze", AnalyzeParams)
     card = load_card(CARD_PATH)
-    predictions, recipe = load_evaluated(card.name)
+    predictions, recipe = load_evaluated(card)
     title = f"{card.title}, {recipe}"
-    disputed = np.isin(np.arange(len(predictions.labels)), DATASETS[card.name].disputed)
+    disputed = np.isin(np.arange(len(predictions.labels)), card.disputed)
     errors = mistakes.tabulate_errors(predictions)
     pairs = mistakes.tabulate_pairs(predictions, card)
     issues = label_issues.tabulate_label_issues(predictions, disputed)
     coverage, accuracy = scores.score_coverage(predictions.labels, predictions.probabilities)
-    rejection = tabulate_rejection(coverage, accuracy)
     goal_coverage = scores.find_coverage(coverage, accuracy, GOAL)
     write_table(ANALYSIS_DIR / "errors.csv", errors)
     write_table(ANALYSIS_DIR / "label_issues.csv", issues)
     write_table(PLOTS_DIR / "confused_pairs.csv", pairs.head(PAIRS_PLOTTED))
-    write_table(PLOTS_DIR / "rejection.csv", rejection)
+    write_table(PLOTS_DIR / "rejection.csv", tabulate_rejection(coverage, accuracy))
     draw_errors(errors, predictions, card, params, title)
     draw_label_issues(issues, predictions, card, params.gallery_count, title)
-    rejection_figure = charts.draw_rejection(rejection, goal_coverage, GOAL, title)
-    write_figure(PLOTS_DIR / "rejection.png", rejection_figure)
+    rejection = charts.draw_rejection(coverage, accuracy, GOAL, title)
+    write_figure(PLOTS_DIR / "rejection.png", rejection)
     metrics = summarize_errors(errors, pairs, goal_coverage) | {"label_issue_count": len(issues)}
     write_json(ERRORS_METRICS_PATH, metrics | label_issues.score_disputed(predictions, disputed))
     print(f"{len(errors)} errors and {len(issues)} suspected labels, in {ANALYSIS_DIR}")

@@ -5,7 +5,7 @@ from pydantic import Field
 from sklearn.model_selection import train_test_split
 
 from digits.data import idx
-from digits.data.datasets import CLASS_COUNT, DATASETS, IMAGE_SIDE, DatasetName, RawFile
+from digits.data.datasets import IMAGE_SIDE, RawFile, load_dataset
 from digits.data.raw import unpack
 from digits.data.splits import Card, Split, write_card, write_split
 from digits.errors import DigitsError
@@ -23,7 +23,7 @@ class DecodeParams(Params):
 
 
 class DatasetError(DigitsError):
-    """Well-formed IDX files that are not a set of 28x28 images and labels 0-9."""
+    """Well-formed IDX files that are not a set of 28x28 images and labels."""
 
 
 def load_raw(file: RawFile) -> np.ndarray:
@@ -39,8 +39,8 @@ def load_raw(file: RawFile) -> np.ndarray:
         raise DatasetError(f"{path}: {error}") from error
 
 
-def check_dataset(split: str, images: np.ndarray, labels: np.ndarray) -> None:
-    """Refuse arrays that are not uint8 (n, 28, 28) images with n labels of all ten classes.
+def check_dataset(split: str, images: np.ndarray, labels: np.ndarray, class_count: int) -> None:
+    """Refuse arrays that are not uint8 (n, 28, 28) images with n labels of all classes.
 
     Raises:
         DatasetError: says which split, what was expected and what was received.
@@ -56,8 +56,8 @@ def check_dataset(split: str, images: np.ndarray, labels: np.ndarray) -> None:
             f"received {labels.dtype} {labels.shape}"
         )
     found = sorted(set(labels.tolist()))
-    if found != list(range(CLASS_COUNT)):
-        raise DatasetError(f"{split} labels: expected all of 0-{CLASS_COUNT - 1}, received {found}")
+    if found != list(range(class_count)):
+        raise DatasetError(f"{split} labels: expected all of 0-{class_count - 1}, received {found}")
     if images.min() == images.max():
         raise DatasetError(f"{split} images: expected pixels that differ, received a constant")
 
@@ -91,13 +91,14 @@ def split_validation(
 
 
 def main() -> None:
-    name: DatasetName = load_params("dataset", DatasetName)
+    name = load_params("dataset", str)
     params = load_params("decode", DecodeParams)
-    dataset = DATASETS[name]
+    dataset = load_dataset(name)
+    class_count = len(dataset.class_names)
     images, labels = load_raw(dataset.train_images), load_raw(dataset.train_labels)
     test_images, test_labels = load_raw(dataset.test_images), load_raw(dataset.test_labels)
-    check_dataset("train", images, labels)
-    check_dataset("test", test_images, test_labels)
+    check_dataset("train", images, labels, class_count)
+    check_dataset("test", test_images, test_labels, class_count)
     train, validation = split_validation(labels, params.validation_fraction, params.seed)
     splits = {
         TRAIN_DIR: Split(scale_pixels(images[train]), labels[train]),
@@ -106,8 +107,10 @@ def main() -> None:
     }
     for folder, split in splits.items():
         write_split(folder, split)
-    write_card(CARD_PATH, Card(name, dataset.title, dataset.class_names))
-    counts = ", ".join(f"{len(split.labels):,} {folder.name}" for folder, split in splits.items())
+    image_counts = {folder.name: len(split.labels) for folder, split in splits.items()}
+    facts = dataset.model_dump(include={"title", "class_names", "disputed"})
+    write_card(CARD_PATH, Card(name=name, image_counts=image_counts, **facts))
+    counts = ", ".join(f"{count:,} {split}" for split, count in image_counts.items())
     print(f"{dataset.title}: {counts} images in {CARD_PATH.parent}")
 
 

@@ -7,7 +7,6 @@ import pandas as pd
 from pydantic import Field
 from sklearn.metrics import classification_report
 
-from digits.data.datasets import CLASS_COUNT
 from digits.data.splits import Card, load_card, load_split
 from digits.evaluation import charts, scores
 from digits.evaluation.corruptions import measure_robustness, score_robustness
@@ -41,7 +40,7 @@ class EvaluateParams(Params):
 def summarize_predictions(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
     """Summarize the predictions as the metrics file's numbers."""
     predicted = probabilities.argmax(axis=1)
-    classes = scores.score_classes(labels, predicted)
+    classes = scores.score_classes(labels, predicted, probabilities.shape[1])
     correct_count = int((predicted == labels).sum())
     low, high = scores.score_accuracy_interval(correct_count, len(labels))
     return {
@@ -60,7 +59,7 @@ def summarize_predictions(labels: np.ndarray, probabilities: np.ndarray) -> dict
 
 
 def tabulate_confusion(confusion: np.ndarray) -> pd.DataFrame:
-    """List the counts (10, 10), a row a cell, as `dvc plots` wants them."""
+    """List the counts (k, k), a row a cell, as `dvc plots` wants them."""
     true, predicted = np.indices(confusion.shape)
     columns = {"true": true.ravel(), "predicted": predicted.ravel(), "count": confusion.ravel()}
     return pd.DataFrame(columns)
@@ -68,16 +67,19 @@ def tabulate_confusion(confusion: np.ndarray) -> pd.DataFrame:
 
 def tabulate_classes(labels: np.ndarray, predicted: np.ndarray, card: Card) -> pd.DataFrame:
     """List precision, recall, F1, support and missed images, a row a class."""
-    classes = scores.score_classes(labels, predicted)
-    missed = np.bincount(labels[labels != predicted], minlength=CLASS_COUNT)
+    classes = scores.score_classes(labels, predicted, card.class_count)
+    missed = np.bincount(labels[labels != predicted], minlength=card.class_count)
     return pd.DataFrame({"class": card.class_names, **vars(classes), "error_count": missed})
 
 
 def tabulate_reliability(bins: scores.ConfidenceBins) -> pd.DataFrame:
-    """List confidence, accuracy and images, a row a bin that has any."""
-    columns = {"low": bins.low, "confidence": bins.confidence, "accuracy": bins.accuracy}
-    table = pd.DataFrame(columns | {"count": bins.count})
-    return table[table["count"] > 0]
+    """List confidence, accuracy, its interval and images, a row a bin that has any."""
+    table = pd.DataFrame(vars(bins)).query("count > 0").reset_index(drop=True)
+    table[["accuracy_low", "accuracy_high"]] = [
+        scores.score_accuracy_interval(round(accuracy * count), count)
+        for accuracy, count in zip(table["accuracy"], table["count"], strict=True)
+    ]
+    return table
 
 
 def write_report(predictions: Predictions, card: Card) -> None:
@@ -85,7 +87,7 @@ def write_report(predictions: Predictions, card: Card) -> None:
     report = classification_report(
         predictions.labels,
         predictions.predicted,
-        labels=scores.CLASSES,
+        labels=range(card.class_count),
         target_names=card.class_names,
         digits=4,
         zero_division=0,
@@ -100,13 +102,13 @@ def write_plots(
     """Write the data that `dvc plots` draws and the figures that people look at."""
     title = f"{card.title}, {recipe}"
     labels, predicted = predictions.labels, predictions.predicted
-    confusion = scores.count_confusion(labels, predicted)
+    confusion = scores.count_confusion(labels, predicted, card.class_count)
     classes = tabulate_classes(labels, predicted, card)
-    bins = scores.bin_confidence(labels, predictions.probabilities)
+    reliability = tabulate_reliability(scores.bin_confidence(labels, predictions.probabilities))
     calibration_error = scores.score_calibration_error(labels, predictions.probabilities)
     write_table(PLOTS_DIR / "confusion.csv", tabulate_confusion(confusion))
     write_table(PLOTS_DIR / "classes.csv", classes)
-    write_table(PLOTS_DIR / "reliability.csv", tabulate_reliability(bins))
+    write_table(PLOTS_DIR / "reliability.csv", reliability)
     write_table(PLOTS_DIR / "robustness.csv", robustness)
     names = card.class_names
     captions = [
@@ -115,14 +117,15 @@ def write_plots(
     ]
     samples = predictions.images[:sample_count]
     drawings = {
-        "confusion": charts.draw_confusion(confusion, names, title, errors_only=False),
-        "confusion_errors": charts.draw_confusion(confusion, names, title, errors_only=True),
+        "confusion": charts.draw_confusion(confusion, names, title),
         "curves": charts.draw_curves(load_history(), title),
         "classes": charts.draw_classes(classes, title),
-        "reliability": charts.draw_reliability(bins, calibration_error, title),
+        "reliability": charts.draw_reliability(
+            reliability, calibration_error, scores.BIN_COUNT, title
+        ),
         "robustness": charts.draw_robustness(robustness, title),
         "samples": draw_gallery(
-            samples, captions, f"The first {len(captions)} test images · {title}"
+            samples, captions, f"The first {len(captions)} test images\n{title}"
         ),
     }
     for name, figure in drawings.items():
@@ -132,8 +135,8 @@ def write_plots(
 def main() -> None:
     params = load_params("evaluate", EvaluateParams)
     card = load_card(CARD_PATH)
-    model = load_model(MODEL_PATH)  # bears the name of its recipe
-    test = load_split(TEST_DIR)
+    model = load_model(MODEL_PATH, card.class_count)  # bears the name of its recipe
+    test = load_split(TEST_DIR, card.class_count)
     probabilities = predict_probabilities(model, test.images, params.batch_size)
     pixels = np.rint(test.images[..., 0] * 255).astype(np.uint8)
     predictions = Predictions(pixels, test.labels, probabilities)

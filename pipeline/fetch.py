@@ -1,13 +1,13 @@
 """Fetch the dataset's four IDX files, verified, into `data/raw`."""
 
+import hashlib
 import os
 import sys
-from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from digits.data import download, optdigits
-from digits.data.datasets import DATASETS, Dataset, DatasetName, RawFile
+from digits.data import download, idx, optdigits
+from digits.data.datasets import DATASETS_DIR, Dataset, RawFile, load_dataset
 from digits.data.raw import RawFileError, unpack
 from digits.errors import DigitsError
 from digits.files.artifacts import write_bytes
@@ -17,13 +17,10 @@ from digits.stage import run
 
 DAY_SECONDS = 86_400  # more is a mistake, and soon more than a timer can count
 
-Mirror = Annotated[str, AfterValidator(download.check_mirror)]
-
 
 class FetchParams(Params):
-    """Where to look, in order, and how long to wait."""
+    """How long to wait for a mirror."""
 
-    mirrors: dict[DatasetName, list[Mirror]]
     timeout_seconds: float = Field(gt=0, le=DAY_SECONDS)
     deadline_seconds: float = Field(gt=0, le=DAY_SECONDS)
 
@@ -34,7 +31,7 @@ class UnreachableError(DigitsError):
     exit_status = os.EX_UNAVAILABLE
 
 
-def fetch_all(dataset: Dataset, mirrors: list[str], params: FetchParams) -> dict[RawFile, bytes]:
+def fetch_all(dataset: Dataset, params: FetchParams) -> dict[str, bytes]:
     """Return the dataset's files as published; those already in `data/raw` need no mirror.
 
     Raises:
@@ -43,11 +40,9 @@ def fetch_all(dataset: Dataset, mirrors: list[str], params: FetchParams) -> dict
     files = {}
     failures: dict[str, str] = {}
     for file in dataset.files:
-        files[file] = read_kept(file)
-        if not files[file]:
-            # A mirror that failed before is asked last: its silence is not waited for again.
-            mirrors = sorted(mirrors, key=failures.__contains__)
-            files[file] = fetch_file(file, mirrors, params, failures)
+        # A mirror that failed before is asked last: its silence is not waited for again.
+        mirrors = sorted(dataset.mirrors, key=failures.__contains__)
+        files[file.gzip_name] = read_kept(file) or fetch_file(file, mirrors, params, failures)
     return files
 
 
@@ -58,7 +53,7 @@ def read_kept(file: RawFile) -> bytes:
         return b""
     try:
         packed = path.read_bytes()
-        unpack(file, packed)
+        check_file(file, packed)
     except RawFileError as error:
         print(f"WARNING: {path} is fetched again: {error}", file=sys.stderr)
         return b""
@@ -83,7 +78,7 @@ def fetch_file(
                 timeout_seconds=params.timeout_seconds,
                 deadline_seconds=params.deadline_seconds,
             )
-            unpack(file, packed)
+            check_file(file, packed)
         except (download.MirrorError, RawFileError) as error:
             failures[mirror] = str(error)
             if not isinstance(error, download.FolderAbsentError):
@@ -95,31 +90,51 @@ def fetch_file(
     raise UnreachableError(f"no mirror gave {file.gzip_name}\n{reasons or '  none is listed'}")
 
 
-def explain_ways_on(name: DatasetName, mirrors: list[str]) -> str:
+def check_file(file: RawFile, packed: bytes) -> None:
+    """Refuse a file that is not the dataset's; without a digest, one that is not in IDX format.
+
+    Raises:
+        RawFileError: why it is refused.
+    """
+    raw = unpack(file, packed)
+    if file.has_digest:
+        return
+    try:
+        idx.decode(raw)
+    except idx.IdxFormatError as error:
+        raise RawFileError(f"{file.name}: {error}") from error
+    print(
+        f"WARNING: {file.name}: no digest in {DATASETS_DIR}/ says what must be in it; received "
+        f"raw_size: {len(raw)}, raw_sha256: {hashlib.sha256(raw).hexdigest()}",
+        file=sys.stderr,
+    )
+
+
+def explain_ways_on(name: str, mirrors: list[str]) -> str:
     """Say what a person can do when no mirror has the dataset."""
     folder = next((mirror for mirror in mirrors if "://" not in mirror), "a folder of your own")
     return (
-        f"Put the four *-ubyte.gz files of {name} into {folder} (see fetch.mirrors in params.yaml),"
+        f"Put the four *-ubyte.gz files of {name} into {folder} "
+        f"(see mirrors in {DATASETS_DIR}/{name}.yaml),"
         "\nor use the embedded dataset: "
         "dvc exp run -S dataset=optdigits -S train.recipe=cnn_optdigits"
     )
 
 
 def main() -> None:
-    name: DatasetName = load_params("dataset", DatasetName)
-    params = load_params("fetch", FetchParams)
-    if name == "optdigits":
-        files = optdigits.read_optdigits()
+    name = load_params("dataset", str)
+    dataset, params = load_dataset(name), load_params("fetch", FetchParams)
+    if dataset.source == "scikit-learn":
+        files = optdigits.read_optdigits(dataset)
     else:
-        mirrors = params.mirrors.get(name, [])
         try:
-            fetched = fetch_all(DATASETS[name], mirrors, params)
+            files = fetch_all(dataset, params)
         except UnreachableError as error:
-            raise UnreachableError(f"{name}: {error}\n{explain_ways_on(name, mirrors)}") from error
-        files = {file.gzip_name: packed for file, packed in fetched.items()}
+            ways = explain_ways_on(name, dataset.mirrors)
+            raise UnreachableError(f"{name}: {error}\n{ways}") from error
     for file_name, packed in files.items():
         write_bytes(RAW_DIR / file_name, packed)
-    print(f"{DATASETS[name].title}: {len(files)} verified files in {RAW_DIR}")
+    print(f"{dataset.title}: {len(files)} verified files in {RAW_DIR}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Train the network of the selected recipe on the train split, watched on the validation split."""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,17 +8,19 @@ from typing import Any
 import pandas as pd
 from pydantic import Field
 
-from digits.data.splits import load_split
+from digits.data.splits import load_card, load_split
 from digits.files.artifacts import write_json
 from digits.files.history import write_history
 from digits.files.params import load_params
 from digits.model.archive import write_model
+from digits.model.batches import count_steps
 from digits.model.ensemble import Plan, train_recipe
 from digits.model.recipes import Overrides, Precision, Recipe
-from digits.paths import MODEL_PATH, TRAIN_DIR, TRAIN_METRICS_PATH, VALIDATION_DIR
+from digits.paths import CARD_PATH, MODEL_PATH, TRAIN_DIR, TRAIN_METRICS_PATH, VALIDATION_DIR
 from digits.stage import run
 
 CHECKPOINT_PATH = Path("models/checkpoint.json")  # no output: DVC would delete it before the stage
+FEW_STEPS = 200
 
 
 class TrainParams(Overrides):
@@ -32,9 +35,30 @@ class TrainParams(Overrides):
 def load_plan() -> Plan:
     """Load the recipe that is trained, and the images."""
     params = load_params("train", TrainParams)
+    class_count = load_card(CARD_PATH).class_count
     recipe = params.apply(load_params(f"recipes.{params.recipe}", Recipe))
-    splits = load_split(TRAIN_DIR), load_split(VALIDATION_DIR)
-    return Plan(params.recipe, recipe, *splits, params.seed, params.threads, params.precision)
+    return Plan(
+        params.recipe,
+        recipe,
+        load_split(TRAIN_DIR, class_count),
+        load_split(VALIDATION_DIR, class_count),
+        class_count,
+        params.seed,
+        params.threads,
+        params.precision,
+    )
+
+
+def warn_of_few_steps(plan: Plan) -> None:
+    """Say so where a recipe that was made for more images hardly begins to learn."""
+    count = len(plan.train.labels)
+    steps = plan.recipe.epochs * count_steps(count, plan.recipe.batch_size)
+    if steps < FEW_STEPS:
+        print(
+            f"WARNING: {plan.name} takes {steps} steps on {count:,} images, and learns little in "
+            "so few: set train.epochs or train.batch_size, or choose another recipe",
+            file=sys.stderr,
+        )
 
 
 def write_results(history: pd.DataFrame, metrics: Mapping[str, Any]) -> None:
@@ -44,7 +68,9 @@ def write_results(history: pd.DataFrame, metrics: Mapping[str, Any]) -> None:
 
 
 def main() -> None:
-    trained = train_recipe(load_plan(), write_results, CHECKPOINT_PATH)
+    plan = load_plan()
+    warn_of_few_steps(plan)
+    trained = train_recipe(plan, write_results, CHECKPOINT_PATH)
     write_results(trained.history, trained.metrics)
     write_model(MODEL_PATH, trained.model)
     CHECKPOINT_PATH.unlink(missing_ok=True)

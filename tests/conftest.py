@@ -2,16 +2,19 @@
 
 import gzip
 import hashlib
+import json
 import os
 import signal
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from projects import Project, train_project
+from projects import Project, make_once, retrain, train_project
 
-from digits.data import idx
-from digits.data.datasets import CLASS_COUNT, DATASETS, DIGIT_NAMES, IMAGE_SIDE, Dataset, RawFile
+from digits.data import datasets, idx
+from digits.data.datasets import IMAGE_SIDE
 
 # A shell's background job ignores Ctrl-C, and so would every process that these tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -20,25 +23,45 @@ for variable in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
     os.environ.pop(variable, None)
 
 TRAIN_COUNT, TEST_COUNT = 150, 50
+DIGIT_NAMES = list("0123456789")
 
 
-def draw_images(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def draw_images(count: int, seed: int, class_count: int = 10) -> tuple[np.ndarray, np.ndarray]:
     """Draw uint8 (count, 28, 28) images that show their labels, (count,): a bar a class, noise."""
     generator = np.random.default_rng(seed)
-    labels = generator.permutation(np.arange(count) % CLASS_COUNT).astype(np.uint8)
+    labels = generator.permutation(np.arange(count) % class_count).astype(np.uint8)
     images = generator.integers(0, 100, (count, IMAGE_SIDE, IMAGE_SIDE))
+    width = max(20 // class_count, 1)
+    top = (IMAGE_SIDE - width * class_count) // 2
     for image, label in zip(images, labels, strict=True):
-        image[2 * label + 4 : 2 * label + 6, 4:24] = 255
+        image[top + width * label : top + width * (label + 1), 4:24] = 255
     return images.astype(np.uint8), labels
 
 
-def publish(folder: Path, name: str, array: np.ndarray) -> RawFile:
+def publish(folder: Path, name: str, array: np.ndarray) -> dict[str, Any]:
     """Write the array as the published file `name`.gz and return its facts."""
     raw = idx.encode(array)
     packed = gzip.compress(raw, mtime=0)
     (folder / f"{name}.gz").write_bytes(packed)
-    digests = (hashlib.sha256(data).hexdigest() for data in (packed, raw))
-    return RawFile(name, len(raw), len(packed), *digests)
+    return {
+        "name": name,
+        "raw_size": len(raw),
+        "raw_sha256": hashlib.sha256(raw).hexdigest(),
+        "gzip_size": len(packed),
+        "gzip_sha256": hashlib.sha256(packed).hexdigest(),
+    }
+
+
+def publish_dataset(folder: Path, class_names: Sequence[str]) -> dict[str, Any]:
+    """Write four `.gz` files into the folder; return what a file of `datasets/` says of them."""
+    facts: dict[str, Any] = {"title": "Synthetic", "licence": "none", "mirrors": [str(folder)]}
+    facts["class_names"] = list(class_names)
+    counts = {"train": (TRAIN_COUNT, 0, "train"), "test": (TEST_COUNT, 1, "t10k")}
+    for split, (count, seed, prefix) in counts.items():
+        images, labels = draw_images(count, seed, len(class_names))
+        facts[f"{split}_images"] = publish(folder, f"{prefix}-images-idx3-ubyte", images)
+        facts[f"{split}_labels"] = publish(folder, f"{prefix}-labels-idx1-ubyte", labels)
+    return facts
 
 
 @pytest.fixture
@@ -46,20 +69,23 @@ def synthetic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a folder with four `.gz` files that pass for MNIST's until the test ends."""
     folder = tmp_path / "mirror"
     folder.mkdir()
-    files = []
-    for prefix, count, seed in (("train", TRAIN_COUNT, 0), ("t10k", TEST_COUNT, 1)):
-        images, labels = draw_images(count, seed)
-        files.append(publish(folder, f"{prefix}-images-idx3-ubyte", images))
-        files.append(publish(folder, f"{prefix}-labels-idx1-ubyte", labels))
-    train_images, train_labels, test_images, test_labels = files
-    facts = Dataset(
-        "Synthetic", DIGIT_NAMES, train_images, train_labels, test_images, test_labels, (3, 14)
-    )
-    monkeypatch.setitem(DATASETS, "mnist", facts)
+    facts = publish_dataset(folder, DIGIT_NAMES) | {"disputed": [3, 14]}
+    monkeypatch.setattr(datasets, "DATASETS_DIR", tmp_path / "datasets")
+    datasets.DATASETS_DIR.mkdir()
+    (datasets.DATASETS_DIR / "mnist.yaml").write_text(json.dumps(facts))
     return folder
 
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Return a project whose pipeline has run: to be copied and cloned, never changed."""
-    return train_project(tmp_path_factory.mktemp("trained") / "project")
+    return Project(make_once(tmp_path_factory, "trained", train_project))
+
+
+@pytest.fixture(scope="session")
+def retrained(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Return a copy that has trained once more, three epochs, and committed: nor is this changed.
+
+    Its cache has both runs: at `HEAD~1` is what `trained` has at `HEAD`.
+    """
+    return Project(make_once(tmp_path_factory, "retrained", lambda it: retrain(trained.copy(it))))

@@ -6,14 +6,19 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+from filelock import FileLock
 from imports import ROOT
 
-SOURCES = ("digits", "pipeline", "dvc.yaml", "params.yaml", ".dvc/config", ".dvc/plots")
+SOURCES = ("datasets", "digits", "pipeline", "dvc.yaml", ".dvc/config", ".dvc/plots")
+PARAMS_PATH = ROOT / "tests/params.yaml"  # the checkout's own is its user's to change
 IGNORES = (".dvcignore", ".gitignore", ".dvc/.gitignore")
 ALL = ["fetch", "decode", "train", "evaluate", "analyze"]
+TRAINED = ALL[2:]  # what another training is followed by
 NO_CACHES = shutil.ignore_patterns("__pycache__")
 
 
@@ -94,12 +99,31 @@ class Project:
         return values
 
 
-def train_project(folder: Path) -> Project:
+def make_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """Make a folder for the whole test run, whichever of pytest-xdist's processes comes first."""
+    base = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    with FileLock(base / f"{name}.lock"):
+        if not (base / name).exists():
+            own = factory.mktemp(name)
+            make(own / "project")
+            own.rename(base / name)
+    return base / name / "project"
+
+
+def train_project(folder: Path) -> None:
     """Make a project whose pipeline has run on the embedded dataset, results committed."""
     project = make_project(folder, "optdigits", "cnn_optdigits")
     assert list_runs(project.call("dvc", "repro")) == ALL
     project.commit("results")
-    return project
+
+
+def retrain(project: Project) -> None:
+    """Train a trained project again, for three epochs, and commit."""
+    project.change("    epochs: 2\n", "    epochs: 3\n")
+    assert list_runs(project.call("dvc", "repro")) == TRAINED
+    project.commit("three epochs")
 
 
 def list_runs(output: str) -> list[str]:
@@ -107,7 +131,7 @@ def list_runs(output: str) -> list[str]:
 
 
 def select(params_path: Path, dataset: str, recipe: str) -> None:
-    """Select dataset and recipe, whatever the workspace has selected: it may be an experiment."""
+    """Select dataset and recipe."""
     text = re.sub("(?m)^dataset: .*", f"dataset: {dataset}", params_path.read_text())
     params_path.write_text(re.sub("(?m)^  recipe: .*", f"  recipe: {recipe}", text))
 
@@ -121,8 +145,8 @@ def make_project(folder: Path, dataset: str, recipe: str) -> Project:
         else:
             shutil.copy(source, target)
     project = Project(folder)
+    shutil.copy(PARAMS_PATH, folder / "params.yaml")
     select(folder / "params.yaml", dataset, recipe)
-    project.change("    epochs: 30\n", "    epochs: 2\n")
     project.call("git", "init", "--quiet", "--initial-branch=main")
     project.identify().commit("sources")
     return project

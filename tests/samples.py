@@ -30,4 +30,4 @@ def make_split(count: int, seed: int = 3) -> Split:
 
 
 def make_plan(recipe: Recipe, image_count: int = 64, seed: int = 0, name: str = "sample") -> Plan:
-    return Plan(name, recipe, make_split(image_count), make_split(20, seed=4), seed)
+    return Plan(name, recipe, make_split(image_count), make_split(20, seed=4), 10, seed)

@@ -907,12 +907,12 @@ def fit_plain(
     network.set_weights(start or network.get_weights())
     first = network.get_weights()
     network.compile(architecture.optimizer(), architecture.loss, metrics=["accuracy"])
-    batches, epoch = make_batches(plan.train, plan.recipe, seed)
+    batches, epoch = make_batches(plan.train, plan.recipe, seed, 10)
     validation = plan.validation
     network.fit(
         batches,
         epochs=plan.recipe.epochs,
-        validation_data=(validation.images, encode_labels(validation.labels, plan.recipe.loss)),
+        validation_data=(validation.images, encode_labels(validation.labels, plan.recipe.loss, 10)),
         callbacks=[
             keras.callbacks.LambdaCallback(on_epoch_begin=lambda number, _: epoch.assign(number)),
             *architecture.callbacks(),
@@ -966,6 +966,6 @@ def test_same_seed_gives_the_same_bytes_25_times() -> None:
     for _ in range(25):
         make_repeatable(5, threads=0)
         network = build_trainable("sample", recipe)
-        network.fit(make_batches(train, recipe, 5)[0], epochs=2, shuffle=False, verbose=0)
+        network.fit(make_batches(train, recipe, 5, 10)[0], epochs=2, shuffle=False, verbose=0)
         runs.add(b"".join(weight.tobytes() for weight in network.get_weights()))
     assert len(runs) == 1

@@ -8,7 +8,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from digits.data.datasets import DIGIT_NAMES
 from digits.data.splits import Card, Split, load_card, load_split, write_card, write_split
 from digits.evaluation.predictions import Predictions, load_predictions, write_predictions
 from digits.files.artifacts import (
@@ -350,7 +349,7 @@ class TestSplit:
 
     def test_round_trip(self, tmp_path: Path) -> None:
         write_split(tmp_path, self.SPLIT)
-        loaded = load_split(tmp_path)
+        loaded = load_split(tmp_path, 10)
         np.testing.assert_array_equal(loaded.images, self.SPLIT.images, strict=True)
         np.testing.assert_array_equal(loaded.labels, self.SPLIT.labels, strict=True)
 
@@ -370,13 +369,13 @@ class TestSplit:
         images[1, 14, 14, 0] = value
         write_split(tmp_path, replace(self.SPLIT, images=images))
         with refused(tmp_path, rf"pixels in \[0, 1\], {message}"):
-            load_split(tmp_path)
+            load_split(tmp_path, 10)
 
     @pytest.mark.parametrize("label", [10, 255])
     def test_label_out_of_range(self, label: int, tmp_path: Path) -> None:
         write_split(tmp_path, replace(self.SPLIT, labels=np.array([0, label, 5], np.uint8)))
         with refused(tmp_path, f"labels 0-9, received {label}"):
-            load_split(tmp_path)
+            load_split(tmp_path, 10)
 
     @pytest.mark.parametrize(
         "labels",
@@ -392,7 +391,7 @@ class TestSplit:
     def test_labels_that_do_not_fit(self, labels: np.ndarray, tmp_path: Path) -> None:
         write_split(tmp_path, replace(self.SPLIT, labels=labels))
         with refused(tmp_path / "labels.npy", r"uint8 \(3\), received"):
-            load_split(tmp_path)
+            load_split(tmp_path, 10)
 
     @pytest.mark.parametrize(
         "images",
@@ -408,23 +407,28 @@ class TestSplit:
     def test_images_that_do_not_fit(self, images: np.ndarray, tmp_path: Path) -> None:
         write_split(tmp_path, replace(self.SPLIT, images=images))
         with refused(tmp_path / "images.npy", r"float32 \(n, 28, 28, 1\), received"):
-            load_split(tmp_path)
+            load_split(tmp_path, 10)
 
     def test_empty(self, tmp_path: Path) -> None:
         write_split(tmp_path, Split(self.SPLIT.images[:0], self.SPLIT.labels[:0]))
         with refused(tmp_path, "images, received none"):
-            load_split(tmp_path)
+            load_split(tmp_path, 10)
 
     @pytest.mark.parametrize("name", ["images.npy", "labels.npy"])
     def test_missing(self, name: str, tmp_path: Path) -> None:
         write_split(tmp_path, self.SPLIT)
         (tmp_path / name).unlink()
         with refused(tmp_path / name, "a file, received none"):
-            load_split(tmp_path)
+            load_split(tmp_path, 10)
 
 
 class TestCard:
-    CARD = Card("mnist", "MNIST", DIGIT_NAMES)
+    CARD = Card(
+        name="mnist",
+        title="MNIST",
+        class_names=list("0123456789"),
+        image_counts={"train": 54_000},
+    )
 
     def test_round_trip(self, path: Path) -> None:
         write_card(path, self.CARD)
@@ -437,23 +441,30 @@ class TestCard:
     @pytest.mark.parametrize(
         ("values", "message"),
         [
-            ({"class_names": ...}, "class_names, texts, received None"),
-            ({"title": ...}, "a title, received None"),
-            ({"name": ...}, "a name of .*, received None"),
-            ({"name": "mnits"}, "a name of .'mnist', .*, received 'mnits'"),
-            ({"name": ["mnist"]}, "a name of .*, received .'mnist'."),
-            ({"title": 5}, "a title, received 5"),
-            ({"class_names": None}, "class_names, texts, received None"),
-            ({"class_names": "0123456789"}, "class_names, texts, received '0123456789'"),
-            ({"class_names": list(range(10))}, "class_names, texts, received .0, 1,"),
-            ({"class_names": ["0"]}, "10 .*, received 1"),
+            ({"class_names": ...}, "class_names: expected a value, received none"),
+            ({"title": ...}, "title: expected a value, received none"),
+            ({"name": ...}, "name: expected a value, received none"),
+            ({"name": ["mnist"]}, "name: expected a valid string, received .'mnist'."),
+            ({"title": 5}, "title: expected a valid string, received 5"),
+            ({"class_names": None}, "class_names: expected a valid list, received None"),
+            (
+                {"class_names": "0123456789"},
+                "class_names: expected a valid list, received '0123456789'",
+            ),
+            (
+                {"class_names": list(range(10))},
+                r"class_names\.0: expected a valid string, received 0",
+            ),
+            ({"class_names": ["0"]}, "class_names: .*at least 2 items.*received .'0'."),
+            ({"class_names": ["0", "0"]}, "class_names: .*names that differ"),
+            ({"other": 1}, "other: unknown key"),
         ],
         ids=str,
     )
     def test_refusal(self, values: dict[str, Any], message: str, path: Path) -> None:
-        card = {**asdict(self.CARD), **values}
+        card = {**self.CARD.model_dump(), **values}
         write_text(path, json.dumps({key: card[key] for key in card if card[key] is not ...}))
-        with refused(path, message):
+        with pytest.raises(ArtifactError, match=rf"\A{re.escape(str(path))}: {message}.*\Z"):
             load_card(path)
 
 
@@ -466,7 +477,7 @@ class TestPredictions:
 
     def test_round_trip(self, tmp_path: Path) -> None:
         write_predictions(tmp_path, self.PREDICTIONS)
-        loaded = load_predictions(tmp_path)
+        loaded = load_predictions(tmp_path, 10)
         for name, array in vars(self.PREDICTIONS).items():
             np.testing.assert_array_equal(getattr(loaded, name), array, strict=True)
         assert loaded.predicted.tolist() == [0, 9, 4]
@@ -477,7 +488,7 @@ class TestPredictions:
         probabilities[1, 2] = value
         write_predictions(tmp_path, replace(self.PREDICTIONS, probabilities=probabilities))
         with refused(tmp_path, "finite probabilities, received NaN or infinity"):
-            load_predictions(tmp_path)
+            load_predictions(tmp_path, 10)
 
     @pytest.mark.parametrize("value", [-0.5, 0.5, 2.0])
     def test_no_probabilities(self, value: float, tmp_path: Path) -> None:
@@ -485,14 +496,14 @@ class TestPredictions:
         probabilities[1, 2] = value
         write_predictions(tmp_path, replace(self.PREDICTIONS, probabilities=probabilities))
         with refused(tmp_path, f"sum to 1, received .* sums from .* to .*{1 + value:g}|-0.5"):
-            load_predictions(tmp_path)
+            load_predictions(tmp_path, 10)
 
     @pytest.mark.parametrize("label", [10, 255])
     def test_label_out_of_range(self, label: int, tmp_path: Path) -> None:
         labels = np.array([0, label, 5], np.uint8)
         write_predictions(tmp_path, replace(self.PREDICTIONS, labels=labels))
         with refused(tmp_path, f"labels 0-9, received {label}"):
-            load_predictions(tmp_path)
+            load_predictions(tmp_path, 10)
 
     @pytest.mark.parametrize(
         ("name", "array", "message"),
@@ -511,20 +522,20 @@ class TestPredictions:
     ) -> None:
         write_predictions(tmp_path, replace(self.PREDICTIONS, **{name: array}))
         with refused(tmp_path / f"{name}.npy", message):
-            load_predictions(tmp_path)
+            load_predictions(tmp_path, 10)
 
     def test_empty(self, tmp_path: Path) -> None:
         arrays = vars(self.PREDICTIONS).values()
         write_predictions(tmp_path, Predictions(*(array[:0] for array in arrays)))
         with refused(tmp_path, "received"):
-            load_predictions(tmp_path)
+            load_predictions(tmp_path, 10)
 
     @pytest.mark.parametrize("name", ["images", "labels", "probabilities"])
     def test_missing(self, name: str, tmp_path: Path) -> None:
         write_predictions(tmp_path, self.PREDICTIONS)
         (tmp_path / f"{name}.npy").unlink()
         with refused(tmp_path / f"{name}.npy", "a file, received none"):
-            load_predictions(tmp_path)
+            load_predictions(tmp_path, 10)
 
 
 class TestTable:

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 from projects import Project, make_project
 
-from digits.data.datasets import DIGIT_NAMES
 from digits.data.splits import Card
 from digits.evaluation import comparison
 from digits.evaluation.predictions import Predictions
 
-CARD = Card("mnist", "MNIST", DIGIT_NAMES)
+CARD = Card(name="mnist", title="MNIST", class_names=list("0123456789"), image_counts={})
 
 
 def predict(labels: np.ndarray, wrong: set[int]) -> Predictions:

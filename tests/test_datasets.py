@@ -1,88 +1,143 @@
 """Facts of the datasets: consistent with each other, with the embedded digits, with real files."""
 
-import re
+import json
 from collections import Counter
-from dataclasses import replace
 from fractions import Fraction
 from math import floor
 from pathlib import Path
-from typing import get_args
+from typing import Any
 
 import numpy as np
 import pytest
+from imports import ROOT
 from sklearn.datasets import load_digits
 
 from digits.data import idx
-from digits.data.datasets import CLASS_COUNT, DATASETS, DatasetName, RawFile
+from digits.data.datasets import LARGEST_SIZE, Dataset, RawFile, load_dataset
 from digits.data.optdigits import choose_test, enlarge, read_optdigits
 from digits.data.raw import unpack
+from digits.files.params import ParamsError
 
-# Where a team keeps its copy: the first mirror of params.yaml.
-MNIST_DIR = Path(__file__).parent.parent.parent / "shared" / "mnist"
+# Where a team keeps its copy: the first mirror of datasets/mnist.yaml.
+MNIST_DIR = ROOT.parent / "shared" / "mnist"
+FULL: dict[str, Any] = {
+    "name": "images",
+    "raw_size": 9,
+    "raw_sha256": "b" * 64,
+    "gzip_size": 5,
+    "gzip_sha256": "a" * 64,
+}
 
-FILES = [
-    pytest.param(name, file, id=f"{name}-{file.name}")
-    for name, dataset in DATASETS.items()
-    for file in dataset.files
-]
+
+@pytest.fixture
+def facts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Return what the file of a dataset says, and make its folder the current one."""
+    monkeypatch.chdir(tmp_path)
+    Path("datasets").mkdir()
+    files = ("train_images", "train_labels", "test_images", "test_labels")
+    return {
+        "title": "Runes",
+        "licence": "none",
+        "class_names": ["fehu", "uruz"],
+        "mirrors": ["here"],
+        **{name: {"name": name} for name in files},
+    }
 
 
-class TestFacts:
-    def test_every_name_has_its_facts(self) -> None:
-        assert tuple(DATASETS) == get_args(DatasetName)
+def load(facts: dict[str, Any]) -> Dataset:
+    Path("datasets/runes.yaml").write_text(json.dumps(facts))
+    return load_dataset("runes")
 
-    @pytest.mark.parametrize("name", DATASETS)
-    def test_dataset(self, name: DatasetName) -> None:
-        dataset = DATASETS[name]
-        assert len(set(dataset.class_names)) == len(dataset.class_names) == CLASS_COUNT
-        assert [file.gzip_name for file in dataset.files] == [
-            "train-images-idx3-ubyte.gz",
-            "train-labels-idx1-ubyte.gz",
-            "t10k-images-idx3-ubyte.gz",
-            "t10k-labels-idx1-ubyte.gz",
-        ]
 
-    @pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "kmnist"])
-    def test_size_of_60000_and_10000_images(self, name: DatasetName) -> None:
-        sizes = [file.raw_size for file in DATASETS[name].files]
-        assert sizes == [47_040_016, 60_008, 7_840_016, 10_008]
+class TestShippedFiles:
+    """Those of the checkout, whatever a user has added: each is what it must be, none is named."""
 
-    @pytest.mark.parametrize("name", DATASETS)
-    def test_as_many_labels_as_images(self, name: DatasetName) -> None:
-        dataset = DATASETS[name]
+    PATHS = sorted((ROOT / "datasets").glob("*.yaml"))
+
+    @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+    def test_dataset(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(ROOT)
+        dataset = load_dataset(path.stem)
+        assert len({file.name for file in dataset.files}) == 4
         for images, labels in (
             (dataset.train_images, dataset.train_labels),
             (dataset.test_images, dataset.test_labels),
         ):
-            assert divmod(images.raw_size - 16, 28 * 28) == (labels.raw_size - 8, 0)
+            if images.raw_size and labels.raw_size:
+                assert divmod(images.raw_size - 16, 28 * 28) == (labels.raw_size - 8, 0)
 
-    @pytest.mark.parametrize(("name", "file"), FILES)
-    def test_digests(self, name: DatasetName, file: RawFile) -> None:
-        digests = [digest for digest in (file.gzip_sha256, file.raw_sha256) if digest]
-        assert digests, f"{name}: a file that no digest vouches for"
-        assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in digests)
-
-    def test_no_digest_was_pasted_twice(self) -> None:
+    def test_no_digest_was_pasted_twice(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(ROOT)
         digests = Counter(
             digest
-            for dataset in DATASETS.values()
-            for file in dataset.files
+            for path in self.PATHS
+            for file in load_dataset(path.stem).files
             for digest in (file.gzip_sha256, file.raw_sha256)
             if digest
         )
-        assert max(digests.values()) == 1
+        assert max(digests.values(), default=1) == 1
 
-    @pytest.mark.parametrize(("name", "file"), FILES)
-    def test_published_size(self, name: DatasetName, file: RawFile) -> None:
-        assert (file.gzip_size is None) == (file.gzip_sha256 is None) == (name == "optdigits")
-        assert file.gzip_size is None or file.gzip_size < file.raw_size
+
+class TestFacts:
+    def test_smallest_file(self, facts: dict[str, Any]) -> None:
+        dataset = load(facts)
+        assert [file.gzip_name for file in dataset.files] == [
+            "train_images.gz",
+            "train_labels.gz",
+            "test_images.gz",
+            "test_labels.gz",
+        ]
+        assert (dataset.source, dataset.disputed) == ("mirrors", [])
+        assert not any(file.has_digest for file in dataset.files)
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"title": None}, "title: expected a valid string, received None"),
+            ({"titel": "x"}, "titel: unknown key .did you mean 'title'"),
+            ({"class_names": ["a"]}, "class_names: .*at least 2 items"),
+            ({"class_names": [str(n) for n in range(257)]}, "class_names: .*at most 256 items"),
+            ({"class_names": ["a", "a"]}, "class_names: expected names that differ"),
+            ({"class_names": [0, 1]}, "class_names.0: expected a valid string, received 0"),
+            ({"source": "the web"}, "source: expected 'mirrors' or 'scikit-learn'"),
+            ({"mirrors": ["http://example.org/"]}, "mirrors.0: .*https:// address"),
+            ({"mirrors": ["ftp://example.org/"]}, "mirrors.0: .*https:// address"),
+            ({"mirrors": ["https://"]}, "mirrors.0: .*https:// address"),
+            ({"mirrors": ["https://example.org/?a=b"]}, "mirrors.0: .*without .*query"),
+            ({"train_images": {"name": "../x"}}, "train_images.name: "),
+            ({"train_images": {"name": "x", "raw_sha256": "b"}}, "train_images.raw_sha256: "),
+            ({"train_images": {"name": "x", "raw_size": 1 << 40}}, "train_images.raw_size: "),
+            ({"disputed": ["1"]}, "disputed.0: expected a valid integer"),
+        ],
+        ids=str,
+    )
+    def test_refusal(self, changes: dict[str, Any], message: str, facts: dict[str, Any]) -> None:
+        with pytest.raises(ParamsError, match=rf"\Adatasets/runes\.yaml: {message}.*\Z"):
+            load(facts | changes)
+
+    @pytest.mark.parametrize("address", ["https://me:secret@example.org/"])
+    def test_64_credentials_are_not_repeated(self, address: str, facts: dict[str, Any]) -> None:
+        with pytest.raises(ParamsError, match=r"mirrors\.0: .*without credentials") as refusal:
+            load(facts | {"mirrors": [address]})
+        assert "secret" not in str(refusal.value)
+
+    @pytest.mark.parametrize("name", ["Runes", "rune", "", "../runes", "a/b", ".", "runes.yaml"])
+    def test_unknown_name(self, name: str, facts: dict[str, Any]) -> None:
+        load(facts)
+        with pytest.raises(ParamsError, match="expected a file of datasets/, one of runes, rec"):
+            load_dataset(name)
 
     def test_largest_size(self) -> None:
-        file = RawFile("images", raw_size=9, gzip_size=5, gzip_sha256="a", raw_sha256="b")
+        file = RawFile(**FULL)
         assert file.largest_size == 9
-        assert replace(file, raw_sha256=None).largest_size == 5
-        assert replace(file, gzip_size=None, gzip_sha256=None).largest_size == 9
-        assert replace(file, gzip_size=12).largest_size == 12
+        for changes, size in (
+            ({"raw_sha256": None}, 5),
+            ({"gzip_size": None, "gzip_sha256": None}, 9),
+            ({"gzip_size": 12}, 12),
+            ({"raw_sha256": None, "gzip_size": None, "gzip_sha256": None}, 9),
+            (dict.fromkeys(FULL, None), LARGEST_SIZE),
+        ):
+            assert file.model_copy(update=changes).largest_size == size
 
 
 def enlarge_slowly(counts: list[list[int]]) -> list[list[int]]:
@@ -107,22 +162,30 @@ def enlarge_slowly(counts: list[list[int]]) -> list[list[int]]:
     return image
 
 
-@pytest.fixture(scope="module")
-def files() -> dict[str, bytes]:
-    return read_optdigits()
+@pytest.fixture
+def optdigits(monkeypatch: pytest.MonkeyPatch) -> Dataset:
+    monkeypatch.chdir(ROOT)
+    return load_dataset("optdigits")
+
+
+@pytest.fixture
+def files(optdigits: Dataset) -> dict[str, bytes]:
+    return read_optdigits(optdigits)
 
 
 class TestOptdigits:
-    def test_files_have_the_digests_of_the_table(self, files: dict[str, bytes]) -> None:
-        facts = DATASETS["optdigits"]
-        assert list(files) == [file.gzip_name for file in facts.files]
-        for file in facts.files:
+    def test_files_have_the_digests_of_the_table(
+        self, optdigits: Dataset, files: dict[str, bytes]
+    ) -> None:
+        assert list(files) == [file.gzip_name for file in optdigits.files]
+        for file in optdigits.files:
             unpack(file, files[file.gzip_name])  # refuses another size or digest
 
-    def test_files_are_what_scikit_learn_carries(self, files: dict[str, bytes]) -> None:
-        facts = DATASETS["optdigits"]
+    def test_files_are_what_scikit_learn_carries(
+        self, optdigits: Dataset, files: dict[str, bytes]
+    ) -> None:
         images, labels, test_images, test_labels = (
-            idx.decode(unpack(file, files[file.gzip_name])) for file in facts.files
+            idx.decode(unpack(file, files[file.gzip_name])) for file in optdigits.files
         )
         assert images.shape == (1433, 28, 28)
         assert test_images.shape == (364, 28, 28)
@@ -133,8 +196,8 @@ class TestOptdigits:
         # Each count has the weight of nine pixels, at the edges too; the rest is rounding.
         assert total == pytest.approx(digits.images.sum() * 9 * 255 / 16, rel=1e-3)
 
-    def test_repeat_gives_the_same_bytes(self, files: dict[str, bytes]) -> None:
-        assert read_optdigits() == files
+    def test_repeat_gives_the_same_bytes(self, optdigits: Dataset, files: dict[str, bytes]) -> None:
+        assert read_optdigits(optdigits) == files
 
     @pytest.mark.parametrize("kind", ["real", "random", "corner"])
     def test_enlarge(self, kind: str) -> None:
@@ -175,7 +238,15 @@ class TestMnist:
         ],
         ids=["train", "test"],
     )
-    def test_content(self, split: str, counts: list[int], mean: float, deviation: float) -> None:
+    def test_content(
+        self,
+        split: str,
+        counts: list[int],
+        mean: float,
+        deviation: float,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.chdir(ROOT)
         images, labels = (self.load(f"{split}_{part}") for part in ("images", "labels"))
         assert np.bincount(labels).tolist() == counts
         assert images.shape == (sum(counts), 28, 28)
@@ -189,5 +260,5 @@ class TestMnist:
 
     @staticmethod
     def load(part: str) -> np.ndarray:
-        file: RawFile = getattr(DATASETS["mnist"], part)
+        file: RawFile = getattr(load_dataset("mnist"), part)
         return idx.decode(unpack(file, (MNIST_DIR / file.gzip_name).read_bytes()))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from digits.data import idx
-from digits.data.datasets import DATASETS, RawFile
+from digits.data.datasets import RawFile, load_dataset
 from digits.data.raw import RawFileError
 from digits.data.splits import load_card, load_split
 from digits.errors import DigitsError
@@ -31,7 +31,7 @@ LABELS = np.repeat(np.arange(10, dtype=np.uint8), 2)
 
 class TestCheckDataset:
     def test_good(self) -> None:
-        check_dataset("train", IMAGES, LABELS)
+        check_dataset("train", IMAGES, LABELS, 10)
 
     @pytest.mark.parametrize(
         "images",
@@ -55,7 +55,7 @@ class TestCheckDataset:
         with pytest.raises(
             DatasetError, match=rf"^{expected}{images.dtype} \({len(images)}, ?.*\)$"
         ):
-            check_dataset("train", images, LABELS)
+            check_dataset("train", images, LABELS, 10)
 
     @pytest.mark.parametrize(
         "labels",
@@ -70,7 +70,7 @@ class TestCheckDataset:
     )
     def test_labels_refused(self, labels: np.ndarray) -> None:
         with pytest.raises(DatasetError, match=r"^test labels: expected uint8 \(20,\), received "):
-            check_dataset("test", IMAGES, labels)
+            check_dataset("test", IMAGES, labels, 10)
 
     @pytest.mark.parametrize(
         ("labels", "received"),
@@ -85,16 +85,16 @@ class TestCheckDataset:
     def test_label_values_refused(self, labels: np.ndarray, received: str) -> None:
         message = rf"^train labels: expected all of 0-9, received {received}$"
         with pytest.raises(DatasetError, match=message):
-            check_dataset("train", IMAGES, labels.astype(np.uint8))
+            check_dataset("train", IMAGES, labels.astype(np.uint8), 10)
 
     def test_13_no_images(self) -> None:
         with pytest.raises(DatasetError, match=r"train labels: .* received \[\]"):
-            check_dataset("train", IMAGES[:0], LABELS[:0])
+            check_dataset("train", IMAGES[:0], LABELS[:0], 10)
 
     @pytest.mark.parametrize("pixel", [0, 7, 255])
     def test_31_constant_images(self, pixel: int) -> None:
         with pytest.raises(DatasetError, match="test images: expected pixels that differ"):
-            check_dataset("test", np.full_like(IMAGES, pixel), LABELS)
+            check_dataset("test", np.full_like(IMAGES, pixel), LABELS, 10)
 
 
 class TestScalePixels:
@@ -176,7 +176,7 @@ def read_outputs() -> dict[str, bytes]:
 
 def rewrite(raw_dir: Path, part: str, change: Callable[[np.ndarray], np.ndarray]) -> RawFile:
     """Change a published file's array; kept uncompressed, so that its size stays the same."""
-    file: RawFile = getattr(DATASETS["mnist"], part)
+    file: RawFile = getattr(load_dataset("mnist"), part)
     path = raw_dir / file.gzip_name
     path.write_bytes(idx.encode(change(idx.decode(gzip.decompress(path.read_bytes())))))
     return file
@@ -211,7 +211,7 @@ class TestMain:
             path.name: np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8)
             for path in raw_dir.iterdir()
         }
-        test = load_split(Path("data/decoded/test"))
+        test = load_split(Path("data/decoded/test"), 10)
         labels = raw["t10k-labels-idx1-ubyte.gz"][8:]
         np.testing.assert_array_equal(test.labels, labels, strict=True)
         pixels = raw["t10k-images-idx3-ubyte.gz"][16:].reshape(-1, 28, 28, 1)
@@ -219,7 +219,7 @@ class TestMain:
 
     def test_train_and_validation_are_the_training_file(self, raw_dir: Path) -> None:
         main()
-        parts = [load_split(Path("data/decoded", name)) for name in ("train", "validation")]
+        parts = [load_split(Path("data/decoded", name), 10) for name in ("train", "validation")]
         images = np.concatenate([part.images for part in parts])
         labels = np.concatenate([part.labels for part in parts])
         packed = (raw_dir / "train-images-idx3-ubyte.gz").read_bytes()
@@ -261,7 +261,7 @@ class TestMain:
 class TestMainRefusals:
     @pytest.mark.parametrize("number", range(4))
     def test_missing_raw_file(self, number: int, raw_dir: Path) -> None:
-        path = raw_dir / DATASETS["mnist"].files[number].gzip_name
+        path = raw_dir / load_dataset("mnist").files[number].gzip_name
         path.unlink()
         check_refused(ArtifactError, f"{path}: expected a file, received none: run fetch")
 
@@ -291,7 +291,7 @@ class TestMainRefusals:
 
     @pytest.mark.parametrize("number", range(4))
     def test_33_other_dataset_compressed(self, number: int, raw_dir: Path) -> None:
-        file = DATASETS["mnist"].files[number]
+        file = load_dataset("mnist").files[number]
         path = raw_dir / file.gzip_name
         raw = gzip.decompress(path.read_bytes())
         path.write_bytes(gzip.compress(raw[:16] + raw[16:][::-1], mtime=0))

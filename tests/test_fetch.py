@@ -49,27 +49,34 @@ from servers import (
     whole,
 )
 
-from digits.data.datasets import DATASETS
+from digits.data import datasets
+from digits.data.datasets import load_dataset
 from digits.files.params import ParamsError
 from digits.paths import RAW_DIR
 from pipeline import fetch
 from pipeline.fetch import UnreachableError
 
 ROOT = Path(__file__).parent.parent
-NAMES = [file.gzip_name for file in DATASETS["mnist"].files]
+NAMES = [
+    "train-images-idx3-ubyte.gz",
+    "train-labels-idx1-ubyte.gz",
+    "t10k-images-idx3-ubyte.gz",
+    "t10k-labels-idx1-ubyte.gz",
+]
 FIRST = NAMES[0]
 SECRET = "hunter2"  # noqa: S105
 
 # A process of its own that knows the small dataset; the real one has other digests.
 STAGE = """
 import resource, sys
-from digits.data.datasets import DATASETS, Dataset, RawFile
+from pathlib import Path
+from digits.data import datasets
 from digits.stage import run
 from pipeline import fetch
 
 if len(sys.argv) > 1:
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
-DATASETS["mnist"] = {dataset}
+datasets.DATASETS_DIR = Path({folder!r})
 run(fetch.main)
 """
 
@@ -86,7 +93,7 @@ def project(
     """Return a folder without data, now the current one; only the tests' authority is trusted."""
     folder = tmp_path / "project"
     folder.mkdir()
-    (folder / "stage.py").write_text(STAGE.format(dataset=DATASETS["mnist"]))
+    (folder / "stage.py").write_text(STAGE.format(folder=str(datasets.DATASETS_DIR)))
     monkeypatch.chdir(folder)
     for name in os.environ:
         if name.lower().endswith("_proxy"):
@@ -116,12 +123,15 @@ def read_files(folder: Path) -> dict[str, bytes]:
 
 
 def write_params(*mirrors: str, timeout: float = 20.0, deadline: float = 30.0) -> None:
-    section = {
-        "mirrors": {"mnist": mirrors},
-        "timeout_seconds": timeout,
-        "deadline_seconds": deadline,
-    }
+    write_facts(mirrors=mirrors)
+    section = {"timeout_seconds": timeout, "deadline_seconds": deadline}
     Path("params.yaml").write_text(json.dumps({"dataset": "mnist", "fetch": section}))
+
+
+def write_facts(**changes: object) -> None:
+    """Change the dataset's file."""
+    path = datasets.DATASETS_DIR / "mnist.yaml"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
 def fetch_from(*mirrors: str, timeout: float = 20.0, deadline: float = 30.0) -> None:
@@ -148,7 +158,7 @@ def run_stage(*arguments: str, before: Sequence[str] = ()) -> tuple[int, str]:
 def assert_fetched() -> None:
     """Check that the four files are there, and nothing but them."""
     digests = {name: sha256(data).hexdigest() for name, data in read_files(RAW_DIR).items()}
-    assert digests == {file.gzip_name: file.gzip_sha256 for file in DATASETS["mnist"].files}
+    assert digests == {file.gzip_name: file.gzip_sha256 for file in load_dataset("mnist").files}
 
 
 def assert_nothing_fetched() -> None:
@@ -260,7 +270,7 @@ def test_52_endless_body(server: MirrorServer, capsys: pytest.CaptureFixture[str
     bad = server.mirror(endless)
     fetch_from(bad, server.mirror(whole))
     assert_fetched()
-    limit = DATASETS["mnist"].train_images.largest_size
+    limit = load_dataset("mnist").train_images.largest_size
     assert f"WARNING: {bad}: {FIRST[:-3]}: " in (said := capsys.readouterr().err)
     assert f"received {limit + 1}" in said
 
@@ -322,7 +332,7 @@ def test_good_transfer(server: MirrorServer, answer: Answer) -> None:
 def test_23_unpacked_on_the_way(server: MirrorServer) -> None:
     fetch_from(server.mirror(raw))
     files = {path.name: len(path.read_bytes()) for path in RAW_DIR.iterdir()}
-    assert files == {file.gzip_name: file.raw_size for file in DATASETS["mnist"].files}
+    assert files == {file.gzip_name: file.raw_size for file in load_dataset("mnist").files}
 
 
 @pytest.mark.parametrize(("hops", "arrives"), [(5, True), (6, False)], ids=["53-five", "53-six"])
@@ -414,7 +424,7 @@ def test_56_all_mirrors_wrong(server: MirrorServer, synthetic: Path) -> None:
     assert reasons[2] == f"  {lost}: HTTP 404 Not Found"
     assert reasons[3].startswith(f"  {wrong}: {FIRST}: expected SHA-256")
     assert len(reasons) == 4
-    assert way.startswith("Put the four *-ubyte.gz files of mnist into absent (see fetch.mirrors")
+    assert way.startswith("Put the four *-ubyte.gz files of mnist into absent (see mirrors in ")
     assert "dvc exp run -S dataset=optdigits" in other_way
     assert_nothing_fetched()
 
@@ -573,6 +583,44 @@ def test_60_full_disk(synthetic: Path) -> None:
     assert_fetched()
 
 
+# Without digests
+
+
+def drop_digests() -> None:
+    path = datasets.DATASETS_DIR / "mnist.yaml"
+    facts = json.loads(path.read_text())
+    named = {
+        key: {"name": value["name"]} for key, value in facts.items() if isinstance(value, dict)
+    }
+    write_facts(**named)
+
+
+def test_content_without_a_digest_is_taken_and_described(
+    synthetic: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = load_dataset("mnist").files
+    drop_digests()
+    fetch_from(str(synthetic))
+    said = capsys.readouterr().err
+    for file in files:
+        assert (
+            f"WARNING: {file.name}: no digest in datasets/ says what must be in it; "
+            f"received raw_size: {file.raw_size}, raw_sha256: {file.raw_sha256}\n"
+        ) in said
+    assert read_files(RAW_DIR) == read_files(synthetic)
+
+
+@pytest.mark.parametrize("answer", [page, damaged, half], ids=["page", "damaged", "half"])
+def test_content_without_a_digest_is_looked_at(
+    server: MirrorServer, synthetic: Path, capsys: pytest.CaptureFixture[str], answer: Answer
+) -> None:
+    drop_digests()
+    bad = server.mirror(answer)
+    fetch_from(bad, str(synthetic))
+    assert f"WARNING: {bad}: {FIRST[:-3]}" in capsys.readouterr().err
+    assert read_files(RAW_DIR) == read_files(synthetic)
+
+
 # Mirror entries
 
 
@@ -594,7 +642,7 @@ def test_60_full_disk(synthetic: Path) -> None:
     ],
 )
 def test_refused_mirror(server: MirrorServer, entry: str) -> None:
-    with pytest.raises(ParamsError, match=r"fetch\.mirrors\.mnist\.1: expected .*received "):
+    with pytest.raises(ParamsError, match=r"mnist\.yaml: mirrors\.1: expected .*received "):
         fetch_from(server.mirror(whole), entry)
     assert server.requests == []
     assert_nothing_fetched()

@@ -7,6 +7,7 @@ slow. Each reader's memory stays proportional to its input.
 import gzip
 import io
 import json
+import re
 import struct
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -16,9 +17,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from ruamel.yaml import YAML
 from samples import SOFTMAX, make_recipe
 
 from digits.data import idx
@@ -190,6 +193,43 @@ def test_text(load: Callable[[Path], object], count: int, tmp_path: Path) -> Non
     fuzz(count, st.binary(max_size=40) | st.text().map(str.encode) | damaged(WHOLE_TEXTS), check)
 
 
+# What plain values are made of, and what is between them.
+WORDS = st.text("0123456789+-.:_eExob", min_size=1, max_size=6) | st.sampled_from(
+    ["on", "No", "y", "~", "null", "true", "=", "<<", ".inf", ".nan", "a", "2026-01-01", "1e-05"]
+)
+MARKS = st.text("[]{}'\"&*!\t", min_size=1, max_size=1) | st.sampled_from(
+    [": ", "\n  ", "\n  - ", ", ", " #", "? ", "!!", "|\n"]
+)
+PLAIN_YAML = st.lists(WORDS | MARKS, max_size=8).map("".join) | WORDS
+
+
+def spell_exponents(value: Any) -> str:
+    """Write a value; floats with an exponent but no dot as the texts that they are to PyYAML."""
+    if isinstance(value, dict):
+        return f"{[(spell_exponents(key), spell_exponents(it)) for key, it in value.items()]}"
+    if isinstance(value, list):
+        return f"{[spell_exponents(it) for it in value]}"
+    return repr(repr(value) if re.fullmatch(r"-?\de[-+]\d+", repr(value)) else value)
+
+
+@pytest.mark.parametrize("count", [100, pytest.param(3_000, marks=pytest.mark.slow)])
+def test_taken_params_are_those_of_both_yamls(count: int, tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+
+    def check(drawn: str) -> None:
+        path.write_text(f"decode:\n  {drawn}\n")
+        try:
+            taken = load_params("decode", Any, path)
+        except ParamsError as error:
+            assert_one_line(error)
+        else:
+            text = path.read_text()
+            assert repr(taken) == repr(YAML(typ="safe").load(text)["decode"])
+            assert spell_exponents(taken) == spell_exponents(yaml.safe_load(text)["decode"])
+
+    fuzz(count, PLAIN_YAML, check)
+
+
 @pytest.mark.parametrize("count", [10, pytest.param(500, marks=pytest.mark.slow)])
 def test_model(count: int, tmp_path: Path) -> None:
     path = tmp_path / "model.keras"
@@ -198,7 +238,7 @@ def test_model(count: int, tmp_path: Path) -> None:
     def check(data: bytes) -> None:
         path.write_bytes(data)
         try:
-            load_model(path)
+            load_model(path, 10)
         except ArtifactError as error:
             assert_one_line(error)
 

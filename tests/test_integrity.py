@@ -39,6 +39,12 @@ def test_whole_cache_and_remote_are_verified(project: Project) -> None:
     assert "the cache: " in project.call("python", "-m", "digits", "verify-cache")
     output = project.call("python", "-m", "digits", "verify-cache", "--remote")
     assert output.endswith("objects, 0 replaced from the cache; all are whole.\n")
+    project.call("dvc", "config", "--unset", "core.remote")
+    output = project.call("python", "-m", "digits", "verify-cache")
+    assert output.endswith("objects, 0 replaced from the remote; all are whole.\n")
+    assert "core.remote" in project.call(
+        "python", "-m", "digits", "verify-cache", "--remote", status=1
+    )
 
 
 @pytest.mark.parametrize("name", [MODEL, "data/raw"])

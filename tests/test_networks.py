@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from imports import ROOT
+from projects import PARAMS_PATH
 from pydantic import ValidationError
 from samples import SOFTMAX, make_plan, make_recipe
 
@@ -36,7 +36,7 @@ def small_network(name: str = "small") -> Any:
 
 
 def test_cnn_has_225034_parameters_and_the_reference_layers() -> None:
-    network = build_network("cnn", load_params("recipes.cnn", Recipe, ROOT / "params.yaml"))
+    network = build_network("cnn", load_params("recipes.cnn", Recipe, PARAMS_PATH).suit_classes(10))
     assert network.count_params() == 225_034
     assert [layer.output.shape[1:] for layer in network.layers[1:]] == [
         (26, 26, 32),
@@ -307,10 +307,10 @@ def test_model_is_what_a_keras_user_expects(
 
 def test_labels_are_one_hot_or_as_they_are() -> None:
     labels = np.array([3, 0], np.uint8)
-    one_hot = encode_labels(labels, "categorical_crossentropy")
+    one_hot = encode_labels(labels, "categorical_crossentropy", 10)
     assert one_hot.dtype == np.float32
     assert one_hot.tolist() == [[0, 0, 0, 1, *[0] * 6], [1, *[0] * 9]]
-    assert encode_labels(labels, "sparse_categorical_crossentropy") is labels
+    assert encode_labels(labels, "sparse_categorical_crossentropy", 10) is labels
 
 
 def test_joined_model_averages_members_and_shifts(tmp_path: Path) -> None:
@@ -327,7 +327,7 @@ def test_joined_model_averages_members_and_shifts(tmp_path: Path) -> None:
             views.append(moved)
     expected = np.mean([member(view).numpy() for member in members for view in views], axis=0)
     write_model(tmp_path / "joined.keras", join_members("joined", members, 1))
-    model = load_model(tmp_path / "joined.keras")
+    model = load_model(tmp_path / "joined.keras", 10)
     assert model.name == "joined"
     np.testing.assert_allclose(predict_probabilities(model, images, 4), expected, atol=1e-6)
 
@@ -346,7 +346,7 @@ def test_model_survives_the_disk_byte_for_byte(tmp_path: Path) -> None:
         assert b"date" not in archive.read("metadata.json")
         assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
     images = np.random.default_rng(0).random((5, 28, 28, 1), np.float32)
-    model = load_model(tmp_path / "a.keras")
+    model = load_model(tmp_path / "a.keras", 10)
     assert model.name == "small"
     np.testing.assert_array_equal(
         predict_probabilities(model, images, 5), predict_probabilities(network, images, 5)
@@ -368,13 +368,13 @@ def test_joined_model_has_no_addresses(tmp_path: Path) -> None:
 def test_refused_model_files(tmp_path: Path) -> None:
     path = tmp_path / "model.keras"
     with pytest.raises(ArtifactError, match="expected a model, received none"):
-        load_model(path)
+        load_model(path, 10)
     write_model(path, small_network())
     whole = path.read_bytes()
     for damaged in (b"", b"not a zip", whole[: len(whole) // 2]):
         path.write_bytes(damaged)
         with pytest.raises(ArtifactError, match="expected a Keras model"):
-            load_model(path)
+            load_model(path, 10)
 
 
 def replace_config(path: Path, config: bytes) -> None:
@@ -405,7 +405,7 @@ def test_code_in_a_model_file_is_not_run(tmp_path: Path, monkeypatch: pytest.Mon
     unsafe.save(path)
     Path("planted").unlink(missing_ok=True)
     with pytest.raises(ArtifactError, match="expected a Keras model"):
-        load_model(path)
+        load_model(path, 10)
     assert not Path("planted").exists()
     keras.saving.load_model(path, safe_mode=False)(np.zeros((1, 28, 28, 1)))
     assert Path("planted").exists()  # the trap was armed
@@ -448,7 +448,7 @@ def test_exploit_in_a_model_file_is_refused(
     write_model(path, small_network())
     replace_config(path, config)
     with pytest.raises(ArtifactError, match="expected a Keras model, received") as refusal:
-        load_model(path)
+        load_model(path, 10)
     assert "\n" not in str(refusal.value)
     assert [found.name for found in tmp_path.iterdir()] == ["model.keras"]
 
@@ -456,7 +456,7 @@ def test_exploit_in_a_model_file_is_refused(
 def test_model_of_other_classes_is_refused(tmp_path: Path) -> None:
     keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten()]).save(tmp_path / "m.keras")
     with pytest.raises(ArtifactError, match=r"expected output \(None, 10\), received \(None, 784"):
-        load_model(tmp_path / "m.keras")
+        load_model(tmp_path / "m.keras", 10)
 
 
 @pytest.mark.parametrize("shape", [(32, 32, 3), (784,)])
@@ -465,7 +465,7 @@ def test_model_of_other_images_is_refused(shape: tuple[int, ...], tmp_path: Path
     layers = [keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax")]
     keras.Sequential([keras.Input(shape), *layers]).save(path)
     with pytest.raises(ArtifactError, match=r"expected input \(None, 28, 28, 1\), received \(None"):
-        load_model(path)
+        load_model(path, 10)
 
 
 def test_file_of_something_else_is_refused(tmp_path: Path) -> None:
@@ -474,7 +474,7 @@ def test_file_of_something_else_is_refused(tmp_path: Path) -> None:
     layer = json.dumps(keras.saving.serialize_keras_object(keras.layers.Dense(10))).encode()
     replace_config(path, layer)
     with pytest.raises(ArtifactError, match="expected a Keras model, received"):
-        load_model(path)
+        load_model(path, 10)
 
 
 def test_predictions_that_are_no_probabilities_are_refused() -> None:

@@ -6,7 +6,6 @@ import re
 import struct
 import tracemalloc
 import zlib
-from dataclasses import replace
 
 import pytest
 
@@ -36,12 +35,18 @@ def member(flags: int, extra: bytes = b"") -> bytes:
 
 
 def facts(packed: bytes, raw: bytes) -> RawFile:
-    return RawFile("images", len(raw), len(packed), sha256(packed), sha256(raw))
+    return RawFile(
+        name="images",
+        raw_size=len(raw),
+        raw_sha256=sha256(raw),
+        gzip_size=len(packed),
+        gzip_sha256=sha256(packed),
+    )
 
 
 FULL = facts(GZIP, RAW)
-PACKED_ONLY = replace(FULL, raw_sha256=None)  # Fashion-MNIST, KMNIST
-RAW_ONLY = replace(FULL, gzip_size=None, gzip_sha256=None)  # Optdigits
+PACKED_ONLY = FULL.model_copy(update={"raw_sha256": None})  # Fashion-MNIST, KMNIST
+RAW_ONLY = FULL.model_copy(update={"gzip_size": None, "gzip_sha256": None})  # Optdigits
 
 
 # gzip stream, message
@@ -79,10 +84,6 @@ DAMAGED = {
     ),
     "43-reserved-flags": (member(0xE0), "damaged data .*unknown header flags"),
     "method": (b"\x1f\x8b\x07" + GZIP[3:], "damaged data .*unknown compression method"),
-    "shorter": (
-        gzip.compress(RAW[:-1]),
-        f"unpacked: expected {SIZE} bytes, received {SIZE - 1}",
-    ),
     "longer": (gzip.compress(RAW + b"\0"), f"expected {SIZE} bytes unpacked, received more"),
 }
 
@@ -162,7 +163,7 @@ FOREIGN = {
         f"images.gz: expected SHA-256 {FULL.gzip_sha256}, received",
     ),
     "raw-digest-behind-right-packed-digest": (
-        replace(FULL, raw_sha256="0" * 64),
+        FULL.model_copy(update={"raw_sha256": "0" * 64}),
         GZIP,
         f"images: expected SHA-256 {'0' * 64}, received {FULL.raw_sha256}",
     ),
@@ -196,9 +197,21 @@ class TestUnpack:
             unpack(file, packed)
         assert re.fullmatch(r"images.*", str(raised.value))  # one line that names the file
 
+    def test_shorter_content(self) -> None:
+        with pytest.raises(RawFileError, match=f"^images: expected {SIZE} bytes, .* {SIZE - 1}$"):
+            unpack(RAW_ONLY, gzip.compress(RAW[:-1]))
+
+    @pytest.mark.parametrize("packed", [GZIP, RAW], ids=["packed", "raw"])
+    def test_nothing_is_known(self, packed: bytes) -> None:
+        assert unpack(RawFile(name="images"), packed) == RAW
+
+    def test_only_the_size_is_known(self) -> None:
+        with pytest.raises(RawFileError, match=r"^images: expected 5 bytes, received"):
+            unpack(RawFile(name="images", raw_size=5), RAW)
+
     def test_33_other_datasets_file_under_the_same_name(self) -> None:
         other = gzip.compress(RAW[::-1].ljust(SIZE, b"\1"), mtime=0)
         with pytest.raises(RawFileError, match="expected"):
             unpack(FULL, other)
         with pytest.raises(RawFileError, match="expected SHA-256"):
-            unpack(replace(FULL, gzip_size=len(other)), other)
+            unpack(FULL.model_copy(update={"gzip_size": len(other)}), other)

@@ -1,72 +1,227 @@
-"""The README's claims that a test can hold."""
+"""README.md and docs/: commands and examples work, links, files and keys exist."""
 
-import json
 import re
+import shutil
 import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from conftest import draw_images
 from imports import ROOT
+from projects import Project
 from ruamel.yaml import YAML
 from samples import make_plan
 
-from digits.files.params import load_params
+from digits.__main__ import COMMANDS
+from digits.data.datasets import Dataset
+from digits.data.idx import encode
+from digits.files.params import Params, load_params
 from digits.model.ensemble import rehearse
-from digits.model.networks import build_network
 from digits.model.recipes import Augmentation, Overrides, Recipe
+from pipeline.analyze import AnalyzeParams
+from pipeline.decode import DecodeParams
+from pipeline.evaluate import EvaluateParams
+from pipeline.fetch import FetchParams
+from pipeline.train import TrainParams
 
-README = (ROOT / "README.md").read_text()
-RECIPES = (ROOT / "docs/recipes.md").read_text()
-PARAMS = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
+pytestmark = pytest.mark.checkout
+
+PAGES = ["README.md", "LEADERBOARD.md", "benchmarks/README.md"]
+PAGES += sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md"))
+SECTIONS: dict[str, type[Params]] = {
+    "fetch": FetchParams,
+    "decode": DecodeParams,
+    "train": TrainParams,
+    "evaluate": EvaluateParams,
+    "analyze": AnalyzeParams,
+}
+KEYS = {f"{name}.{key}" for name, kind in SECTIONS.items() for key in kind.model_fields}
 
 
-def test_recipe_of_the_readme_works(tmp_path: Path) -> None:
-    (block,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
-    path = tmp_path / "params.yaml"
-    path.write_text(block)
-    network = build_network("my_net", load_params("recipes.my_net", Recipe, path))
-    assert network.output_shape == (None, 10)
+def read(page: str) -> str:
+    return (ROOT / page).read_text()
 
 
-BLOCKS = re.findall(r"```yaml\n(.*?)```", RECIPES, re.DOTALL)
+def read_blocks(page: str, language: str) -> list[str]:
+    """Return the fenced blocks of a language, without the indent of a list."""
+    blocks = re.findall(rf"^( *)```{language}\n(.*?)^ *```", read(page), re.DOTALL | re.MULTILINE)
+    return [re.sub(rf"^{indent}", "", block, flags=re.MULTILINE) for indent, block in blocks]
 
 
-@pytest.mark.parametrize("block", BLOCKS)
-def test_recipes_of_the_page_can_be_trained(block: str, tmp_path: Path) -> None:
+def read_code(page: str) -> list[str]:
+    """Return what a page sets as code, blocks and words."""
+    text = read(page)
+    blocks = re.findall(r"```.*?\n(.*?)```", text, re.DOTALL)
+    return blocks + re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+
+
+def list_anchors(text: str) -> set[str]:
+    """List the headings as GitHub links to them."""
+    headings = re.findall(r"^#+ (.*)", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    made = (ROOT / "dvc.yaml").read_text()
+    for link in re.findall(r"\]\(([^)]+)\)", read(page)):
+        if "://" in link:
+            continue
+        name, _, anchor = link.partition("#")
+        path = (ROOT / page).parent / name if name else ROOT / page
+        # A figure may be away for a while: DVC removes it before its stage runs.
+        assert path.exists() or f"- {name}:" in made, link
+        assert not anchor or anchor in list_anchors(path.read_text()), link
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_exist(page: str) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets |= {"push", "pull"}  # two in a line
+    for code in read_code(page):
+        words = re.sub("#.*", "", code)
+        assert set(re.findall(r"\bmake ([a-z-]+)", words)) <= targets, code
+        assert set(re.findall(r"python -m digits ([a-z-]+)", code)) <= set(COMMANDS), code
+        for module in re.findall(r"python -m benchmarks\.(\w+)", code):
+            assert (ROOT / f"benchmarks/{module}.py").is_file(), code
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_parameters_that_are_set_exist(page: str) -> None:
+    keys = re.findall(r"-S '?([a-z_.]+)=", read(page))
+    assert {key for key in keys if not key.startswith("recipes.")} <= KEYS | {"dataset"}
+
+
+def test_every_parameter_has_its_row_and_no_other_has() -> None:
+    rows = set(re.findall(r"^\| `([\w.]+)` \|", read("docs/parameters.md"), re.MULTILINE))
+    assert rows == KEYS | {"dataset"}
+
+
+def test_every_key_of_a_recipe_is_explained() -> None:
+    keys = [key for kind in (Recipe, Augmentation, Overrides) for key in kind.model_fields]
+    page = read("docs/recipes.md")
+    assert not [key for key in keys if f"`{key}`" not in page]
+
+
+def test_every_key_of_a_dataset_is_explained() -> None:
+    page = read("docs/datasets.md")
+    keys = [*Dataset.model_fields, "name", "raw_size", "raw_sha256", "gzip_size", "gzip_sha256"]
+    assert not [key for key in keys if f"`{key}`" not in page]
+
+
+def test_named_files_exist() -> None:
+    named = re.findall(r"`([\w./-]+/[\w./-]*)`", read("docs/where-to-change.md"))
+    made = ("data/", "models/", "metrics/", "plots/", "datasets/NAME", "digits/commands/NAME")
+    own = [name for name in named if not name.startswith((*made, "pipeline/STAGE"))]
+    assert len(own) > len(list((ROOT / "pipeline").glob("*.py")))
+    assert not [name for name in own if not (ROOT / name).exists()]
+
+
+@pytest.mark.parametrize("block", read_blocks("docs/recipes.md", "yaml"))
+def test_recipes_can_be_trained(block: str, tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(block)
     for name in YAML(typ="safe").load(block)["recipes"]:
         rehearse(make_plan(load_params(f"recipes.{name}", Recipe, path), name=name))
 
 
-def test_page_names_every_key_of_a_recipe() -> None:
-    keys = [key for kind in (Recipe, Augmentation, Overrides) for key in kind.model_fields]
-    assert not [key for key in keys if f"`{key}`" not in RECIPES]
+# What follows is typed: in a project with the embedded dataset and a small recipe.
 
 
-def test_tree_names_every_module() -> None:
-    named = set(re.findall(r"── (\w+\.py)[ ,]", README))
-    assert named == {path.name for path in (ROOT / "digits").rglob("*.py")}
-
-
-def test_tables_name_every_recipe_and_parameter() -> None:
-    assert not [name for name in PARAMS["recipes"] if f"| `{name}` |" not in README]
-    for section in ("fetch", "decode", "train", "evaluate", "analyze"):
-        assert not [key for key in PARAMS[section] if f"`{section}.{key}`" not in README]
-
-
-@pytest.mark.parametrize("page", ["README.md", "docs/recipes.md"])
-def test_links_lead_somewhere(page: str) -> None:
-    links = re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text())
-    assert links
-    assert not [link for link in links if not (ROOT / page).parent.joinpath(link).is_file()]
-
-
-def test_result_is_the_committed_one() -> None:
-    # Not the workspace's: it may hold an experiment.
-    shown = subprocess.run(
-        ["git", "show", "HEAD:metrics/evaluate.json"], cwd=ROOT, capture_output=True, check=True
+@pytest.fixture
+def typed(trained: Project, tmp_path: Path) -> Iterator[Project]:
+    """Return a trained project that has what `make` needs, in a folder of the name `digits`."""
+    project = trained.copy(tmp_path / "digits")
+    for path in (ROOT / "Makefile", *ROOT.glob("requirements*.lock")):
+        shutil.copy(path, project.folder)
+    project.commit("make")
+    # An environment that is these tests' own: installing one is not the pages' matter.
+    binaries = project.folder / ".venv/bin"
+    binaries.mkdir(parents=True)
+    (binaries / "activate").touch()
+    (binaries / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (binaries / "python").chmod(0o755)
+    for name in ("run", "test"):
+        (project.folder / f".venv/{name}.stamp").touch()
+    yield project
+    subprocess.run(
+        [sys.executable, "-m", "dvc", "queue", "stop", "--kill"],
+        cwd=project.folder,
+        env=project.environment,
+        capture_output=True,
+        check=False,
     )
-    metrics = json.loads(shown.stdout)
-    assert f"test accuracy {metrics['accuracy']:.2%}" in README
-    assert f"{metrics['error_count']} errors in 10,000 images" in README
+
+
+def type_block(project: Project, block: str) -> str:
+    """Type the commands of a block in one shell; what the block shows must be printed."""
+    commands = re.findall(r"^\$ (.*)", block, re.MULTILINE)
+    shown = [line for line in block.splitlines() if not line.startswith("$ ")]
+    script = "\n".join(commands).replace("make test", "make --dry-run test")  # this is it
+    output = project.call("sh", "-ec", script)
+    assert not [line for line in shown if line not in output.splitlines()]
+    return output
+
+
+def wait_for_queue(project: Project) -> None:
+    deadline = time.monotonic() + 600
+    while re.search("Queued|Running", project.call("dvc", "queue", "status")):
+        assert time.monotonic() < deadline
+        time.sleep(2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["README.md", "docs/troubleshooting.md"])
+def test_page_can_be_typed_as_written(page: str, typed: Project) -> None:
+    blocks = read_blocks(page, "console")
+    assert blocks
+    for block in blocks:
+        type_block(typed, block)
+
+
+@pytest.mark.slow
+def test_experiments_can_be_typed_as_written(typed: Project) -> None:
+    one, grid, listing, keep = read_blocks("docs/experiments.md", "console")
+    type_block(typed, one)
+    type_block(typed, grid)
+    wait_for_queue(typed)
+    listed = type_block(typed, listing)
+    for epochs in (2, 3):
+        assert listed.count(f"train.epochs={epochs}") == 2
+    assert listed.count("Success") >= 4
+    type_block(typed, keep)
+    assert "epochs: 4" in typed.call("git", "show", "HEAD:params.yaml")
+
+
+@pytest.mark.slow
+def test_dataset_of_letters_can_be_typed_as_written(typed: Project) -> None:
+    (facts,), (script,) = (read_blocks("docs/datasets.md", kind) for kind in ("yaml", "python"))
+    (typed.folder / "datasets/letters.yaml").write_text(facts)
+    for split, count in (("train", 120), ("test", 60)):
+        images, labels = draw_images(count, 0, 6)
+        (typed.folder / f"{split}-images-idx3-ubyte").write_bytes(encode(images))
+        (typed.folder / f"{split}-labels-idx1-ubyte").write_bytes(encode(labels))
+    given = (
+        "from digits.data.idx import decode; from pathlib import Path;"
+        "arrays = {path.name: decode(path.read_bytes()) for path in Path().glob('*-ubyte')}\n"
+    )
+    typed.call("python", "-c", given + script)
+    (block,) = read_blocks("docs/datasets.md", "console")
+    output = type_block(typed, block)
+    assert "no digest in datasets/ says" in output
+    assert typed.load("data/decoded/dataset.json")["class_names"] == list("ABCDEF")
+    assert typed.load("metrics/evaluate.json")["image_count"] == 60
+
+
+@pytest.mark.slow
+def test_model_alone_can_be_had_as_written(typed: Project) -> None:
+    typed.call("git", "tag", "v1.0")
+    colleague = Project(typed.folder.parent / "colleague")
+    colleague.folder.mkdir()
+    command, *_ = (block for block in read_blocks("docs/sharing.md", "console") if "get" in block)
+    type_block(colleague, command)
+    (script,) = read_blocks("docs/sharing.md", "python")
+    colleague.call("python", "-c", f"{script}\nassert model == open('digits.keras', 'rb').read()")

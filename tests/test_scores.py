@@ -22,7 +22,7 @@ def one_hot(predicted: np.ndarray) -> np.ndarray:
 
 
 def test_confusion_has_true_rows_and_predicted_columns() -> None:
-    confusion = scores.count_confusion(LABELS, PREDICTED)
+    confusion = scores.count_confusion(LABELS, PREDICTED, 10)
     assert confusion.shape == (10, 10)
     assert confusion[0, :3].tolist() == [1, 1, 0]
     assert confusion[1, :3].tolist() == [0, 2, 1]
@@ -31,7 +31,7 @@ def test_confusion_has_true_rows_and_predicted_columns() -> None:
 
 
 def test_class_scores_by_hand() -> None:
-    classes = scores.score_classes(LABELS, PREDICTED)
+    classes = scores.score_classes(LABELS, PREDICTED, 10)
     assert classes.precision[:3] == pytest.approx([1, 2 / 3, 0])
     assert classes.recall[:3] == pytest.approx([1 / 2, 2 / 3, 0])
     assert classes.f1[:3] == pytest.approx([2 / 3, 2 / 3, 0])
@@ -95,9 +95,9 @@ def test_pairs_are_ranked_and_hits_left_out() -> None:
 
 def test_constant_model_crashes_nothing() -> None:
     labels, probabilities = np.arange(10), one_hot(np.zeros(10, int))
-    assert scores.score_classes(labels, np.zeros(10, int)).precision[0] == pytest.approx(0.1)
+    assert scores.score_classes(labels, np.zeros(10, int), 10).precision[0] == pytest.approx(0.1)
     assert scores.score_top2_accuracy(labels, probabilities) <= 0.2
-    assert len(scores.rank_confused_pairs(scores.count_confusion(labels, 0 * labels))) == 9
+    assert len(scores.rank_confused_pairs(scores.count_confusion(labels, 0 * labels, 10))) == 9
 
 
 def test_coverage_against_every_threshold_by_loop() -> None:

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import publish_dataset
 
+from digits.data import datasets
 from digits.files import history
 from digits.files.artifacts import ArtifactError
 from digits.files.params import load_params
@@ -20,21 +22,20 @@ from digits.paths import HISTORY_PATH
 from pipeline import analyze, decode, evaluate, fetch, train
 
 PARAMS = """\
-dataset: mnist
+dataset: {dataset}
 fetch:
-  mirrors: {{mnist: [{mirror}]}}
   timeout_seconds: 1
   deadline_seconds: 1
 decode: {{validation_fraction: 0.2, seed: 0}}
 train: {{recipe: tiny, seed: 0, threads: 0, precision: float32}}
 evaluate: {{batch_size: 16, sample_count: 10, robustness_count: 20}}
-analyze: {{gallery_count: 5, gallery_pair_limit: 2, strip_count: 3}}
+analyze: {{gallery_count: 5, gallery_pair_limit: 2}}
 recipes:
   tiny:
     layers:
     - Flatten: {{}}
     - Dropout: {{rate: 0.1}}
-    - Dense: {{units: 10, activation: softmax}}
+    - Dense: {{units: classes, activation: softmax}}
     loss: categorical_crossentropy
     optimizer: {{SGD: {{learning_rate: {learning_rate}}}}}
     epochs: 2
@@ -46,15 +47,16 @@ recipes:
 STAGES = (fetch, decode, train, evaluate, analyze)
 
 
-def make_project(folder: Path, mirror: Path, **changes: str) -> Path:
+def make_project(folder: Path, **changes: str) -> Path:
     folder.mkdir()
     defaults = {
+        "dataset": "mnist",
         "learning_rate": "0.01",
         "members": "1",
         "shift": "0",
         "scaling": "false",
     }
-    params = PARAMS.format(mirror=mirror, **(defaults | changes))
+    params = PARAMS.format(**(defaults | changes))
     (folder / "params.yaml").write_text(params)
     return folder
 
@@ -65,9 +67,9 @@ def read_outputs(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def project(synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:  # noqa: ARG001 (the files of `dataset: mnist`)
     """Return the current folder: a project with the parameters and nothing else."""
-    folder = make_project(tmp_path / "project", synthetic)
+    folder = make_project(tmp_path / "project")
     monkeypatch.chdir(folder)
     return folder
 
@@ -123,22 +125,22 @@ def test_evaluation_agrees_with_keras(project: Path) -> None:
     assert evaluated["loss"] == pytest.approx(loss, rel=1e-5)
 
 
+@pytest.mark.usefixtures("synthetic")
 def test_twice_gives_equal_bytes(
-    project: Path, synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for stage in STAGES:
         stage.main()
-    again = make_project(tmp_path / "again", synthetic)
+    again = make_project(tmp_path / "again")
     monkeypatch.chdir(again)
     for stage in STAGES:
         stage.main()
     assert read_outputs(project) == read_outputs(again)
 
 
-def test_diverged_training_leaves_no_model(
-    synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(make_project(tmp_path / "project", synthetic, learning_rate="1e+38"))
+@pytest.mark.usefixtures("synthetic")
+def test_diverged_training_leaves_no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(make_project(tmp_path / "project", learning_rate="1e+38"))
     monkeypatch.setattr("digits.model.ensemble.rehearse", lambda _: None)  # it diverges there, too
     for stage in (fetch, decode):
         stage.main()
@@ -147,10 +149,9 @@ def test_diverged_training_leaves_no_model(
     assert not Path("models/model.keras").exists()
 
 
-def test_refused_recipe_writes_nothing(
-    synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(make_project(tmp_path / "project", synthetic, learning_rate="1"))
+@pytest.mark.usefixtures("synthetic")
+def test_refused_recipe_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(make_project(tmp_path / "project", learning_rate="1"))
     for stage in (fetch, decode):
         stage.main()
     with pytest.raises(NetworkError, match=r"SGD\.learning_rate: .* should be float"):
@@ -213,12 +214,9 @@ def test_losses_are_plain_cross_entropy(project: Path) -> None:
     assert model.evaluate(images, labels, verbose=0)[0] == pytest.approx(expected, rel=1e-4)
 
 
-def test_members_are_joined_into_one_model(
-    synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(
-        make_project(tmp_path / "project", synthetic, members="3", shift="2", scaling="true")
-    )
+@pytest.mark.usefixtures("synthetic")
+def test_members_are_joined_into_one_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(make_project(tmp_path / "project", members="3", shift="2", scaling="true"))
     for stage in STAGES:
         stage.main()
     metrics = json.loads(Path("metrics/train.json").read_bytes())
@@ -226,6 +224,53 @@ def test_members_are_joined_into_one_model(
     assert metrics["parameter_count"] == 3 * 7_850
     assert history["epoch"].tolist() == [1, 2]  # the members' mean
     assert json.loads(Path("metrics/evaluate.json").read_bytes())["recipe"] == "tiny"
+
+
+@pytest.mark.parametrize("class_count", [2, 26])
+def test_any_number_of_classes(
+    class_count: int, synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dataset is a file: no recipe and no module knows how many classes it has."""
+    names = [f"rune {number}" for number in range(class_count)]
+    facts = publish_dataset(synthetic, names)
+    (datasets.DATASETS_DIR / "runes.yaml").write_text(json.dumps(facts))
+    monkeypatch.chdir(make_project(tmp_path / "project", dataset="runes"))
+    for stage in STAGES:
+        stage.main()
+    assert np.load("data/predictions/probabilities.npy").shape == (50, class_count)
+    assert pd.read_csv("plots/classes.csv")["class"].tolist() == names
+    assert len(pd.read_csv("plots/confusion.csv")) == class_count**2
+    metrics = json.loads(Path("metrics/evaluate.json").read_bytes())
+    assert metrics["dataset"] == "runes"
+
+
+@pytest.mark.usefixtures("project")
+def test_recipe_that_does_not_suit_the_dataset_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    fetch.main()
+    decode.main()
+    train.main()
+    assert "WARNING: tiny takes 8 steps on 120 images" in capsys.readouterr().err
+    params = Path("params.yaml")
+    params.write_text(params.read_text().replace("threads: 0", "threads: 0, epochs: 50"))
+    train.main()
+    assert "WARNING" not in capsys.readouterr().err
+
+
+def test_recipe_of_another_number_of_classes_is_refused(
+    synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = publish_dataset(synthetic, ["odd", "even"])
+    (datasets.DATASETS_DIR / "parity.yaml").write_text(json.dumps(facts))
+    folder = make_project(tmp_path / "project", dataset="parity")
+    params = folder / "params.yaml"
+    params.write_text(params.read_text().replace("units: classes", "units: 10"))
+    monkeypatch.chdir(folder)
+    fetch.main()
+    decode.main()
+    message = "expected the last one to give 2 probabilities, received 10: `units: classes`"
+    with pytest.raises(NetworkError, match=message):
+        train.main()
+    assert not Path("models").exists()
 
 
 def predict_perfectly(**changes: object) -> None:
@@ -280,7 +325,7 @@ def test_perfect_model_has_nothing_to_analyse(project: Path) -> None:
 
 def write_blank_model(bias: float) -> None:
     """Write a model that gives every image the same probabilities, with a bias on class 3."""
-    recipe = load_params("recipes.tiny", Recipe)
+    recipe = load_params("recipes.tiny", Recipe).suit_classes(10)
     network = build_network("tiny", recipe)
     network.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
     weights = network.get_weights()
@@ -338,5 +383,6 @@ def test_progress_is_quiet_and_says_the_cost(
     written = capfd.readouterr()
     assert 'Model: "tiny"' in written.out
     assert "Epoch 2/2\n" in written.out
-    assert written.err == ""
+    (warning,) = written.err.splitlines()  # of an epoch of four steps
+    assert warning.startswith("WARNING: tiny takes 8 steps")
     assert (project / "models/model.keras").is_file()

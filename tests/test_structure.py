@@ -58,11 +58,6 @@ def test_library_is_imported_in_its_room_only(library: str, allowed: set[str]) -
     assert users == allowed
 
 
-def test_facts_import_the_standard_library_only() -> None:
-    names = {name.split(".")[0] for name in imported_names(ROOT / "digits/data/datasets.py")}
-    assert names <= sys.stdlib_module_names
-
-
 @pytest.mark.parametrize("stage", ["fetch", "decode", "analyze"])
 def test_stage_without_network_does_not_import_tensorflow(stage: str) -> None:
     script = f"import sys, pipeline.{stage}; print('tensorflow' in sys.modules)"

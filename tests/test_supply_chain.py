@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import pytest
 from imports import ROOT
@@ -79,15 +79,19 @@ def test_test_tools_change_no_pin() -> None:
 
 
 def test_mirrors_are_folders_or_https() -> None:
-    fetch: dict[str, Any] = YAML(typ="safe").load((ROOT / "params.yaml").read_text())["fetch"]
-    mirrors = [mirror for of_dataset in fetch["mirrors"].values() for mirror in of_dataset]
+    datasets = [YAML(typ="safe").load(path) for path in (ROOT / "datasets").glob("*.yaml")]
+    mirrors = [mirror for dataset in datasets for mirror in dataset.get("mirrors", [])]
     addresses = [mirror for mirror in mirrors if "://" in mirror]
     assert addresses
     assert all(address.startswith("https://") for address in addresses)
 
 
 def test_lapsed_host_is_nowhere() -> None:
-    files = [ROOT / "params.yaml", *(ROOT / "digits").rglob("*.py"), *ROOT.glob("pipeline/*.py")]
+    files = [
+        *(ROOT / "datasets").glob("*.yaml"),
+        *(ROOT / "digits").rglob("*.py"),
+        *ROOT.glob("pipeline/*.py"),
+    ]
     assert not [path for path in files if LAPSED in path.read_text()]
 
 
@@ -97,13 +101,12 @@ def test_dvc_sends_nothing_home() -> None:
     assert config["core"]["analytics"] == config["core"]["check_update"] == "false"
 
 
-def test_stages_use_no_network(
-    synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("synthetic")
+def test_stages_use_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> NoReturn:
         raise AssertionError("a stage wants the network")
 
-    monkeypatch.chdir(make_small_project(tmp_path / "project", synthetic))
+    monkeypatch.chdir(make_small_project(tmp_path / "project"))
     for name in ("connect", "connect_ex", "bind", "sendto"):
         monkeypatch.setattr(socket.socket, name, refuse, raising=True)
     for name in ("getaddrinfo", "gethostbyname", "create_connection"):

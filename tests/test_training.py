@@ -31,7 +31,7 @@ def train() -> Split:
 def take_epochs(split: Split, seed: int, numbers: list[int], **changes: Any) -> list[np.ndarray]:
     """Return the images of some epochs in the order in which they are trained on."""
     recipe = make_recipe(SOFTMAX, batch_size=16, **changes)
-    dataset, epoch = make_batches(split, recipe, seed)
+    dataset, epoch = make_batches(split, recipe, seed, 10)
     assert len(dataset) == count_steps(len(split.labels), 16)
     taken = []
     for number in numbers:
@@ -42,7 +42,7 @@ def take_epochs(split: Split, seed: int, numbers: list[int], **changes: Any) -> 
 
 def test_an_epoch_has_every_image_once_with_its_label(train: Split) -> None:
     recipe = make_recipe(SOFTMAX, batch_size=16, loss="sparse_categorical_crossentropy")
-    dataset, _ = make_batches(train, recipe, seed=1)
+    dataset, _ = make_batches(train, recipe, 1, 10)
     batches = [(images.numpy(), labels.numpy()) for images, labels in dataset]
     assert [len(labels) for _, labels in batches] == [16, 16, 16, 2]
     numbers = np.concatenate([images[:, 0, 0, 0] for images, _ in batches]).astype(int)
@@ -229,6 +229,6 @@ def test_bfloat16_trains_and_predicts_in_float32() -> None:
     recipe = make_recipe(convolution, {"BatchNormalization": {}}, {"Flatten": {}}, SOFTMAX)
     plan = make_plan(recipe)
     trained = train_recipe(
-        type(plan)(plan.name, recipe, plan.train, plan.validation, 0, precision="bfloat16")
+        type(plan)(plan.name, recipe, plan.train, plan.validation, 10, 0, precision="bfloat16")
     )
     assert {layer.compute_dtype for layer in trained.model.layers} == {"float32"}

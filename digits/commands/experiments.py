@@ -37,7 +37,7 @@ def find_changes(base: Row, row: Row) -> str:
     """List the parameters in which an experiment differs, a line each; of its own recipe only."""
     before, after = _read_params(base), _read_params(row)
     lines = [
-        f"{key}={value}"
+        f"{key}={value:.15g}" if isinstance(value, float) else f"{key}={value}"
         for key, value in after.items()
         if key in before and value != before[key] and key != "train.recipe"
     ]

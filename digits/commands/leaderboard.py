@@ -26,7 +26,7 @@ from digits.commands import standings
 from digits.commands.charts import draw_leaderboard
 from digits.commands.dvc import fetch_data, list_experiments, run_experiment
 from digits.commands.standings import Entry, Run, Timing
-from digits.data.datasets import DATASETS, DatasetName
+from digits.data.datasets import load_dataset
 from digits.errors import DigitsError
 from digits.evaluation.figures import write_figure
 from digits.files.artifacts import write_text
@@ -188,11 +188,11 @@ def perform_all(runs: Sequence[Run], inputs: Sequence[str], *, force: bool) -> N
         write_times(standings.record_timing(load_times(), run, results["model"].iloc[0], timing))
 
 
-def publish(results: pd.DataFrame, entries: dict[str, Entry], dataset: DatasetName) -> None:
+def publish(results: pd.DataFrame, entries: dict[str, Entry], dataset: str) -> None:
     """Write the page and the picture."""
     runs = standings.add_times(results, load_times())
     missing = standings.list_missing(standings.list_runs(entries), results)
-    title = DATASETS[dataset].title
+    title = load_dataset(dataset).title
     page = standings.write_markdown(standings.rank_recipes(runs), entries, title, missing)
     timed = runs.dropna(subset="training_seconds")
     if not timed.empty:
@@ -202,7 +202,7 @@ def publish(results: pd.DataFrame, entries: dict[str, Entry], dataset: DatasetNa
 
 
 def main(arguments: Namespace) -> None:
-    dataset: DatasetName = load_params("dataset", DatasetName, BOARD_PATH)
+    dataset = load_params("dataset", str, BOARD_PATH)
     entries = load_entries(dataset)
     inputs, wanted = list_inputs(), standings.list_runs(entries)
     chosen = [] if arguments.no_run else choose_runs(wanted, arguments)

@@ -41,7 +41,7 @@ def find_merge_base(base: str) -> str:
     command = ("git", "merge-base", base, "HEAD")
     done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     if done.returncode != 0:
-        reason = done.stderr.strip() or "no commit in common"
+        reason = (done.stderr.strip() or "no commit in common").splitlines()[0]
         raise PullRequestError(f"{' '.join(command)}: exit status {done.returncode}, {reason}")
     return done.stdout.strip()[:10]
 

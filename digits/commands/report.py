@@ -14,7 +14,6 @@ from typing import Any
 import jinja2
 from ruamel.yaml import YAML
 
-from digits.data.datasets import DATASETS, DIGIT_NAMES
 from digits.data.splits import Card, load_card
 from digits.errors import DigitsError
 from digits.files.artifacts import ArtifactError, load_json, write_text
@@ -25,6 +24,7 @@ from digits.paths import CARD_PATH, METRICS_DIR, MODEL_PATH, PLOTS_DIR
 TEMPLATE_PATH = Path(__file__).with_suffix(".html")
 REPORT_PATH = Path("report/index.html")
 SECTIONS = ("dataset", "decode", "train", "evaluate", "analyze")
+SUMMARY_WIDTH = 78  # letters: narrower, Keras cuts off the layers' names
 
 
 class ReportError(DigitsError):
@@ -33,47 +33,45 @@ class ReportError(DigitsError):
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure of `plots/` and how to read it."""
+    """A figure of `plots/`, the question that it answers and how to read it."""
 
     name: str
     title: str
     reading: str
 
 
+# A figure names itself: what stands over it here is the question that it answers.
 PICTURES = (
     Picture(
         "curves",
-        "Learning curves",
+        "How training went",
         "Train is scored on the way, on distorted images and with dropout where the recipe has "
         "them, and so may lie below validation. Validation that falls while train rises would "
         "mean overfitting.",
     ),
     Picture(
         "confusion",
-        "Confusion matrix",
-        "Rows are what the images show, columns what the model said: what is right lies on the "
-        "diagonal.",
-    ),
-    Picture(
-        "confusion_errors",
-        "Errors only",
-        "The same without the diagonal, so that the errors can be seen.",
+        "What is taken for what",
+        "Rows are what the images show, columns what the model said. What is right lies on the "
+        "diagonal; the darker a cell beside it, the more errors of this kind.",
     ),
     Picture(
         "classes",
-        "Precision, recall and F1",
+        "Which classes are harder",
         "Recall is the share of a class's images that were recognized; precision the share right "
-        "of all that were taken for the class. The axis starts near the worst of them.",
+        "of all that were taken for the class; F1 their harmonic mean. The axis starts near the "
+        "worst of them.",
     ),
     Picture(
         "reliability",
         "Do the probabilities mean anything?",
         "Of the images predicted with a confidence of 80 %, 80 % should be right: dots on the "
-        "dashed line. Bins with few images (below) scatter by chance.",
+        "dashed line. Where a bin has few images (counted below), its interval is long, and the "
+        "dot may lie anywhere in it by chance.",
     ),
     Picture(
         "rejection",
-        "What rejection would buy",
+        "What a second opinion would buy",
         "If a person took over the images of which the model is least sure, how often would it "
         "err on the rest?",
     ),
@@ -85,31 +83,25 @@ PICTURES = (
     ),
     Picture(
         "errors",
-        "The costliest errors",
-        "True class, predicted class and its probability, and the number of the test image; the "
-        "surest errors come first, of each kind a few at most.",
-    ),
-    Picture(
-        "confused_pairs",
-        "The most frequent kinds of error",
-        "A row a kind, the surest errors first.",
+        "Would a person have known better?",
+        "Over each image its true and its predicted class, the probability of the predicted one, "
+        "and the number of the test image; of each kind of error a few at most.",
     ),
     Picture(
         "prototypes",
-        "What they have in common",
-        "The mean image of each kind: recognized ones on the diagonal, errors beside it, with "
-        "their numbers.",
+        "What confused images have in common",
+        "Recognized images on the diagonal, errors beside it, with their numbers.",
     ),
     Picture(
         "label_issues",
-        "Are the labels right?",
+        "Is the model wrong, or the label?",
         "Test images whose label is not credible to confident learning (cleanlab); 'disputed' are "
         "those that human reviewers of the dataset found doubtful, too.",
     ),
     Picture(
         "samples",
-        "The first test images",
-        "Not chosen: the first ones of the test file, with what was predicted.",
+        "What the task looks like",
+        "Not chosen: the beginning of the test file, with what was predicted.",
     ),
 )
 
@@ -146,22 +138,18 @@ def dump_params(recipe: str) -> str:
     return text.getvalue()
 
 
-def summarize_model() -> str:
+def summarize_model(class_count: int) -> str:
     """Return Keras's summary of the model."""
     lines: list[str] = []
-    load_model(MODEL_PATH).summary(print_fn=lines.append, line_length=78)
+    load_model(MODEL_PATH, class_count).summary(print_fn=lines.append, line_length=SUMMARY_WIDTH)
     return "\n".join(lines)
 
 
 def describe_dataset(card: Card) -> str:
-    """Say what the dataset is, from its facts."""
-    facts = DATASETS[card.name]
-    train_count, test_count = facts.train_labels.raw_size - 8, facts.test_labels.raw_size - 8
-    text = (
-        f"{card.title}: {train_count:,} images to train and validate on, {test_count:,} to test "
-        "on, 28x28 grey pixels each"
-    )
-    named = card.class_names != DIGIT_NAMES
+    """Say what the dataset is, from its card."""
+    counts = ", ".join(f"{count:,} {split}" for split, count in card.image_counts.items())
+    text = f"{card.title}: {counts} images of 28x28 grey pixels"
+    named = not all(name.isdigit() for name in card.class_names)
     return f"{text}; its classes are {', '.join(card.class_names)}." if named else f"{text}."
 
 
@@ -190,12 +178,13 @@ def render(metrics: Mapping[str, Any], card: Card, params: str, summary: str) ->
         pictures=[(picture, embed(picture.name)) for picture in PICTURES],
         params=params,
         summary=summary,
+        summary_width=SUMMARY_WIDTH,
     )
 
 
 def main(_: Namespace) -> None:
     metrics = load_metrics()
     card = load_card(CARD_PATH)
-    page = render(metrics, card, dump_params(metrics["recipe"]), summarize_model())
+    page = render(metrics, card, dump_params(metrics["recipe"]), summarize_model(card.class_count))
     write_text(REPORT_PATH, page)
     print(f"{REPORT_PATH}: {metrics['accuracy']:.2%} on {card.title}, {len(page) / 1e6:.1f} MB")

@@ -9,10 +9,10 @@ import sys
 from argparse import Namespace
 
 from digits.commands.dvc import run_dvc, run_experiment
-from digits.data.datasets import DATASETS
+from digits.data.splits import load_card
 from digits.files.artifacts import load_json
 from digits.files.params import load_params
-from digits.paths import EVALUATE_METRICS_PATH, PLOTS_DIR
+from digits.paths import CARD_PATH, EVALUATE_METRICS_PATH, PLOTS_DIR
 
 EMBEDDED = {"dataset": "optdigits", "train.recipe": "cnn_optdigits"}
 
@@ -41,7 +41,7 @@ def show_result() -> None:
     """Print what the metrics file says, and where the pictures are."""
     metrics = load_json(EVALUATE_METRICS_PATH)
     print(
-        f"\n{DATASETS[metrics['dataset']].title}, recipe {metrics['recipe']}: "
+        f"\n{load_card(CARD_PATH).title}, recipe {metrics['recipe']}: "
         f"test accuracy {metrics['accuracy']:.2%} "
         f"(95 % interval {metrics['accuracy_low']:.2%} to {metrics['accuracy_high']:.2%}), "
         f"{metrics['error_count']} errors in {metrics['image_count']:,} images"

@@ -41,13 +41,15 @@ def load_record(name: str) -> Record:
         ArtifactError: damaged files.
     """
     if name == WORKSPACE:
-        return Record(name, load_card(CARD_PATH), load_predictions(PREDICTIONS_DIR))
-    return _with_files(name, lambda folder: _load(name, folder))
+        return _load(name, CARD_PATH, PREDICTIONS_DIR)
+    return _with_files(
+        name, lambda folder: _load(name, folder / CARD_PATH.name, folder / PREDICTIONS_DIR.name)
+    )
 
 
-def _load(name: str, folder: Path) -> Record:
-    card = load_card(folder / CARD_PATH.name)
-    return Record(name, card, load_predictions(folder / PREDICTIONS_DIR.name))
+def _load(name: str, card_path: Path, predictions_dir: Path) -> Record:
+    card = load_card(card_path)
+    return Record(name, card, load_predictions(predictions_dir, card.class_count))
 
 
 def _with_files(name: str, use: Callable[[Path], T]) -> T:

@@ -1,212 +1,109 @@
-"""Facts of the datasets: file names, sizes, digests, classes. Standard library only."""
+"""The datasets, a file of `datasets/` each: IDX files, what vouches for them, the classes."""
 
-from dataclasses import dataclass
-from typing import Literal
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-DatasetName = Literal["mnist", "fashion-mnist", "kmnist", "optdigits"]
+from pydantic import AfterValidator, Field
 
+from digits.files.params import PARAMS_PATH, Params, ParamsError, did_you_mean, load_params
+
+DATASETS_DIR = Path("datasets")
+NAME = re.compile(r"[A-Za-z0-9][\w-]*")
 IMAGE_SIDE = 28  # pixels
-CLASS_COUNT = 10
+LARGEST_SIZE = 1 << 30  # bytes that are read of a file whose size nothing says
 
 
-@dataclass(frozen=True)
-class RawFile:
-    """One IDX file of a dataset, as published (gzip-compressed) and as it unpacks."""
+def check_mirror(mirror: str) -> str:
+    """Return the mirror if it is a local folder or a plain https address.
 
-    name: str
-    raw_size: int  # bytes
-    gzip_size: int | None  # bytes; None where we compress the file ourselves
-    gzip_sha256: str | None
-    raw_sha256: str | None
+    Raises:
+        ValueError: another scheme, credentials, a query or a fragment.
+    """
+    parts = urlsplit(mirror)
+    if "://" not in mirror:
+        return mirror
+    if parts.scheme != "https" or not parts.hostname:
+        raise ValueError("a local folder or an https:// address")
+    # Looked for in the text: an empty query has no value, yet it would swallow the file name.
+    if "@" in parts.netloc or "?" in mirror or "#" in mirror:
+        raise ValueError("an https:// address without credentials, query or fragment")
+    return mirror
+
+
+def _check_unique(names: list[str]) -> list[str]:
+    if len(set(names)) < len(names):
+        raise ValueError("names that differ")
+    return names
+
+
+Size = Annotated[int, Field(ge=0, le=LARGEST_SIZE)]  # bytes
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]  # SHA-256
+ClassNames = Annotated[
+    list[Annotated[str, Field(min_length=1)]],
+    Field(min_length=2, max_length=256),
+    AfterValidator(_check_unique),
+]
+
+
+class RawFile(Params):
+    """One IDX file of a dataset: as it unpacks, and as it is published, gzip-compressed."""
+
+    name: str = Field(pattern=r"^[\w.-]+$")
+    raw_size: Size | None = None
+    raw_sha256: Digest | None = None
+    gzip_size: Size | None = None
+    gzip_sha256: Digest | None = None
 
     @property
     def gzip_name(self) -> str:
         return f"{self.name}.gz"
 
     @property
+    def has_digest(self) -> bool:
+        return bool(self.raw_sha256 or self.gzip_sha256)
+
+    @property
     def largest_size(self) -> int:
-        """Bytes to read at most: raw content under a `.gz` name is taken if its digest is known."""
-        sizes = (self.gzip_size or 0, self.raw_size if self.raw_sha256 else 0)
-        return max(sizes)
+        """Bytes to read at most: raw content under a `.gz` name is taken unless it is gzip's."""
+        known = (self.gzip_size, self.raw_size if self.raw_sha256 or not self.gzip_sha256 else None)
+        return max((size for size in known if size is not None), default=LARGEST_SIZE)
 
 
-@dataclass(frozen=True)
-class Dataset:
-    """Four IDX files of 28x28 grey images and labels 0-9, and what the labels mean."""
+class Dataset(Params):
+    """Four IDX files of 28x28 grey images and their labels, and what the labels mean."""
 
     title: str
-    class_names: tuple[str, ...]
+    licence: str
+    class_names: ClassNames  # of the labels 0, 1, 2 ...
+    source: Literal["mirrors", "scikit-learn"] = "mirrors"
+    # Tried in order: local folders, of which any may be absent, and https addresses.
+    mirrors: list[Annotated[str, AfterValidator(check_mirror)]] = Field(default=[])
     train_images: RawFile
     train_labels: RawFile
     test_images: RawFile
     test_labels: RawFile
-    disputed: tuple[int, ...] = ()  # test images whose labels human reviewers found doubtful
+    disputed: list[int] = Field(
+        default=[]
+    )  # test images whose labels human reviewers found doubtful
 
     @property
     def files(self) -> tuple[RawFile, ...]:
         return (self.train_images, self.train_labels, self.test_images, self.test_labels)
 
 
-def raw_image_size(count: int) -> int:
-    """Bytes of an IDX file of `count` images: a 16-byte header, then a byte a pixel."""
-    return 16 + count * IMAGE_SIDE**2
+def load_dataset(name: str) -> Dataset:
+    """Load what is known of a dataset.
 
-
-def raw_label_size(count: int) -> int:
-    """Bytes of an IDX file of `count` labels: an 8-byte header, then a byte a label."""
-    return 8 + count
-
-
-DIGIT_NAMES = tuple("0123456789")
-
-DATASETS: dict[DatasetName, Dataset] = {
-    # LeCun, Cortes, Burges; CC BY-SA 3.0.
-    "mnist": Dataset(
-        title="MNIST",
-        class_names=DIGIT_NAMES,
-        train_images=RawFile(
-            "train-images-idx3-ubyte",
-            raw_image_size(60_000),
-            9_912_422,
-            "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-            "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-        ),
-        train_labels=RawFile(
-            "train-labels-idx1-ubyte",
-            raw_label_size(60_000),
-            28_881,
-            "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-            "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-        ),
-        test_images=RawFile(
-            "t10k-images-idx3-ubyte",
-            raw_image_size(10_000),
-            1_648_877,
-            "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-            "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-        ),
-        test_labels=RawFile(
-            "t10k-labels-idx1-ubyte",
-            raw_label_size(10_000),
-            4_542,
-            "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-            "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-        ),
-        # Northcutt et al. 2021, arXiv 2103.14749.
-        disputed=(
-            *(947, 1621, 1901, 2130, 2462, 2597, 2654, 3520),
-            *(3558, 5937, 6651, 6783, 8527, 9679, 9729),
-        ),
-    ),
-    # Xiao, Rasul, Vollgraf 2017 (arXiv 1708.07747); MIT.
-    "fashion-mnist": Dataset(
-        title="Fashion-MNIST",
-        class_names=(
-            "T-shirt",
-            "trouser",
-            "pullover",
-            "dress",
-            "coat",
-            "sandal",
-            "shirt",
-            "sneaker",
-            "bag",
-            "ankle boot",
-        ),
-        train_images=RawFile(
-            "train-images-idx3-ubyte",
-            raw_image_size(60_000),
-            26_421_880,
-            "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
-            None,
-        ),
-        train_labels=RawFile(
-            "train-labels-idx1-ubyte",
-            raw_label_size(60_000),
-            29_515,
-            "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
-            None,
-        ),
-        test_images=RawFile(
-            "t10k-images-idx3-ubyte",
-            raw_image_size(10_000),
-            4_422_102,
-            "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
-            None,
-        ),
-        test_labels=RawFile(
-            "t10k-labels-idx1-ubyte",
-            raw_label_size(10_000),
-            5_148,
-            "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
-            None,
-        ),
-    ),
-    # Clanuwat et al. 2018 (arXiv 1812.01718); CC BY-SA 4.0.
-    "kmnist": Dataset(
-        title="Kuzushiji-MNIST",
-        class_names=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
-        train_images=RawFile(
-            "train-images-idx3-ubyte",
-            raw_image_size(60_000),
-            18_165_135,
-            "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",
-            None,
-        ),
-        train_labels=RawFile(
-            "train-labels-idx1-ubyte",
-            raw_label_size(60_000),
-            29_497,
-            "e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17",
-            None,
-        ),
-        test_images=RawFile(
-            "t10k-images-idx3-ubyte",
-            raw_image_size(10_000),
-            3_041_136,
-            "edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5",
-            None,
-        ),
-        test_labels=RawFile(
-            "t10k-labels-idx1-ubyte",
-            raw_label_size(10_000),
-            5_120,
-            "20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c",
-            None,
-        ),
-    ),
-    # Alpaydin, Kaynak 1998 (UCI, CC BY 4.0): the 1,797 digits that scikit-learn carries, written as
-    # IDX by digits/data/optdigits.py. Only the raw digests are fixed: gzip output varies with zlib.
-    "optdigits": Dataset(
-        title="Optdigits",
-        class_names=DIGIT_NAMES,
-        train_images=RawFile(
-            "train-images-idx3-ubyte",
-            raw_image_size(1_433),
-            None,
-            None,
-            "e745230901eb2a82d64f486ebcc1d2915748abd6aa76822127f2f154b18b400e",
-        ),
-        train_labels=RawFile(
-            "train-labels-idx1-ubyte",
-            raw_label_size(1_433),
-            None,
-            None,
-            "36cc5812f3c26d5daba7960ac9b689090fa3e619dac9dd92fed613470d251329",
-        ),
-        test_images=RawFile(
-            "t10k-images-idx3-ubyte",
-            raw_image_size(364),
-            None,
-            None,
-            "dc3adc150fb4f0f521de1c574466546c568764c39c359a2c99cd4c0502353458",
-        ),
-        test_labels=RawFile(
-            "t10k-labels-idx1-ubyte",
-            raw_label_size(364),
-            None,
-            None,
-            "871a9da5cb92498b133295949ce7610c9d1a4c8aa84de8c3eaedc3d438299624",
-        ),
-    ),
-}
+    Raises:
+        ParamsError: there is no such file, or it does not describe a dataset.
+    """
+    path = DATASETS_DIR / f"{name}.yaml"
+    if not NAME.fullmatch(name) or not path.is_file():
+        known = sorted(found.stem for found in DATASETS_DIR.glob("*.yaml"))
+        raise ParamsError(
+            f"{PARAMS_PATH}: dataset: expected a file of {DATASETS_DIR}/, one of "
+            f"{', '.join(known) or 'none'}, received {name!r}{did_you_mean(name, known)}"
+        )
+    return load_params("", Dataset, path)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 from typing import NoReturn
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import requests
 import urllib3
@@ -31,23 +31,6 @@ class MirrorError(DigitsError):
 
 class FolderAbsentError(MirrorError):
     """A local folder is not there, which is fine: it is where a team's copy may be."""
-
-
-def check_mirror(mirror: str) -> str:
-    """Return the mirror if it is a local folder or a plain https address.
-
-    Raises:
-        ValueError: another scheme, credentials, a query or a fragment.
-    """
-    parts = urlsplit(mirror)
-    if "://" not in mirror:
-        return mirror
-    if parts.scheme != "https" or not parts.hostname:
-        raise ValueError("a local folder or an https:// address")
-    # Looked for in the text: an empty query has no value, yet it would swallow the file name.
-    if "@" in parts.netloc or "?" in mirror or "#" in mirror:
-        raise ValueError("an https:// address without credentials, query or fragment")
-    return mirror
 
 
 def read_mirror(
@@ -79,7 +62,7 @@ def read_mirror(
 def _time_limit(seconds: float) -> Iterator[None]:
     """Give the mirror up when the block takes longer, whatever it is waiting for.
 
-    A timeout of a socket ends one silence: an answer that drips, be it headers, never meets it.
+    A socket's timeout ends a silence only. A server that sends a byte now and then never meets it.
     """
 
     def give_up(*_: object) -> NoReturn:

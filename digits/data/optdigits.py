@@ -10,7 +10,7 @@ import gzip
 import numpy as np
 
 from digits.data import idx
-from digits.data.datasets import DATASETS
+from digits.data.datasets import Dataset
 
 SCALE = 3  # 8x8 to 24x24; with a border of 2 the 28x28 of MNIST
 BORDER = 2
@@ -18,7 +18,7 @@ MAX_COUNT = 16  # ink pixels in a 4x4 block of the original scan
 TEST_EVERY = 5  # of each digit, every fifth image is a test image
 
 
-def read_optdigits() -> dict[str, bytes]:
+def read_optdigits(dataset: Dataset) -> dict[str, bytes]:
     """Return the dataset's files by name, gzip-compressed, ready for `data/raw`."""
     # Its import takes a second, which fetching another dataset need not wait for.
     from sklearn.datasets import load_digits  # noqa: PLC0415
@@ -27,12 +27,11 @@ def read_optdigits() -> dict[str, bytes]:
     images = enlarge(digits.images.astype(np.int64))
     labels = digits.target.astype(np.uint8)
     test = choose_test(labels)
-    facts = DATASETS["optdigits"]
     arrays = {
-        facts.train_images.gzip_name: images[~test],
-        facts.train_labels.gzip_name: labels[~test],
-        facts.test_images.gzip_name: images[test],
-        facts.test_labels.gzip_name: labels[test],
+        dataset.train_images.gzip_name: images[~test],
+        dataset.train_labels.gzip_name: labels[~test],
+        dataset.test_images.gzip_name: images[test],
+        dataset.test_labels.gzip_name: labels[test],
     }
     return {name: gzip.compress(idx.encode(array), mtime=0) for name, array in arrays.items()}
 

@@ -3,7 +3,7 @@
 import hashlib
 import zlib
 
-from digits.data.datasets import RawFile
+from digits.data.datasets import LARGEST_SIZE, RawFile
 from digits.errors import DigitsError
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -17,44 +17,45 @@ class RawFileError(DigitsError):
 def unpack(file: RawFile, packed: bytes) -> bytes:
     """Turn a published file into its raw IDX bytes, or refuse it.
 
-    Raw content under a `.gz` name is accepted where the digest of the raw bytes is known.
+    Raw content under a `.gz` name is accepted unless the digest of the `.gz` alone is known.
 
     Raises:
         RawFileError: size or SHA-256 differ from the dataset's, or the gzip stream is damaged.
     """
-    if file.raw_sha256 and not packed.startswith(GZIP_MAGIC):
+    if not packed.startswith(GZIP_MAGIC) and (file.raw_sha256 or not file.has_digest):
         raw = packed
-        _check_size(file.name, file.raw_size, raw)
     else:
         if file.gzip_size is not None:
             _check_size(file.gzip_name, file.gzip_size, packed)
         if file.gzip_sha256 is not None:
             _check_digest(file.gzip_name, file.gzip_sha256, packed)
-        raw = gunzip(file.gzip_name, packed, file.raw_size)
+        limit = LARGEST_SIZE if file.raw_size is None else file.raw_size
+        raw = gunzip(file.gzip_name, packed, limit)
+    if file.raw_size is not None:
+        _check_size(file.name, file.raw_size, raw)
     if file.raw_sha256 is not None:
         _check_digest(file.name, file.raw_sha256, raw)
     return raw
 
 
-def gunzip(name: str, packed: bytes, size: int) -> bytes:
-    """Decompress exactly one gzip member of exactly `size` bytes; a bomb stops at `size` + 1.
+def gunzip(name: str, packed: bytes, limit: int) -> bytes:
+    """Decompress exactly one gzip member of at most `limit` bytes; a bomb stops at `limit` + 1.
 
     Raises:
-        RawFileError: damaged, truncated or longer than `size`, or anything after the member.
+        RawFileError: damaged, truncated or longer than that, or anything after the member.
     """
     inflater = zlib.decompressobj(GZIP_WINDOW)
     try:
-        raw = inflater.decompress(packed, size + 1)
+        raw = inflater.decompress(packed, limit + 1)
     except zlib.error as error:
         raise RawFileError(f"{name}: expected gzip, received damaged data ({error})") from error
-    if len(raw) > size:
-        raise RawFileError(f"{name}: expected {size} bytes unpacked, received more")
+    if len(raw) > limit:
+        raise RawFileError(f"{name}: expected {limit} bytes unpacked, received more")
     if not inflater.eof:
         raise RawFileError(f"{name}: expected a whole gzip file, received one cut short")
     if inflater.unused_data:
         extra = len(inflater.unused_data)
         raise RawFileError(f"{name}: expected one gzip member, received {extra} bytes after it")
-    _check_size(f"{name} unpacked", size, raw)
     return raw
 
 

@@ -1,31 +1,41 @@
 """The splits between `decode` and the later stages, and the card that names their dataset."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from pydantic import Field, ValidationError
 
-from digits.data.datasets import CLASS_COUNT, DATASETS, IMAGE_SIDE, DatasetName
+from digits.data.datasets import IMAGE_SIDE, ClassNames
 from digits.files.artifacts import ArtifactError, load_array, load_json, write_array, write_json
+from digits.files.params import Params, describe_errors
 
 IMAGE_SHAPE = (IMAGE_SIDE, IMAGE_SIDE, 1)
+ROUNDING = 1e-3  # of the sum of all probabilities, bfloat16's included
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images float32 (n, 28, 28, 1) in [0, 1] and their labels uint8 (n,) in 0-9."""
+    """Images float32 (n, 28, 28, 1) in [0, 1] and their labels uint8 (n,), from 0."""
 
     images: np.ndarray
     labels: np.ndarray
 
 
-@dataclass(frozen=True)
-class Card:
+class Card(Params):
     """Which dataset the arrays beside it come from; it travels with them to every figure."""
 
-    name: DatasetName
+    name: str
     title: str
-    class_names: tuple[str, ...]
+    class_names: ClassNames
+    image_counts: dict[str, int]  # by split
+    disputed: list[int] = Field(
+        default=[]
+    )  # test images whose labels human reviewers found doubtful
+
+    @property
+    def class_count(self) -> int:
+        return len(self.class_names)
 
 
 def write_split(folder: Path, split: Split) -> None:
@@ -34,11 +44,11 @@ def write_split(folder: Path, split: Split) -> None:
     write_array(folder / "labels.npy", split.labels)
 
 
-def load_split(folder: Path) -> Split:
-    """Load a split and check that a network can be trained or judged on it.
+def load_split(folder: Path, class_count: int) -> Split:
+    """Load a split and check that a network can be trained or evaluated on it.
 
     Raises:
-        ArtifactError: damaged files, other shapes, pixels outside [0, 1], labels outside 0-9.
+        ArtifactError: damaged files, other shapes, pixels outside [0, 1], labels of no class.
     """
     images = load_array(folder / "images.npy", "float32", (None, *IMAGE_SHAPE))
     labels = load_array(folder / "labels.npy", "uint8", (len(images),))
@@ -47,24 +57,40 @@ def load_split(folder: Path) -> Split:
     low, high = images.min(), images.max()
     if not (low >= 0 and high <= 1):  # so written that NaN is refused too
         raise ArtifactError(f"{folder}: expected pixels in [0, 1], received {low} to {high}")
-    check_labels(folder, labels)
+    check_labels(folder, labels, class_count)
     return Split(images, labels)
 
 
-def check_labels(where: Path, labels: np.ndarray) -> None:
+def check_labels(where: Path, labels: np.ndarray, class_count: int) -> None:
     """Refuse labels that are no class.
 
     Raises:
-        ArtifactError: a label of 10 or more.
+        ArtifactError: a label as large as the number of classes, or larger.
     """
-    if labels.max() >= CLASS_COUNT:
-        highest = CLASS_COUNT - 1
+    if labels.max() >= class_count:
+        highest = class_count - 1
         raise ArtifactError(f"{where}: expected labels 0-{highest}, received {labels.max()}")
+
+
+def check_probabilities(where: object, probabilities: np.ndarray) -> None:
+    """Refuse float (n, k) arrays whose rows are no probabilities.
+
+    Raises:
+        ArtifactError: NaN, infinity, negative values, or rows that do not sum to 1.
+    """
+    if not np.isfinite(probabilities).all():
+        raise ArtifactError(f"{where}: expected finite probabilities, received NaN or infinity")
+    sums = probabilities.sum(axis=1)
+    if probabilities.min() < 0 or np.abs(sums - 1).max() > ROUNDING:
+        raise ArtifactError(
+            f"{where}: expected probabilities that sum to 1 (softmax), received values from "
+            f"{probabilities.min():g} and sums from {sums.min():g} to {sums.max():g}"
+        )
 
 
 def write_card(path: Path, card: Card) -> None:
     """Write the card as JSON."""
-    write_json(path, asdict(card))
+    write_json(path, card.model_dump())
 
 
 def load_card(path: Path) -> Card:
@@ -73,16 +99,7 @@ def load_card(path: Path) -> Card:
     Raises:
         ArtifactError: missing or not such a card.
     """
-    values = load_json(path)
-    name, title, class_names = (values.get(key) for key in ("name", "title", "class_names"))
-    if name not in list(DATASETS):
-        raise ArtifactError(f"{path}: expected a name of {list(DATASETS)}, received {name!r}")
-    if not isinstance(title, str):
-        raise ArtifactError(f"{path}: expected a title, received {title!r}")
-    if not isinstance(class_names, list) or not all(isinstance(it, str) for it in class_names):
-        raise ArtifactError(f"{path}: expected class_names, texts, received {class_names!r}")
-    if len(class_names) != CLASS_COUNT:
-        raise ArtifactError(
-            f"{path}: expected {CLASS_COUNT} class names, received {len(class_names)}"
-        )
-    return Card(name, title, tuple(class_names))
+    try:
+        return Card(**load_json(path))
+    except ValidationError as error:
+        raise ArtifactError(f"{path}: {describe_errors('', Card, error)}") from error

@@ -8,52 +8,64 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from digits.evaluation.figures import BLUE, GREY, ORANGE, SERIES, STYLE
-from digits.evaluation.scores import ConfidenceBins
+from digits.evaluation.figures import (
+    BLUE,
+    FONT_SIZE,
+    GREY,
+    ORANGE,
+    PALE,
+    SERIES,
+    STYLE,
+    WIDTH,
+    name_cells,
+    plan_grid,
+    write_title,
+)
 
 
-def draw_confusion(
-    confusion: np.ndarray, class_names: Sequence[str], title: str, *, errors_only: bool
-) -> Figure:
-    """Draw counts (10, 10), rows true, columns predicted; errors only: the diagonal masked."""
+def draw_confusion(confusion: np.ndarray, class_names: Sequence[str], title: str) -> Figure:
+    """Draw counts (k, k), rows true, columns predicted; only errors are the darker, the more."""
     count = int(confusion.sum())
-    error_count = count - int(np.trace(confusion))
+    right = np.eye(len(confusion), dtype=bool)
+    error_count = int(confusion[~right].sum())
+    grid = plan_grid(class_names)
+    # Of its own scale: beside 1,000 hits no colour would tell 1 error from 10. The eye sees few
+    # errors beside many on a scale of roots; and a single one is not alarming.
+    errors = mpl.colors.LinearSegmentedColormap.from_list("errors", ["#ffffff", ORANGE])
+    scale = mpl.colors.PowerNorm(0.5, vmin=0, vmax=max(5, confusion[~right].max(initial=0)))
+    cells = [[f"{number:,}" for number in row] for row in confusion]
     with mpl.rc_context({**STYLE, "axes.grid": False}):
-        figure = Figure(figsize=(8.6, 7.4), layout="constrained")
+        figure = Figure(figsize=(grid.width, grid.height), layout="constrained")
         axes = figure.add_subplot()
-        sns.heatmap(
-            confusion,
-            ax=axes,
-            # The eye sees one error beside 1,000 hits only on a scale of roots.
-            norm=mpl.colors.PowerNorm(0.5, vmin=0),
-            mask=np.eye(len(confusion), dtype=bool) if errors_only else None,
-            annot=np.where(confusion == 0, "", confusion.astype(str)),
-            fmt="",
-            cmap="Oranges" if errors_only else "Blues",
-            square=True,
-            linewidths=0.5,
-            linecolor="#e6e6e6",
-            cbar_kws={"label": "test images", "shrink": 0.8},
-            xticklabels=list(class_names),
-            yticklabels=list(class_names),
+        for mask, style in (
+            (~right, {"cmap": mpl.colors.ListedColormap([PALE])}),
+            (right, {"cmap": errors, "norm": scale}),
+        ):
+            sns.heatmap(
+                confusion,
+                ax=axes,
+                mask=mask,
+                annot=np.where((confusion > 0) | right, cells, ""),
+                annot_kws={"fontsize": min(FONT_SIZE, 15.5 * grid.cell), "color": "black"},
+                fmt="",
+                cbar=False,
+                square=True,
+                linewidths=0.5,
+                linecolor="#dddddd",
+                **style,
+            )
+        axes.spines[:].set(visible=True, color="#dddddd", linewidth=0.5)
+        name_cells(axes, (1, 1), class_names, grid)
+        write_title(
+            figure, f"Confusion matrix: {error_count:,} errors in {count:,} test images\n{title}"
         )
-        what = "errors only" if errors_only else "counts"
-        axes.set_title(
-            f"Confusion matrix, {what} · {title}\n{error_count:,} errors in {count:,} test images"
-        )
-        axes.set_xlabel("predicted")
-        axes.set_ylabel("true")
-        axes.tick_params(left=False, bottom=False)
-        axes.tick_params(axis="y", rotation=0)
-        longest = max(map(len, class_names))
-        axes.tick_params(axis="x", rotation=0 if longest < 4 else 45)
     return figure
 
 
 def draw_curves(history: pd.DataFrame, title: str) -> Figure:
     """Draw accuracy and loss by epoch, train against validation, from the history file."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(11, 4.4), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 3.7), layout="constrained")
         for axes, score in zip(figure.subplots(1, 2), ("accuracy", "loss"), strict=True):
             series = {"train": (score, BLUE, "o"), "validation": (f"val_{score}", ORANGE, "s")}
             for label, (column, colour, marker) in series.items():
@@ -69,69 +81,77 @@ def draw_curves(history: pd.DataFrame, title: str) -> Figure:
             axes.set_ylabel(score)
             axes.xaxis.get_major_locator().set_params(integer=True)
             axes.legend(frameon=False)
-        figure.suptitle(f"Learning curves · {title}")
+        write_title(figure, f"Learning curves\n{title}")
     return figure
 
 
 def draw_classes(classes: pd.DataFrame, title: str) -> Figure:
-    """Draw precision, recall and F1 of each class, a dot each, from the table of classes."""
+    """Draw precision, recall and F1 of each class, a marker each, from the table of classes."""
+    count, scores = len(classes), ("precision", "recall", "f1")
+    worst = classes[list(scores)].to_numpy(float).min()
+    rows = np.arange(count)
     with mpl.rc_context({**STYLE, "axes.grid.axis": "x"}):
-        figure = Figure(figsize=(8.6, 5.2), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 0.42 * count + 1.6), layout="constrained")
         axes = figure.add_subplot()
-        rows = np.arange(len(classes))
-        scores = ("precision", "recall", "f1")
-        low = classes[list(scores)].min(axis=1)
-        axes.hlines(rows, low, classes[list(scores)].max(axis=1), color=GREY, linewidth=1)
-        for score, (colour, marker) in zip(scores, SERIES, strict=False):
+        for row in rows[::2]:
+            axes.axhspan(row - 0.5, row + 0.5, color=PALE, alpha=0.4, linewidth=0)
+        # One above the other within the row of their class: equal scores would hide each other.
+        for score, shift, (colour, marker) in zip(scores, (-0.27, 0, 0.27), SERIES, strict=False):
             label = {"f1": "F1"}.get(score, score)
-            axes.plot(classes[score], rows, marker, color=colour, markersize=7, label=label)
+            axes.plot(
+                classes[score], rows + shift, marker, color=colour, markersize=5.5, label=label
+            )
         axes.set_yticks(rows, classes["class"])
-        axes.invert_yaxis()
+        axes.set_ylim(count - 0.5, -0.5)
         # The worst score decides where the axis starts; what matters lies close to 1.
-        axes.set_xlim(max(0.0, 1 - 1.15 * (1 - low.min()) - 1e-3), 1.0 + 2e-4)
+        span = max(1.0 - worst, 1e-3)
+        axes.set_xlim(1.0 - 1.06 * span, 1.0 + 0.03 * span)
         axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
         axes.set_ylabel("class")
-        figure.legend(frameon=False, loc="outside right upper")
-        axes.set_title(f"Precision, recall and F1 by class · {title}")
+        figure.legend(frameon=False, loc="outside lower center", ncols=3)
+        write_title(figure, f"Precision, recall and F1 by class\n{title}")
     return figure
 
 
-def draw_reliability(bins: ConfidenceBins, calibration_error: float, title: str) -> Figure:
-    """Draw accuracy against confidence, a bar a bin, over how many images there are in each."""
-    width = 1 / len(bins.low)
-    filled = bins.count > 0
-    centres = bins.low + width / 2
+def draw_reliability(
+    reliability: pd.DataFrame, calibration_error: float, bin_count: int, title: str
+) -> Figure:
+    """Draw each bin's accuracy and its interval against confidence, over the number of images.
+
+    `reliability` has a row for each of the equal bins of [0, 1] that has any image.
+    """
+    confidence, accuracy, count = (
+        reliability[column] for column in ("confidence", "accuracy", "count")
+    )
+    interval = (accuracy - reliability["accuracy_low"], reliability["accuracy_high"] - accuracy)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(7.4, 7.4), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 7.4), layout="constrained")
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1.2))
         upper.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="confidence = accuracy")
-        upper.bar(
-            centres[filled],
-            bins.accuracy[filled],
-            width * 0.92,
+        upper.errorbar(
+            confidence,
+            accuracy,
+            interval,
+            fmt="o",
             color=BLUE,
-            alpha=0.35,
-            label="accuracy of a bin",
-        )
-        upper.plot(
-            bins.confidence[filled],
-            bins.accuracy[filled],
-            "o",
-            color=ORANGE,
-            label="its mean confidence",
+            elinewidth=1.5,
+            capsize=3,
+            label="accuracy of a bin and its 95 % interval",
         )
         upper.set_ylabel("accuracy")
-        upper.set_ylim(0, 1.02)
-        figure.legend(frameon=False, loc="outside lower center", ncols=3, fontsize=9.5)
-        lower.bar(centres[filled], bins.count[filled], width * 0.92, color=BLUE)
+        upper.set_ylim(-0.03, 1.03)
+        figure.legend(frameon=False, loc="outside lower center", ncols=2, fontsize=10)
+        centres = reliability["low"] + 0.5 / bin_count
+        bars = lower.bar(centres, count, 0.92 / bin_count, color=BLUE)
+        lower.bar_label(bars, fmt="{:,.0f}", fontsize=8, padding=1)
         lower.set_yscale("log")
-        lower.set_ylim(0.7, bins.count.max() * 3)
+        lower.set_ylim(0.7, count.max() * 5)
         lower.yaxis.set_major_formatter(mpl.ticker.StrMethodFormatter("{x:,.0f}"))
         lower.set_ylabel("images")
         lower.set_xlabel("confidence: probability of the predicted class")
-        lower.set_xlim(0, 1)
-        figure.suptitle(
-            f"Reliability · {title}\nexpected calibration error {calibration_error:.2%}"
+        lower.set_xlim(-0.02, 1.02)
+        write_title(
+            figure, f"Reliability: expected calibration error {calibration_error:.2%}\n{title}"
         )
     return figure
 
@@ -139,10 +159,10 @@ def draw_reliability(bins: ConfidenceBins, calibration_error: float, title: str)
 def draw_robustness(robustness: pd.DataFrame, title: str) -> Figure:
     """Draw accuracy against strength, a panel a corruption, from the table of robustness."""
     groups = list(robustness.groupby("corruption", sort=False))
-    columns = 3
+    columns = 2
     rows = -(-len(groups) // columns)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(11, 3.2 * rows + 0.6), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 2.7 * rows + 0.6), layout="constrained")
         grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
         for axes, (corruption, curve) in zip(grid.ravel(), groups, strict=False):
             # Between nothing and all there is no curve.
@@ -154,38 +174,44 @@ def draw_robustness(robustness: pd.DataFrame, title: str) -> Figure:
             axes.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
         for axes in grid[:, 0]:
             axes.set_ylabel("accuracy")
-        figure.suptitle(f"Accuracy on corrupted test images · {title}")
+        write_title(figure, f"Accuracy on corrupted test images\n{title}")
     return figure
 
 
-def draw_rejection(rejection: pd.DataFrame, coverage: float, goal: float, title: str) -> Figure:
+def draw_rejection(coverage: np.ndarray, accuracy: np.ndarray, goal: float, title: str) -> Figure:
     """Draw the error rate of what is answered against the share rejected, least certain first.
 
-    `coverage` is the largest share that can be answered at the accuracy `goal`.
+    `coverage` and `accuracy` are the whole curve, as `score_coverage` gives it.
     """
+    rejected, risk = 1 - coverage, 1 - accuracy
+    reached = np.flatnonzero(accuracy >= goal)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(8.6, 4.8), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
         axes = figure.add_subplot()
-        risk = 1 - rejection["accuracy"]
-        axes.plot(rejection["rejected"], risk, color=BLUE, marker="o", markersize=4)
+        # Equally sure images may make a curve of a single point.
+        axes.plot(rejected, risk, color=BLUE, marker="o" if len(risk) < 20 else "", markersize=4)
         axes.axhline(1 - goal, color=GREY, linestyle="--")
-        note = (
-            f"{goal:.1%} right when {1 - coverage:.2%} are rejected"
-            if coverage
-            else f"{goal:.1%} right: at no share"
+        best = reached[-1:]  # where most are answered; nowhere, perhaps
+        share = rejected[best].max(initial=0.0)
+        when = f"when {share:.2%} are rejected" if len(best) else "at no share"
+        axes.plot(
+            rejected[best],
+            risk[best],
+            "s",
+            color=ORANGE,
+            markersize=8,
+            label=f"{goal:.1%} right {when}",
         )
-        if coverage:
-            axes.plot(1 - coverage, 1 - goal, "s", color=ORANGE, markersize=8, label=note)
-        else:
-            axes.plot([], [], "s", color=ORANGE, label=note)
         # What comes after the last error is a line at zero.
-        last = rejection["rejected"][risk > 0].max() if (risk > 0).any() else 0.0
-        axes.set_xlim(-0.002, max(0.02, 1.25 * last))
-        axes.set_ylim(0, max(risk.max() * 1.1, 2 * (1 - goal)))
+        last = max(share, rejected[risk > 0].max(initial=0.0))
+        # Room for a marker at zero.
+        right, top = min(1.0, max(0.02, 1.25 * last)), max(risk.max() * 1.1, 2 * (1 - goal))
+        axes.set_xlim(-0.02 * right, right)
+        axes.set_ylim(-0.02 * top, top)
         axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
-        axes.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=2))
+        axes.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
         axes.set_xlabel("share of images rejected, least certain first")
         axes.set_ylabel("error rate of the rest")
         axes.legend(frameon=False)
-        axes.set_title(f"Rejection of the least certain · {title}")
+        write_title(figure, f"Rejection of the least certain\n{title}")
     return figure

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from digits.data.datasets import CLASS_COUNT
 from digits.data.splits import Card
 from digits.evaluation.predictions import Predictions
 from digits.evaluation.scores import score_accuracy_interval
@@ -89,7 +88,7 @@ def bound_difference(fixed_count: int, new_count: int, count: int) -> tuple[floa
 def tabulate_changes(comparison: Comparison, labels: np.ndarray, card: Card) -> pd.DataFrame:
     """Count the fixed and the new errors, a row a class."""
     fixed, new = (
-        np.bincount(labels[index], minlength=CLASS_COUNT)
+        np.bincount(labels[index], minlength=card.class_count)
         for index in (comparison.fixed, comparison.new)
     )
     return pd.DataFrame({"class": card.class_names, "fixed": fixed, "new": new})

@@ -1,20 +1,29 @@
 """What all figures share: fonts, colours that every reader can tell apart, bytes that repeat.
 
-Every figure says in its title which dataset and recipe it shows.
+Every figure says in its title what it shows, and of which dataset and recipe.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 
 from digits.files.artifacts import replacing
 
 DPI = 110
+WIDTH = 7.5  # inches: narrow enough that a phone, half as wide, shows letters that can be read
+FONT = "DejaVu Sans"  # comes with Matplotlib: the same glyphs everywhere
+FONT_SIZE, TITLE_SIZE = 11, 12  # points, of 1/72 inch
 STYLE: Any = {
-    "font.family": "DejaVu Sans",  # comes with Matplotlib: the same glyphs everywhere
-    "font.size": 11,
-    "axes.titlesize": 12,
+    "font.family": FONT,
+    "font.size": FONT_SIZE,
+    "text.parse_math": False,  # a class may be named $
+    "axes.titlesize": TITLE_SIZE,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -22,6 +31,7 @@ STYLE: Any = {
 }
 # Okabe and Ito 2008: told apart by colour-blind readers.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
+PALE = "#DCE6EE"  # a ground that competes with none of them
 # All of their colours that show on white, each with a marker of its own.
 SERIES = (
     (BLUE, "o"),
@@ -32,6 +42,68 @@ SERIES = (
     ("#E69F00", "<"),
     ("#000000", "p"),
 )
+
+
+class Grid(NamedTuple):
+    """How large a figure is that has a cell for every true and predicted class, in inches."""
+
+    cell: float
+    width: float
+    height: float
+
+
+def measure_text(text: str, size: float) -> float:
+    """Return how many inches a line is wide in letters of so many points."""
+    font = FontProperties(family=FONT, size=size)
+    return float(text_to_path.get_text_width_height_descent(text, font, ismath=False)[0]) / 72
+
+
+def wrap_text(text: str, width: float, size: float) -> str:
+    """Break the lines that are wider than so many inches, between words."""
+    lines = []
+    for line in text.splitlines():
+        first, *rest = line.split(" ")
+        lines.append(first)
+        for word in rest:
+            longer = f"{lines[-1]} {word}"
+            if measure_text(longer, size) <= width:
+                lines[-1] = longer
+            else:
+                lines.append(word)
+    return "\n".join(lines)
+
+
+def write_title(figure: Figure, title: str) -> None:
+    """Write a title of one or more lines over a figure."""
+    text = wrap_text(title, figure.get_figwidth() - 0.3, TITLE_SIZE)
+    figure.suptitle(text, fontsize=TITLE_SIZE)
+
+
+def plan_grid(class_names: Sequence[str]) -> Grid:
+    """Plan a figure that has a cell for every true and predicted class, and their names."""
+    count, longest = len(class_names), max(measure_text(name, FONT_SIZE) for name in class_names)
+    cell = float(np.clip(6.4 / count, 0.42, 1.0))
+    side = count * cell + longest + 1.1
+    return Grid(cell, max(side, 5.0), side)
+
+
+def name_cells(
+    axes: Axes, size: tuple[float, float], class_names: Sequence[str], grid: Grid
+) -> None:
+    """Write the classes' names left of a grid and over it, slanted where they are too wide.
+
+    `size` is that of a cell in the axes' units.
+    """
+    middles = np.arange(len(class_names)) + 0.5
+    longest = max(measure_text(name, FONT_SIZE) for name in class_names)
+    slant: dict[str, Any] = {"rotation": 45, "ha": "left", "va": "center"}
+    slant["rotation_mode"] = "anchor"
+    axes.set_xticks(size[0] * middles, class_names, **(slant if longest > 0.9 * grid.cell else {}))
+    axes.set_yticks(size[1] * middles, class_names, rotation=0)
+    axes.tick_params(length=0, top=True, labeltop=True, labelbottom=False)
+    axes.xaxis.set_label_position("top")
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
 
 
 def write_figure(path: Path, figure: Figure) -> None:

@@ -5,105 +5,148 @@ seconds for axes of their own.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from digits.evaluation.figures import GREY, ORANGE, STYLE
+from digits.evaluation.figures import (
+    FONT_SIZE,
+    GREY,
+    ORANGE,
+    STYLE,
+    TITLE_SIZE,
+    WIDTH,
+    measure_text,
+    name_cells,
+    plan_grid,
+    wrap_text,
+    write_title,
+)
 
 Strip = tuple[str, np.ndarray, Sequence[str]]  # name, uint8 (n, 28, 28) images, their captions
 
-COLUMNS = 8
-COLUMN_WIDTH, IMAGE_WIDTH, TITLE_HEIGHT = 1.5, 1.42, 0.6  # inches
+COLUMNS = 6  # at most
+IMAGE_WIDTH, LEAST_WIDTH, MARGIN, GAP = 1.06, 4.5, 0.12, 0.14  # inches
+ROOM = WIDTH - 2 * MARGIN
+CAPTION_SIZE = 9  # points
+LINE = 1.25 / 72  # inches a point of a line's letters
 BARE = {**STYLE, "axes.grid": False}
 
 
+@dataclass(frozen=True)
+class Sheet:
+    """A figure of images in rows, each below its caption."""
+
+    figure: Figure
+    axes: Axes
+    top: float  # edge of the first row, in inches
+    pitch: float  # from column to column
+    row_height: float
+
+    def show(self, image: np.ndarray, caption: str, row: int, column: int) -> None:
+        """Draw an image and its caption, which may be of several lines."""
+        middle, bottom = MARGIN + (column + 0.5) * self.pitch, self.find_bottom(row)
+        half, top = IMAGE_WIDTH / 2, bottom - IMAGE_WIDTH
+        self.axes.imshow(
+            image,
+            extent=(middle - half, middle + half, bottom, top),
+            aspect="auto",
+            cmap="gray_r",
+            vmin=0,
+            vmax=255,
+            interpolation="nearest",
+        )
+        text = wrap_text(caption, self.pitch - GAP, CAPTION_SIZE)
+        self.axes.text(middle, top - 0.03, text, ha="center", va="bottom", fontsize=CAPTION_SIZE)
+
+    def find_bottom(self, row: int) -> float:
+        return self.top + (row + 1) * self.row_height
+
+
 def draw_gallery(images: np.ndarray, captions: Sequence[str], title: str) -> Figure:
-    """Draw uint8 (n, 28, 28) images in rows of eight, each under its caption."""
-    rows = max(1, -(-len(images) // COLUMNS))
+    """Draw uint8 (n, 28, 28) images in rows, each below its caption."""
+    rows = max(1, -(-len(images) // _fit_columns(captions)))
+    columns = max(1, -(-len(images) // rows))  # no row is much shorter than another
     with mpl.rc_context(BARE):
-        figure, sheet = _make_sheet(rows, COLUMNS, 1.9, title)
+        sheet = _make_sheet(rows, columns, captions, title)
         for number, (image, caption) in enumerate(zip(images, captions, strict=True)):
-            row, column = divmod(number, COLUMNS)
-            _show(sheet, image, caption, TITLE_HEIGHT + 1.9 * (row + 1), column)
-        if len(images) == 0:
-            figure.text(0.5, 0.4, "none", ha="center")
-    return figure
+            sheet.show(image, caption, *divmod(number, columns))
+    return sheet.figure
 
 
 def draw_strips(strips: Sequence[Strip], title: str) -> Figure:
-    """Draw a row for each strip: its name and its first eight images."""
+    """Draw a row for each strip: its name and its images, COLUMNS at most."""
+    captions = [caption for _, _, those in strips for caption in those]
+    longest = max((len(images) for _, images, _ in strips), default=0)
     with mpl.rc_context(BARE):
-        figure, sheet = _make_sheet(max(1, len(strips)), COLUMNS + 1, 1.75, title)
-        for row, (name, images, captions) in enumerate(strips):
-            bottom = TITLE_HEIGHT + 1.75 * (row + 1)
-            middle = bottom - IMAGE_WIDTH / 2
-            sheet.text(COLUMN_WIDTH / 2, middle, name, ha="center", va="center", fontsize=12)
-            pairs = zip(images[:COLUMNS], captions[:COLUMNS], strict=True)
-            for column, (image, caption) in enumerate(pairs, start=1):
-                _show(sheet, image, caption, bottom, column)
-        if not strips:
-            figure.text(0.5, 0.4, "none", ha="center")
-    return figure
+        sheet = _make_sheet(len(strips), longest + 1, captions, title)
+        for row, (name, images, those) in enumerate(strips):
+            middle = sheet.find_bottom(row) - IMAGE_WIDTH / 2
+            sheet.axes.text(MARGIN + sheet.pitch / 2, middle, name, ha="center", va="center")
+            for column, (image, caption) in enumerate(zip(images, those, strict=True), start=1):
+                sheet.show(image, caption, row, column)
+    return sheet.figure
 
 
 def draw_prototypes(
     means: np.ndarray, counts: np.ndarray, class_names: Sequence[str], title: str
 ) -> Figure:
-    """Draw mean images (10, 10, 28, 28) in [0, 255], rows true, columns predicted, and counts.
+    """Draw mean images (k, k, 28, 28) in [0, 255], rows true, columns predicted, and counts.
 
     The diagonal shows what was recognized, the rest what was confused; nothing where count is 0.
     """
     count, side = means.shape[1:3]
-    pitch = side + 1  # a line of a pixel between two
-    mosaic = np.full((count * pitch + 1, count * pitch + 1), 20.0)  # a light grey
+    pitch, tall = side + 1, side + 6  # a line of a pixel between two; room for the count
+    mosaic = np.full((count * tall + 1, count * pitch + 1), 20.0)  # a light grey
+    grid = plan_grid(class_names)
+    height = grid.height + count * grid.cell * (tall / pitch - 1)
     with mpl.rc_context(BARE):
-        figure = Figure(figsize=(10.4, 10.9), layout="constrained")
+        figure = Figure(figsize=(grid.width, height), layout="constrained")
         axes = figure.add_subplot()
         for (true, predicted), number in np.ndenumerate(counts):
-            top, left = true * pitch + 1, predicted * pitch + 1
+            top, left = true * tall + 1, predicted * pitch + 1
+            mosaic[top : top + tall - 1, left : left + side] = 0
             mosaic[top : top + side, left : left + side] = means[true, predicted]
             if number:
                 colour = GREY if true == predicted else ORANGE
-                axes.text(left + 0.5, top + 26.5, f"{number:,}", fontsize=8.5, color=colour)
+                size = min(8.5, 12.5 * grid.cell)
+                axes.text(left + 0.5, top + tall - 3, f"{number:,}", fontsize=size, color=colour)
         axes.imshow(mosaic, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
         axes.spines[:].set_visible(False)
-        middles = np.arange(count) * pitch + pitch / 2
-        short = max(map(len, class_names)) < 4
-        axes.set_xticks(middles, class_names, rotation=0 if short else 35)
-        axes.set_yticks(middles, class_names)
-        axes.tick_params(length=0, top=True, labeltop=True, labelbottom=False)
-        axes.xaxis.set_label_position("top")
-        axes.set_xlabel("predicted")
-        axes.set_ylabel("true")
-        figure.suptitle(title, fontsize=13)
+        name_cells(axes, (pitch, tall), class_names, grid)
+        write_title(figure, title)
     return figure
 
 
-def _make_sheet(rows: int, columns: int, row_height: float, title: str) -> tuple[Figure, Axes]:
-    """Make a figure and an axes that fills it, measured in its inches, y downwards."""
-    width, height = columns * COLUMN_WIDTH, rows * row_height + TITLE_HEIGHT + 0.05
+def _find_pitch(captions: Sequence[str]) -> float:
+    """Return how many inches a column needs for an image and the longest word over it."""
+    words = {word for caption in captions for word in caption.split()}
+    longest = max((measure_text(word, CAPTION_SIZE) for word in words), default=0.0)
+    return max(IMAGE_WIDTH, longest) + GAP
+
+
+def _fit_columns(captions: Sequence[str]) -> int:
+    return max(1, min(COLUMNS, int(ROOM / _find_pitch(captions))))
+
+
+def _make_sheet(rows: int, columns: int, captions: Sequence[str], title: str) -> Sheet:
+    """Make a figure as large as its content, and an axes that is measured in its inches."""
+    width = max(LEAST_WIDTH, columns * max(_find_pitch(captions), ROOM / COLUMNS) + 2 * MARGIN)
+    pitch = (width - 2 * MARGIN) / columns
+    heading = wrap_text(title, width - 2 * MARGIN, TITLE_SIZE)
+    top = MARGIN + len(heading.splitlines()) * TITLE_SIZE * LINE
+    wrapped = [wrap_text(caption, pitch - GAP, CAPTION_SIZE) for caption in captions]
+    lines = max((len(text.splitlines()) for text in wrapped), default=0)
+    row_height = lines * CAPTION_SIZE * LINE + IMAGE_WIDTH + 0.17
+    height = top + (rows * row_height if captions else 3 * FONT_SIZE * LINE) + MARGIN
     figure = Figure(figsize=(width, height))
-    sheet = figure.add_axes((0, 0, 1, 1))
-    sheet.axis("off")
-    sheet.set(xlim=(0, width), ylim=(height, 0))
-    sheet.text(width / 2, 0.22, title, ha="center", va="center", fontsize=13)
-    return figure, sheet
-
-
-def _show(sheet: Axes, image: np.ndarray, caption: str, bottom: float, column: int) -> None:
-    """Draw an image in a column, its lower edge at `bottom`, and its caption over it."""
-    middle = (column + 0.5) * COLUMN_WIDTH
-    left, right, top = middle - IMAGE_WIDTH / 2, middle + IMAGE_WIDTH / 2, bottom - IMAGE_WIDTH
-    sheet.imshow(
-        image,
-        extent=(left, right, bottom, top),
-        aspect="auto",
-        cmap="gray_r",
-        vmin=0,
-        vmax=255,
-        interpolation="nearest",
-    )
-    sheet.text(middle, top - 0.04, caption, ha="center", va="bottom", fontsize=9.5)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.axis("off")
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    axes.text(width / 2, MARGIN, heading, ha="center", va="top", fontsize=TITLE_SIZE)
+    if not captions:
+        axes.text(width / 2, height - MARGIN - FONT_SIZE * LINE, "none", ha="center", va="center")
+    return Sheet(figure, axes, top, pitch, row_height)

@@ -4,6 +4,8 @@ Northcutt et al. 2021, "Confident Learning", arXiv 1911.00068. The model must no
 on the images that are judged: these are the test images.
 """
 
+import warnings
+
 import numpy as np
 import pandas as pd
 from cleanlab.filter import find_label_issues
@@ -19,12 +21,15 @@ def tabulate_label_issues(predictions: Predictions, disputed: np.ndarray) -> pd.
     whether human reviewers disputed it, as `disputed`, bool (n,), says of every image.
     """
     labels, probabilities = predictions.labels, predictions.probabilities
-    suspects = find_label_issues(
-        labels.astype(int),
-        probabilities.astype(np.float64),
-        return_indices_ranked_by="self_confidence",
-        n_jobs=1,  # processes of its own would cost more than the work
-    )
+    with warnings.catch_warnings():
+        # Of a class with so few images that none of its labels is suspected.
+        warnings.filterwarnings("ignore", "May not flag all label issues", UserWarning)
+        suspects = find_label_issues(
+            labels.astype(int),
+            probabilities.astype(np.float64),
+            return_indices_ranked_by="self_confidence",
+            n_jobs=1,  # processes of its own would cost more than the work
+        )
     index = np.asarray(suspects, dtype=int)
     return pd.DataFrame(
         {

@@ -5,16 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from digits.data.datasets import CLASS_COUNT, IMAGE_SIDE
-from digits.data.splits import check_labels
+from digits.data.datasets import IMAGE_SIDE
+from digits.data.splits import check_labels, check_probabilities
 from digits.files.artifacts import ArtifactError, load_array, write_array
-
-ROUNDING = 1e-3  # of the sum of ten probabilities, bfloat16's included
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Test images uint8 (n, 28, 28), labels uint8 (n,), probabilities float32 (n, 10)."""
+    """Test images uint8 (n, 28, 28), labels uint8 (n,), probabilities float32 (n, k)."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -33,25 +31,18 @@ def write_predictions(folder: Path, predictions: Predictions) -> None:
     write_array(folder / "probabilities.npy", predictions.probabilities)
 
 
-def load_predictions(folder: Path) -> Predictions:
+def load_predictions(folder: Path, class_count: int) -> Predictions:
     """Load what `evaluate` wrote.
 
     Raises:
         ArtifactError: damaged files, arrays that do not fit each other, no probabilities.
     """
-    probabilities = load_array(folder / "probabilities.npy", "float32", (None, CLASS_COUNT))
+    probabilities = load_array(folder / "probabilities.npy", "float32", (None, class_count))
     count = len(probabilities)
     if count == 0:
         raise ArtifactError(f"{folder}: expected predictions, received none")
     images = load_array(folder / "images.npy", "uint8", (count, IMAGE_SIDE, IMAGE_SIDE))
     labels = load_array(folder / "labels.npy", "uint8", (count,))
-    check_labels(folder, labels)
-    if not np.isfinite(probabilities).all():
-        raise ArtifactError(f"{folder}: expected finite probabilities, received NaN or infinity")
-    sums = probabilities.sum(axis=1)
-    if probabilities.min() < 0 or np.abs(sums - 1).max() > ROUNDING:
-        raise ArtifactError(
-            f"{folder}: expected probabilities that sum to 1, received values from "
-            f"{probabilities.min():g} and sums from {sums.min():g} to {sums.max():g}"
-        )
+    check_labels(folder, labels, class_count)
+    check_probabilities(folder, probabilities)
     return Predictions(images, labels, probabilities)

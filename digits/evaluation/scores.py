@@ -1,24 +1,21 @@
 """Numbers that judge predictions: pure functions of labels and probabilities.
 
-Throughout, `labels` is integer (n,) in 0-9 and `probabilities` float (n, 10), rows summing to 1.
+Throughout, `labels` is integer (n,) from 0 and `probabilities` float (n, k), rows summing to 1.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import binomtest
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, top_k_accuracy_score
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from digits.data.datasets import CLASS_COUNT
-
-CLASSES = range(CLASS_COUNT)
 SMALLEST_PROBABILITY = 1e-7  # Keras's epsilon: a certain error costs 16.1, not infinity
 BIN_COUNT = 15  # Guo et al. 2017, "On Calibration of Modern Neural Networks"
 
 
 @dataclass(frozen=True)
 class ClassScores:
-    """Per-class precision, recall, F1, each float (10,) in [0, 1], and support, int (10,)."""
+    """Per-class precision, recall, F1, each float (k,) in [0, 1], and support, int (k,)."""
 
     precision: np.ndarray
     recall: np.ndarray
@@ -26,14 +23,15 @@ class ClassScores:
     support: np.ndarray
 
 
-def count_confusion(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Count int (10, 10): rows are true classes, columns predicted ones."""
-    return confusion_matrix(labels, predicted, labels=CLASSES)
+def count_confusion(labels: np.ndarray, predicted: np.ndarray, class_count: int) -> np.ndarray:
+    """Count int (k, k): rows are true classes, columns predicted ones."""
+    return confusion_matrix(labels, predicted, labels=range(class_count))
 
 
-def score_classes(labels: np.ndarray, predicted: np.ndarray) -> ClassScores:
+def score_classes(labels: np.ndarray, predicted: np.ndarray, class_count: int) -> ClassScores:
     """Score each class; a class never predicted has precision 0."""
-    scores = precision_recall_fscore_support(labels, predicted, labels=CLASSES, zero_division=0)
+    classes = range(class_count)
+    scores = precision_recall_fscore_support(labels, predicted, labels=classes, zero_division=0)
     return ClassScores(*scores)
 
 
@@ -51,7 +49,9 @@ def score_losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
 
 def score_top2_accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:
     """Share of images whose label is among the two most probable classes."""
-    return float(top_k_accuracy_score(labels, probabilities, k=2, labels=CLASSES))
+    # scikit-learn's top_k_accuracy_score does not take two classes.
+    best = np.argsort(probabilities, axis=1, kind="stable")[:, -2:]
+    return float((best == labels[:, np.newaxis]).any(axis=1).mean())
 
 
 def score_calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:

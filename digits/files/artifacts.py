@@ -69,7 +69,7 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 def write_array(path: Path, array: np.ndarray) -> None:
     """Write a `.npy` file: the same bytes for the same array."""
     with replacing(path) as file:
-        # Into a file as such NumPy writes by itself, and what fails there has no reason.
+        # Given a real file, NumPy writes to it in C, and its errors do not say that a disk is full.
         np.save(SimpleNamespace(write=file.write), array, allow_pickle=False)
 
 

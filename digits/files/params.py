@@ -3,15 +3,17 @@
 import math
 import re
 import reprlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
+import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from yaml.constructor import SafeConstructor
 
 from digits.errors import DigitsError
 
@@ -19,6 +21,9 @@ PARAMS_PATH = Path("params.yaml")
 # Texts that were meant as something else: YAML 1.2 has only true and false, and quotes make texts.
 NO_TEXT = re.compile(r"on|off|yes|no|true|false|[-+]?(nan|inf|[\d_.]+(e[-+]?\d+)?)", re.IGNORECASE)
 CREDENTIALS = re.compile(r"//[^/\s]*@")  # of an address: an error must not repeat them
+# PyYAML's parser in C: the nodes of `yaml.safe_load` in a tenth of the time. A tab may pass it.
+PYYAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+DEEPEST = 100  # of lists and mappings, one in the other: far more than any recipe needs
 
 T = TypeVar("T")
 
@@ -60,44 +65,153 @@ def load_params(section: str, kind: Any, path: Path = PARAMS_PATH) -> Any: ...
 def load_params(section: str, kind: Any, path: Path = PARAMS_PATH) -> Any:
     """Load the section at a dotted path, such as `train` or `recipes.cnn`, as `kind`.
 
-    The file is parsed as YAML 1.2 by the parser that DVC uses, so both see the same values.
+    Without a path that is the whole file.
+
+    The file is parsed as YAML 1.2 by the parser that DVC uses, so both see the same values. What
+    PyYAML, which most people read it with, takes for another value by YAML 1.1 is refused, but for
+    exponents as `dvc exp run -S` writes them: 1e-05. So are anchors, aliases and tags.
 
     Raises:
         ParamsError: one line with section, key, expected and received.
     """
-    values = _load_yaml(path)
+    document, nodes = _load_yaml(path)
+    values = document
     walked: list[str] = []
-    for key in section.split("."):
+    for key in section.split(".") if section else ():
         if not isinstance(values, dict) or key not in values:
             where = f"{path}: {'.'.join(walked)}" if walked else str(path)
-            known = [str(name) for name in values] if isinstance(values, dict) else []
+            known = [_join([name]) for name in values] if isinstance(values, dict) else []
             raise ParamsError(f"{where}: expected the key {key!r}{did_you_mean(key, known)}")
         values = values[key]
         walked.append(key)
+    _check_alike([path], document, nodes, walked)
     try:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
-        lines = "; ".join(_explain(section, kind, details) for details in error.errors())
-        raise ParamsError(f"{path}: {lines}") from error
+        raise ParamsError(f"{path}: {describe_errors(section, kind, error)}") from error
 
 
-def _load_yaml(path: Path) -> Any:
+def describe_errors(section: str, kind: Any, error: ValidationError) -> str:
+    """Say in one line at which keys of a section what was expected and received."""
+    return "; ".join(_explain(section, kind, details) for details in error.errors())
+
+
+def _load_yaml(path: Path) -> tuple[Any, Any]:
+    """Return what a file says in YAML 1.2, and the same as nodes of YAML 1.1."""
     try:
-        return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        parser = yaml.SafeLoader if "\t" in text else PYYAML
+        _check_written_out(path, yaml.parse(text, parser))
+        return YAML(typ="safe").load(text), yaml.compose(text, parser)
     except FileNotFoundError as error:
         raise ParamsError(f"{path}: expected a file, received none") from error
-    except MarkedYAMLError as error:
+    except (MarkedYAMLError, yaml.MarkedYAMLError) as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         raise ParamsError(f"{path}, line {line}: expected YAML, {error.problem}") from error
-    except RecursionError as error:
-        raise ParamsError(f"{path}: expected YAML, received brackets within brackets") from error
-    except (YAMLError, ValueError) as error:  # characters that YAML does not allow, or not UTF-8
+    except (YAMLError, yaml.YAMLError, ValueError, OverflowError) as error:
+        # Characters that YAML does not allow, or not UTF-8; a number or a date that is none.
         raise ParamsError(f"{path}: expected YAML, {str(error).splitlines()[0]}") from error
 
 
+def _check_written_out(path: Path, events: Iterable[yaml.Event]) -> None:
+    """Refuse what stands for other things than it says, before anything is made of it.
+
+    An alias may stand for billions of elements, and `dvc exp run -S` does not keep it. A tag makes
+    objects, each kind with failures of its own. = and << are no texts in YAML 1.1. Brackets within
+    brackets take any time.
+    """
+    depth = 0
+    for event in events:
+        received = None
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            received = f"brackets within brackets, more than {DEEPEST} deep"
+        elif isinstance(event, yaml.AliasEvent):
+            received = f"the alias *{event.anchor}"
+        elif isinstance(event, yaml.NodeEvent) and event.anchor:
+            received = f"the anchor &{event.anchor}"
+        elif getattr(event, "tag", None):
+            received = f"the tag {event.tag!r}"
+        elif isinstance(event, yaml.ScalarEvent) and event.value in ("=", "<<") and not event.style:
+            received = f"{event.value}, which has a meaning in YAML 1.1: write '{event.value}'"
+        if received:
+            where = f"{path}, line {event.start_mark.line + 1}"
+            raise ParamsError(f"{where}: expected values written out, received {received}")
+
+
+def _check_alike(where: list[object], value: Any, node: Any, section: Sequence[str] = ()) -> None:
+    """Refuse a value, or one of a section inside it, that PyYAML takes for another one."""
+    match value, node:
+        case dict(), yaml.MappingNode(value=nodes) if len(nodes) == len(value):
+            for (key, entry), (key_node, entry_node) in zip(value.items(), nodes, strict=True):
+                if not section or key == section[0]:
+                    _check_alike([*where, key], key, key_node)
+                    _check_alike([*where, key], entry, entry_node, section[1:])
+        case list(), yaml.SequenceNode(value=nodes) if len(nodes) == len(value):
+            for index, (entry, entry_node) in enumerate(zip(value, nodes, strict=True)):
+                _check_alike([*where, index], entry, entry_node)
+        case None, None:  # an empty file
+            pass
+        case _:
+            other = _construct(node)
+            # `-S train.learning_rate=0.00001` gives no choice: DVC writes floats as Python does.
+            by_dvc = isinstance(value, float) and repr(value) == node.value
+            if not by_dvc and not _is_same(value, other):
+                path, *keys = where
+                key = f"{path}: {_join(keys)}" if keys else str(path)
+                received = _explain_readings(node, value, other)
+                raise ParamsError(
+                    f"{key}: expected what YAML 1.1 and 1.2 read alike, received {received}"
+                )
+
+
+def _explain_readings(node: Any, value: Any, other: Any) -> str:
+    if not isinstance(node, yaml.ScalarNode) or node.style or not node.value.isprintable():
+        return SHORTENED.repr(value)  # a key in brackets, or a bug of either parser
+    return (
+        f"{node.value:.80}: write {_spell(value, node.value)} (as DVC reads it) "
+        f"or {_spell(other, node.value)} (as PyYAML does)"
+    )
+
+
+def _construct(node: yaml.Node) -> Any:
+    """Return PyYAML's value of a node; if it has none, the reason."""
+    try:
+        return SafeConstructor().construct_document(node)
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
+        return error
+
+
+def _is_same(value: Any, other: Any) -> bool:
+    nan = value != value and other != other  # noqa: PLR0124 - that is what NaN is
+    return type(value) is type(other) and (nan or value == other)
+
+
+def _spell(value: Any, text: str) -> str:
+    """Write a value so that YAML 1.1 and 1.2 read it alike."""
+    match value:
+        case bool() | None:
+            return {True: "true", False: "false", None: "null"}[value]
+        case float() if not math.isfinite(value):
+            return {math.inf: ".inf", -math.inf: "-.inf"}.get(value, ".nan")
+        case float():  # an exponent needs a dot before it
+            return re.sub(r"^(-?\d+)e", r"\1.0e", repr(value))
+        case int() | str():
+            return SHORTENED.repr(value)
+        case _:  # what PyYAML cannot compute
+            return SHORTENED.repr(text)
+
+
+def _join(parts: Iterable[object]) -> str:
+    """Write a key with those above it, in one line."""
+    texts = (part if isinstance(part, str) else SHORTENED.repr(part) for part in parts)
+    key = ".".join(text for text in texts if text)
+    return key if key.isprintable() else repr(key)[1:-1]  # a key may hold line feeds
+
+
 def _explain(section: str, kind: Any, details: ErrorDetails) -> str:
-    key = ".".join([section, *(str(part) for part in details["loc"])])
-    key = key if key.isprintable() else repr(key)[1:-1]  # a key may hold line feeds
+    key = _join([section, *details["loc"]])
     match details["type"]:
         case "missing":
             return f"{key}: expected a value, received none (missing key)"

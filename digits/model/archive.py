@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from digits.data.datasets import CLASS_COUNT, IMAGE_SIDE
+from digits.data.datasets import IMAGE_SIDE
+from digits.data.splits import check_probabilities
 from digits.files.artifacts import ArtifactError, write_bytes
 from digits.model.backend import keras
 
@@ -25,11 +26,11 @@ def write_model(path: Path, model: keras.Model) -> None:
         write_bytes(path, _make_deterministic(dated))
 
 
-def load_model(path: Path) -> keras.Model:
+def load_model(path: Path, class_count: int) -> keras.Model:
     """Load a model for prediction; code inside the file (a Lambda layer) is refused, not run.
 
     Raises:
-        ArtifactError: missing, damaged, foreign, unsafe, or not a classifier of ten classes.
+        ArtifactError: missing, damaged, foreign, unsafe, or not a classifier of so many classes.
     """
     if not path.is_file():
         raise ArtifactError(f"{path}: expected a model, received none: run train, or `dvc pull`")
@@ -41,7 +42,7 @@ def load_model(path: Path) -> keras.Model:
         raise ArtifactError(f"{path}: expected a Keras model, received {reason}") from error
     if not isinstance(model, keras.Model):
         raise ArtifactError(f"{path}: expected a Keras model, received {type(model).__name__}")
-    shapes = {"input": (None, IMAGE_SIDE, IMAGE_SIDE, 1), "output": (None, CLASS_COUNT)}
+    shapes = {"input": (None, IMAGE_SIDE, IMAGE_SIDE, 1), "output": (None, class_count)}
     for side, expected in shapes.items():
         received = getattr(model, f"{side}_shape")
         if received != expected:
@@ -50,20 +51,13 @@ def load_model(path: Path) -> keras.Model:
 
 
 def predict_probabilities(model: keras.Model, images: np.ndarray, batch_size: int) -> np.ndarray:
-    """Return float32 (n, 10): each image's probability of each class.
+    """Return float32 (n, k): each image's probability of each class.
 
     Raises:
         ArtifactError: the model gives something else, NaN for example.
     """
     probabilities = model.predict(images, batch_size=batch_size, verbose=0)
-    if not np.isfinite(probabilities).all():
-        raise ArtifactError("model: expected finite probabilities, received NaN or infinity")
-    sums = probabilities.sum(axis=1)
-    if probabilities.min() < 0 or np.abs(sums - 1).max() > 1e-3:
-        raise ArtifactError(
-            "model: expected probabilities that sum to 1 (softmax), "
-            f"received values from {probabilities.min():g} and sums up to {sums.max():g}"
-        )
+    check_probabilities("model", probabilities)
     return probabilities.astype(np.float32)
 
 

@@ -14,14 +14,16 @@ def count_steps(image_count: int, batch_size: int) -> int:
     return math.ceil(image_count / batch_size)
 
 
-def make_batches(train: Split, recipe: Recipe, seed: int) -> tuple[tf.data.Dataset, tf.Variable]:
+def make_batches(
+    train: Split, recipe: Recipe, seed: int, class_count: int
+) -> tuple[tf.data.Dataset, tf.Variable]:
     """Make the dataset of one epoch, and the variable, int64, that says which epoch it is.
 
     Batches are float32 (n, 28, 28, 1) images and their targets. Whoever iterates assigns the epoch
     first; a training that goes on from a checkpoint sees what an unbroken one would have seen.
     """
     images = tf.constant(train.images)
-    targets = tf.constant(encode_labels(train.labels, recipe.loss))
+    targets = tf.constant(encode_labels(train.labels, recipe.loss, class_count))
     count = len(train.labels)
     steps = count_steps(count, recipe.batch_size)
     epoch = tf.Variable(0, trainable=False, dtype=tf.int64)

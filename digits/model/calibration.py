@@ -17,7 +17,7 @@ SMALLEST_PROBABILITY = 1e-30
 def fit_temperature(predictions: np.ndarray, labels: np.ndarray) -> float:
     """Find the temperature at which the averaged predictions have the least cross-entropy.
 
-    `predictions` is float (k, n, 10), probabilities of k networks for n images; each is tempered,
+    `predictions` is float (k, n, c), probabilities of k networks for n images; each is tempered,
     then all are averaged. Above 1 the probabilities become less sure, below 1 surer.
     """
     logarithms = np.log(predictions.astype(np.float64).clip(SMALLEST_PROBABILITY))

@@ -32,7 +32,7 @@ from digits.model.networks import (
     find_reason,
     join_members,
 )
-from digits.model.recipes import Precision, Recipe
+from digits.model.recipes import CLASSES, Precision, Recipe
 
 # What the metrics call them.
 METRIC_NAMES = {
@@ -54,9 +54,13 @@ class Plan:
     recipe: Recipe
     train: Split
     validation: Split
+    class_count: int
     seed: int
     threads: int = 0  # of one operation; 0: one a core
     precision: Precision = "float32"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "recipe", self.recipe.suit_classes(self.class_count))
 
     def name_member(self, number: int) -> str:
         return self.name if self.recipe.ensemble_size == 1 else f"{self.name}_{number + 1}"
@@ -109,9 +113,17 @@ def rehearse(plan: Plan) -> None:
     few = Split(plan.train.images[:REHEARSAL_COUNT], plan.train.labels[:REHEARSAL_COUNT])
     build_callbacks(name, recipe)
     network = build_trainable(name, recipe, plan.precision)
+    if network.output_shape[1] != plan.class_count:
+        raise NetworkError(
+            f"recipes.{name}.layers: expected the last one to give {plan.class_count} "
+            f"probabilities, received {network.output_shape[1]}: `units: {CLASSES}` is as many as "
+            "the dataset has classes"
+        )
     network.run_eagerly = True  # one step is not worth a graph, and fails with better reasons
     try:
-        network.fit(make_batches(few, recipe, plan.seed)[0], shuffle=False, verbose=0)
+        network.fit(
+            make_batches(few, recipe, plan.seed, plan.class_count)[0], shuffle=False, verbose=0
+        )
         member = build_network(plan.name_member(0), recipe, network.get_weights())
         model = join_members(name, [member], recipe.test_time_shift)
         predict_probabilities(model, few.images, REHEARSAL_COUNT)
@@ -142,13 +154,16 @@ def _train_member(
         network = build_trainable(name, recipe, plan.precision, step_count)
         if number == 0:
             network.summary()
-        batches, epoch = make_batches(train, recipe, seed)
+        batches, epoch = make_batches(train, recipe, seed, plan.class_count)
         watched = build_callbacks(plan.name, recipe)
         network.fit(
             batches,
             epochs=recipe.epochs,
             initial_epoch=recipe.epochs if checkpoint.stopped else checkpoint.epochs_done,
-            validation_data=(validation.images, encode_labels(validation.labels, recipe.loss)),
+            validation_data=(
+                validation.images,
+                encode_labels(validation.labels, recipe.loss, plan.class_count),
+            ),
             validation_batch_size=VALIDATION_BATCH_SIZE,
             callbacks=[
                 keras.callbacks.LambdaCallback(on_epoch_begin=lambda n, _: epoch.assign(n)),

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from digits.data.datasets import CLASS_COUNT, IMAGE_SIDE
+from digits.data.datasets import IMAGE_SIDE
 from digits.errors import DigitsError
 from digits.files.params import did_you_mean
 from digits.model import normalization
@@ -39,7 +39,7 @@ DECORATION = re.compile(r"\x1b\[[\d;]*m|\{\{.*?\}\} ?|\[Op:.*?\]( name: .*)?")
 
 
 class NetworkError(DigitsError):
-    """A recipe does not describe a network that Keras can build and train on ten classes."""
+    """A recipe does not describe a network that Keras can build and train."""
 
 
 class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
@@ -64,7 +64,7 @@ class _Context:
 
 
 def build_network(name: str, recipe: Recipe, weights: Sequence[np.ndarray] = ()) -> keras.Model:
-    """Build the recipe's network for prediction: images (n, 28, 28, 1) to probabilities (n, 10).
+    """Build the recipe's network for prediction: images (n, 28, 28, 1) to probabilities (n, k).
 
     Layers are Keras's own, compute in float32, and bear the names of those that were trained. They
     have no penalties: those would be in the loss that `evaluate` shows.
@@ -138,10 +138,10 @@ def collect_predictions(members: Sequence[keras.Model], shift: int) -> keras.Mod
     return keras.Model(image, [member(view) for member in members for view in views])
 
 
-def encode_labels(labels: np.ndarray, loss: str) -> np.ndarray:
-    """Turn uint8 (n,) labels into what the loss compares: one-hot float32 (n, 10), or as is."""
+def encode_labels(labels: np.ndarray, loss: str, class_count: int) -> np.ndarray:
+    """Turn uint8 (n,) labels into what the loss compares: one-hot float32 (n, k), or as is."""
     if loss == "categorical_crossentropy":
-        return keras.utils.to_categorical(labels, CLASS_COUNT).astype(np.float32)
+        return keras.utils.to_categorical(labels, class_count).astype(np.float32)
     return labels
 
 
@@ -156,9 +156,9 @@ def _build(name: str, recipe: Recipe, context: _Context) -> keras.Model:
     keras.utils.clear_session(free_memory=False)  # layers are named from 1 again
     image = keras.Input(INPUT_SHAPE)
     output = _chain(f"recipes.{name}.layers", recipe.layers, image, context, last=True)
-    if output.shape != (None, CLASS_COUNT):
+    if len(output.shape) != 2:
         raise NetworkError(
-            f"recipes.{name}.layers: expected the last one to give {CLASS_COUNT} probabilities, "
+            f"recipes.{name}.layers: expected the last one to give a probability for each class, "
             f"received shape {output.shape}"
         )
     if not name:  # Keras would think of one

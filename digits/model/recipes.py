@@ -6,6 +6,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from digits.files.params import Params, check_plain, walk_values
 
+CLASSES = "classes"  # as `units` or `filters`: as many as the dataset has
 CALLBACKS = ("EarlyStopping", "ReduceLROnPlateau")
 WATCHED = ("val_loss", "val_accuracy", "val_cross_entropy")
 
@@ -69,6 +70,10 @@ class Recipe(Params):
     # Divide the logits by the temperature at which validation has the least loss.
     temperature_scaling: bool = False
 
+    def suit_classes(self, count: int) -> "Recipe":
+        """Return the recipe with a number where its layers say `classes`."""
+        return self.model_copy(update={"layers": _replace_classes(self.layers, count)})
+
     @field_validator("label_smoothing", "schedule", "callbacks", "temperature_scaling")
     @classmethod
     def _check_together(cls, value: Any, info: ValidationInfo) -> Any:
@@ -107,6 +112,19 @@ class Overrides(Params):
         if self.learning_rate is not None:
             changes["optimizer"] = _set_rate(recipe.optimizer, self.learning_rate)
         return recipe.model_copy(update={key: it for key, it in changes.items() if it is not None})
+
+
+def _replace_classes(value: Any, count: int) -> Any:
+    if isinstance(value, list):
+        return [_replace_classes(entry, count) for entry in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: count
+        if key in ("units", "filters") and entry == CLASSES
+        else _replace_classes(entry, count)
+        for key, entry in value.items()
+    }
 
 
 def _get_rate(optimizer: Spec) -> Any:

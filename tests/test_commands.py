@@ -1,0 +1,441 @@
+"""The commands around the DAG: one list of them, how they start, how they end, what they say."""
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import pytest
+from imports import ROOT
+from ruamel.yaml import YAML
+from test_comparison import CARD, predict
+
+from digits import stage
+from digits.__main__ import COMMANDS, main
+from digits.commands import compare, dvc, experiments
+from digits.commands.dvc import DvcError, read_dvc, run_dvc
+from digits.commands.pr_report import PullRequestError, find_merge_base
+from digits.commands.revisions import Record
+from digits.errors import DigitsError
+
+MAKEFILE = (ROOT / "Makefile").read_text()
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+ENVIRONMENT.pop("PYTHONUNBUFFERED", None)  # with it, no output is left to the end
+
+
+# The list
+
+
+def find_mains() -> dict[str, ast.FunctionDef]:
+    """Find the modules of digits/commands that are commands: they have a `main`."""
+    return {
+        path.stem.replace("_", "-"): node
+        for path in (ROOT / "digits/commands").glob("*.py")
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef) and node.name == "main"
+    }
+
+
+def test_every_command_is_listed() -> None:
+    mains = find_mains()
+    assert set(COMMANDS) == set(mains)
+    assert {name for name, node in mains.items() if len(node.args.args) != 1} == set()
+
+
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"compare"}))  # which takes revisions
+def test_command_is_a_make_target_of_the_same_words(name: str) -> None:
+    texts = dict(re.findall(r"^([a-z-]+):.*?## (.*)", MAKEFILE, re.MULTILINE))
+    assert texts[name].startswith(COMMANDS[name])
+    assert f"@python -m digits {name}" in MAKEFILE or name in ("push", "pull")
+
+
+def leave(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> object:
+    """Run `digits` with these arguments in this process; return its exit status."""
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(sys, "argv", ["digits", *arguments])
+    with pytest.raises(SystemExit) as leaving:
+        main()
+    return leaving.value.code
+
+
+def test_help_lists_the_commands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert leave("--help", monkeypatch=monkeypatch) == 0
+    words = " ".join(capsys.readouterr().out.split())
+    for name, summary in COMMANDS.items():
+        assert f" {name} {summary}" in words
+
+
+@pytest.mark.parametrize("arguments", [("xyzzy",), (), ("xyzzy", "--help")])
+def test_unknown_command_is_refused(
+    arguments: Sequence[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert leave(*arguments, monkeypatch=monkeypatch) == 2
+    usage, reason = capsys.readouterr().err.splitlines()
+    assert usage.startswith("usage: digits ")
+    assert reason.startswith("digits: error: ")
+    assert not arguments or "invalid choice: 'xyzzy'" in reason
+
+
+HELP_OF_ALL = """
+import sys
+from digits import __main__
+
+for name in __main__.COMMANDS:
+    sys.argv = ["digits", name, "--help"]
+    try:
+        __main__.call_command()
+    except SystemExit as leaving:
+        print("status", leaving.code)
+"""
+
+
+def test_help_of_a_command_needs_no_valid_params(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("dataset: [")
+    (tmp_path / "dvc.yaml").write_text("stages: [")
+    done = run_python(HELP_OF_ALL, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    for name, summary in COMMANDS.items():
+        assert f"\nusage: digits {name} " in f"\n{done.stdout}"
+        assert f"\n{summary}\n" in done.stdout
+    assert done.stdout.count("status 0\n") == len(COMMANDS)
+
+
+def run_python(code: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run code in a process of its own, the sources on its path."""
+    chosen: dict[str, Any] = {"capture_output": True, "env": ENVIRONMENT} | options
+    return subprocess.run([sys.executable, "-c", code], text=True, check=False, **chosen)
+
+
+# How they end
+
+
+SURVIVOR = """
+import os, sys, types
+from digits import __main__
+
+def main(_):
+    print(os.getpid(), flush=True)
+    sys.stdin.readline()
+    print("done")
+
+sys.modules["digits.commands.compare"] = types.SimpleNamespace(main=main)
+sys.argv = ["digits", "compare"]
+__main__.main()
+"""
+
+
+def test_command_survives_its_parent() -> None:
+    """As `nohup python -m digits leaderboard &` has to, once its shell is closed."""
+    parent_code = f"import subprocess, sys; subprocess.call([sys.executable, '-c', {SURVIVOR!r}])"
+    with subprocess.Popen(
+        [sys.executable, "-c", parent_code],
+        env=ENVIRONMENT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as parent:
+        assert parent.stdin is not None
+        assert parent.stdout is not None
+        assert int(parent.stdout.readline()) != parent.pid
+        parent.kill()
+        parent.wait()  # now the child has been told, if it asked to be
+        try:
+            parent.stdin.write("go on\n")
+            parent.stdin.flush()
+        except BrokenPipeError:
+            pytest.fail("the command ended with its parent")
+        assert parent.stdout.readline() == "done\n"
+
+
+FAIL = """
+import sys
+from digits.errors import DigitsError, run_main
+
+def fail():
+    raise DigitsError("expected a, received b")
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("print('a line')", ""),
+        ("print('many lines\\n' * 100_000)", ""),
+        ("print('a line'), sys.exit(3)", ""),
+        ("print('a line'), fail()", "ERROR: expected a, received b\n"),
+    ],
+    ids=["a-line", "many-lines", "exit", "failure"],
+)
+def test_closed_pipe_ends_quietly(code: str, reason: str) -> None:
+    """As `python -m digits compare | head -1` does when `head` has enough."""
+    outlet, inlet = os.pipe()
+    os.close(outlet)
+    script = f"{FAIL}\nsys.exit(run_main(lambda: [{code}]))"
+    done = run_python(script, capture_output=False, stdout=inlet, stderr=subprocess.PIPE)
+    os.close(inlet)
+    assert (done.returncode, done.stderr) == (141, reason)
+
+
+def test_picture_is_there_before_anything_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class ClosedPipe:
+        def write(self, _: str) -> NoReturn:
+            raise BrokenPipeError
+
+    labels = (np.arange(50) % 10).astype(np.uint8)
+    wrong = {"before": {1, 2, 3}, "after": {3, 4}}
+    monkeypatch.setattr(
+        compare, "load_record", lambda name: Record(name, CARD, predict(labels, wrong[name]))
+    )
+    monkeypatch.setattr(sys, "stdout", ClosedPipe())
+    path = tmp_path / "errors.png"
+    with pytest.raises(BrokenPipeError):
+        compare.main(Namespace(before="before", after="after", format="text", png=path))
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+ABORT = """
+import os
+
+os.write(2, b"WARNING: All log messages before absl::InitializeLog() is called are written\\n")
+os.write(2, b"I0000 00:00:1700000000.000000 1 port.cc:153] oneDNN custom operations are on.\\n")
+os.write(2, b"the library could not be loaded\\n")
+os.abort()
+"""
+
+
+def test_message_of_a_tensorflow_that_aborts_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "keras.py").write_text(ABORT)
+    path = f"{tmp_path}{os.pathsep}{ROOT}"
+    done = run_python("import digits.model.backend", env={**ENVIRONMENT, "PYTHONPATH": path})
+    assert (done.returncode, done.stderr) == (-6, "the library could not be loaded\n")
+
+
+# The journal of the stages
+
+
+@pytest.fixture
+def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "journal.jsonl"
+    monkeypatch.setenv(stage.JOURNAL_VARIABLE, str(path))
+    return path
+
+
+def run_stage(name: str, failure: Exception | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def main() -> None:
+        if failure:
+            raise failure
+
+    monkeypatch.setattr(sys, "argv", [f"/somewhere/pipeline/{name}.py"])
+    with pytest.raises(SystemExit):
+        stage.run(main)
+
+
+class BadInputError(DigitsError):
+    exit_status = 7
+
+
+def test_stages_write_a_line_each(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_stage("decode", None, monkeypatch)
+    run_stage("train", BadInputError("expected a, received b"), monkeypatch)
+    first, second = (json.loads(line) for line in journal.read_text().splitlines())
+    assert first == {"stage": "decode", "exit_status": 0, "seconds": first["seconds"]}
+    assert second == {"stage": "train", "exit_status": 7, "seconds": second["seconds"]}
+    assert 0 <= first["seconds"] < 60
+
+
+def test_nothing_is_written_unless_asked(
+    tmp_path: Path, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(stage.JOURNAL_VARIABLE)
+    monkeypatch.chdir(tmp_path)
+    run_stage("decode", None, monkeypatch)
+    assert list(tmp_path.iterdir()) == []
+    assert not journal.exists()
+
+
+def pretend_to_run(
+    monkeypatch: pytest.MonkeyPatch, status: int, lines: str = "", *output: str
+) -> list[Sequence[str]]:
+    """Put a process that writes these lines to the journal in place of every one; list them."""
+    commands: list[Sequence[str]] = []
+
+    def run(command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        commands.append(command)
+        if lines and "env" in options:
+            Path(options["env"][stage.JOURNAL_VARIABLE]).write_text(lines)
+        return subprocess.CompletedProcess(command, status, *output)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    return commands
+
+
+def test_journal_is_what_a_run_of_dvc_comes_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = (
+        '{"stage": "fetch", "exit_status": 0, "seconds": 0.2}\n'
+        '{"stage": "train", "exit_status": 7, "seconds": 12.5}\n'
+    )
+    commands = pretend_to_run(monkeypatch, 255, lines)
+    outcome = run_dvc("repro", "train")
+    assert list(commands[-1])[1:] == ["-m", "dvc", "repro", "train"]
+    assert outcome.status == 255
+    assert outcome.stages == {
+        "fetch": {"exit_status": 0, "seconds": 0.2},
+        "train": {"exit_status": 7, "seconds": 12.5},
+    }
+
+
+def test_run_that_runs_no_stage_has_no_journal(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_to_run(monkeypatch, 0)
+    assert run_dvc("repro") == dvc.Outcome(0, {})
+
+
+# Reasons
+
+
+@pytest.mark.parametrize(
+    ("stdout", "stderr", "reason"),
+    [
+        ("", "WARNING: a\nERROR: b\n", "ERROR: b"),
+        ("c\n", "", "c"),
+        ("", "", "no reason given"),
+    ],
+)
+def test_reason_of_dvc_is_a_text(
+    stdout: str, stderr: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend_to_run(monkeypatch, 255, "", stdout, stderr)
+    with pytest.raises(DvcError) as raised:
+        read_dvc("params", "diff", "--md")
+    assert str(raised.value) == f"dvc params diff --md: exit status 255, {reason}"
+
+
+@pytest.mark.parametrize(
+    ("base", "reason"),
+    [
+        ("nowhere", "exit status 128, fatal: Not a valid object name nowhere"),
+        ("orphan", "exit status 1, no commit in common"),
+        ("--xyzzy", "exit status 129, error: unknown option `xyzzy'"),
+    ],
+)
+def test_reason_of_git_is_a_text(
+    base: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LC_ALL", "C")
+    identity = ("-c", "user.name=Test", "-c", "user.email=test@localhost")
+    for command in (
+        ("init", "--quiet", "--initial-branch=main"),
+        (*identity, "commit", "--quiet", "--allow-empty", "--message=one"),
+        ("checkout", "--quiet", "--orphan", "orphan"),
+        (*identity, "commit", "--quiet", "--allow-empty", "--message=another"),
+        ("checkout", "--quiet", "main"),
+    ):
+        subprocess.run(["git", *command], check=True)
+    with pytest.raises(PullRequestError) as raised:
+        find_merge_base(base)
+    assert str(raised.value) == f"git merge-base {base} HEAD: {reason}"
+    assert find_merge_base("main") == find_merge_base("HEAD")
+
+
+# The table of the experiments
+
+
+def make_row(experiment: str | None, rev: str, typ: str, **changes: Any) -> dict[str, Any]:
+    """Return a row as `dvc.api.exp_show` gives it: numbers are floats, null is a text."""
+    return {
+        "Experiment": experiment,
+        "rev": rev,
+        "typ": typ,
+        "State": None,
+        "validation_accuracy": 0.9965,
+        "metrics/evaluate.json:dataset": "mnist",
+        "recipe": "quick",
+        "accuracy": 0.123456,
+        "params.yaml:dataset": "mnist",
+        "train.recipe": "quick",
+        "train.epochs": "None",
+        "train.learning_rate": "None",
+        "recipes.quick.epochs": 8.0,
+        **changes,
+    }
+
+
+ROWS = [
+    make_row(None, "workspace", "baseline", **{"train.epochs": 99.0}),
+    make_row(None, "main", "baseline"),
+    make_row(
+        "shaky-plan-with-a-very-long-name-indeed",
+        "0123abc",
+        "branch_base",
+        **{"train.epochs": 2.0, "train.learning_rate": 1e-05, "validation_accuracy": 0.99},
+    ),
+    make_row("other-data", "1234abc", "branch_base", **{"params.yaml:dataset": "fashion-mnist"}),
+    make_row("failed", "2345abc", "branch_base", State="Failed", validation_accuracy=None),
+]
+
+
+def test_table_says_what_an_experiment_changed() -> None:
+    assert experiments.tabulate_experiments(ROWS) == [
+        ("main", "quick", "", "99.65%"),
+        (
+            "shaky-plan-with-a-very-long-name-indeed",
+            "quick",
+            "train.epochs=2\ntrain.learning_rate=1e-05",
+            "99.00%",
+        ),
+        ("other-data", "quick", "dataset=fashion-mnist", "99.65%"),
+        ("failed", "quick", "", "Failed"),
+    ]
+
+
+def test_table_fits_80_columns_and_hides_the_test_images(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(experiments, "list_experiments", lambda: ROWS)
+    experiments.main(Namespace())
+    printed = capsys.readouterr().out
+    assert max(len(line) for line in printed.splitlines()) <= 80
+    assert "train.epochs=2" in printed
+    assert "12.3" not in printed
+
+
+# What runs them elsewhere
+
+
+def list_jobs() -> dict[str, Any]:
+    jobs: dict[str, Any] = {}
+    for path in (ROOT / ".github/workflows").glob("*.yml"):
+        jobs |= YAML(typ="safe").load(path.read_text())["jobs"]
+    return jobs
+
+
+def test_job_with_credentials_of_s3_installs_its_support() -> None:
+    with_credentials = [job for job in list_jobs().values() if "AWS_" in json.dumps(job)]
+    assert with_credentials
+    for job in with_credentials:
+        runs = [step.get("run", "") for step in job["steps"]]
+        (install,) = (index for index, run in enumerate(runs) if ".venv/s3.stamp" in run)
+        assert not [run for run in runs[:install] if "dvc" in run or "digits" in run]
+
+
+def test_container_prepares_what_make_needs() -> None:
+    container = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text())
+    make, *targets = container["postCreateCommand"].split()
+    assert make == "make"
+    assert targets == [".venv/run.stamp", ".venv/test.stamp"]
+    assert all((ROOT / f"requirements{lock}.lock").is_file() for lock in ("", "-test"))
+    code = container["customizations"]["vscode"]
+    assert {"iterative.dvc", "ms-python.python"} <= set(code["extensions"])
+    assert code["settings"]["python.defaultInterpreterPath"].endswith("/.venv/bin/python")

@@ -1,0 +1,147 @@
+"""`make docs`: numbers of the committed run between markers, and only they."""
+
+import re
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+from conftest import DIGIT_NAMES
+from imports import ROOT
+
+from digits.commands import docs, repro
+from digits.commands.docs import DocsError, render
+from digits.data.splits import Card, write_card
+from digits.files.artifacts import write_json
+from digits.paths import CARD_PATH, ERRORS_METRICS_PATH, EVALUATE_METRICS_PATH
+
+MODEL, OTHER = "a" * 32, "b" * 32
+BLOCKS = {"result": "99 %", "sizes": "1 MB"}
+METRICS = {
+    "dataset": "mnist",
+    "recipe": "tiny",
+    "accuracy": 0.98,
+    "accuracy_low": 0.97,
+    "accuracy_high": 0.99,
+    "error_count": 20,
+    "image_count": 1000,
+    "calibration_error": 0.0123,
+}
+LOCK = """\
+stages:
+  train:
+    outs:
+    - {{path: models/model.keras, md5: {md5}, size: 600000}}
+    - {{path: metrics/train.json, md5: {md5}, size: 100}}
+  fetch:
+    outs:
+    - {{path: data/raw, md5: {md5}.dir, size: 11500000}}
+"""
+LEADERBOARD = """\
+# Leaderboard
+
+| recipe | published | ours | 95 % interval | parameters | training seconds | machine |
+|---|---|---|---|---|---|---|
+| `tiny` | none | 98.00 % (1 seed) | 97 to 99 % | 7,850 | 5.0 | a |
+"""
+
+
+@pytest.mark.parametrize("md5", ["", f" {OTHER}", f" {MODEL}"])
+def test_what_is_between_the_markers_is_replaced(md5: str) -> None:
+    page = f"a\n<!-- result{md5} -->\nold\n<!-- /result -->\nb\n<!-- a comment of ours -->\n"
+    wanted = (
+        f"a\n<!-- result {MODEL} -->\n\n99 %\n\n<!-- /result -->\nb\n<!-- a comment of ours -->\n"
+    )
+    assert render(page, BLOCKS, MODEL) == wanted
+    assert render(wanted, BLOCKS, MODEL) == wanted
+
+
+@pytest.mark.parametrize(
+    ("page", "message"),
+    [
+        (
+            "<!-- reslut -->\n<!-- /reslut -->",
+            "a marker of result, sizes, received <!-- reslut -->",
+        ),
+        ("<!-- result -->\n", "expected <!-- /result --> after <!-- result -->, received none"),
+        ("text\n<!-- /result -->", "a marker of result, sizes, received <!-- /result -->"),
+        (
+            "<!-- result -->\n<!-- sizes -->\n<!-- /sizes -->\n<!-- /result -->",
+            "expected <!-- /result --> after <!-- result -->",
+        ),
+    ],
+)
+def test_refused_markers(page: str, message: str) -> None:
+    with pytest.raises(DocsError, match=re.escape(message)):
+        render(page, BLOCKS, MODEL)
+
+
+@pytest.fixture
+def project(synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:  # noqa: ARG001 (the files of `dataset: mnist`)
+    """Return the current folder: the results of a run, and pages with markers."""
+    monkeypatch.chdir(tmp_path)
+    counts = {"test": 1000}
+    card = Card(name="mnist", title="Synthetic", class_names=DIGIT_NAMES, image_counts=counts)
+    write_card(CARD_PATH, card)
+    write_json(EVALUATE_METRICS_PATH, METRICS)
+    Path("metrics/errors.json").write_text('{"coverage_at_999": 0.9}')
+    Path("dvc.lock").write_text(LOCK.format(md5=MODEL))
+    Path("LEADERBOARD.md").write_text(LEADERBOARD)
+    Path("docs").mkdir()
+    Path("docs/sharing.md").write_text("<!-- sizes -->\n<!-- /sizes -->\n")
+    names = ("result", "confidence", "leaderboard")
+    Path("README.md").write_text("".join(f"<!-- {it} -->\n<!-- /{it} -->\n" for it in names))
+    return tmp_path
+
+
+def test_pages_are_written(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    docs.main(Namespace())
+    page = (project / "README.md").read_text()
+    assert f"<!-- result {MODEL} -->" in page
+    assert "The expected calibration error of `tiny` on the test images is 1.23 %." in page
+    assert "It can answer 90.0 % of them at 99.9 % accuracy" in page
+    assert re.search(r"\| `tiny` +\| none +\| 98.00 % \(1 seed\) \| 5.0 +\| 7,850 +\|\n", page)
+    sizes = dict(re.findall(r"\| (.*?) +\| (.*?) +\|", (project / "docs/sharing.md").read_text()))
+    assert sizes["`data/raw`"] == "11.5 MB"
+    assert sizes["`models/model.keras`"] == "0.6 MB"
+    assert sizes["`data/decoded`"] == "below 0.1 MB"
+    assert sizes["the first push"] == "12.1 MB"
+    assert capsys.readouterr().out == "README.md: written\ndocs/sharing.md: written\n"
+    docs.main(Namespace())
+    assert capsys.readouterr().out.count("nothing to change") == 2
+
+
+@pytest.mark.usefixtures("project")
+def test_result_is_what_make_repro_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    repro.show_result()
+    printed = capsys.readouterr().out.strip()
+    assert docs.load_blocks()[0]["result"] == f"```\n{printed}\n```"
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "message"),
+    [
+        ("docs/new.md", "<!-- resultat -->", r"\Adocs/new\.md: expected a marker of "),
+        ("LEADERBOARD.md", "# Leaderboard\n", r"\ALEADERBOARD\.md: expected a table"),
+        ("dvc.lock", "stages: {}\n", r"\Advc\.lock: expected models/model\.keras, received none"),
+    ],
+)
+def test_refusals(path: str, text: str, message: str, project: Path) -> None:
+    (project / path).write_text(text)
+    with pytest.raises(DocsError, match=message):
+        docs.main(Namespace())
+
+
+OF_RUN = r"<!-- (result|confidence|sizes) ([0-9a-f]{32}) -->\n\n(.*?)\n\n<!-- /\1 -->"
+
+
+@pytest.mark.checkout
+def test_numbers_are_of_the_committed_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Only while dvc.lock has the model that they were written for: a user's run has another.
+    monkeypatch.chdir(ROOT)
+    lock = Path("dvc.lock").read_text()
+    if not (EVALUATE_METRICS_PATH.exists() and ERRORS_METRICS_PATH.exists()):
+        pytest.skip("no results in the workspace: a stage failed, or is running")
+    for page in (Path("README.md"), *Path("docs").glob("*.md")):
+        for name, model, text in re.findall(OF_RUN, page.read_text(), re.DOTALL):
+            if f"md5: {model}\n" in lock:
+                assert docs.load_blocks()[0][name] == text, f"{page}: make docs"

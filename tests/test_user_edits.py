@@ -1,0 +1,104 @@
+"""What a user may do to the checkout leaves its tests green: parameters, recipes, results.
+
+Tests marked `checkout` read the checkout's own files; all others bring their own. Each edit is
+followed by the former, all edits together by the whole fast suite.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+from imports import ROOT
+from projects import Project
+from ruamel.yaml import YAML
+
+pytestmark = pytest.mark.slow
+
+WHOLE = ("--numprocesses", "logical", "--dist", "worksteal")
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Return a repository of its own with all that Git would track here, as it stands."""
+    folder = tmp_path_factory.mktemp("user") / "digits"
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    project = Project(folder)
+    project.call("git", "init", "--quiet", "--initial-branch=main")
+    project.identify().commit("as published")
+    return project
+
+
+def edit(project: Project, change: Callable[[Any], None]) -> None:
+    yaml, path = YAML(), project.folder / "params.yaml"
+    values = yaml.load(path)
+    change(values)
+    yaml.dump(values, path)
+
+
+def run_tests(project: Project, *options: str) -> str:
+    """Run tests of the checkout as its user would."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options],
+        cwd=project.folder,
+        env={key: it for key, it in os.environ.items() if not key.startswith("PYTEST_")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-5000:]
+    return done.stdout
+
+
+def select_recipe(name: str, values: Any) -> None:
+    values["train"]["recipe"] = name
+
+
+def change_numbers(values: Any) -> Any:
+    """Change every number at any depth: whole ones by one, others by a tenth."""
+    if isinstance(values, dict):
+        return {key: change_numbers(value) for key, value in values.items()}
+    if isinstance(values, list):
+        return [change_numbers(value) for value in values]
+    if isinstance(values, bool) or not isinstance(values, int | float):
+        return values
+    return values + 1 if isinstance(values, int) else float(values) * 0.9
+
+
+def test_any_recipe_may_be_selected(checkout: Project) -> None:
+    recipes = YAML(typ="safe").load(checkout.folder / "params.yaml")["recipes"]
+    for name in recipes:
+        edit(checkout, partial(select_recipe, name))
+        run_tests(checkout, "-m", "checkout and not slow")
+    checkout.call("git", "restore", "params.yaml")
+
+
+def test_all_edits_together(checkout: Project) -> None:
+    """An experiment on other data, committed; every number changed; recipes come, go, get names."""
+    settings = ("dataset=optdigits", "train.recipe=cnn_optdigits", "train.epochs=1")
+    checkout.call("dvc", "exp", "run", *(part for it in settings for part in ("-S", it)))
+    checkout.commit("other data")
+    run_tests(checkout, "-m", "checkout and not slow")
+
+    def change(values: Any) -> None:
+        recipes = values["recipes"]
+        for name in list(recipes)[1:-1]:
+            del recipes[name]
+        first, last = recipes
+        recipes["mine"], recipes["yours"] = recipes[first], recipes.pop(last)
+        values["train"]["recipe"] = "mine"
+        for key, value in values.items():
+            values[key] = change_numbers(value)
+
+    edit(checkout, change)
+    checkout.commit("all numbers, other recipes")
+    assert "passed" in run_tests(checkout, *WHOLE)
