@@ -49,6 +49,7 @@ def load(facts: dict[str, Any]) -> Dataset:
     return load_dataset("runes")
 
 
+@pytest.mark.checkout
 class TestShippedFiles:
     """Those of the checkout, whatever a user has added: each is what it must be, none is named."""
 

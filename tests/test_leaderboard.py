@@ -276,6 +276,7 @@ def test_board_that_params_do_not_fit_is_refused(
         leaderboard.load_entries("optdigits")
 
 
+@pytest.mark.checkout
 def test_published_name_stands_for_cnn_of_20_epochs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

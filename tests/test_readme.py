@@ -27,8 +27,6 @@ from pipeline.evaluate import EvaluateParams
 from pipeline.fetch import FetchParams
 from pipeline.train import TrainParams
 
-pytestmark = pytest.mark.checkout
-
 PAGES = ["README.md", "LEADERBOARD.md", "benchmarks/README.md"]
 PAGES += sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md"))
 SECTIONS: dict[str, type[Params]] = {
@@ -64,6 +62,7 @@ def list_anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+@pytest.mark.checkout
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page: str) -> None:
     made = (ROOT / "dvc.yaml").read_text()
@@ -77,6 +76,7 @@ def test_links_lead_somewhere(page: str) -> None:
         assert not anchor or anchor in list_anchors(path.read_text()), link
 
 
+@pytest.mark.checkout
 @pytest.mark.parametrize("page", PAGES)
 def test_commands_exist(page: str) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
@@ -89,29 +89,34 @@ def test_commands_exist(page: str) -> None:
             assert (ROOT / f"benchmarks/{module}.py").is_file(), code
 
 
+@pytest.mark.checkout
 @pytest.mark.parametrize("page", PAGES)
 def test_parameters_that_are_set_exist(page: str) -> None:
     keys = re.findall(r"-S '?([a-z_.]+)=", read(page))
     assert {key for key in keys if not key.startswith("recipes.")} <= KEYS | {"dataset"}
 
 
+@pytest.mark.checkout
 def test_every_parameter_has_its_row_and_no_other_has() -> None:
     rows = set(re.findall(r"^\| `([\w.]+)` \|", read("docs/parameters.md"), re.MULTILINE))
     assert rows == KEYS | {"dataset"}
 
 
+@pytest.mark.checkout
 def test_every_key_of_a_recipe_is_explained() -> None:
     keys = [key for kind in (Recipe, Augmentation, Overrides) for key in kind.model_fields]
     page = read("docs/recipes.md")
     assert not [key for key in keys if f"`{key}`" not in page]
 
 
+@pytest.mark.checkout
 def test_every_key_of_a_dataset_is_explained() -> None:
     page = read("docs/datasets.md")
     keys = [*Dataset.model_fields, "name", "raw_size", "raw_sha256", "gzip_size", "gzip_sha256"]
     assert not [key for key in keys if f"`{key}`" not in page]
 
 
+@pytest.mark.checkout
 def test_named_files_exist() -> None:
     named = re.findall(r"`([\w./-]+/[\w./-]*)`", read("docs/where-to-change.md"))
     made = ("data/", "models/", "metrics/", "plots/", "datasets/NAME", "digits/commands/NAME")

@@ -21,6 +21,7 @@ def test_deps_are_the_import_closure(stage: str) -> None:
     assert declared == {str(path.relative_to(ROOT)) for path in closure}
 
 
+@pytest.mark.checkout
 def test_pipeline_folder_is_the_dag() -> None:
     assert sorted(path.stem for path in (ROOT / "pipeline").glob("*.py")) == sorted(STAGES)
     assert list(DVC_YAML["stages"]) == list(STAGES)

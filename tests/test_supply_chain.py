@@ -78,6 +78,7 @@ def test_test_tools_change_no_pin() -> None:
     assert {name: test_pins[name] for name in pins} == pins
 
 
+@pytest.mark.checkout
 def test_mirrors_are_folders_or_https() -> None:
     datasets = [YAML(typ="safe").load(path) for path in (ROOT / "datasets").glob("*.yaml")]
     mirrors = [mirror for dataset in datasets for mirror in dataset.get("mirrors", [])]
