@@ -30,6 +30,10 @@ leaderboard: .venv/run.stamp ## Run every recipe over its seeds and rank them; a
 report: .venv/run.stamp ## Write what the last run says of its model into one page, report/index.html
 	@python -m digits report
 
+.PHONY: compare
+compare: .venv/run.stamp ## Compare two models on the same test images: errors fixed, new, and by chance? ARGS="REV REV"
+	@python -m digits compare $(ARGS)
+
 .PHONY: experiments
 experiments: .venv/run.stamp ## List the experiments: what they changed, how good they are
 	@python -m digits experiments
