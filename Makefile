@@ -62,7 +62,7 @@ test: .venv/test.stamp ## Run the test suite, but for what takes minutes
 
 .PHONY: test-slow
 test-slow: .venv/test.stamp ## Run the slow tests: faults, fuzzing, the pipeline twice, the tour
-	@python -m pytest --numprocesses logical --dist worksteal -m slow
+	@python -m pytest --numprocesses logical --dist worksteal -m "slow and not remotes"
 
 .PHONY: test-remotes
 test-remotes: .venv/test.stamp .venv/swift.stamp ## Run the tests of remotes against Swift, sshd and apache2 (Debian)

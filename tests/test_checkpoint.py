@@ -177,6 +177,7 @@ def test_any_training_resumes_after_any_epoch(
         assert resumed == whole, break_off
 
 
+@pytest.mark.slow
 def test_other_parameters_start_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

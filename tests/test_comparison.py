@@ -134,6 +134,7 @@ def test_command_compares_revisions_and_the_workspace(project: Project) -> None:
     assert f"| {before} " in markdown
 
 
+@pytest.mark.slow
 def test_command_takes_experiments_by_name(project: Project) -> None:
     project.call("dvc", "exp", "run", "--temp", "--name", "longer", "-S", "train.seed=1")
     output = project.call("python", "-m", "digits", "compare", "HEAD", "longer")
@@ -185,6 +186,7 @@ def test_pull_request_report_holds_everything(project: Project) -> None:
     assert (project.folder / "report/errors.png").is_file()
 
 
+@pytest.mark.slow
 def test_pull_request_report_catches_a_stale_lock(project: Project) -> None:
     project.change("  seed: 0\n  # CPU threads", "  seed: 5\n  # CPU threads")
     output = project.call("python", "-m", "digits", "pr-report", "HEAD", status=1)

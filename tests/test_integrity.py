@@ -146,6 +146,7 @@ def kill_while_held(project: Project, line: Line, *command: str) -> None:
         assert running, process.communicate()[0]
 
 
+@pytest.mark.slow
 def test_killed_push_and_pull_are_completed_by_the_next(
     remote: Remote, trained: Project, tmp_path: Path
 ) -> None:

@@ -13,6 +13,7 @@ from pipeline import analyze, decode, evaluate, fetch, train
 MIRROR = ROOT.parent / "shared/mnist"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not MIRROR.is_dir(), reason="no copy of MNIST beside the checkout")
 def test_one_epoch_on_mnist_reaches_98_percent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

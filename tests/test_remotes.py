@@ -16,9 +16,10 @@ from sharing import MODEL, UP_TO_DATE, cache_path, configure, damage, output_oid
 @pytest.fixture(
     params=[
         remotes.local_folder,
-        remotes.http_server,
-        remotes.wsgidav,
-        remotes.moto,
+        *(
+            pytest.param(server, marks=pytest.mark.slow)
+            for server in (remotes.http_server, remotes.wsgidav, remotes.moto)
+        ),
         *(
             pytest.param(server, marks=pytest.mark.remotes)
             for server in (remotes.swift, remotes.sshd, remotes.apache)
