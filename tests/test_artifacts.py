@@ -495,7 +495,7 @@ class TestPredictions:
         probabilities = self.PREDICTIONS.probabilities.copy()
         probabilities[1, 2] = value
         write_predictions(tmp_path, replace(self.PREDICTIONS, probabilities=probabilities))
-        with refused(tmp_path, f"sum to 1, received .* sums from .* to .*{1 + value:g}|-0.5"):
+        with refused(tmp_path, f"sum to 1 .*, received .* sums from .* to .*{1 + value:g}|-0.5"):
             load_predictions(tmp_path, 10)
 
     @pytest.mark.parametrize("label", [10, 255])

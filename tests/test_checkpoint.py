@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import draw_images
+from conftest import DIGIT_NAMES, draw_images
 from ruamel.yaml import YAML
 from samples import SOFTMAX, make_plan, make_recipe
 
-from digits.data.splits import Split, write_split
+from digits.data.splits import Card, Split, write_card, write_split
 from digits.model import checkpoint as checkpoints
 from digits.model.archive import write_model
 from digits.model.backend import tf
@@ -59,6 +59,8 @@ def make_folder(folder: Path) -> Path:
     scaled = decode.scale_pixels(images)
     write_split(folder / "data/decoded/train", Split(scaled[:80], labels[:80]))
     write_split(folder / "data/decoded/validation", Split(scaled[80:], labels[80:]))
+    card = Card(name="bars", title="Bars", class_names=DIGIT_NAMES, image_counts={"train": 80})
+    write_card(folder / "data/decoded/dataset.json", card)
     with (folder / "params.yaml").open("w") as file:
         YAML().dump(PARAMS, file)
     return folder

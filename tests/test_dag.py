@@ -84,7 +84,7 @@ def test_forced_again_gives_the_same_lock(project: Project) -> None:
         ("    epochs: 2\n", "    epochs: '2'\n", "epochs: expected a valid integer, received '2'"),
         ("    epochs: 2\n", "    epoch: 2\n", "did you mean 'epochs'?"),
         ("  recipe: cnn_optdigits\n", "  recipe: cmm\n", "recipes.cmm"),
-        ("dataset: optdigits", "dataset: emnist", "dataset: expected a file of datasets/, one of "),
+        ("dataset: optdigits", "dataset: emnist", "datasets/emnist.yaml"),
     ],
 )
 def test_bad_parameter_is_one_line(project: Project, before: str, after: str, message: str) -> None:

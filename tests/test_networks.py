@@ -139,7 +139,7 @@ def refuse(*layers: dict[str, Any], name: str = "bad", **changes: Any) -> str:
         # What comes out.
         (
             [FLATTEN, {"Dense": {"units": 9, "activation": "softmax"}}],
-            r"expected the last one to give 10 probabilities, received shape \(None, 9\)",
+            "expected the last one to give 10 probabilities, received 9: `units: classes`",
         ),
         ([SOFTMAX], r"received shape \(None, 28, 28, 10\)"),
         ([FLATTEN, {"Dense": {"units": 10}}], "expected probabilities that sum to 1"),

@@ -9,6 +9,7 @@ import sys
 from argparse import Namespace
 
 from digits.commands.dvc import run_dvc, run_experiment
+from digits.data.datasets import load_dataset
 from digits.data.splits import load_card
 from digits.files.artifacts import load_json
 from digits.files.params import load_params
@@ -50,6 +51,7 @@ def show_result() -> None:
 
 
 def main(_: Namespace) -> None:
+    load_dataset(load_params("dataset", str))  # of a name that is none, DVC misses a file only
     outcome = run_dvc("repro")
     status = outcome.status
     if outcome.stages.get("fetch", {}).get("exit_status") == os.EX_UNAVAILABLE:
