@@ -1,7 +1,7 @@
 """What a user may do to the checkout leaves its tests green: parameters, recipes, results.
 
-Tests marked `checkout` read the checkout's own files; all others bring their own. Each edit is
-followed by the former, all edits together by the whole fast suite.
+Tests marked `checkout` read the checkout's own files, and follow each edit; all others bring their
+own.
 """
 
 import os
@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 
 pytestmark = pytest.mark.slow
 
-WHOLE = ("--numprocesses", "logical", "--dist", "worksteal")
+READERS = ("-m", "checkout and not slow")
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_any_recipe_may_be_selected(checkout: Project) -> None:
     recipes = YAML(typ="safe").load(checkout.folder / "params.yaml")["recipes"]
     for name in recipes:
         edit(checkout, partial(select_recipe, name))
-        run_tests(checkout, "-m", "checkout and not slow")
+        run_tests(checkout, *READERS)
     checkout.call("git", "restore", "params.yaml")
 
 
@@ -87,7 +87,7 @@ def test_all_edits_together(checkout: Project) -> None:
     settings = ("dataset=optdigits", "train.recipe=cnn_optdigits", "train.epochs=1")
     checkout.call("dvc", "exp", "run", *(part for it in settings for part in ("-S", it)))
     checkout.commit("other data")
-    run_tests(checkout, "-m", "checkout and not slow")
+    run_tests(checkout, *READERS)
 
     def change(values: Any) -> None:
         recipes = values["recipes"]
@@ -101,4 +101,4 @@ def test_all_edits_together(checkout: Project) -> None:
 
     edit(checkout, change)
     checkout.commit("all numbers, other recipes")
-    assert "passed" in run_tests(checkout, *WHOLE)
+    assert "passed" in run_tests(checkout, *READERS)
