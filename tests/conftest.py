@@ -64,16 +64,21 @@ def publish_dataset(folder: Path, class_names: Sequence[str]) -> dict[str, Any]:
     return facts
 
 
+def forge_mnist(folder: Path, patch: pytest.MonkeyPatch) -> Path:
+    """Return a new folder with four `.gz` files that pass for MNIST's as long as the patch lasts."""
+    mirror = folder / "mirror"
+    mirror.mkdir()
+    facts = publish_dataset(mirror, DIGIT_NAMES) | {"disputed": [3, 14]}
+    patch.setattr(datasets, "DATASETS_DIR", folder / "datasets")
+    datasets.DATASETS_DIR.mkdir()
+    (datasets.DATASETS_DIR / "mnist.yaml").write_text(json.dumps(facts))
+    return mirror
+
+
 @pytest.fixture
 def synthetic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a folder with four `.gz` files that pass for MNIST's until the test ends."""
-    folder = tmp_path / "mirror"
-    folder.mkdir()
-    facts = publish_dataset(folder, DIGIT_NAMES) | {"disputed": [3, 14]}
-    monkeypatch.setattr(datasets, "DATASETS_DIR", tmp_path / "datasets")
-    datasets.DATASETS_DIR.mkdir()
-    (datasets.DATASETS_DIR / "mnist.yaml").write_text(json.dumps(facts))
-    return folder
+    return forge_mnist(tmp_path, monkeypatch)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ruamel.yaml import YAML
 from samples import SOFTMAX, make_plan, make_recipe
 
 from digits.data.splits import Card, Split, write_card, write_split
+from digits.files.artifacts import write_bytes
 from digits.model import checkpoint as checkpoints
 from digits.model.archive import write_model
 from digits.model.backend import tf
@@ -66,50 +68,48 @@ def make_folder(folder: Path) -> Path:
     return folder
 
 
-def break_off_after(epochs: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run the stage until it has trained so many epochs."""
+@dataclass(frozen=True)
+class Training:
+    """What a training left that nothing disturbed, and its checkpoints on the way, by epoch."""
 
-    def write_then_die(history: pd.DataFrame, metrics: Mapping[str, Any]) -> None:
-        write(history, metrics)
-        if metrics["epoch_count"] == epochs:
-            raise KilledError
-
-    write = train.write_results
-    with monkeypatch.context() as patch:
-        patch.setattr(train, "write_results", write_then_die)
-        with pytest.raises(KilledError):
-            train.main()
+    results: dict[str, bytes]
+    checkpoints: dict[int, bytes]
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """Return the results of a training that nothing disturbed."""
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Training:
+    """Train, and keep what a crash after each epoch would have left."""
+    checkpoints: dict[int, bytes] = {}
+
+    def write_and_keep(history: pd.DataFrame, metrics: Mapping[str, Any]) -> None:
+        write(history, metrics)
+        checkpoints.setdefault(metrics["epoch_count"], PATH.read_bytes())
+
+    write = train.write_results
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(make_folder(tmp_path_factory.mktemp("undisturbed")))
+        patch.setattr(train, "write_results", write_and_keep)
         train.main()
-        return {name: Path(name).read_bytes() for name in RESULTS}
+        return Training({name: Path(name).read_bytes() for name in RESULTS}, checkpoints)
 
 
 # Within the first member, at its last epoch, within the second, at the very end.
-@pytest.mark.parametrize("epochs", [1, 3, 5, 6])
+@pytest.mark.parametrize("epochs", [pytest.param(1, marks=pytest.mark.slow), 3, 5, 6])
 def test_resumed_training_gives_the_same_bytes(
     epochs: int,
-    undisturbed: dict[str, bytes],
+    undisturbed: Training,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(make_folder(tmp_path))
-    break_off_after(epochs, monkeypatch)
-    assert not Path("models/model.keras").exists()
-    Path("plots/history.csv").unlink(missing_ok=True)  # as DVC does before it runs the stage
-    capfd.readouterr()
+    write_bytes(PATH, undisturbed.checkpoints[epochs])
     train.main()
     shown = capfd.readouterr().out
     assert f"resuming after epoch {(epochs - 1) % 3 + 1}\n" in shown
     assert shown.count("Epoch ") == 6 - epochs
     assert "trained on" not in shown  # the time of a part would pass for the whole's
-    assert {name: Path(name).read_bytes() for name in RESULTS} == undisturbed
+    assert {name: Path(name).read_bytes() for name in RESULTS} == undisturbed.results
     assert not PATH.exists()
 
 
@@ -179,33 +179,32 @@ def test_any_training_resumes_after_any_epoch(
         assert resumed == whole, break_off
 
 
-@pytest.mark.slow
 def test_other_parameters_start_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(make_folder(tmp_path))
-    break_off_after(2, monkeypatch)
-    Path("params.yaml").write_text(Path("params.yaml").read_text().replace("seed: 3", "seed: 4"))
-    train.main()
-    assert "of other settings, data or code: training anew\n" in capfd.readouterr().out
-    resumed = Path("models/model.keras").read_bytes()
-    train.main()
-    assert Path("models/model.keras").read_bytes() == resumed
-
-
-def test_damaged_checkpoint_starts_anew(
-    undisturbed: dict[str, bytes],
+    undisturbed: Training,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(make_folder(tmp_path))
-    break_off_after(2, monkeypatch)
-    whole = PATH.read_bytes()
-    PATH.write_bytes(whole[: len(whole) // 2])
+    write_bytes(PATH, undisturbed.checkpoints[2])
+    Path("params.yaml").write_text(Path("params.yaml").read_text().replace("seed: 3", "seed: 4"))
+    train.main()
+    assert "of other settings, data or code: training anew\n" in capfd.readouterr().out
+    assert Path("models/model.keras").read_bytes() != undisturbed.results["models/model.keras"]
+
+
+def test_damaged_checkpoint_starts_anew(
+    undisturbed: Training,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(make_folder(tmp_path))
+    whole = undisturbed.checkpoints[2]
+    write_bytes(PATH, whole[: len(whole) // 2])
     train.main()
     assert f"{PATH}: damaged, or" in capfd.readouterr().out
-    assert {name: Path(name).read_bytes() for name in RESULTS} == undisturbed
+    assert {name: Path(name).read_bytes() for name in RESULTS} == undisturbed.results
 
 
 SAMPLE = Checkpoint(

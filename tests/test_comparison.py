@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from projects import Project, make_project
+from projects import Project
 
 from digits.data.splits import Card
 from digits.evaluation import comparison
@@ -99,18 +99,9 @@ def test_p_values_read_well(p_value: float, text: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def project(retrained: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Return a project with two commits that trained for different times."""
-    project = make_project(
-        tmp_path_factory.mktemp("compare") / "project", "optdigits", "cnn_optdigits"
-    )
-    for message, epochs in (("short", "2"), ("long", "4")):
-        path = project.folder / "params.yaml"
-        path.write_text(path.read_text().replace("    epochs: 2\n", f"    epochs: {epochs}\n"))
-        project.call("dvc", "repro")
-        project.call("git", "add", "--all")
-        project.call("git", "commit", "--quiet", "--message", message)
-    return project
+    return retrained.copy(tmp_path_factory.mktemp("compare") / "project")
 
 
 def count_errors(project: Project, revision: str) -> int:

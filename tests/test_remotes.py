@@ -15,10 +15,14 @@ from sharing import MODEL, UP_TO_DATE, cache_path, configure, damage, output_oid
 
 @pytest.fixture(
     params=[
-        remotes.local_folder,
         *(
             pytest.param(server, marks=pytest.mark.slow)
-            for server in (remotes.http_server, remotes.wsgidav, remotes.moto)
+            for server in (
+                remotes.local_folder,
+                remotes.http_server,
+                remotes.wsgidav,
+                remotes.moto,
+            )
         ),
         *(
             pytest.param(server, marks=pytest.mark.remotes)

@@ -4,10 +4,12 @@ import base64
 import html
 import json
 import re
+import shutil
 from argparse import Namespace
 from pathlib import Path
 
 import pytest
+from conftest import forge_mnist
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from test_stages import STAGES, make_project
@@ -17,14 +19,23 @@ from digits.files.artifacts import ArtifactError
 from pipeline import analyze, evaluate
 
 
+@pytest.fixture(scope="module")
+def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a project whose stages have run: to be copied, never changed."""
+    base = tmp_path_factory.mktemp("report")
+    with pytest.MonkeyPatch.context() as patch:
+        forge_mnist(base, patch)
+        patch.chdir(make_project(base / "project"))
+        for stage in STAGES:
+            stage.main()
+    return base / "project"
+
+
 @pytest.fixture
-def project(synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:  # noqa: ARG001 (the files of `dataset: mnist`)
+def project(reproduced: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the current folder: a project whose stages have run."""
-    folder = make_project(tmp_path / "project")
-    monkeypatch.chdir(folder)
-    for stage in STAGES:
-        stage.main()
-    return folder
+    monkeypatch.chdir(shutil.copytree(reproduced, tmp_path / "project"))
+    return tmp_path / "project"
 
 
 def test_page_holds_the_metrics_the_figures_and_nothing_from_elsewhere(project: Path) -> None:

@@ -251,7 +251,7 @@ def test_recipe_that_does_not_suit_the_dataset_says_so(capsys: pytest.CaptureFix
     train.main()
     assert "WARNING: tiny takes 8 steps on 120 images" in capsys.readouterr().err
     params = Path("params.yaml")
-    params.write_text(params.read_text().replace("threads: 0", "threads: 0, epochs: 50"))
+    params.write_text(params.read_text().replace("threads: 0", "threads: 0, batch_size: 1"))
     train.main()
     assert "WARNING" not in capsys.readouterr().err
 

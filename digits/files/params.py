@@ -102,7 +102,9 @@ def _load_yaml(path: Path) -> tuple[Any, Any]:
         text = path.read_text(encoding="utf-8")
         parser = yaml.SafeLoader if "\t" in text else PYYAML
         _check_written_out(path, yaml.parse(text, parser))
-        return YAML(typ="safe").load(text), yaml.compose(text, parser)
+        nodes = yaml.compose(text, parser)
+        _check_keys(path, nodes)
+        return YAML(typ="safe").load(text), nodes
     except FileNotFoundError as error:
         raise ParamsError(f"{path}: expected a file, received none") from error
     except (MarkedYAMLError, yaml.MarkedYAMLError) as error:
@@ -138,6 +140,18 @@ def _check_written_out(path: Path, events: Iterable[yaml.Event]) -> None:
         if received:
             where = f"{path}, line {event.start_mark.line + 1}"
             raise ParamsError(f"{where}: expected values written out, received {received}")
+
+
+def _check_keys(path: Path, node: Any) -> None:
+    """Refuse lists and mappings as keys: Python cannot hash them, and no parser says so well."""
+    if isinstance(node, yaml.ScalarNode) or node is None:
+        return
+    for entry in node.value:
+        key, value = entry if isinstance(node, yaml.MappingNode) else (None, entry)
+        if isinstance(key, yaml.CollectionNode):
+            where = f"{path}, line {key.start_mark.line + 1}"
+            raise ParamsError(f"{where}: expected a text as a key, received brackets")
+        _check_keys(path, value)
 
 
 def _check_alike(where: list[object], value: Any, node: Any, section: Sequence[str] = ()) -> None:
