@@ -65,7 +65,7 @@ def publish_dataset(folder: Path, class_names: Sequence[str]) -> dict[str, Any]:
 
 
 def forge_mnist(folder: Path, patch: pytest.MonkeyPatch) -> Path:
-    """Return a new folder with four `.gz` files that pass for MNIST's as long as the patch lasts."""
+    """Return a new folder with four `.gz` files that pass for MNIST's while the patch lasts."""
     mirror = folder / "mirror"
     mirror.mkdir()
     facts = publish_dataset(mirror, DIGIT_NAMES) | {"disputed": [3, 14]}
