@@ -67,7 +67,7 @@ def choose_schedule(
         accuracies = []
         for seed in CHOICE_SEEDS:
             plan = make_plan("quick", schedule, (train, validation), seed, precision)
-            accuracies.append(train_whole(plan).metrics["validation_accuracy"])
+            accuracies.append(train_whole(plan).metrics["val_accuracy"])
         mean = statistics.mean(accuracies)
         each = ", ".join(f"{accuracy:.2%}" for accuracy in accuracies)
         rows.append((schedule.epochs, schedule.batch_size, f"{mean:.2%}", each))

@@ -4,7 +4,7 @@ import argparse
 import importlib
 import sys
 
-from digits.errors import run_main
+from digits.errors import mask_stderr, run_main
 
 COMMANDS = {
     "compare": "Compare two models on the same test images: errors fixed, new, and by chance?",
@@ -36,6 +36,7 @@ def call_command() -> None:
 
 
 def main() -> None:
+    mask_stderr()
     sys.exit(run_main(call_command))
 
 

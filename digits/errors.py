@@ -4,12 +4,36 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from typing import Any, TextIO, cast
+
+from digits.urls import mask_urls
 
 
 class DigitsError(Exception):
     """A failure whose message says where, what was expected and what was received."""
 
     exit_status = 1
+
+
+class _Masked:
+    """A stream on which no address shows its secrets; all but `write` is the stream's own."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return self._stream.write(mask_urls(text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def mask_stderr() -> None:
+    """Mask the secrets of addresses in whatever this process says: errors, warnings, tracebacks.
+
+    The libraries' words are among them, and what they quote is theirs to choose.
+    """
+    sys.stderr = cast("TextIO", _Masked(sys.stderr))
 
 
 def run_main(main: Callable[[], None]) -> int:

@@ -5,6 +5,7 @@ from pathlib import Path
 DVC_YAML_PATH = Path("dvc.yaml")
 
 RAW_DIR = Path("data/raw")
+ORIGINALS_DIR = Path("data/originals")  # wrappings of files that were put into RAW_DIR
 
 DECODED_DIR = Path("data/decoded")
 CARD_PATH = DECODED_DIR / "dataset.json"
@@ -14,12 +15,13 @@ TEST_DIR = DECODED_DIR / "test"
 
 MODEL_PATH = Path("models/model.keras")
 PREDICTIONS_DIR = Path("data/predictions")
+SCORES_PATH = PREDICTIONS_DIR / "scores.json"
 ANALYSIS_DIR = Path("data/analysis")
+SUMMARY_PATH = ANALYSIS_DIR / "summary.json"
 
-METRICS_DIR = Path("metrics")
-TRAIN_METRICS_PATH = METRICS_DIR / "train.json"
-EVALUATE_METRICS_PATH = METRICS_DIR / "evaluate.json"
-ERRORS_METRICS_PATH = METRICS_DIR / "errors.json"
+# What `dvc metrics` and `dvc exp show` list, a column a number: few, so that a run fits a screen.
+TRAIN_METRICS_PATH = Path("metrics/train.json")
+EVALUATE_METRICS_PATH = Path("metrics/evaluate.json")
 
 PLOTS_DIR = Path("plots")
 HISTORY_PATH = PLOTS_DIR / "history.csv"

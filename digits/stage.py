@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from digits.errors import run_main
+from digits.errors import mask_stderr, run_main
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 # The file to which each stage adds a line about its run, for the command that had DVC run it: DVC
@@ -20,6 +20,7 @@ JOURNAL_VARIABLE = "DIGITS_JOURNAL"
 def run(main: Callable[[], None]) -> None:
     """Run a stage's `main` and exit; a failure that a person can act on becomes one line."""
     _end_with_parent()
+    mask_stderr()
     start = time.perf_counter()
     status = run_main(main)
     _write_journal(Path(sys.argv[0]).stem, status, time.perf_counter() - start)

@@ -14,10 +14,10 @@ from digits.files.tables import write_table
 from digits.paths import (
     ANALYSIS_DIR,
     CARD_PATH,
-    ERRORS_METRICS_PATH,
-    EVALUATE_METRICS_PATH,
     PLOTS_DIR,
     PREDICTIONS_DIR,
+    SCORES_PATH,
+    SUMMARY_PATH,
 )
 from digits.stage import run
 
@@ -38,22 +38,22 @@ def load_evaluated(card: Card) -> tuple[Predictions, str]:
     """Load the predictions and the name of the recipe that made them.
 
     Raises:
-        ArtifactError: damaged files, or predictions that the metrics beside them are not about.
+        ArtifactError: damaged files, or predictions that the scores beside them are not about.
     """
     predictions = load_predictions(PREDICTIONS_DIR, card.class_count)
-    metrics = load_json(EVALUATE_METRICS_PATH)
+    scored = load_json(SCORES_PATH)
     facts = {
         "dataset": card.name,
         "image_count": len(predictions.labels),
         "error_count": int((predictions.predicted != predictions.labels).sum()),
     }
     for key, received in facts.items():
-        if metrics.get(key) != received:
+        if scored.get(key) != received:
             raise ArtifactError(
-                f"{PREDICTIONS_DIR}: expected {key} {metrics.get(key)!r}, as in "
-                f"{EVALUATE_METRICS_PATH}, received {received!r}: run `dvc repro`"
+                f"{PREDICTIONS_DIR}: expected {key} {scored.get(key)!r}, as in "
+                f"{SCORES_PATH.name}, received {received!r}: run `dvc repro`"
             )
-    return predictions, str(metrics.get("recipe"))
+    return predictions, str(scored.get("recipe"))
 
 
 def tabulate_rejection(coverage: np.ndarray, accuracy: np.ndarray) -> pd.DataFrame:
@@ -69,7 +69,7 @@ def tabulate_rejection(coverage: np.ndarray, accuracy: np.ndarray) -> pd.DataFra
 def summarize_errors(
     errors: pd.DataFrame, pairs: pd.DataFrame, coverage: float
 ) -> dict[str, object]:
-    """Summarize the errors as the metrics file's numbers."""
+    """Summarize the errors in numbers, by name."""
     return {
         "error_count": len(errors),
         "confident_error_count": int((errors["predicted_probability"] > CONFIDENT).sum()),
@@ -133,8 +133,8 @@ def main() -> None:
     draw_label_issues(issues, predictions, card, params.gallery_count, title)
     rejection = charts.draw_rejection(coverage, accuracy, GOAL, title)
     write_figure(PLOTS_DIR / "rejection.png", rejection)
-    metrics = summarize_errors(errors, pairs, goal_coverage) | {"label_issue_count": len(issues)}
-    write_json(ERRORS_METRICS_PATH, metrics | label_issues.score_disputed(predictions, disputed))
+    summary = summarize_errors(errors, pairs, goal_coverage) | {"label_issue_count": len(issues)}
+    write_json(SUMMARY_PATH, summary | label_issues.score_disputed(predictions, disputed))
     print(f"{len(errors)} errors and {len(issues)} suspected labels, in {ANALYSIS_DIR}")
 
 

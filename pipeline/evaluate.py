@@ -24,9 +24,12 @@ from digits.paths import (
     MODEL_PATH,
     PLOTS_DIR,
     PREDICTIONS_DIR,
+    SCORES_PATH,
     TEST_DIR,
 )
 from digits.stage import run
+
+METRICS = ("accuracy", "error_count", "image_count", "loss", "robustness")  # of all the scores
 
 
 class EvaluateParams(Params):
@@ -38,7 +41,7 @@ class EvaluateParams(Params):
 
 
 def summarize_predictions(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
-    """Summarize the predictions as the metrics file's numbers."""
+    """Summarize the predictions in numbers, by name."""
     predicted = probabilities.argmax(axis=1)
     classes = scores.score_classes(labels, predicted, probabilities.shape[1])
     correct_count = int((predicted == labels).sum())
@@ -148,13 +151,14 @@ def main() -> None:
         params.robustness_count,
     )
     write_plots(predictions, robustness, card, model.name, params.sample_count)
-    metrics = {
+    scored = {
         "dataset": card.name,
         "recipe": model.name,
         "robustness": score_robustness(robustness),
         **summarize_predictions(test.labels, probabilities),
     }
-    write_json(EVALUATE_METRICS_PATH, metrics)
+    write_json(SCORES_PATH, scored)
+    write_json(EVALUATE_METRICS_PATH, {name: scored[name] for name in METRICS})
 
 
 if __name__ == "__main__":

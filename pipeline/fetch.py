@@ -1,13 +1,25 @@
-"""Fetch the dataset's four IDX files, verified, into `data/raw`."""
+"""Fetch the dataset's four IDX files, verified and unpacked, into `data/raw`."""
 
 import hashlib
 import os
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 
 from pydantic import Field
 
-from digits.data import download, idx, optdigits
-from digits.data.datasets import DATASETS_DIR, Dataset, RawFile, load_dataset
+from digits.data import optdigits
+from digits.data.datasets import DATASETS_DIR, Dataset, RawFile, is_local, load_dataset
+from digits.data.download import MirrorError, read_url, time_limit
+from digits.data.folders import FolderAbsentError, find_file
+from digits.data.kept import (
+    Cache,
+    ForeignFilesError,
+    clear,
+    find_kept,
+    is_stored,
+    list_unsaved,
+)
 from digits.data.raw import RawFileError, unpack
 from digits.errors import DigitsError
 from digits.files.artifacts import write_bytes
@@ -31,8 +43,8 @@ class UnreachableError(DigitsError):
     exit_status = os.EX_UNAVAILABLE
 
 
-def fetch_all(dataset: Dataset, params: FetchParams) -> dict[str, bytes]:
-    """Return the dataset's files as published; those already in `data/raw` need no mirror.
+def fetch_all(dataset: Dataset, params: FetchParams, cache: Cache) -> dict[str, bytes]:
+    """Return the dataset's raw IDX bytes by file name; those that are here need no mirror.
 
     Raises:
         UnreachableError: no mirror gives one of them.
@@ -40,25 +52,15 @@ def fetch_all(dataset: Dataset, params: FetchParams) -> dict[str, bytes]:
     files = {}
     failures: dict[str, str] = {}
     for file in dataset.files:
-        # A mirror that failed before is asked last: its silence is not waited for again.
-        mirrors = sorted(dataset.mirrors, key=failures.__contains__)
-        files[file.gzip_name] = read_kept(file) or fetch_file(file, mirrors, params, failures)
+        found = find_kept(file, cache) or cache.find_file(file)
+        if found:
+            print(f"{file.name}: {found}")
+            files[file.name] = found.raw
+        else:
+            # A mirror that failed before is asked last: its silence is not waited for again.
+            mirrors = sorted(dataset.mirrors, key=failures.__contains__)
+            files[file.name] = fetch_file(file, mirrors, params, failures)
     return files
-
-
-def read_kept(file: RawFile) -> bytes:
-    """Return the file in `data/raw` if it is the dataset's, else nothing."""
-    path = RAW_DIR / file.gzip_name
-    if not path.is_file():
-        return b""
-    try:
-        packed = path.read_bytes()
-        check_file(file, packed)
-    except RawFileError as error:
-        print(f"WARNING: {path} is fetched again: {error}", file=sys.stderr)
-        return b""
-    print(f"{file.gzip_name}: already there")
-    return packed
 
 
 def fetch_file(
@@ -71,69 +73,89 @@ def fetch_file(
     """
     for mirror in mirrors:
         try:
-            packed = download.read_mirror(
-                mirror,
-                file.gzip_name,
-                file.largest_size,
-                timeout_seconds=params.timeout_seconds,
-                deadline_seconds=params.deadline_seconds,
-            )
-            check_file(file, packed)
-        except (download.MirrorError, RawFileError) as error:
+            with time_limit(params.deadline_seconds):
+                raw, place = read_mirror(file, mirror, params)
+        except FolderAbsentError as error:
             failures[mirror] = str(error)
-            if not isinstance(error, download.FolderAbsentError):
-                print(f"WARNING: {mirror}: {error}", file=sys.stderr)
+        except (MirrorError, RawFileError) as error:
+            failures[mirror] = str(error)
+            print(f"WARNING: {mirror}: {error}", file=sys.stderr)
         else:
-            print(f"{file.gzip_name}: {len(packed):,} bytes from {mirror}")
-            return packed
+            print(f"{file.name}: {place}")
+            return raw
     reasons = "\n".join(f"  {mirror}: {failures[mirror]}" for mirror in mirrors)
-    raise UnreachableError(f"no mirror gave {file.gzip_name}\n{reasons or '  none is listed'}")
+    raise UnreachableError(f"no mirror gave {file.name}\n{reasons or '  none is listed'}")
 
 
-def check_file(file: RawFile, packed: bytes) -> None:
-    """Refuse a file that is not the dataset's; without a digest, one that is not in IDX format.
+def read_mirror(file: RawFile, mirror: str, params: FetchParams) -> tuple[bytes, str]:
+    """Return the file's raw IDX bytes from one mirror, and where they were found.
 
     Raises:
-        RawFileError: why it is refused.
+        MirrorError: it has no such file, or gives none in time.
+        RawFileError: it gives another one.
     """
-    raw = unpack(file, packed)
-    if file.has_digest:
-        return
-    try:
-        idx.decode(raw)
-    except idx.IdxFormatError as error:
-        raise RawFileError(f"{file.name}: {error}") from error
-    print(
-        f"WARNING: {file.name}: no digest in {DATASETS_DIR}/ says what must be in it; received "
-        f"raw_size: {len(raw)}, raw_sha256: {hashlib.sha256(raw).hexdigest()}",
-        file=sys.stderr,
-    )
+    if is_local(mirror):
+        found = find_file(Path(mirror).expanduser(), file)
+        return found.raw, str(found)
+    url = f"{mirror.rstrip('/')}/{file.name}.gz"
+    data = read_url(url, file.largest_size, params.timeout_seconds, params.deadline_seconds)
+    return unpack(file, data), mirror
 
 
-def explain_ways_on(name: str, mirrors: list[str]) -> str:
+def warn_of_missing_digests(dataset: Dataset, files: Mapping[str, bytes]) -> None:
+    """Say loudly what a dataset's file does not vouch for, and what to write there."""
+    for file in dataset.files:
+        if not file.has_digest:
+            raw = files[file.name]
+            print(
+                f"WARNING: {file.name}: no digest in {DATASETS_DIR}/ says what must be in it; "
+                f"received raw_size: {len(raw)}, raw_sha256: {hashlib.sha256(raw).hexdigest()}",
+                file=sys.stderr,
+            )
+
+
+def explain_ways_on(dataset: Dataset) -> str:
     """Say what a person can do when no mirror has the dataset."""
-    folder = next((mirror for mirror in mirrors if "://" not in mirror), "a folder of your own")
+    names = ", ".join(file.name for file in dataset.files)
     return (
-        f"Put the four *-ubyte.gz files of {name} into {folder} "
-        f"(see mirrors in {DATASETS_DIR}/{name}.yaml),"
-        "\nor use the embedded dataset: "
+        f"Put its four files into {RAW_DIR} ({names}; as .gz, unpacked, in a .zip): they are\n"
+        "recognized by their content. Or use the embedded dataset: "
         "dvc exp run -S dataset=optdigits -S train.recipe=cnn_optdigits"
     )
 
 
+def fetch(name: str, dataset: Dataset, params: FetchParams, cache: Cache) -> dict[str, bytes]:
+    """Return the dataset's files, or say what can be done where they are nowhere to be had.
+
+    Raises:
+        UnreachableError: as said.
+        ForeignFilesError: so it is, and `data/raw` has files that nothing else has: other data
+            must not take their place.
+    """
+    try:
+        return fetch_all(dataset, params, cache)
+    except UnreachableError as error:
+        message = f"{name}: {error}\n{explain_ways_on(dataset)}"
+        if list_unsaved(cache):
+            raise ForeignFilesError(
+                f"{message}\n{RAW_DIR} holds {', '.join(map(str, list_unsaved(cache)))}, which "
+                "are left as they are"
+            ) from error
+        raise UnreachableError(message) from error
+
+
 def main() -> None:
     name = load_params("dataset", str)
-    dataset, params = load_dataset(name), load_params("fetch", FetchParams)
+    dataset, params, cache = load_dataset(name), load_params("fetch", FetchParams), Cache()
     if dataset.source == "scikit-learn":
         files = optdigits.read_optdigits(dataset)
     else:
-        try:
-            files = fetch_all(dataset, params)
-        except UnreachableError as error:
-            ways = explain_ways_on(name, dataset.mirrors)
-            raise UnreachableError(f"{name}: {error}\n{ways}") from error
-    for file_name, packed in files.items():
-        write_bytes(RAW_DIR / file_name, packed)
+        files = fetch(name, dataset, params, cache)
+    clear(dataset, cache)
+    for file_name, raw in files.items():
+        if not is_stored(file_name, raw):
+            write_bytes(RAW_DIR / file_name, raw)
+    warn_of_missing_digests(dataset, files)
     print(f"{dataset.title}: {len(files)} verified files in {RAW_DIR}")
 
 

@@ -359,7 +359,7 @@ def make_row(experiment: str | None, rev: str, typ: str, **changes: Any) -> dict
         "rev": rev,
         "typ": typ,
         "State": None,
-        "validation_accuracy": 0.9965,
+        "val_accuracy": 0.9965,
         "metrics/evaluate.json:dataset": "mnist",
         "recipe": "quick",
         "accuracy": 0.123456,
@@ -379,10 +379,10 @@ ROWS = [
         "shaky-plan-with-a-very-long-name-indeed",
         "0123abc",
         "branch_base",
-        **{"train.epochs": 2.0, "train.learning_rate": 1e-05, "validation_accuracy": 0.99},
+        **{"train.epochs": 2.0, "train.learning_rate": 1e-05, "val_accuracy": 0.99},
     ),
     make_row("other-data", "1234abc", "branch_base", **{"params.yaml:dataset": "fashion-mnist"}),
-    make_row("failed", "2345abc", "branch_base", State="Failed", validation_accuracy=None),
+    make_row("failed", "2345abc", "branch_base", State="Failed", val_accuracy=None),
 ]
 
 

@@ -5,34 +5,31 @@ from argparse import Namespace
 from pathlib import Path
 
 import pytest
-from conftest import DIGIT_NAMES
 from imports import ROOT
 
-from digits.commands import docs, repro
+from digits.commands import docs
 from digits.commands.docs import DocsError, render
-from digits.data.splits import Card, write_card
 from digits.files.artifacts import write_json
-from digits.paths import CARD_PATH, ERRORS_METRICS_PATH, EVALUATE_METRICS_PATH
+from digits.paths import EVALUATE_METRICS_PATH
 
 MODEL, OTHER = "a" * 32, "b" * 32
 BLOCKS = {"result": "99 %", "sizes": "1 MB"}
-METRICS = {
-    "dataset": "mnist",
-    "recipe": "tiny",
-    "accuracy": 0.98,
-    "accuracy_low": 0.97,
-    "accuracy_high": 0.99,
-    "error_count": 20,
-    "image_count": 1000,
-    "calibration_error": 0.0123,
-}
+METRICS = {"accuracy": 0.98, "error_count": 20, "image_count": 1000}
+RELIABILITY = """\
+low,count,confidence,accuracy,accuracy_low,accuracy_high
+0.5,250,0.75,0.71,0,1
+0.9,750,0.99,0.995,0,1
+"""
+REJECTION = "rejected,accuracy\n0,0.98\n0.02,0.9952\n0.9,1\n"
 LOCK = """\
 stages:
   train:
+    params: {{params.yaml: {{train: {{recipe: tiny}}}}}}
     outs:
     - {{path: models/model.keras, md5: {md5}, size: 600000}}
     - {{path: metrics/train.json, md5: {md5}, size: 100}}
   fetch:
+    params: {{params.yaml: {{dataset: mnist}}}}
     outs:
     - {{path: data/raw, md5: {md5}.dir, size: 11500000}}
 """
@@ -79,11 +76,10 @@ def test_refused_markers(page: str, message: str) -> None:
 def project(synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:  # noqa: ARG001 (the files of `dataset: mnist`)
     """Return the current folder: the results of a run, and pages with markers."""
     monkeypatch.chdir(tmp_path)
-    counts = {"test": 1000}
-    card = Card(name="mnist", title="Synthetic", class_names=DIGIT_NAMES, image_counts=counts)
-    write_card(CARD_PATH, card)
     write_json(EVALUATE_METRICS_PATH, METRICS)
-    Path("metrics/errors.json").write_text('{"coverage_at_999": 0.9}')
+    Path("plots").mkdir()
+    Path("plots/reliability.csv").write_text(RELIABILITY)
+    Path("plots/rejection.csv").write_text(REJECTION)
     Path("dvc.lock").write_text(LOCK.format(md5=MODEL))
     Path("LEADERBOARD.md").write_text(LEADERBOARD)
     Path("docs").mkdir()
@@ -97,8 +93,9 @@ def test_pages_are_written(project: Path, capsys: pytest.CaptureFixture[str]) ->
     docs.main(Namespace())
     page = (project / "README.md").read_text()
     assert f"<!-- result {MODEL} -->" in page
-    assert "The expected calibration error of `tiny` on the test images is 1.23 %." in page
-    assert "It can answer 90.0 % of them at 99.9 % accuracy" in page
+    assert "The expected calibration error of `tiny` on the test images is 1.38 %." in page
+    assert "Of the 98 % of them that it is most sure of, it reads 99.52 % right." in page
+    assert "Synthetic, recipe tiny: test accuracy 98.00% (95 % interval 96.93% to 98.70%)" in page
     assert re.search(r"\| `tiny` +\| none +\| 98.00 % \(1 seed\) \| 5.0 +\| 7,850 +\|\n", page)
     sizes = dict(re.findall(r"\| (.*?) +\| (.*?) +\|", (project / "docs/sharing.md").read_text()))
     assert sizes["`data/raw`"] == "11.5 MB"
@@ -108,13 +105,6 @@ def test_pages_are_written(project: Path, capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().out == "README.md: written\ndocs/sharing.md: written\n"
     docs.main(Namespace())
     assert capsys.readouterr().out.count("nothing to change") == 2
-
-
-@pytest.mark.usefixtures("project")
-def test_result_is_what_make_repro_prints(capsys: pytest.CaptureFixture[str]) -> None:
-    repro.show_result()
-    printed = capsys.readouterr().out.strip()
-    assert docs.load_blocks()[0]["result"] == f"```\n{printed}\n```"
 
 
 @pytest.mark.parametrize(
@@ -139,7 +129,7 @@ def test_numbers_are_of_the_committed_run(monkeypatch: pytest.MonkeyPatch) -> No
     # Only while dvc.lock has the model that they were written for: a user's run has another.
     monkeypatch.chdir(ROOT)
     lock = Path("dvc.lock").read_text()
-    if not (EVALUATE_METRICS_PATH.exists() and ERRORS_METRICS_PATH.exists()):
+    if not EVALUATE_METRICS_PATH.exists():
         pytest.skip("no results in the workspace: a stage failed, or is running")
     for page in (Path("README.md"), *Path("docs").glob("*.md")):
         for name, model, text in re.findall(OF_RUN, page.read_text(), re.DOTALL):

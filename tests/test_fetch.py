@@ -18,6 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 from faults import unprivileged
 from servers import (
@@ -49,7 +50,7 @@ from servers import (
     whole,
 )
 
-from digits.data import datasets
+from digits.data import datasets, download
 from digits.data.datasets import load_dataset
 from digits.files.params import ParamsError
 from digits.paths import RAW_DIR
@@ -408,6 +409,83 @@ def test_55_no_encryption_at_all(server: MirrorServer, capsys: pytest.CaptureFix
     assert f"WARNING: {bad}: no trusted TLS connection" in capsys.readouterr().err
 
 
+@pytest.fixture
+def only_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trust the system's certificates and certifi's only, not the tests' authority."""
+    for name in download.CERTIFICATE_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("only_system")
+def test_unknown_authority_names_the_way_out(server: MirrorServer) -> None:
+    with pytest.raises(UnreachableError, match=r"set SSL_CERT_FILE to .*docs/troubleshooting\.md"):
+        fetch_from(server.mirror(whole))
+    assert server.requests == []
+
+
+def test_bundle_without_the_authority_is_named(
+    server: MirrorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is all that is trusted: SSL_CERT_FILE, which has the authority, does not count then."""
+    monkeypatch.setenv("SSL_CERT_FILE", os.environ["REQUESTS_CA_BUNDLE"])
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", certifi.where())
+    with pytest.raises(UnreachableError, match="set REQUESTS_CA_BUNDLE to "):
+        fetch_from(server.mirror(whole))
+
+
+@pytest.mark.usefixtures("only_system")
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"])
+def test_certificate_file(
+    server: MirrorServer, authority: Authority, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, str(authority.bundle))
+    fetch_from(server.mirror(whole))
+    assert_fetched()
+
+
+@pytest.mark.usefixtures("only_system")
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "SSL_CERT_DIR"])
+def test_certificate_folder(
+    server: MirrorServer,
+    authority: Authority,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+) -> None:
+    folder = tmp_path / "certificates"
+    folder.mkdir()
+    command = ["openssl", "x509", "-hash", "-noout", "-in", str(authority.bundle)]
+    name = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    shutil.copy(authority.bundle, folder / f"{name}.0")
+    monkeypatch.setenv(variable, str(folder))
+    fetch_from(server.mirror(whole))
+    assert_fetched()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        pytest.param("REQUESTS_CA_BUNDLE", "absent.pem", id="requests-absent"),
+        pytest.param("CURL_CA_BUNDLE", "params.yaml", id="curl-no-certificate"),
+        pytest.param("SSL_CERT_FILE", "absent.pem", id="file-absent"),
+        pytest.param("SSL_CERT_FILE", "params.yaml", id="file-no-certificate"),
+        pytest.param("SSL_CERT_FILE", ".", id="file-a-folder"),
+        pytest.param("SSL_CERT_DIR", "absent", id="folder-absent"),
+        pytest.param("SSL_CERT_DIR", ".", id="folder-not-hashed"),
+    ],
+)
+@pytest.mark.usefixtures("only_system")
+def test_bad_certificate_variable(
+    server: MirrorServer, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    write_params(server.mirror(whole))
+    exit_status, said = run_stage()
+    assert exit_status == 1
+    assert re.fullmatch(rf"ERROR: {variable}: expected a .*received {re.escape(value)}.*\n", said)
+    assert server.requests == []
+
+
 # No mirror is left
 
 
@@ -756,7 +834,8 @@ def test_64_proxy_refuses(
     with serving(MirrorServer({})) as proxy:
         address = proxy.proxy(status(407))
         monkeypatch.setenv("HTTPS_PROXY", f"http://user:{SECRET}@{address}")
-        with pytest.raises(UnreachableError, match="Tunnel connection failed: 407") as raised:
+        reason = rf"proxy http://\*\*\*@{address} \(Tunnel connection failed: 407"
+        with pytest.raises(UnreachableError, match=reason) as raised:
             fetch_from(server.mirror(whole))
     assert server.requests == []
     assert SECRET not in str(raised.value) + "".join(capsys.readouterr())
@@ -765,13 +844,19 @@ def test_64_proxy_refuses(
 @pytest.mark.parametrize(
     ("address", "reason"),
     [
-        pytest.param("http://user:{}@127.0.0.1:9", "refused", id="64-down"),
-        pytest.param("http://user:{}@127.0.0.1:99999", "malformed", id="64-port"),
-        pytest.param("http://user:{}/word@127.0.0.1:9", "malformed", id="64-slash"),
-        pytest.param("http://user:{}#word@127.0.0.1:9", "malformed", id="64-hash"),
-        pytest.param("user:{}@127.0.0.1:9", "malformed", id="64-no-scheme"),
-        pytest.param("ftp://user:{}@127.0.0.1:9", "malformed", id="64-scheme"),
-        pytest.param("socks5://user:{}@127.0.0.1:9", "SOCKS|refused", id="64-socks"),
+        pytest.param(
+            "http://user:{}@127.0.0.1:9", r"proxy http://\*\*\*@127.0.0.1:9 .*refused", id="64-down"
+        ),
+        pytest.param("http://user:{}@127.0.0.1:99999", "proxy is malformed", id="64-port"),
+        pytest.param("http://user:{}/word@127.0.0.1:9", "proxy is malformed", id="64-slash"),
+        pytest.param("http://user:{}#word@127.0.0.1:9", "proxy is malformed", id="64-hash"),
+        pytest.param("user:{}@127.0.0.1:9", "proxy is malformed", id="64-no-scheme"),
+        pytest.param("ftp://user:{}@127.0.0.1:9", "proxy is malformed", id="64-scheme"),
+        pytest.param(
+            "socks5://user:{}@127.0.0.1:9",
+            r"proxy socks5://\*\*\*@.*(SOCKS|refused)",
+            id="64-socks",
+        ),
     ],
 )
 def test_useless_proxy(

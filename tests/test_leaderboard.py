@@ -56,7 +56,7 @@ def make_row(run: Run, error_count: int = 5, **changes: Any) -> dict[str, Any]:
         "Experiment": run.name,
         "State": None,
         "metrics/evaluate.json:error_count": float(error_count),
-        "metrics/errors.json:error_count": -1.0,
+        "metrics/other.json:error_count": -1.0,
         "image_count": 100.0,
         "accuracy": 1 - error_count / 100,
         "parameter_count": 1234.0 if run.recipe == "small" else 5000.0,

@@ -297,8 +297,8 @@ def test_model_is_what_a_keras_user_expects(
     assert [type(layer) for layer in model.layers[2:3]] == [keras.layers.BatchNormalization]
     assert all(layer.name in summary for layer in model.layers)
     loss, accuracy = model.evaluate(plan.validation.images, plan.validation.labels, verbose=0)
-    assert accuracy == pytest.approx(trained.metrics["validation_accuracy"], abs=1e-6)
-    assert loss == pytest.approx(trained.metrics["validation_loss"], rel=1e-5)
+    assert accuracy == pytest.approx(trained.metrics["val_accuracy"], abs=1e-6)
+    assert loss == pytest.approx(trained.metrics["val_loss"], rel=1e-5)
     assert [variable.path for variable in model.optimizer.variables] == [
         "sgd/iteration",
         "sgd/learning_rate",

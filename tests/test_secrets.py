@@ -122,6 +122,22 @@ def test_dead_http_names_remote(trained: Project, tmp_path: Path) -> None:
     assert "docs/sharing.md" in output
 
 
+@pytest.mark.parametrize("scheme", ["webdav", "http"])
+@pytest.mark.parametrize("command", ["push", "pull", "verify-cache --remote"])
+def test_password_in_address_is_not_shown(
+    trained: Project, tmp_path: Path, scheme: str, command: str
+) -> None:
+    bring = trained.copy if command == "push" else trained.clone  # a clone has nothing to push
+    project = bring(tmp_path / "project")
+    address = f"{remotes.HOST}:{remotes.choose_port()}/digits"
+    url = f"{scheme}://maria:geheim@{address}"
+    project.call("dvc", "remote", "modify", "--local", "team", "url", url)
+    output = project.call("python", "-m", "digits", *command.split(), status=1)
+    assert "ERROR: remote team" in output
+    assert "maria" not in output
+    assert "geheim" not in output
+
+
 @pytest.mark.parametrize("url", ["s3://digits/team", "ssh://{}/srv/digits", "webdav://{}/digits"])
 def test_dead_endpoint_names_remote_and_way_out(trained: Project, tmp_path: Path, url: str) -> None:
     dead = f"{remotes.HOST}:{remotes.choose_port()}"

@@ -161,7 +161,7 @@ def test_early_stopping_ends_with_the_best_weights() -> None:
     losses = trained.history["val_loss"]
     assert len(losses) < 30
     assert losses.idxmin() == len(losses) - 3
-    assert trained.metrics["validation_loss"] == pytest.approx(losses.min(), rel=1e-4)
+    assert trained.metrics["val_loss"] == pytest.approx(losses.min(), rel=1e-4)
 
 
 # Where the fused kernel may serve, and all that makes it step aside.

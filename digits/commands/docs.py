@@ -11,13 +11,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 from tabulate import tabulate
 
+from digits.commands.repro import describe_result
 from digits.data.datasets import load_dataset
 from digits.errors import DigitsError
 from digits.files.artifacts import load_json, write_text
-from digits.files.params import load_params
-from digits.paths import ERRORS_METRICS_PATH, EVALUATE_METRICS_PATH, MODEL_PATH
+from digits.files.params import PARAMS_PATH, load_params
+from digits.files.tables import load_table
+from digits.paths import EVALUATE_METRICS_PATH, MODEL_PATH, PLOTS_DIR
 
 LOCK_PATH = Path("dvc.lock")
 LEADERBOARD_PATH = Path("LEADERBOARD.md")
@@ -26,6 +30,7 @@ BLOCK = re.compile(rf"{MARKER}(?:(.*?)(<!-- /\1 -->))?", re.DOTALL)
 # What DVC pushes, in rows of the table; the last three are what another training adds.
 DATA = ("data/raw", "data/decoded")
 RESULTS = ("data/predictions", "models/model.keras", "data/analysis")
+RELIABILITY_COLUMNS = ("low", "count", "confidence", "accuracy", "accuracy_low", "accuracy_high")
 LEADERBOARD_COLUMNS = ("recipe", "published", "ours", "training seconds", "parameters")
 
 
@@ -51,25 +56,15 @@ def render(text: str, blocks: Mapping[str, str], model: str) -> str:
     return BLOCK.sub(fill, text)
 
 
-def describe_result(metrics: Mapping[str, Any], title: str) -> str:
-    """Return the last lines of `make repro` as a block of code."""
-    return (
-        "```\n"
-        f"{title}, recipe {metrics['recipe']}: test accuracy {metrics['accuracy']:.2%} "
-        f"(95 % interval {metrics['accuracy_low']:.2%} to {metrics['accuracy_high']:.2%}), "
-        f"{metrics['error_count']} errors in {metrics['image_count']:,} images\n"
-        "Pictures in plots/; `make report` puts everything on one page\n"
-        "```"
-    )
-
-
-def describe_confidence(metrics: Mapping[str, Any]) -> str:
+def describe_confidence(recipe: str, reliability: pd.DataFrame, rejection: pd.DataFrame) -> str:
     """Say what the model's probabilities are worth."""
+    gaps = (reliability["accuracy"] - reliability["confidence"]).abs()
+    error = np.average(gaps, weights=reliability["count"])
+    rejected, accuracy = rejection.query("rejected >= 0.02").iloc[0]
     return (
-        f"The expected calibration error of `{metrics['recipe']}` on the test images is "
-        f"{100 * metrics['calibration_error']:.2f} %.\n"
-        f"It can answer {100 * metrics['coverage_at_999']:.1f} % of them at 99.9 % accuracy, "
-        "if it may reject the rest."
+        f"The expected calibration error of `{recipe}` on the test images is {100 * error:.2f} %.\n"
+        f"Of the {100 * (1 - rejected):.0f} % of them that it is most sure of, it reads "
+        f"{100 * accuracy:.2f} % right."
     )
 
 
@@ -109,15 +104,23 @@ def load_blocks() -> tuple[dict[str, str], str]:
         ArtifactError: a metrics file is missing or damaged.
         DocsError: there is no trained model, or no leaderboard.
     """
-    metrics = load_json(EVALUATE_METRICS_PATH) | load_json(ERRORS_METRICS_PATH)
     stages: dict[str, Any] = load_params("stages", dict[str, Any], LOCK_PATH)
     outs = [out for stage in stages.values() for out in stage.get("outs", ())]
     models = [out["md5"] for out in outs if out["path"] == str(MODEL_PATH)]
     if not models:
         raise DocsError(f"{LOCK_PATH}: expected {MODEL_PATH}, received none: run `dvc repro`")
+    params = stages["train"]["params"][str(PARAMS_PATH)]
+    title = load_dataset(stages["fetch"]["params"][str(PARAMS_PATH)]["dataset"]).title
+    recipe = params["train"]["recipe"]
+    result = describe_result(title, recipe, load_json(EVALUATE_METRICS_PATH))
+    confidence = describe_confidence(
+        recipe,
+        load_table(PLOTS_DIR / "reliability.csv", RELIABILITY_COLUMNS),
+        load_table(PLOTS_DIR / "rejection.csv", ("rejected", "accuracy")),
+    )
     blocks = {
-        "result": describe_result(metrics, load_dataset(metrics["dataset"]).title),
-        "confidence": describe_confidence(metrics),
+        "result": f"```\n{result}\n```",
+        "confidence": confidence,
         "sizes": tabulate_sizes(outs),
         "leaderboard": shorten_leaderboard(LEADERBOARD_PATH.read_text(encoding="utf-8")),
     }

@@ -77,7 +77,7 @@ def fetch_data() -> None:
 
 
 def _call(arguments: tuple[str, ...], environment: dict[str, str]) -> int:
-    command = [sys.executable, "-m", "dvc", *arguments]
+    command = [sys.executable, "-m", "digits.commands.masked_dvc", *arguments]
     return subprocess.run(command, env=environment, check=False).returncode
 
 

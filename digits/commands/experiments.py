@@ -46,7 +46,7 @@ def find_changes(base: Row, row: Row) -> str:
 
 def describe(row: Row) -> str:
     """Return the validation accuracy, or how a run stands that has none."""
-    accuracy = row.get("validation_accuracy")
+    accuracy = row.get("val_accuracy")
     score = f"{accuracy:.2%}" if isinstance(accuracy, float) else ""
     state = row["State"] if row["State"] not in (None, "Success") else ""
     return f"{score} {state}".strip()

@@ -16,6 +16,7 @@ from dvc_data.hashfile.hash_info import HashInfo
 from dvc_data.hashfile.transfer import transfer
 
 from digits.errors import DigitsError
+from digits.urls import mask_url
 
 CHUNK_BYTES = 1 << 20
 OBJECT_ID = re.compile(r"([0-9a-f]{32})(\.dir)?")  # a `.dir` lists the files of a folder
@@ -54,7 +55,8 @@ class Stores:
 
     @property
     def remote_url(self) -> str:
-        return str(self.repo.config["remote"][self.remote_name]["url"])
+        """Return the address of the default remote as it may be shown."""
+        return mask_url(str(self.repo.config["remote"][self.remote_name]["url"]))
 
 
 def open_stores() -> Stores:

@@ -20,7 +20,6 @@ REPORT_DIR = Path("report")
 PAGE_PATH = REPORT_DIR / "pull-request.md"
 PICTURE_PATH = REPORT_DIR / "errors.png"
 PLOTS_DIR = REPORT_DIR / "plots"
-METRICS = ("metrics/evaluate.json", "metrics/errors.json")
 UP_TO_DATE = "Data and pipelines are up to date."
 
 
@@ -68,10 +67,9 @@ def judge_errors(base: str) -> str:
     return render_markdown((base, WORKSPACE), result, changes)
 
 
-def describe_diff(kind: str, base: str, *targets: str) -> str:
+def describe_diff(kind: str, base: str) -> str:
     """Return `dvc params diff` or `dvc metrics diff` as Markdown."""
-    options = ("--targets", *targets) if targets else ()
-    return read_dvc(kind, "diff", "--md", base, *options) or "No change."
+    return read_dvc(kind, "diff", "--md", base) or "No change."
 
 
 def main(arguments: Namespace) -> None:
@@ -94,7 +92,7 @@ def main(arguments: Namespace) -> None:
 
 ## Metrics
 
-{describe_diff("metrics", start, *METRICS)}
+{describe_diff("metrics", start)}
 
 Plots of both sides: `{PLOTS_DIR}/index.html`; the images fixed and new: `{PICTURE_PATH}`.
 """

@@ -19,10 +19,18 @@ from digits.errors import DigitsError
 from digits.files.artifacts import ArtifactError, load_json, write_text
 from digits.files.params import load_params
 from digits.model.archive import load_model
-from digits.paths import CARD_PATH, METRICS_DIR, MODEL_PATH, PLOTS_DIR
+from digits.paths import (
+    CARD_PATH,
+    MODEL_PATH,
+    PLOTS_DIR,
+    SCORES_PATH,
+    SUMMARY_PATH,
+    TRAIN_METRICS_PATH,
+)
 
 TEMPLATE_PATH = Path(__file__).with_suffix(".html")
 REPORT_PATH = Path("report/index.html")
+NUMBERS = (TRAIN_METRICS_PATH, SUMMARY_PATH, SCORES_PATH)
 SECTIONS = ("dataset", "decode", "train", "evaluate", "analyze")
 SUMMARY_WIDTH = 78  # letters: narrower, Keras cuts off the layers' names
 
@@ -107,23 +115,18 @@ PICTURES = (
 
 
 def load_metrics() -> dict[str, Any]:
-    """Load the metrics of the last three stages together.
+    """Load the numbers of the last three stages together.
 
     Raises:
         ArtifactError: a file is missing or damaged.
         ReportError: they are of another recipe or dataset than `params.yaml` selects.
     """
-    names = ("train", "errors", "evaluate")
-    metrics = {
-        key: value
-        for name in names
-        for key, value in load_json(METRICS_DIR / f"{name}.json").items()
-    }
+    metrics = {key: value for path in NUMBERS for key, value in load_json(path).items()}
     for key, section in (("recipe", "train.recipe"), ("dataset", "dataset")):
         selected = load_params(section, str)
         if metrics.get(key) != selected:
             raise ReportError(
-                f"{METRICS_DIR}: expected results of {key} {selected!r}, which params.yaml "
+                f"{SCORES_PATH}: expected results of {key} {selected!r}, which params.yaml "
                 f"selects, received those of {metrics.get(key)!r}: run `dvc repro`"
             )
     return metrics

@@ -7,10 +7,13 @@ DVC experiment, so that parameters, data and results stay tracked.
 import os
 import sys
 from argparse import Namespace
+from collections.abc import Mapping
+from typing import Any
 
 from digits.commands.dvc import run_dvc, run_experiment
 from digits.data.datasets import load_dataset
 from digits.data.splits import load_card
+from digits.evaluation.scores import score_accuracy_interval
 from digits.files.artifacts import load_json
 from digits.files.params import load_params
 from digits.paths import CARD_PATH, EVALUATE_METRICS_PATH, PLOTS_DIR
@@ -38,16 +41,15 @@ def say_loudly(*lines: str) -> None:
     print("", rule, *lines, rule, "", sep="\n", flush=True)
 
 
-def show_result() -> None:
-    """Print what the metrics file says, and where the pictures are."""
-    metrics = load_json(EVALUATE_METRICS_PATH)
-    print(
-        f"\n{load_card(CARD_PATH).title}, recipe {metrics['recipe']}: "
-        f"test accuracy {metrics['accuracy']:.2%} "
-        f"(95 % interval {metrics['accuracy_low']:.2%} to {metrics['accuracy_high']:.2%}), "
-        f"{metrics['error_count']} errors in {metrics['image_count']:,} images"
+def describe_result(title: str, recipe: str, metrics: Mapping[str, Any]) -> str:
+    """Say how good the model is, and where the pictures are."""
+    count, error_count = metrics["image_count"], metrics["error_count"]
+    low, high = score_accuracy_interval(count - error_count, count)
+    return (
+        f"{title}, recipe {recipe}: test accuracy {metrics['accuracy']:.2%} "
+        f"(95 % interval {low:.2%} to {high:.2%}), {error_count} errors in {count:,} images\n"
+        f"Pictures in {PLOTS_DIR}/; `make report` puts everything on one page"
     )
-    print(f"Pictures in {PLOTS_DIR}/; `make report` puts everything on one page")
 
 
 def main(_: Namespace) -> None:
@@ -58,4 +60,6 @@ def main(_: Namespace) -> None:
         status = run_embedded()
     if status != 0:
         sys.exit(status)
-    show_result()
+    recipe = load_params("train.recipe", str)
+    metrics = load_json(EVALUATE_METRICS_PATH)
+    print(f"\n{describe_result(load_card(CARD_PATH).title, recipe, metrics)}")

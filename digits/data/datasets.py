@@ -2,12 +2,15 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from digits.files.params import PARAMS_PATH, Params, ParamsError, did_you_mean, load_params
+from digits.urls import has_secrets
+
+T = TypeVar("T")
 
 DATASETS_DIR = Path("datasets")
 NAME = re.compile(r"[A-Za-z0-9][\w-]*")
@@ -21,25 +24,31 @@ def check_mirror(mirror: str) -> str:
     Raises:
         ValueError: another scheme, credentials, a query or a fragment.
     """
-    parts = urlsplit(mirror)
-    if "://" not in mirror:
+    if has_secrets(mirror):
+        raise ValueError("an https:// address without credentials, query or fragment")
+    if is_local(mirror):
         return mirror
+    parts = urlsplit(mirror)
     if parts.scheme != "https" or not parts.hostname:
         raise ValueError("a local folder or an https:// address")
-    # Looked for in the text: an empty query has no value, yet it would swallow the file name.
-    if "@" in parts.netloc or "?" in mirror or "#" in mirror:
-        raise ValueError("an https:// address without credentials, query or fragment")
     return mirror
 
 
-def _check_unique(names: list[str]) -> list[str]:
-    if len(set(names)) < len(names):
-        raise ValueError("names that differ")
-    return names
+def is_local(mirror: str) -> bool:
+    """Tell a folder, or an archive, from an address; a slip such as `https:/host` is an address."""
+    return not re.match(r"(https?|ftp|file):|.*://|//", mirror)
+
+
+def _check_unique(values: list[T]) -> list[T]:
+    if len(set(values)) < len(values):
+        raise ValueError("a list without repetitions")
+    return values
 
 
 Size = Annotated[int, Field(ge=0, le=LARGEST_SIZE)]  # bytes
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]  # SHA-256
+Label = Annotated[int, Field(ge=-(2**31), lt=2**31)]
+LabelValues = Annotated[list[Label], AfterValidator(_check_unique)]
 ClassNames = Annotated[
     list[Annotated[str, Field(min_length=1)]],
     Field(min_length=2, max_length=256),
@@ -48,17 +57,12 @@ ClassNames = Annotated[
 
 
 class RawFile(Params):
-    """One IDX file of a dataset: as it unpacks, and as it is published, gzip-compressed."""
+    """One IDX file of a dataset; its content is known by size and SHA-256 of the unpacked bytes."""
 
     name: str = Field(pattern=r"^[\w.-]+$")
     raw_size: Size | None = None
     raw_sha256: Digest | None = None
-    gzip_size: Size | None = None
-    gzip_sha256: Digest | None = None
-
-    @property
-    def gzip_name(self) -> str:
-        return f"{self.name}.gz"
+    gzip_sha256: Digest | None = None  # of the published `.gz`, where nothing else is known
 
     @property
     def has_digest(self) -> bool:
@@ -66,9 +70,10 @@ class RawFile(Params):
 
     @property
     def largest_size(self) -> int:
-        """Bytes to read at most: raw content under a `.gz` name is taken unless it is gzip's."""
-        known = (self.gzip_size, self.raw_size if self.raw_sha256 or not self.gzip_sha256 else None)
-        return max((size for size in known if size is not None), default=LARGEST_SIZE)
+        """Bytes to read at most, packed or not: gzip adds little to what it cannot compress."""
+        if self.raw_size is None:
+            return LARGEST_SIZE
+        return self.raw_size + self.raw_size // 64 + 4096
 
 
 class Dataset(Params):
@@ -84,9 +89,33 @@ class Dataset(Params):
     train_labels: RawFile
     test_images: RawFile
     test_labels: RawFile
+    # The label of the first class, from which the others count on; or one for each class.
+    label_values: Label | LabelValues = 0
+    label_column: int | None = Field(default=None, ge=0)  # of labels that have several: QMNIST
+    transpose: bool = False  # rows and columns of the images are swapped: EMNIST
     disputed: list[int] = Field(
         default=[]
     )  # test images whose labels human reviewers found doubtful
+
+    @model_validator(mode="after")
+    def _check_label_values(self) -> Self:
+        values, count = self.label_values, len(self.class_names)
+        if isinstance(values, list) and len(values) != count:
+            raise ValueError(f"as many label_values as class_names, {count}, not {len(values)}")
+        return self
+
+    @property
+    def labels(self) -> list[int]:
+        """The label of each class in the files."""
+        if isinstance(self.label_values, list):
+            return self.label_values
+        return list(range(self.label_values, self.label_values + len(self.class_names)))
+
+    def pair(self, split: str) -> tuple[RawFile, RawFile]:
+        """Return the files of images and of labels of `train` or `test`."""
+        if split == "train":
+            return self.train_images, self.train_labels
+        return self.test_images, self.test_labels
 
     @property
     def files(self) -> tuple[RawFile, ...]:

@@ -6,10 +6,12 @@ the elements in C order, big-endian (LeCun, Cortes, Burges, "The MNIST database"
 
 import math
 import struct
+from mmap import mmap
 from typing import Any
 
 import numpy as np
 
+from digits.data.kinds import name_kind
 from digits.errors import DigitsError
 
 DTYPES: dict[int, np.dtype[Any]] = {
@@ -22,14 +24,8 @@ DTYPES: dict[int, np.dtype[Any]] = {
 }
 TYPE_CODES = {dtype.newbyteorder("="): code for code, dtype in DTYPES.items()}
 
-# What people hand to an IDX reader by mistake, by first bytes.
-FOREIGN = {
-    b"\x1f\x8b": "this is gzip, decompress it first",
-    b"\x89PNG": "this is a PNG image",
-    b"PK\x03\x04": "this is a zip archive (.zip or .npz)",
-    b"\x93NUMPY": "this is a .npy file",
-    b"\xef\xbb\xbf": "this starts with a byte-order mark: a text tool rewrote the file",
-}
+
+LONGEST_HEADER = 4 + 4 * 255  # bytes
 
 
 class IdxFormatError(DigitsError, ValueError):
@@ -44,7 +40,17 @@ def decode(data: bytes) -> np.ndarray:
     Raises:
         IdxFormatError: `data` is not exactly one IDX file.
     """
-    dtype, shape = _decode_header(data)
+    elements = view(data)
+    return elements.astype(elements.dtype.newbyteorder("="))
+
+
+def view(data: bytes | mmap) -> np.ndarray:
+    """Return the elements of one IDX file where they lie, big-endian: nothing is copied.
+
+    Raises:
+        IdxFormatError: `data` is not exactly one IDX file.
+    """
+    dtype, shape = _decode_header(data[:LONGEST_HEADER])
     start = 4 + 4 * len(shape)
     expected = math.prod(shape) * dtype.itemsize  # Python integers: no overflow
     if len(data) - start != expected:
@@ -53,7 +59,7 @@ def decode(data: bytes) -> np.ndarray:
         )
     try:
         elements = np.frombuffer(data, dtype, offset=start) if expected else np.empty(0, dtype)
-        return elements.reshape(shape).astype(dtype.newbyteorder("="))
+        return elements.reshape(shape)
     except ValueError as error:  # more dimensions, or larger ones, than NumPy can hold
         raise IdxFormatError(f"IDX shape {shape[:4]}...: {error}") from error
 
@@ -79,9 +85,9 @@ def encode(array: np.ndarray) -> bytes:
 def _decode_header(data: bytes) -> tuple[np.dtype[Any], tuple[int, ...]]:
     if len(data) < 4:
         raise IdxFormatError(f"IDX header: expected 4 bytes or more, received {len(data)}")
-    for prefix, hint in FOREIGN.items():
-        if data.startswith(prefix):
-            raise IdxFormatError(f"IDX header: expected two zero bytes, received {hint}")
+    kind = name_kind(data)
+    if kind:
+        raise IdxFormatError(f"IDX header: expected two zero bytes, received {kind}")
     zeros, code, dimensions = struct.unpack_from(">HBB", data)
     if zeros:
         swapped = data[2:4] == b"\0\0" and data[1] in DTYPES

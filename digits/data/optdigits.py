@@ -5,8 +5,6 @@ of 0-16 ink pixels, written by 13 people. All arithmetic is in integers, so the 
 bytes on every machine and their digests are facts like any other dataset's.
 """
 
-import gzip
-
 import numpy as np
 
 from digits.data import idx
@@ -19,7 +17,7 @@ TEST_EVERY = 5  # of each digit, every fifth image is a test image
 
 
 def read_optdigits(dataset: Dataset) -> dict[str, bytes]:
-    """Return the dataset's files by name, gzip-compressed, ready for `data/raw`."""
+    """Return the dataset's raw IDX bytes by file name, ready for `data/raw`."""
     # Its import takes a second, which fetching another dataset need not wait for.
     from sklearn.datasets import load_digits  # noqa: PLC0415
 
@@ -28,12 +26,12 @@ def read_optdigits(dataset: Dataset) -> dict[str, bytes]:
     labels = digits.target.astype(np.uint8)
     test = choose_test(labels)
     arrays = {
-        dataset.train_images.gzip_name: images[~test],
-        dataset.train_labels.gzip_name: labels[~test],
-        dataset.test_images.gzip_name: images[test],
-        dataset.test_labels.gzip_name: labels[test],
+        dataset.train_images.name: images[~test],
+        dataset.train_labels.name: labels[~test],
+        dataset.test_images.name: images[test],
+        dataset.test_labels.name: labels[test],
     }
-    return {name: gzip.compress(idx.encode(array), mtime=0) for name, array in arrays.items()}
+    return {name: idx.encode(array) for name, array in arrays.items()}
 
 
 def enlarge(counts: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """The splits between `decode` and the later stages, and the card that names their dataset."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,7 +8,14 @@ import numpy as np
 from pydantic import Field, ValidationError
 
 from digits.data.datasets import IMAGE_SIDE, ClassNames
-from digits.files.artifacts import ArtifactError, load_array, load_json, write_array, write_json
+from digits.files.artifacts import (
+    ArtifactError,
+    load_array,
+    load_json,
+    write_array,
+    write_array_in_parts,
+    write_json,
+)
 from digits.files.params import Params, describe_errors
 
 IMAGE_SHAPE = (IMAGE_SIDE, IMAGE_SIDE, 1)
@@ -38,10 +46,10 @@ class Card(Params):
         return len(self.class_names)
 
 
-def write_split(folder: Path, split: Split) -> None:
-    """Write a split as `images.npy` and `labels.npy`."""
-    write_array(folder / "images.npy", split.images)
-    write_array(folder / "labels.npy", split.labels)
+def write_split(folder: Path, images: Iterable[np.ndarray], labels: np.ndarray) -> None:
+    """Write the images, given in parts, and the labels of all as `images.npy` and `labels.npy`."""
+    write_array_in_parts(folder / "images.npy", len(labels), images)
+    write_array(folder / "labels.npy", labels)
 
 
 def load_split(folder: Path, class_count: int) -> Split:

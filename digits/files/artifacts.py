@@ -4,7 +4,7 @@ import json
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tokenize import TokenError
@@ -71,6 +71,20 @@ def write_array(path: Path, array: np.ndarray) -> None:
     with replacing(path) as file:
         # Given a real file, NumPy writes to it in C, and its errors do not say that a disk is full.
         np.save(SimpleNamespace(write=file.write), array, allow_pickle=False)
+
+
+def write_array_in_parts(path: Path, count: int, parts: Iterable[np.ndarray]) -> None:
+    """Write the parts, at least one, one after another as one `.npy` file of `count` rows.
+
+    The bytes are those of `write_array` for the whole, which memory need not hold.
+    """
+    with replacing(path) as file:
+        for number, part in enumerate(parts):
+            if number == 0:
+                header = np.lib.format.header_data_from_array_1_0(part)
+                whole = header | {"shape": (count, *part.shape[1:]), "fortran_order": False}
+                np.lib.format.write_array_header_1_0(file, whole)
+            file.write(np.ascontiguousarray(part).data)
 
 
 def load_json(path: Path) -> dict[str, Any]:

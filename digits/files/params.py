@@ -16,11 +16,11 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from yaml.constructor import SafeConstructor
 
 from digits.errors import DigitsError
+from digits.urls import mask_url
 
 PARAMS_PATH = Path("params.yaml")
 # Texts that were meant as something else: YAML 1.2 has only true and false, and quotes make texts.
 NO_TEXT = re.compile(r"on|off|yes|no|true|false|[-+]?(nan|inf|[\d_.]+(e[-+]?\d+)?)", re.IGNORECASE)
-CREDENTIALS = re.compile(r"//[^/\s]*@")  # of an address: an error must not repeat them
 # PyYAML's parser in C: the nodes of `yaml.safe_load` in a tenth of the time. A tab may pass it.
 PYYAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 DEEPEST = 100  # of lists and mappings, one in the other: far more than any recipe needs
@@ -37,7 +37,7 @@ class _Repr(reprlib.Repr):
 
     def repr_str(self, text: str, level: int) -> str:
         # Before it is cut short: what is left of a password is still a part of it.
-        return super().repr_str(CREDENTIALS.sub("//***@", text), level)
+        return super().repr_str(mask_url(text), level)
 
     def repr_int(self, number: int, level: int) -> str:
         # Python refuses to write integers of thousands of digits.

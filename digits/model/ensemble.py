@@ -34,12 +34,7 @@ from digits.model.networks import (
 )
 from digits.model.recipes import CLASSES, Precision, Recipe
 
-# What the metrics call them.
-METRIC_NAMES = {
-    "accuracy": "train_accuracy",
-    "val_accuracy": "validation_accuracy",
-    "val_loss": "validation_loss",
-}
+METRICS = ("val_accuracy", "val_loss")  # of an epoch, by Keras's names
 VALIDATION_BATCH_SIZE = 500  # a matter of memory, not of results
 REHEARSAL_COUNT = 2  # images
 
@@ -179,7 +174,7 @@ def _train_member(
 
 def _finish(plan: Plan, members: Sequence[keras.Model], checkpoint: Checkpoint) -> Trained:
     """Temper the members, join them and score the whole on validation."""
-    recipe, validation, temperature = plan.recipe, plan.validation, 1.0
+    recipe, validation = plan.recipe, plan.validation
     if recipe.temperature_scaling:
         parts = collect_predictions(members, recipe.test_time_shift)
         given = parts.predict(validation.images, batch_size=VALIDATION_BATCH_SIZE, verbose=0)
@@ -187,17 +182,16 @@ def _finish(plan: Plan, members: Sequence[keras.Model], checkpoint: Checkpoint) 
         temperature = fit_temperature(predictions, validation.labels)
         for member in members:
             apply_temperature(member, temperature)
+        print(f"{plan.name}: temperature {temperature:.4f}", flush=True)
     model = join_members(plan.name, members, recipe.test_time_shift)
     # This optimizer has no state but its rate and its count of steps.
     model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
     loss, accuracy = model.evaluate(
         validation.images, validation.labels, batch_size=VALIDATION_BATCH_SIZE, verbose=0
     )
-    history, metrics = _summarize(checkpoint)
-    metrics |= {"train_accuracy": history["accuracy"].iloc[-1]}
-    metrics |= {"validation_accuracy": accuracy, "validation_loss": loss}
-    metrics |= {"parameter_count": model.count_params(), "temperature": temperature}
-    return Trained(model, history, metrics)
+    scores = dict(zip(METRICS, (accuracy, loss), strict=True))
+    metrics = {"parameter_count": model.count_params(), **scores}
+    return Trained(model, _summarize(checkpoint)[0], metrics)
 
 
 def _summarize(checkpoint: Checkpoint) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -205,5 +199,5 @@ def _summarize(checkpoint: Checkpoint) -> tuple[pd.DataFrame, dict[str, Any]]:
     rows = pd.DataFrame(checkpoint.rows, columns=COLUMNS)
     history = rows.groupby("epoch", as_index=False).mean()
     newest = checkpoint.rows[-1] if checkpoint.rows else {}
-    scores = {METRIC_NAMES[key]: it for key, it in newest.items() if key in METRIC_NAMES}
+    scores = {key: newest[key] for key in METRICS if newest}
     return history, {"epoch_count": len(rows), **scores}

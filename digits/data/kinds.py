@@ -1,0 +1,50 @@
+"""Name what a file is by its first bytes, for people who handed over another one than was meant."""
+
+import re
+
+LOOKED_AT = 512  # bytes; a tar archive says so only after 257
+SIGNATURES = {
+    b"\x1f\x8b": "gzip, decompress it first",
+    b"PK\x03\x04": "a zip archive (.zip or .npz)",
+    b"PK\x05\x06": "an empty zip archive",
+    b"\xfd7zXZ\0": "an xz archive",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+    b"BZh": "a bzip2 archive",
+    b"\x28\xb5\x2f\xfd": "a zstd archive",
+    b"Rar!\x1a\x07": "a rar archive",
+    b"\x89PNG\r\n\x1a\n": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"GIF8": "a GIF image",
+    b"%PDF-": "a PDF document",
+    b"\x93NUMPY": "a .npy file",
+    b"\x89HDF\r\n\x1a\n": "an HDF5 file (.h5)",
+    b"PAR1": "a Parquet table",
+    b"MATLAB 5.0 MAT-file": "a MATLAB file",
+    b"\x80\x04\x95": "a Python pickle",
+    b"version https://git-lfs.github.com/spec/": "a Git LFS pointer, to be pulled",
+    b"\xef\xbb\xbf": "a text with a byte-order mark: a text tool rewrote the file",
+    b"\xff\xfe": "UTF-16 text",
+    b"\xfe\xff": "UTF-16 text",
+}
+CSV = re.compile(rb'\s*"?[\w .-]*"?(,"?[\w .-]*"?)+\s*[\r\n]')
+
+
+def name_kind(data: bytes) -> str:
+    """Say what the content looks like; nothing where that is not known.
+
+    An empty text, so that callers can write `... received 12 bytes` and add what is known.
+    """
+    head = data[:LOOKED_AT]
+    for signature, kind in SIGNATURES.items():
+        if head.startswith(signature):
+            return kind
+    if head[257:262] == b"ustar":
+        return "a tar archive"
+    text = head.lstrip()
+    if text[:1] == b"<":
+        return "an XML document" if text.startswith(b"<?xml") else "an HTML page"
+    if text[:1] == b"{":
+        return "JSON text"
+    if CSV.match(head):
+        return "a CSV table"
+    return ""
