@@ -34,6 +34,10 @@ report: .venv/run.stamp ## Write what the last run says of its model into one pa
 compare: .venv/run.stamp ## Compare two models on the same test images: errors fixed, new, and by chance? ARGS="REV REV"
 	@python -m digits compare $(ARGS)
 
+.PHONY: convert
+convert: .venv/run.stamp ## Convert 28x28 images and labels from .csv, .npz or .npy to a dataset: ARGS="NAME SOURCE"
+	@python -m digits convert $(ARGS)
+
 .PHONY: experiments
 experiments: .venv/run.stamp ## List the experiments: what they changed, how good they are
 	@python -m digits experiments

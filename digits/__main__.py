@@ -8,6 +8,7 @@ from digits.errors import mask_stderr, run_main
 
 COMMANDS = {
     "compare": "Compare two models on the same test images: errors fixed, new, and by chance?",
+    "convert": "Convert 28x28 images and labels from .csv, .npz or .npy to a dataset",
     "docs": "Write the numbers of the committed run into README.md and docs/",
     "experiments": "List the experiments: what they changed, how good they are",
     "leaderboard": "Run every recipe over its seeds and rank them",

@@ -10,7 +10,7 @@ from sklearn.model_selection import train_test_split
 
 from digits.data import idx
 from digits.data.datasets import IMAGE_SIDE, Dataset, RawFile, load_dataset
-from digits.data.raw import RawFileError, check_content
+from digits.data.raw import check_content
 from digits.data.splits import Card, write_card, write_split
 from digits.errors import DigitsError
 from digits.files.artifacts import ArtifactError
@@ -37,7 +37,8 @@ def load_raw(file: RawFile) -> np.ndarray:
 
     Raises:
         ArtifactError: there is none.
-        DatasetError: it is not the dataset's, by size, or not in IDX format.
+        RawFileError: it is not the dataset's, by size or SHA-256.
+        DatasetError: it is not in IDX format.
     """
     path = RAW_DIR / file.name
     try:
@@ -50,7 +51,7 @@ def load_raw(file: RawFile) -> np.ndarray:
     try:
         check_content(file, data)
         return idx.view(data)
-    except (RawFileError, idx.IdxFormatError) as error:
+    except idx.IdxFormatError as error:
         raise DatasetError(f"{path}: {error}") from error
 
 

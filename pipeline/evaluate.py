@@ -46,6 +46,7 @@ def summarize_predictions(labels: np.ndarray, probabilities: np.ndarray) -> dict
     classes = scores.score_classes(labels, predicted, probabilities.shape[1])
     correct_count = int((predicted == labels).sum())
     low, high = scores.score_accuracy_interval(correct_count, len(labels))
+    tested = classes.support > 0  # a class without test images has no scores
     return {
         "image_count": len(labels),
         "error_count": len(labels) - correct_count,
@@ -53,9 +54,9 @@ def summarize_predictions(labels: np.ndarray, probabilities: np.ndarray) -> dict
         "accuracy_low": low,
         "accuracy_high": high,
         "loss": float(scores.score_losses(labels, probabilities).mean()),
-        "precision": float(classes.precision.mean()),
-        "recall": float(classes.recall.mean()),
-        "f1": float(classes.f1.mean()),
+        "precision": float(classes.precision[tested].mean()),
+        "recall": float(classes.recall[tested].mean()),
+        "f1": float(classes.f1[tested].mean()),
         "top2_accuracy": scores.score_top2_accuracy(labels, probabilities),
         "calibration_error": scores.score_calibration_error(labels, probabilities),
     }
@@ -69,10 +70,11 @@ def tabulate_confusion(confusion: np.ndarray) -> pd.DataFrame:
 
 
 def tabulate_classes(labels: np.ndarray, predicted: np.ndarray, card: Card) -> pd.DataFrame:
-    """List precision, recall, F1, support and missed images, a row a class."""
+    """List precision, recall, F1, support and missed images, a row a class that was tested."""
     classes = scores.score_classes(labels, predicted, card.class_count)
     missed = np.bincount(labels[labels != predicted], minlength=card.class_count)
-    return pd.DataFrame({"class": card.class_names, **vars(classes), "error_count": missed})
+    table = pd.DataFrame({"class": card.class_names, **vars(classes), "error_count": missed})
+    return table.query("support > 0").reset_index(drop=True)
 
 
 def tabulate_reliability(bins: scores.ConfidenceBins) -> pd.DataFrame:
@@ -87,11 +89,12 @@ def tabulate_reliability(bins: scores.ConfidenceBins) -> pd.DataFrame:
 
 def write_report(predictions: Predictions, card: Card) -> None:
     """Write scikit-learn's classification report, and show it."""
+    tested = np.unique(predictions.labels)
     report = classification_report(
         predictions.labels,
         predictions.predicted,
-        labels=range(card.class_count),
-        target_names=card.class_names,
+        labels=tested,
+        target_names=[card.class_names[label] for label in tested],
         digits=4,
         zero_division=0,
     )

@@ -190,8 +190,15 @@ def page(reply: Handler) -> None:
     reply.wfile.write(PAGE)
 
 
+def exchanged(reply: Handler) -> None:
+    """Send another content of the same size, well packed."""
+    other = gzip.compress(gzip.decompress(reply.file)[::-1])
+    reply.start(200, {"Content-Length": len(other)})
+    reply.wfile.write(other)
+
+
 def damaged(reply: Handler) -> None:
-    """Change the last byte: the size is right, the digest is not."""
+    """Change the last byte of the packing."""
     reply.start(200, {"Content-Length": len(reply.file)})
     reply.wfile.write(reply.file[:-1] + bytes([reply.file[-1] ^ 1]))
 

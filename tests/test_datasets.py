@@ -1,5 +1,6 @@
 """Facts of the datasets: consistent with each other, with the embedded digits, with real files."""
 
+import gzip
 import json
 from collections import Counter
 from fractions import Fraction
@@ -24,7 +25,6 @@ FULL: dict[str, Any] = {
     "name": "images",
     "raw_size": 9,
     "raw_sha256": "b" * 64,
-    "gzip_size": 5,
     "gzip_sha256": "a" * 64,
 }
 
@@ -82,12 +82,13 @@ class TestShippedFiles:
 class TestFacts:
     def test_smallest_file(self, facts: dict[str, Any]) -> None:
         dataset = load(facts)
-        assert [file.gzip_name for file in dataset.files] == [
-            "train_images.gz",
-            "train_labels.gz",
-            "test_images.gz",
-            "test_labels.gz",
+        assert [file.name for file in dataset.files] == [
+            "train_images",
+            "train_labels",
+            "test_images",
+            "test_labels",
         ]
+        assert dataset.labels == [0, 1]
         assert (dataset.source, dataset.disputed) == ("mirrors", [])
         assert not any(file.has_digest for file in dataset.files)
 
@@ -98,7 +99,7 @@ class TestFacts:
             ({"titel": "x"}, "titel: unknown key .did you mean 'title'"),
             ({"class_names": ["a"]}, "class_names: .*at least 2 items"),
             ({"class_names": [str(n) for n in range(257)]}, "class_names: .*at most 256 items"),
-            ({"class_names": ["a", "a"]}, "class_names: expected names that differ"),
+            ({"class_names": ["a", "a"]}, "class_names: expected a list without repetitions"),
             ({"class_names": [0, 1]}, "class_names.0: expected a valid string, received 0"),
             ({"source": "the web"}, "source: expected 'mirrors' or 'scikit-learn'"),
             ({"mirrors": ["http://example.org/"]}, "mirrors.0: .*https:// address"),
@@ -109,6 +110,11 @@ class TestFacts:
             ({"train_images": {"name": "x", "raw_sha256": "b"}}, "train_images.raw_sha256: "),
             ({"train_images": {"name": "x", "raw_size": 1 << 40}}, "train_images.raw_size: "),
             ({"disputed": ["1"]}, "disputed.0: expected a valid integer"),
+            ({"label_values": [3]}, ".*as many label_values as class_names, 2, not 1"),
+            ({"label_values": [3, 3]}, ".*without repetitions"),
+            ({"label_values": "1"}, "label_values"),
+            ({"label_column": -1}, "label_column: "),
+            ({"transpose": 1}, "transpose: expected a valid boolean"),
         ],
         ids=str,
     )
@@ -128,17 +134,17 @@ class TestFacts:
         with pytest.raises(ParamsError, match="expected a file of datasets/, one of runes, rec"):
             load_dataset(name)
 
-    def test_largest_size(self) -> None:
-        file = RawFile(**FULL)
-        assert file.largest_size == 9
-        for changes, size in (
-            ({"raw_sha256": None}, 5),
-            ({"gzip_size": None, "gzip_sha256": None}, 9),
-            ({"gzip_size": 12}, 12),
-            ({"raw_sha256": None, "gzip_size": None, "gzip_sha256": None}, 9),
-            (dict.fromkeys(FULL, None), LARGEST_SIZE),
-        ):
-            assert file.model_copy(update=changes).largest_size == size
+    @pytest.mark.parametrize(
+        ("values", "labels"), [(1, [1, 2]), (-3, [-3, -2]), ([7, 5], [7, 5])], ids=str
+    )
+    def test_labels(self, values: object, labels: list[int], facts: dict[str, Any]) -> None:
+        assert load(facts | {"label_values": values}).labels == labels
+
+    def test_largest_size_leaves_room_for_any_packing(self) -> None:
+        raw = np.random.default_rng(0).bytes(100_000)
+        file = RawFile(name="images", raw_size=len(raw))
+        assert len(gzip.compress(raw, 0)) < file.largest_size < 2 * len(raw)
+        assert RawFile(name="images").largest_size == LARGEST_SIZE
 
 
 def enlarge_slowly(counts: list[list[int]]) -> list[list[int]]:
@@ -178,15 +184,15 @@ class TestOptdigits:
     def test_files_have_the_digests_of_the_table(
         self, optdigits: Dataset, files: dict[str, bytes]
     ) -> None:
-        assert list(files) == [file.gzip_name for file in optdigits.files]
+        assert list(files) == [file.name for file in optdigits.files]
         for file in optdigits.files:
-            unpack(file, files[file.gzip_name])  # refuses another size or digest
+            unpack(file, files[file.name])  # refuses another size or digest
 
     def test_files_are_what_scikit_learn_carries(
         self, optdigits: Dataset, files: dict[str, bytes]
     ) -> None:
         images, labels, test_images, test_labels = (
-            idx.decode(unpack(file, files[file.gzip_name])) for file in optdigits.files
+            idx.decode(files[file.name]) for file in optdigits.files
         )
         assert images.shape == (1433, 28, 28)
         assert test_images.shape == (364, 28, 28)
@@ -262,4 +268,4 @@ class TestMnist:
     @staticmethod
     def load(part: str) -> np.ndarray:
         file: RawFile = getattr(load_dataset("mnist"), part)
-        return idx.decode(unpack(file, (MNIST_DIR / file.gzip_name).read_bytes()))
+        return idx.decode(unpack(file, (MNIST_DIR / f"{file.name}.gz").read_bytes()))

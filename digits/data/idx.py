@@ -85,13 +85,12 @@ def encode(array: np.ndarray) -> bytes:
 def _decode_header(data: bytes) -> tuple[np.dtype[Any], tuple[int, ...]]:
     if len(data) < 4:
         raise IdxFormatError(f"IDX header: expected 4 bytes or more, received {len(data)}")
-    kind = name_kind(data)
-    if kind:
-        raise IdxFormatError(f"IDX header: expected two zero bytes, received {kind}")
     zeros, code, dimensions = struct.unpack_from(">HBB", data)
     if zeros:
         swapped = data[2:4] == b"\0\0" and data[1] in DTYPES
-        hint = " (byte-swapped: a little-endian header)" if swapped else ""
+        kind = name_kind(data)
+        hint = f": this is {kind}" if kind else ""
+        hint = " (byte-swapped: a little-endian header)" if swapped else hint
         raise IdxFormatError(f"IDX header: expected two zero bytes, received {data[:4]!r}{hint}")
     if code not in DTYPES:
         known = ", ".join(f"0x{code:02X}" for code in DTYPES)

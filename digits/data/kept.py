@@ -14,7 +14,7 @@ from pathlib import Path
 
 from digits.data.datasets import Dataset, RawFile
 from digits.data.folders import Found, search
-from digits.data.raw import RawFileError, unpack
+from digits.data.raw import GZIP_MAGIC, RawFileError, unpack
 from digits.errors import DigitsError
 from digits.paths import ORIGINALS_DIR, RAW_DIR
 
@@ -119,7 +119,7 @@ def clear(dataset: Dataset, cache: Cache) -> None:
     for path in list_entries():
         if path.name not in wrapped:
             _remove(path)
-        elif path.name not in stored or path.is_dir():
+        elif path.name not in stored or path.is_dir() or _is_packed(path):
             print(f"{path}: unpacked, and moved to {_move_aside(path)}")
 
 
@@ -132,6 +132,11 @@ def _find_wrapped(dataset: Dataset) -> set[str]:
         for file in dataset.files
         for found in search(RAW_DIR, file, [])
     }
+
+
+def _is_packed(path: Path) -> bool:
+    with path.open("rb") as opened:
+        return opened.read(len(GZIP_MAGIC)) == GZIP_MAGIC
 
 
 def _list_originals() -> Iterator[Path]:

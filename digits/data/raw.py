@@ -99,4 +99,4 @@ def _check_idx(name: str, raw: bytes) -> None:
 
 def _describe(data: bytes | mmap) -> str:
     kind = name_kind(data[:LOOKED_AT])
-    return f": {kind}" if kind else ""
+    return f": this is {kind}" if kind else ""

@@ -12,7 +12,7 @@ import numpy as np
 from digits.data.datasets import IMAGE_SIDE
 from digits.errors import DigitsError
 from digits.files.params import did_you_mean
-from digits.model import normalization
+from digits.model import convolution, normalization
 from digits.model.backend import keras, tf
 from digits.model.recipes import Precision, Recipe, Spec
 
@@ -28,6 +28,12 @@ MODULES = {
 # Layers made of code: it would have to live elsewhere than in `params.yaml`, and run on loading.
 REFUSED = ("FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper")
 PENALTIES = ("ActivityRegularization.l1", "ActivityRegularization.l2")
+# Layers that compute what Keras's do, faster or the same each time; models are built of Keras's.
+IN_TRAINING = {
+    "BatchNormalization": normalization.BatchNormalization,
+    "Conv1D": convolution.Conv1D,
+    "Conv2D": convolution.Conv2D,
+}
 FIRST_RATE = 0.1  # of the peak learning rate, where the warm-up starts
 STEPS_PER_EXECUTION = 64  # Python's share of a step outweighs the arithmetic of small networks
 # What Keras and TensorFlow put before, behind and into the reason of a failure.
@@ -59,7 +65,7 @@ class _Context:
     """What a recipe's objects are made with beside their own arguments."""
 
     dtype: str = "float32"
-    training: bool = False  # with fused batch normalization and penalties
+    training: bool = False  # with the layers of IN_TRAINING and penalties
     step_count: int = 1  # of the training
 
 
@@ -236,8 +242,8 @@ def _find_class(where: str, name: str, module: Any, context: _Context) -> type:
     if name not in known:
         sort, hint = module.__name__.rpartition(".")[2].removesuffix("s"), did_you_mean(name, known)
         raise NetworkError(f"{where}: expected a Keras {sort} by name, received {name!r}{hint}")
-    fused = context.training and name == "BatchNormalization"
-    return normalization.BatchNormalization if fused else getattr(module, name)
+    replaced = context.training and module is keras.layers
+    return IN_TRAINING.get(name, getattr(module, name)) if replaced else getattr(module, name)
 
 
 def _list_arguments(kind: type) -> dict[str, Any]:

@@ -1,0 +1,227 @@
+"""`python -m digits convert NAME SOURCE...`: other people's forms of a dataset to four IDX files.
+
+What would have to be guessed is refused. The folder of the IDX files is the one mirror in the new
+dataset file, whose digests vouch for them.
+"""
+
+import hashlib
+import math
+import re
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from pydantic import ValidationError
+from sklearn.model_selection import train_test_split
+
+from digits.commands.labels import Classes, find_classes, read_labels
+from digits.commands.sources import join_texts, read_splits
+from digits.data import idx
+from digits.data.datasets import DATASETS_DIR, NAME, Dataset, is_local
+from digits.errors import DigitsError
+from digits.files.artifacts import write_bytes, write_text
+from digits.files.params import describe_errors
+
+CONVERTED_DIR = Path("data/converted")
+# What MNIST's files are called, by their keys in a dataset file.
+FILE_NAMES = {
+    "train_images": "train-images-idx3-ubyte",
+    "train_labels": "train-labels-idx1-ubyte",
+    "test_images": "t10k-images-idx3-ubyte",
+    "test_labels": "t10k-labels-idx1-ubyte",
+}
+UNKNOWN_LICENCE = "unknown: ask whoever made it"
+
+
+class ConvertError(DigitsError):
+    """The sources leave something to guess, or something is in the way of the result."""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add("name", metavar="NAME", help=f"of the new file in {DATASETS_DIR}/")
+    add(
+        "sources",
+        nargs="+",
+        type=Path,
+        metavar="SOURCE",
+        help="one or two .csv, one .npz, or four .npy: train before test, images before labels",
+    )
+    add("--title", help="of the dataset in figures and messages [NAME]")
+    add("--licence", default=UNKNOWN_LICENCE, help="who made it, and the terms of its use")
+    add("--class-names", metavar="A,B,C", help="in ascending order of the labels [the labels]")
+    add(
+        "--label",
+        default="label",
+        metavar="COLUMN",
+        help="of a table, by name; by number, from 0, where there is no header [label]",
+    )
+    add("--scale", type=float, metavar="255", help="what pixels are multiplied by")
+    add("--test-fraction", type=float, metavar="0.2", help="of one .csv, to be the test images")
+    add("--seed", type=int, default=0, help="of the choice of test images [0]")
+    add("--folder", type=Path, help=f"for the IDX files [{CONVERTED_DIR}/NAME]")
+    add("--replace", action="store_true", help="write over a dataset file and its IDX files")
+
+
+def check_options(arguments: Namespace) -> None:
+    """Refuse what no content of the sources could make good.
+
+    Raises:
+        ConvertError: says which option.
+    """
+    fraction, scale, folder = arguments.test_fraction, arguments.scale, arguments.folder
+    one_table = [path.suffix.lower() for path in arguments.sources] == [".csv"]
+    if not NAME.fullmatch(arguments.name):
+        raise ConvertError(f"NAME: expected letters, digits, - and _, received {arguments.name!r}")
+    if scale is not None and not 0 < scale < math.inf:
+        raise ConvertError(f"--scale: expected a positive number, received {scale}")
+    if folder and not is_local(str(folder)):
+        raise ConvertError(f"--folder: expected a local folder, received {folder}")
+    if fraction is not None and not 0 < fraction < 1:
+        raise ConvertError(f"--test-fraction: expected between 0 and 1, received {fraction}")
+    if one_table and fraction is None:
+        raise ConvertError(
+            f"SOURCE: expected two tables, train and test, received only {arguments.sources[0]}: "
+            "--test-fraction 0.2 makes a fifth of it the test images"
+        )
+    if fraction is not None and not one_table:
+        received = join_texts(arguments.sources)
+        raise ConvertError(f"--test-fraction: expected one .csv, received {received}")
+
+
+def choose_test(labels: np.ndarray, fraction: float, seed: int) -> list[np.ndarray]:
+    """Return the indices of the training and of the test images, each in order, stratified.
+
+    Raises:
+        ConvertError: a class is left without an image on one side.
+    """
+    try:
+        sides = train_test_split(
+            np.arange(len(labels)), test_size=fraction, stratify=labels, random_state=seed
+        )
+    except ValueError as error:
+        raise ConvertError(f"--test-fraction {fraction}, --seed {seed}: {error}") from error
+    class_counts = [len(np.unique(labels[side])) for side in (*sides, slice(None))]
+    if min(class_counts) < max(class_counts):
+        raise ConvertError(
+            f"--test-fraction {fraction}: expected every class on both sides, received "
+            f"{class_counts[0]} classes in train and {class_counts[1]} in test"
+        )
+    return [np.sort(side) for side in sides]
+
+
+# Files
+
+
+def describe_dataset(
+    arguments: Namespace, classes: Classes, folder: Path, files: Mapping[str, bytes]
+) -> dict[str, Any]:
+    """Return what the dataset file says.
+
+    Raises:
+        ConvertError: something that no dataset file may say, such as the same name twice.
+    """
+    facts: dict[str, Any] = {
+        "title": arguments.title or arguments.name,
+        "licence": arguments.licence,
+        "class_names": classes.names,
+    }
+    first, labels = classes.labels[0], classes.labels
+    if labels != list(range(first, first + len(labels))):
+        facts["label_values"] = labels
+    elif first != 0:
+        facts["label_values"] = first
+    facts["mirrors"] = [str(folder)]
+    for key, raw in files.items():
+        digest = hashlib.sha256(raw).hexdigest()
+        facts[key] = {"name": FILE_NAMES[key], "raw_size": len(raw), "raw_sha256": digest}
+    try:
+        Dataset.model_validate(facts)
+    except ValidationError as error:
+        raise ConvertError(f"{arguments.name}: {describe_errors('', Dataset, error)}") from error
+    return facts
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quote what YAML 1.2 takes for a number, too; PyYAML knows only what 1.1 does."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    digest = re.fullmatch("[0-9a-f]{64}", text)
+    style = '"' if re.fullmatch(r"[-+.\d][-+.\w]*", text) and not digest else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def render_dataset(facts: Mapping[str, Any], origin: str) -> str:
+    """Write a dataset file as those that are shipped are written; its first line says whence."""
+    options: dict[str, Any] = {"sort_keys": False, "allow_unicode": True, "width": 10_000}
+    return f"# {origin}\n{yaml.dump(dict(facts), Dumper=_Dumper, **options)}"
+
+
+def check_free(path: Path, folder: Path, files: Mapping[str, bytes]) -> None:
+    """Refuse to write over a dataset file, or into a folder that has anything else.
+
+    Raises:
+        ConvertError: says what is there.
+    """
+    if path.exists():
+        raise ConvertError(f"{path}: expected no such file, received one: --replace it, or rename")
+    if not folder.is_dir():
+        return
+    own = {FILE_NAMES[key]: raw for key, raw in files.items()}
+    others = [
+        entry.name
+        for entry in sorted(folder.iterdir())
+        if not (entry.name in own and entry.is_file() and entry.read_bytes() == own[entry.name])
+    ]
+    if others:
+        raise ConvertError(
+            f"{folder}: expected an empty folder, received {join_texts(others)}: --replace writes "
+            f"over {join_texts(own)}"
+        )
+
+
+def write_dataset(path: Path, text: str, folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write the IDX files, and then the dataset file, which vouches for them."""
+    for key, raw in files.items():
+        write_bytes(folder / FILE_NAMES[key], raw)
+    write_text(path, text)
+
+
+def describe_origin(arguments: Namespace) -> str:
+    """Say in one line what the dataset was made of."""
+    origin = f"Converted from {join_texts(path.name for path in arguments.sources)}"
+    if arguments.test_fraction is None:
+        return origin
+    chosen = f"{arguments.test_fraction} of it are the test images, seed {arguments.seed}"
+    return f"{origin}; {chosen}"
+
+
+def main(arguments: Namespace) -> None:
+    check_options(arguments)
+    splits = read_splits(arguments.sources, arguments.label, arguments.scale)
+    images, labels = [split.images for split in splits], read_labels(splits)
+    if arguments.test_fraction is not None:
+        sides = choose_test(labels[0], arguments.test_fraction, arguments.seed)
+        images, labels = [images[0][side] for side in sides], [labels[0][side] for side in sides]
+    names = arguments.class_names.split(",") if arguments.class_names else []
+    classes = find_classes(labels[0], labels[1], names)
+    encoded = [classes.encode(it) for it in labels]
+    arrays = (images[0], encoded[0], images[1], encoded[1])
+    files = {key: idx.encode(array) for key, array in zip(FILE_NAMES, arrays, strict=True)}
+    path = DATASETS_DIR / f"{arguments.name}.yaml"
+    folder = arguments.folder or CONVERTED_DIR / arguments.name
+    facts, origin = describe_dataset(arguments, classes, folder, files), describe_origin(arguments)
+    if not arguments.replace:
+        check_free(path, folder, files)
+    write_dataset(path, render_dataset(facts, origin), folder, files)
+    print(f"{origin}: {len(labels[0]):,} training images, {len(labels[1]):,} test images")
+    print(f"{len(classes.names)} classes: {classes}")
+    print(f"{path} and four IDX files in {folder}: written. The next command:")
+    print(f"dvc exp run -S dataset={arguments.name}")
