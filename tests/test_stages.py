@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import publish_dataset
+from conftest import publish, publish_dataset
 
-from digits.data import datasets
+from digits.data import datasets, idx
 from digits.files import history
 from digits.files.artifacts import ArtifactError
 from digits.files.params import load_params
@@ -244,6 +244,46 @@ def test_any_number_of_classes(
     assert len(pd.read_csv("plots/confusion.csv")) == class_count**2
     metrics = json.loads(Path("data/predictions/scores.json").read_bytes())
     assert metrics["dataset"] == "runes"
+
+
+def test_letters_from_1_transposed_and_one_untested(
+    synthetic: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As EMNIST is: labels from 1, images on their side; and a class that no test image shows."""
+    names = list("ABCDE")
+    facts: dict[str, Any] = publish_dataset(synthetic, names)
+    monkeypatch.chdir(make_project(tmp_path / "upright", dataset="upright"))
+    (datasets.DATASETS_DIR / "upright.yaml").write_text(json.dumps(facts))
+    fetch.main()
+    decode.main()
+    upright = {name: np.load(f"data/decoded/{name}/images.npy") for name in ("train", "test")}
+    for path in Path("data/raw").iterdir():
+        array = idx.decode(path.read_bytes())
+        turned = array + 1 if array.ndim == 1 else array.transpose(0, 2, 1)
+        if path.name.startswith("t10k"):
+            labels = np.load("data/decoded/test/labels.npy")
+            turned = turned[labels != 4]
+        facts |= {
+            key: publish(synthetic, path.name, turned)
+            for key, value in facts.items()
+            if isinstance(value, dict) and value["name"] == path.name
+        }
+    monkeypatch.chdir(make_project(tmp_path / "project", dataset="letters"))
+    facts |= {"label_values": 1, "transpose": True}
+    (datasets.DATASETS_DIR / "letters.yaml").write_text(json.dumps(facts))
+    for stage in STAGES:
+        stage.main()
+    np.testing.assert_array_equal(np.load("data/decoded/train/images.npy"), upright["train"])
+    assert len(np.load("data/decoded/test/images.npy")) == 40
+    assert "test labels: expected all classes, received no image of E" in capsys.readouterr().err
+    assert pd.read_csv("plots/classes.csv")["class"].tolist() == names[:4]
+    scored = json.loads(Path("data/predictions/scores.json").read_bytes())
+    table = pd.read_csv("plots/classes.csv")
+    assert scored["recall"] == pytest.approx(table["recall"].mean(), abs=1e-5)
+    assert "E" not in Path("data/predictions/report.txt").read_text()
 
 
 @pytest.mark.usefixtures("project")
