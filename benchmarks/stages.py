@@ -48,7 +48,7 @@ def copied_project() -> Iterator[Path]:
         copy_sources(project)
         mirror.mkdir()
         for file in load_dataset("mnist").files:
-            copy_raw(RAW_DIR / file.gzip_name, mirror)
+            copy_raw(RAW_DIR / file.name, mirror)
         edit_params(project / "params.yaml")
         edit_mirrors(project / "datasets/mnist.yaml")
         yield project

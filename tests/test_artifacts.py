@@ -341,15 +341,26 @@ class TestArray:
         assert trace.exists()  # the trap was armed
 
 
+def write_apart(folder: Path, split: Split) -> None:
+    """Write the arrays of a split, whether or not they fit each other."""
+    write_array(folder / "images.npy", split.images)
+    write_array(folder / "labels.npy", split.labels)
+
+
 class TestSplit:
     SPLIT = Split(
         np.linspace(0, 1, 3 * 784, dtype=np.float32).reshape(3, 28, 28, 1),
         np.array([0, 9, 5], np.uint8),
     )
 
-    def test_round_trip(self, tmp_path: Path) -> None:
-        write_split(tmp_path, self.SPLIT)
-        loaded = load_split(tmp_path, 10)
+    @pytest.mark.parametrize("cuts", [[], [1], [1, 2]], ids=["one-part", "two", "three"])
+    def test_round_trip(self, cuts: list[int], tmp_path: Path) -> None:
+        parts = np.split(self.SPLIT.images, cuts)
+        write_split(tmp_path / "parts", parts, self.SPLIT.labels)
+        write_apart(tmp_path, self.SPLIT)
+        for name in ("images.npy", "labels.npy"):
+            assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / name).read_bytes()
+        loaded = load_split(tmp_path / "parts", 10)
         np.testing.assert_array_equal(loaded.images, self.SPLIT.images, strict=True)
         np.testing.assert_array_equal(loaded.labels, self.SPLIT.labels, strict=True)
 
@@ -367,13 +378,13 @@ class TestSplit:
     def test_pixel_out_of_range(self, value: float, message: str, tmp_path: Path) -> None:
         images = self.SPLIT.images.copy()
         images[1, 14, 14, 0] = value
-        write_split(tmp_path, replace(self.SPLIT, images=images))
+        write_apart(tmp_path, replace(self.SPLIT, images=images))
         with refused(tmp_path, rf"pixels in \[0, 1\], {message}"):
             load_split(tmp_path, 10)
 
     @pytest.mark.parametrize("label", [10, 255])
     def test_label_out_of_range(self, label: int, tmp_path: Path) -> None:
-        write_split(tmp_path, replace(self.SPLIT, labels=np.array([0, label, 5], np.uint8)))
+        write_apart(tmp_path, replace(self.SPLIT, labels=np.array([0, label, 5], np.uint8)))
         with refused(tmp_path, f"labels 0-9, received {label}"):
             load_split(tmp_path, 10)
 
@@ -389,7 +400,7 @@ class TestSplit:
         ids=["fewer", "more", "int64", "2-d", "none"],
     )
     def test_labels_that_do_not_fit(self, labels: np.ndarray, tmp_path: Path) -> None:
-        write_split(tmp_path, replace(self.SPLIT, labels=labels))
+        write_apart(tmp_path, replace(self.SPLIT, labels=labels))
         with refused(tmp_path / "labels.npy", r"uint8 \(3\), received"):
             load_split(tmp_path, 10)
 
@@ -405,18 +416,18 @@ class TestSplit:
         ids=["no-channel", "27x28", "14x56", "float64", "uint8"],
     )
     def test_images_that_do_not_fit(self, images: np.ndarray, tmp_path: Path) -> None:
-        write_split(tmp_path, replace(self.SPLIT, images=images))
+        write_apart(tmp_path, replace(self.SPLIT, images=images))
         with refused(tmp_path / "images.npy", r"float32 \(n, 28, 28, 1\), received"):
             load_split(tmp_path, 10)
 
     def test_empty(self, tmp_path: Path) -> None:
-        write_split(tmp_path, Split(self.SPLIT.images[:0], self.SPLIT.labels[:0]))
+        write_apart(tmp_path, Split(self.SPLIT.images[:0], self.SPLIT.labels[:0]))
         with refused(tmp_path, "images, received none"):
             load_split(tmp_path, 10)
 
     @pytest.mark.parametrize("name", ["images.npy", "labels.npy"])
     def test_missing(self, name: str, tmp_path: Path) -> None:
-        write_split(tmp_path, self.SPLIT)
+        write_apart(tmp_path, self.SPLIT)
         (tmp_path / name).unlink()
         with refused(tmp_path / name, "a file, received none"):
             load_split(tmp_path, 10)

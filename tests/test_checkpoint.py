@@ -13,7 +13,7 @@ from conftest import DIGIT_NAMES, draw_images
 from ruamel.yaml import YAML
 from samples import SOFTMAX, make_plan, make_recipe
 
-from digits.data.splits import Card, Split, write_card, write_split
+from digits.data.splits import Card, write_card, write_split
 from digits.files.artifacts import write_bytes
 from digits.model import checkpoint as checkpoints
 from digits.model.archive import write_model
@@ -59,8 +59,8 @@ class KilledError(Exception):
 def make_folder(folder: Path) -> Path:
     images, labels = draw_images(100, seed=0)
     scaled = decode.scale_pixels(images)
-    write_split(folder / "data/decoded/train", Split(scaled[:80], labels[:80]))
-    write_split(folder / "data/decoded/validation", Split(scaled[80:], labels[80:]))
+    write_split(folder / "data/decoded/train", [scaled[:80]], labels[:80])
+    write_split(folder / "data/decoded/validation", [scaled[80:]], labels[80:])
     card = Card(name="bars", title="Bars", class_names=DIGIT_NAMES, image_counts={"train": 80})
     write_card(folder / "data/decoded/dataset.json", card)
     with (folder / "params.yaml").open("w") as file:

@@ -1,17 +1,24 @@
 """README.md and docs/: commands and examples work, links, files and keys exist."""
 
+import gzip
+import hashlib
+import json
 import re
 import shutil
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
+import numpy as np
+import pandas as pd
 import pytest
 from conftest import draw_images
 from imports import ROOT
-from projects import Project
+from projects import Project, make_project
 from ruamel.yaml import YAML
 from samples import make_plan
 
@@ -112,7 +119,7 @@ def test_every_key_of_a_recipe_is_explained() -> None:
 @pytest.mark.checkout
 def test_every_key_of_a_dataset_is_explained() -> None:
     page = read("docs/datasets.md")
-    keys = [*Dataset.model_fields, "name", "raw_size", "raw_sha256", "gzip_size", "gzip_sha256"]
+    keys = [*Dataset.model_fields, "name", "raw_size", "raw_sha256", "gzip_sha256"]
     assert not [key for key in keys if f"`{key}`" not in page]
 
 
@@ -219,6 +226,61 @@ def test_dataset_of_letters_can_be_typed_as_written(typed: Project) -> None:
     assert "no digest in datasets/ says" in output
     assert typed.load("data/decoded/dataset.json")["class_names"] == list("ABCDEF")
     assert typed.load("metrics/evaluate.json")["image_count"] == 60
+
+
+def pack_letters(path: Path) -> None:
+    """Write what is published as EMNIST's `gzip.zip`, a small one."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for split, count in (("train", 260), ("test", 130)):
+            images, labels = draw_images(count, 0, 26)
+            for part, array in (
+                ("images-idx3", images.transpose(0, 2, 1)),
+                ("labels-idx1", labels + 1),
+            ):
+                name = f"gzip/emnist-letters-{split}-{part}-ubyte.gz"
+                archive.writestr(name, gzip.compress(encode(array.astype(np.uint8))))
+
+
+@pytest.mark.slow
+def test_your_data_can_be_typed_as_written(tmp_path: Path) -> None:
+    downloads = tmp_path / "Downloads"  # the commands' home is the project's folder's
+    for split, count in (("train", 150), ("t10k", 50)):
+        for part, array in zip(("images-idx3", "labels-idx1"), draw_images(count, 0), strict=True):
+            name = f"{split}-{part}-ubyte"
+            (downloads / "archive" / name).mkdir(parents=True)
+            (downloads / "archive" / name / name.replace("-idx", ".idx")).write_bytes(encode(array))
+    images, labels = draw_images(200, 1)
+    table = pd.DataFrame(images.reshape(200, 784)).add_prefix("pixel")
+    table.insert(0, "label", labels)
+    table.to_csv(downloads / "train.csv", index=False)
+    test = {"x_test": images[:50], "y_test": labels[:50]}
+    np.savez(downloads / "mine.npz", allow_pickle=False, x_train=images, y_train=labels, **test)
+    pack_letters(downloads / "gzip.zip")
+    project = make_project(tmp_path / "project", "mnist", "cnn_optdigits")
+    facts = json.loads(json.dumps(YAML(typ="safe").load(project.folder / "datasets/mnist.yaml")))
+    for key in ("train_images", "train_labels", "test_images", "test_labels"):
+        name = facts[key]["name"]
+        (path,) = (downloads / "archive" / name).iterdir()
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        facts[key] = {"name": name, "raw_sha256": digest}
+    facts |= {"mirrors": [], "disputed": []}
+    (project.folder / "datasets/mnist.yaml").write_text(json.dumps(facts))
+    project.commit("a small dataset")
+    kaggle, emnist, csv, npz = read_blocks("docs/your-data.md", "console")
+    type_block(project, kaggle)
+    assert len(list((project.folder / "data/originals").rglob("*.idx?-ubyte"))) == 4
+    assert project.load("data/decoded/dataset.json")["image_counts"] == {
+        "train": 135,
+        "validation": 15,
+        "test": 50,
+    }
+    type_block(project, emnist)
+    assert len(cast("list[str]", project.load("data/decoded/dataset.json")["class_names"])) == 26
+    type_block(project, csv)
+    assert project.load("metrics/evaluate.json")["image_count"] == 40
+    project.call("git", "add", "datasets")
+    type_block(project, npz)
+    assert project.load("data/decoded/dataset.json")["title"] == "My digits"
 
 
 @pytest.mark.slow

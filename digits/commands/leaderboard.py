@@ -32,6 +32,7 @@ from digits.evaluation.figures import write_figure
 from digits.files.artifacts import write_text
 from digits.files.params import PARAMS_PATH, did_you_mean, load_params
 from digits.files.tables import load_table
+from digits.model.recipes import Recipe
 from digits.paths import DVC_YAML_PATH
 
 BOARD_PATH = Path("benchmarks/leaderboard.yaml")
@@ -188,9 +189,21 @@ def perform_all(runs: Sequence[Run], inputs: Sequence[str], *, force: bool) -> N
         write_times(standings.record_timing(load_times(), run, results["model"].iloc[0], timing))
 
 
+def count_parameters(recipe_name: str, dataset: str) -> int:
+    """Count the weights of a recipe's networks, all members' together."""
+    from digits.model.networks import build_network  # noqa: PLC0415 (TensorFlow takes seconds)
+
+    recipe = load_params(f"recipes.{recipe_name}", Recipe)
+    network = build_network("network", recipe.suit_classes(len(load_dataset(dataset).class_names)))
+    return recipe.ensemble_size * int(network.count_params())
+
+
 def publish(results: pd.DataFrame, entries: dict[str, Entry], dataset: str) -> None:
     """Write the page and the picture."""
     runs = standings.add_times(results, load_times())
+    names = {name: entries[name].recipe or name for name in set(runs["recipe"])}
+    counts = {name: count_parameters(recipe, dataset) for name, recipe in names.items()}
+    runs["parameter_count"] = runs["recipe"].map(counts)
     missing = standings.list_missing(standings.list_runs(entries), results)
     title = load_dataset(dataset).title
     page = standings.write_markdown(standings.rank_recipes(runs), entries, title, missing)

@@ -19,6 +19,7 @@ from digits.errors import DigitsError
 from digits.files.artifacts import ArtifactError, load_json, write_text
 from digits.files.params import load_params
 from digits.model.archive import load_model
+from digits.model.backend import keras
 from digits.paths import (
     CARD_PATH,
     MODEL_PATH,
@@ -141,10 +142,10 @@ def dump_params(recipe: str) -> str:
     return text.getvalue()
 
 
-def summarize_model(class_count: int) -> str:
+def summarize_model(model: keras.Model) -> str:
     """Return Keras's summary of the model."""
     lines: list[str] = []
-    load_model(MODEL_PATH, class_count).summary(print_fn=lines.append, line_length=SUMMARY_WIDTH)
+    model.summary(print_fn=lines.append, line_length=SUMMARY_WIDTH)
     return "\n".join(lines)
 
 
@@ -188,6 +189,8 @@ def render(metrics: Mapping[str, Any], card: Card, params: str, summary: str) ->
 def main(_: Namespace) -> None:
     metrics = load_metrics()
     card = load_card(CARD_PATH)
-    page = render(metrics, card, dump_params(metrics["recipe"]), summarize_model(card.class_count))
+    model = load_model(MODEL_PATH, card.class_count)
+    metrics |= {"parameter_count": model.count_params()}
+    page = render(metrics, card, dump_params(metrics["recipe"]), summarize_model(model))
     write_text(REPORT_PATH, page)
     print(f"{REPORT_PATH}: {metrics['accuracy']:.2%} on {card.title}, {len(page) / 1e6:.1f} MB")

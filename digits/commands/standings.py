@@ -13,7 +13,7 @@ from digits.errors import DigitsError
 from digits.evaluation.scores import score_accuracy_interval
 from digits.files.params import PARAMS_PATH
 from digits.model.recipes import Overrides
-from digits.paths import EVALUATE_METRICS_PATH, MODEL_PATH, TRAIN_METRICS_PATH
+from digits.paths import EVALUATE_METRICS_PATH, MODEL_PATH
 
 # As `dvc.api.exp_show` calls a finished run; those of the queue say so.
 FINISHED = (None, "Success")
@@ -21,7 +21,6 @@ METRICS = {
     "accuracy": (EVALUATE_METRICS_PATH, float),
     "error_count": (EVALUATE_METRICS_PATH, int),
     "image_count": (EVALUATE_METRICS_PATH, int),
-    "parameter_count": (TRAIN_METRICS_PATH, int),
 }
 RESULT_COLUMNS = ("recipe", "seed", *METRICS, "model")
 TIME_COLUMNS = (
@@ -157,7 +156,7 @@ def add_times(results: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
 
 
 def rank_recipes(runs: pd.DataFrame) -> pd.DataFrame:
-    """Summarize the runs, a row a recipe, the most accurate first; times are medians.
+    """Summarize the timed runs, a row a recipe, the most accurate first; times are medians.
 
     The standard deviation is the sample's (n - 1), NaN for a single seed.
     """

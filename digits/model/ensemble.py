@@ -189,8 +189,7 @@ def _finish(plan: Plan, members: Sequence[keras.Model], checkpoint: Checkpoint) 
     loss, accuracy = model.evaluate(
         validation.images, validation.labels, batch_size=VALIDATION_BATCH_SIZE, verbose=0
     )
-    scores = dict(zip(METRICS, (accuracy, loss), strict=True))
-    metrics = {"parameter_count": model.count_params(), **scores}
+    metrics = dict(zip(METRICS, (accuracy, loss), strict=True))
     return Trained(model, _summarize(checkpoint)[0], metrics)
 
 
