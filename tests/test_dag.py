@@ -1,12 +1,20 @@
 """The DAG through the real `dvc`: which stages a change re-runs, and what people then see."""
 
+import gzip
 import json
 import re
+import shutil
+from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
+from conftest import draw_images
 from projects import ALL, Project, list_runs, make_project
+from ruamel.yaml import YAML
+
+from digits.data.idx import encode
 
 
 @pytest.fixture(scope="module")
@@ -137,3 +145,54 @@ def test_other_failures_do_not_fall_back(tmp_path: Path) -> None:
     output = project.call("python", "-m", "digits", "repro", status=255)
     assert "fetch.timeout_seconds: expected greater than 0, received 0" in output
     assert "NOT a result" not in output
+
+
+def publish_mnist(project: Project, mirrors: list[str]) -> dict[str, bytes]:
+    """Let small files pass for MNIST's; return them by name, packed."""
+    path = project.folder / "datasets/mnist.yaml"
+    facts: dict[str, Any] = YAML(typ="safe").load(path)
+    files = {}
+    for split, (count, seed) in {"train": (150, 0), "test": (50, 1)}.items():
+        for part, array in zip(("images", "labels"), draw_images(count, seed), strict=True):
+            name, raw = facts[f"{split}_{part}"]["name"], encode(array)
+            files[f"{name}.gz"] = gzip.compress(raw)
+            digest = sha256(raw).hexdigest()
+            facts[f"{split}_{part}"] = {"name": name, "raw_size": len(raw), "raw_sha256": digest}
+    facts |= {"mirrors": mirrors, "disputed": []}
+    path.write_text(json.dumps(facts))
+    project.commit("small files")
+    return files
+
+
+def test_only_copies_survive_every_way_to_run(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project", "mnist", "quick")
+    files = publish_mnist(project, [])
+    raw_dir = project.folder / "data/raw"
+    raw_dir.mkdir(parents=True)
+    *first, last = files
+    for name in first:
+        (raw_dir / name).write_bytes(files[name])
+    output = project.call("python", "-m", "digits", "repro", status=255)
+    assert f"no mirror gave {last.removesuffix('.gz')}" in output
+    assert "NOT a result" not in output  # other data would have taken their place
+    assert sorted(path.name for path in raw_dir.iterdir()) == sorted(first)
+
+    (raw_dir / last).write_bytes(files[last])
+    (raw_dir / "notes.txt").write_text("mine")
+    output = project.call("dvc", "repro", "fetch", status=255)
+    assert "received data/raw/notes.txt, which DVC's cache does not have" in output
+    assert {path.name for path in raw_dir.iterdir()} == {*files, "notes.txt"}
+
+    (raw_dir / "notes.txt").rename(project.folder / "notes.txt")
+    project.call("dvc", "repro", "fetch")
+    originals = (project.folder / "data/originals").rglob("*.gz")
+    assert {path.name: path.read_bytes() for path in originals} == files
+    stored = {f"{path.name}.gz": path.read_bytes() for path in raw_dir.iterdir()}
+    assert stored == {name: gzip.decompress(packed) for name, packed in files.items()}
+    # Another dataset takes their place, since DVC's cache has them, and gives them back.
+    project.change("dataset: mnist", "dataset: optdigits")
+    project.call("dvc", "repro", "fetch")
+    shutil.rmtree(project.folder / "data/originals")
+    project.change("dataset: optdigits", "dataset: mnist")
+    project.call("dvc", "repro", "fetch")
+    assert {f"{path.name}.gz": path.read_bytes() for path in raw_dir.iterdir()} == stored
