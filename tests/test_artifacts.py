@@ -467,7 +467,7 @@ class TestCard:
                 r"class_names\.0: expected a valid string, received 0",
             ),
             ({"class_names": ["0"]}, "class_names: .*at least 2 items.*received .'0'."),
-            ({"class_names": ["0", "0"]}, "class_names: .*names that differ"),
+            ({"class_names": ["0", "0"]}, "class_names: .*entries that differ"),
             ({"other": 1}, "other: unknown key"),
         ],
         ids=str,

@@ -288,7 +288,7 @@ def test_journal_is_what_a_run_of_dvc_comes_to(monkeypatch: pytest.MonkeyPatch) 
     )
     commands = pretend_to_run(monkeypatch, 255, lines)
     outcome = run_dvc("repro", "train")
-    assert list(commands[-1])[1:] == ["-m", "dvc", "repro", "train"]
+    assert list(commands[-1])[1:] == ["-m", "digits.commands.masked_dvc", "repro", "train"]
     assert outcome.status == 255
     assert outcome.stages == {
         "fetch": {"exit_status": 0, "seconds": 0.2},

@@ -5,7 +5,7 @@ import sys
 from digits.errors import mask_stderr
 
 
-def main() -> int:
+def run_masked() -> int:
     mask_stderr()
     # Imported here: its loggers keep the stderr that they find then.
     from dvc.cli import main as run  # noqa: PLC0415
@@ -14,4 +14,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_masked())

@@ -41,7 +41,7 @@ def is_local(mirror: str) -> bool:
 
 def _check_unique(values: list[T]) -> list[T]:
     if len(set(values)) < len(values):
-        raise ValueError("a list without repetitions")
+        raise ValueError("entries that differ")
     return values
 
 
