@@ -75,6 +75,7 @@ SECRET = "hunter2"  # noqa: S105
 STAGE = """
 import resource, sys
 from pathlib import Path
+from digits.data import datasets
 from digits.stage import run
 from pipeline import fetch
 

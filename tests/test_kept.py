@@ -3,14 +3,18 @@
 import gzip
 import json
 import shutil
+import subprocess
 import zipfile
 from collections.abc import Callable
 from hashlib import md5, sha256
 from pathlib import Path
 
 import pytest
+from imports import ROOT
+from ruamel.yaml import YAML
 
 from digits.data import datasets, kept
+from digits.data.datasets import load_dataset
 from digits.data.folders import list_names
 from digits.data.kept import ForeignFilesError
 from digits.paths import ORIGINALS_DIR, RAW_DIR
@@ -317,3 +321,27 @@ def test_names_are_those_of_any_dataset() -> None:
     assert names[0] == "emnist-letters-train-images-idx3-ubyte.gz"
     assert "emnist-letters-train-images.idx3-ubyte" in names
     assert len(set(list_names("letters.bin"))) == len(list_names("letters.bin"))
+
+
+@pytest.mark.remotes
+def test_debian_s_fashion_mnist_is_the_published_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The package has the same content under other gzip headers."""
+    command = ["apt-get", "download", "-q", "dataset-fashion-mnist"]
+    if shutil.which("apt-get") is None:
+        pytest.skip("no apt-get")
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"{' '.join(command)}: {done.stderr.strip()}")
+    (package,) = tmp_path.glob("*.deb")
+    subprocess.run(["dpkg-deb", "--extract", package, tmp_path / "debian"], check=True)
+    folder = tmp_path / "debian/usr/share/datasets/fashion-mnist"
+    facts = YAML(typ="safe").load(ROOT / "datasets/fashion-mnist.yaml") | {"mirrors": [str(folder)]}
+    monkeypatch.setattr(datasets, "DATASETS_DIR", tmp_path / "datasets")
+    (datasets.DATASETS_DIR / "fashion-mnist.yaml").write_text(json.dumps(facts))
+    params = Path("params.yaml")
+    params.write_text(params.read_text().replace("mnist", "fashion-mnist"))
+    fetch.main()
+    digests = {file.name: file.raw_sha256 for file in load_dataset("fashion-mnist").files}
+    assert read_tree(RAW_DIR) == digests

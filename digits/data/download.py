@@ -7,6 +7,7 @@ import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, NoReturn
@@ -144,7 +145,13 @@ def _build_context() -> ssl.SSLContext:
     Raises:
         CertificatesError: a variable names none.
     """
-    named = {name: value for name in CERTIFICATE_VARIABLES if (value := os.environ.get(name))}
+    values = ((name, os.environ.get(name)) for name in CERTIFICATE_VARIABLES)
+    return _load_context(tuple((name, value) for name, value in values if value))
+
+
+@cache
+def _load_context(variables: tuple[tuple[str, str], ...]) -> ssl.SSLContext:
+    named = dict(variables)
     for name, value in named.items():
         _check_certificates(name, value)
     for name in CERTIFICATE_VARIABLES[:2]:

@@ -93,12 +93,6 @@ def list_unsaved(cache: Cache) -> list[Path]:
     return [path for path in list_entries() if not cache.holds(path)]
 
 
-def list_foreign(dataset: Dataset, cache: Cache) -> list[Path]:
-    """List what in `data/raw` is neither the dataset's, in whatever wrapping, nor in the cache."""
-    known = {RAW_DIR / name for name in _find_wrapped(dataset)}
-    return [path for path in list_entries() if path not in known and not cache.holds(path)]
-
-
 def clear(dataset: Dataset, cache: Cache) -> None:
     """Leave in `data/raw` only what stands for the dataset's files as they are stored.
 
@@ -107,19 +101,22 @@ def clear(dataset: Dataset, cache: Cache) -> None:
     Raises:
         ForeignFilesError: there is something else; nothing has been changed.
     """
-    foreign = list_foreign(dataset, cache)
+    # Listed first: what a second `fetch` writes meanwhile is none of these.
+    entries = list_entries()
+    wrapped = _find_wrapped(dataset)
+    others = [path for path in entries if path.name not in wrapped]
+    foreign = [path for path in others if not cache.holds(path)]
     if foreign:
         names = ", ".join(str(path) for path in foreign)
         raise ForeignFilesError(
             f"{RAW_DIR}: expected files of {dataset.title} only, received {names}, which DVC's "
             "cache does not have: move it elsewhere, and run this again"
         )
-    wrapped = _find_wrapped(dataset)
+    for path in others:
+        _remove(path)
     stored = {file.name for file in dataset.files}
-    for path in list_entries():
-        if path.name not in wrapped:
-            _remove(path)
-        elif path.name not in stored or path.is_dir() or _is_packed(path):
+    for path in entries:
+        if path.name in wrapped and (path.name not in stored or path.is_dir() or _is_packed(path)):
             print(f"{path}: unpacked, and moved to {_move_aside(path)}")
 
 
