@@ -568,7 +568,7 @@ BAD: dict[str, tuple[Callable[[], list[str]], str]] = {
     ),
     "names-alike": (
         lambda: [*write_archive(*ARRAYS), "--class-names", "a,b,a"],
-        "runes: class_names: expected a list without repetitions, received ['a', 'b', 'a']",
+        "runes: class_names: expected entries that differ, received ['a', 'b', 'a']",
     ),
     "fraction-of-an-archive": (
         lambda: [*write_archive(*ARRAYS), "--test-fraction", "0.2"],
