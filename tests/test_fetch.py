@@ -105,7 +105,6 @@ def project(
             monkeypatch.delenv(name)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.bundle))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setattr(kept, "find_cache_dir", lambda: None)  # DVC takes a second to say so
     assert sorted(NAMES) == sorted(path.name for path in synthetic.iterdir())
     return folder
 

@@ -42,7 +42,6 @@ def project(synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     folder = tmp_path / "project"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(kept, "find_cache_dir", lambda: None)
     set_mirrors("brought")
     section = {"timeout_seconds": 1, "deadline_seconds": 5}
     Path("params.yaml").write_text(json.dumps({"dataset": "mnist", "fetch": section}))
