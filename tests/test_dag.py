@@ -130,7 +130,7 @@ def test_unreachable_dataset_falls_back_loudly(tmp_path: Path) -> None:
     facts.write_text(re.sub(r"\n- (https|\.\.).*", "\n- nowhere", facts.read_text()))
     project.call("git", "commit", "--all", "--quiet", "--message", "no mirrors")
     output = project.call("python", "-m", "digits", "repro")
-    assert "ERROR: mnist: no mirror gave train-images-idx3-ubyte.gz" in output
+    assert "ERROR: mnist: no mirror gave train-images-idx3-ubyte\n" in output
     assert "nowhere: no such folder" in output
     assert "What follows is NOT a result on mnist." in output
     assert "dvc exp run -S dataset=mnist -S train.recipe=quick" in output
