@@ -927,10 +927,12 @@ def differ(ones: list[np.ndarray], others: list[np.ndarray]) -> float:
     return max(float(np.abs(a - b).max()) for a, b in zip(ones, others, strict=True))
 
 
-@pytest.mark.parametrize(
-    "architecture",
-    [pytest.param(it, id=name) for name, it in ARCHITECTURES.items() if not it.fused],
-)
+# They have kernels of one pixel with a bias, whose gradient is summed in another order, too.
+POINTWISE = {"all_convolutional", "network_in_network", "inception", "frozen_filters"}
+SAME = {name: it for name, it in ARCHITECTURES.items() if not it.fused and name not in POINTWISE}
+
+
+@pytest.mark.parametrize("architecture", SAME.values(), ids=SAME)
 def test_same_bits_as_plain_fit(architecture: Architecture) -> None:
     plan = make_plan(architecture.recipe)
     ours = train_recipe(plan).model.get_weights()
@@ -940,7 +942,8 @@ def test_same_bits_as_plain_fit(architecture: Architecture) -> None:
 
 
 @pytest.mark.parametrize(
-    "architecture", [pytest.param(it, id=name) for name, it in ARCHITECTURES.items() if it.fused]
+    "architecture",
+    [pytest.param(it, id=name) for name, it in ARCHITECTURES.items() if name not in SAME],
 )
 def test_fused_kernel_rounds_as_plain_fit_does(architecture: Architecture) -> None:
     # A ReLU at its kink, or two equal maxima, may fall either way: in one draw, not in all three.
