@@ -5,7 +5,7 @@ import pandas as pd
 from pydantic import Field
 
 from digits.data.splits import Card, load_card
-from digits.evaluation import charts, galleries, label_issues, mistakes, scores
+from digits.evaluation import charts, galleries, label_issues, mistakes, scores, tabulation
 from digits.evaluation.figures import write_figure
 from digits.evaluation.predictions import Predictions, load_predictions
 from digits.files.artifacts import ArtifactError, load_json, write_json
@@ -21,9 +21,7 @@ from digits.paths import (
 )
 from digits.stage import run
 
-CONFIDENT = 0.9  # an error made with more probability than this was not a close call
 GOAL = 0.999  # the accuracy that rejecting the least certain images is to buy
-REJECTED = (*np.arange(0, 0.1, 0.005), *np.arange(0.1, 1, 0.1))  # shares in the table
 PAIRS_PLOTTED = 15  # as many bars as `dvc plots` can label
 
 
@@ -54,29 +52,6 @@ def load_evaluated(card: Card) -> tuple[Predictions, str]:
                 f"{SCORES_PATH.name}, received {received!r}: run `dvc repro`"
             )
     return predictions, str(scored.get("recipe"))
-
-
-def tabulate_rejection(coverage: np.ndarray, accuracy: np.ndarray) -> pd.DataFrame:
-    """List how accurate the rest is when at least so large a share is rejected."""
-    rows = []
-    for rejected in REJECTED:
-        answered = int(np.searchsorted(coverage, 1 - rejected + 1e-9, side="right"))
-        if answered:  # otherwise the most certain images are so many: none would be left
-            rows.append((rejected, accuracy[answered - 1]))
-    return pd.DataFrame(rows, columns=["rejected", "accuracy"])
-
-
-def summarize_errors(
-    errors: pd.DataFrame, pairs: pd.DataFrame, coverage: float
-) -> dict[str, object]:
-    """Summarize the errors in numbers, by name."""
-    return {
-        "error_count": len(errors),
-        "confident_error_count": int((errors["predicted_probability"] > CONFIDENT).sum()),
-        "most_confused_pair": pairs["pair"].iloc[0] if len(pairs) else "none",
-        "most_confused_count": int(pairs["count"].iloc[0]) if len(pairs) else 0,
-        "coverage_at_999": coverage,
-    }
 
 
 def draw_errors(
@@ -128,12 +103,14 @@ def main() -> None:
     write_table(ANALYSIS_DIR / "errors.csv", errors)
     write_table(ANALYSIS_DIR / "label_issues.csv", issues)
     write_table(PLOTS_DIR / "confused_pairs.csv", pairs.head(PAIRS_PLOTTED))
-    write_table(PLOTS_DIR / "rejection.csv", tabulate_rejection(coverage, accuracy))
+    write_table(PLOTS_DIR / "rejection.csv", tabulation.tabulate_rejection(coverage, accuracy))
     draw_errors(errors, predictions, card, params, title)
     draw_label_issues(issues, predictions, card, params.gallery_count, title)
     rejection = charts.draw_rejection(coverage, accuracy, GOAL, title)
     write_figure(PLOTS_DIR / "rejection.png", rejection)
-    summary = summarize_errors(errors, pairs, goal_coverage) | {"label_issue_count": len(issues)}
+    summary = mistakes.summarize_errors(errors, pairs, goal_coverage) | {
+        "label_issue_count": len(issues)
+    }
     write_json(SUMMARY_PATH, summary | label_issues.score_disputed(predictions, disputed))
     print(f"{len(errors)} errors and {len(issues)} suspected labels, in {ANALYSIS_DIR}")
 

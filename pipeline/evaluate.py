@@ -1,14 +1,12 @@
 """Evaluate the model on the test split, which no other stage opens."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from pydantic import Field
 from sklearn.metrics import classification_report
 
 from digits.data.splits import Card, load_card, load_split
-from digits.evaluation import charts, scores
+from digits.evaluation import charts, scores, tabulation
 from digits.evaluation.corruptions import measure_robustness, score_robustness
 from digits.evaluation.figures import write_figure
 from digits.evaluation.galleries import draw_gallery
@@ -40,53 +38,6 @@ class EvaluateParams(Params):
     robustness_count: int = Field(ge=1)
 
 
-def summarize_predictions(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
-    """Summarize the predictions in numbers, by name."""
-    predicted = probabilities.argmax(axis=1)
-    classes = scores.score_classes(labels, predicted, probabilities.shape[1])
-    correct_count = int((predicted == labels).sum())
-    low, high = scores.score_accuracy_interval(correct_count, len(labels))
-    tested = classes.support > 0  # a class without test images has no scores
-    return {
-        "image_count": len(labels),
-        "error_count": len(labels) - correct_count,
-        "accuracy": correct_count / len(labels),
-        "accuracy_low": low,
-        "accuracy_high": high,
-        "loss": float(scores.score_losses(labels, probabilities).mean()),
-        "precision": float(classes.precision[tested].mean()),
-        "recall": float(classes.recall[tested].mean()),
-        "f1": float(classes.f1[tested].mean()),
-        "top2_accuracy": scores.score_top2_accuracy(labels, probabilities),
-        "calibration_error": scores.score_calibration_error(labels, probabilities),
-    }
-
-
-def tabulate_confusion(confusion: np.ndarray) -> pd.DataFrame:
-    """List the counts (k, k), a row a cell, as `dvc plots` wants them."""
-    true, predicted = np.indices(confusion.shape)
-    columns = {"true": true.ravel(), "predicted": predicted.ravel(), "count": confusion.ravel()}
-    return pd.DataFrame(columns)
-
-
-def tabulate_classes(labels: np.ndarray, predicted: np.ndarray, card: Card) -> pd.DataFrame:
-    """List precision, recall, F1, support and missed images, a row a class that was tested."""
-    classes = scores.score_classes(labels, predicted, card.class_count)
-    missed = np.bincount(labels[labels != predicted], minlength=card.class_count)
-    table = pd.DataFrame({"class": card.class_names, **vars(classes), "error_count": missed})
-    return table.query("support > 0").reset_index(drop=True)
-
-
-def tabulate_reliability(bins: scores.ConfidenceBins) -> pd.DataFrame:
-    """List confidence, accuracy, its interval and images, a row a bin that has any."""
-    table = pd.DataFrame(vars(bins)).query("count > 0").reset_index(drop=True)
-    table[["accuracy_low", "accuracy_high"]] = [
-        scores.score_accuracy_interval(round(accuracy * count), count)
-        for accuracy, count in zip(table["accuracy"], table["count"], strict=True)
-    ]
-    return table
-
-
 def write_report(predictions: Predictions, card: Card) -> None:
     """Write scikit-learn's classification report, and show it."""
     tested = np.unique(predictions.labels)
@@ -109,10 +60,12 @@ def write_plots(
     title = f"{card.title}, {recipe}"
     labels, predicted = predictions.labels, predictions.predicted
     confusion = scores.count_confusion(labels, predicted, card.class_count)
-    classes = tabulate_classes(labels, predicted, card)
-    reliability = tabulate_reliability(scores.bin_confidence(labels, predictions.probabilities))
+    classes = tabulation.tabulate_classes(labels, predicted, card)
+    reliability = tabulation.tabulate_reliability(
+        scores.bin_confidence(labels, predictions.probabilities)
+    )
     calibration_error = scores.score_calibration_error(labels, predictions.probabilities)
-    write_table(PLOTS_DIR / "confusion.csv", tabulate_confusion(confusion))
+    write_table(PLOTS_DIR / "confusion.csv", tabulation.tabulate_confusion(confusion))
     write_table(PLOTS_DIR / "classes.csv", classes)
     write_table(PLOTS_DIR / "reliability.csv", reliability)
     write_table(PLOTS_DIR / "robustness.csv", robustness)
@@ -158,7 +111,7 @@ def main() -> None:
         "dataset": card.name,
         "recipe": model.name,
         "robustness": score_robustness(robustness),
-        **summarize_predictions(test.labels, probabilities),
+        **scores.summarize_predictions(test.labels, probabilities),
     }
     write_json(SCORES_PATH, scored)
     write_json(EVALUATE_METRICS_PATH, {name: scored[name] for name in METRICS})

@@ -1,17 +1,13 @@
 """Fetch the dataset's four IDX files, verified and unpacked, into `data/raw`."""
 
 import hashlib
-import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 
 from pydantic import Field
 
 from digits.data import optdigits
-from digits.data.datasets import DATASETS_DIR, Dataset, RawFile, is_local, load_dataset
-from digits.data.download import MirrorError, read_url, time_limit
-from digits.data.folders import FolderAbsentError, find_file
+from digits.data.datasets import DATASETS_DIR, Dataset, load_dataset
 from digits.data.kept import (
     Cache,
     ForeignFilesError,
@@ -20,8 +16,7 @@ from digits.data.kept import (
     is_stored,
     list_unsaved,
 )
-from digits.data.raw import RawFileError, unpack
-from digits.errors import DigitsError
+from digits.data.mirrors import Mirrors, UnreachableError
 from digits.files.artifacts import write_bytes
 from digits.files.params import Params, load_params
 from digits.paths import RAW_DIR
@@ -37,69 +32,19 @@ class FetchParams(Params):
     deadline_seconds: float = Field(gt=0, le=DAY_SECONDS)
 
 
-class UnreachableError(DigitsError):
-    """No mirror gave a good file. The exit status lets `make repro` tell this from the rest."""
-
-    exit_status = os.EX_UNAVAILABLE
-
-
 def fetch_all(dataset: Dataset, params: FetchParams, cache: Cache) -> dict[str, bytes]:
     """Return the dataset's raw IDX bytes by file name; those that are here need no mirror.
 
     Raises:
         UnreachableError: no mirror gives one of them.
     """
+    mirrors = Mirrors(dataset.mirrors, params.timeout_seconds, params.deadline_seconds)
     files = {}
-    failures: dict[str, str] = {}
     for file in dataset.files:
-        found = find_kept(file, cache) or cache.find_file(file)
-        if found:
-            print(f"{file.name}: {found}")
-            files[file.name] = found.raw
-        else:
-            # A mirror that failed before is asked last: its silence is not waited for again.
-            mirrors = sorted(dataset.mirrors, key=failures.__contains__)
-            files[file.name] = fetch_file(file, mirrors, params, failures)
+        found = find_kept(file, cache) or cache.find_file(file) or mirrors.find_file(file)
+        print(f"{file.name}: {found}")
+        files[file.name] = found.raw
     return files
-
-
-def fetch_file(
-    file: RawFile, mirrors: list[str], params: FetchParams, failures: dict[str, str]
-) -> bytes:
-    """Return the file from the first mirror whose copy is the dataset's; note why others failed.
-
-    Raises:
-        UnreachableError: no mirror's copy is; the message gives each one's reason.
-    """
-    for mirror in mirrors:
-        try:
-            with time_limit(params.deadline_seconds):
-                raw, place = read_mirror(file, mirror, params)
-        except FolderAbsentError as error:
-            failures[mirror] = str(error)
-        except (MirrorError, RawFileError) as error:
-            failures[mirror] = str(error)
-            print(f"WARNING: {mirror}: {error}", file=sys.stderr)
-        else:
-            print(f"{file.name}: {place}")
-            return raw
-    reasons = "\n".join(f"  {mirror}: {failures[mirror]}" for mirror in mirrors)
-    raise UnreachableError(f"no mirror gave {file.name}\n{reasons or '  none is listed'}")
-
-
-def read_mirror(file: RawFile, mirror: str, params: FetchParams) -> tuple[bytes, str]:
-    """Return the file's raw IDX bytes from one mirror, and where they were found.
-
-    Raises:
-        MirrorError: it has no such file, or gives none in time.
-        RawFileError: it gives another one.
-    """
-    if is_local(mirror):
-        found = find_file(Path(mirror).expanduser(), file)
-        return found.raw, str(found)
-    url = f"{mirror.rstrip('/')}/{file.name}.gz"
-    data = read_url(url, file.largest_size, params.timeout_seconds, params.deadline_seconds)
-    return unpack(file, data), mirror
 
 
 def warn_of_missing_digests(dataset: Dataset, files: Mapping[str, bytes]) -> None:

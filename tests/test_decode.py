@@ -15,18 +15,11 @@ from digits.data import idx
 from digits.data.datasets import Dataset, RawFile, load_dataset
 from digits.data.raw import RawFileError
 from digits.data.splits import load_card, load_split
+from digits.data.tidying import DatasetError, check_classes, tidy_images, tidy_labels
 from digits.errors import DigitsError
 from digits.files.artifacts import ArtifactError, load_array, load_json
 from digits.files.params import ParamsError
-from pipeline.decode import (
-    DatasetError,
-    check_classes,
-    main,
-    scale_pixels,
-    split_validation,
-    tidy_images,
-    tidy_labels,
-)
+from pipeline.decode import main, scale_pixels, split_validation
 
 IMAGES = np.arange(20 * 28 * 28).reshape(20, 28, 28).astype(np.uint8)
 LABELS = np.repeat(np.arange(10, dtype=np.uint8), 2)

@@ -55,10 +55,10 @@ from servers import (
 from digits.data import datasets, download, kept
 from digits.data.datasets import load_dataset
 from digits.data.kept import ForeignFilesError
+from digits.data.mirrors import UnreachableError
 from digits.files.params import ParamsError
 from digits.paths import RAW_DIR
 from pipeline import fetch
-from pipeline.fetch import UnreachableError
 
 ROOT = Path(__file__).parent.parent
 NAMES = [

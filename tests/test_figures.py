@@ -14,10 +14,9 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from digits.data.splits import Card
-from digits.evaluation import charts, galleries, label_issues, mistakes, scores
+from digits.evaluation import charts, galleries, label_issues, mistakes, scores, tabulation
 from digits.evaluation.figures import FONT_SIZE, measure_text, wrap_text
 from digits.evaluation.predictions import Predictions
-from pipeline.evaluate import tabulate_classes, tabulate_reliability
 
 CLASSES = {
     "two": ("no", "yes"),
@@ -51,13 +50,15 @@ def draw_all(names: str, error_count: int) -> dict[str, Figure]:
     confusion = scores.count_confusion(labels, predicted, card.class_count)
     errors = mistakes.tabulate_errors(found).head(40)
     issues = errors.assign(label=errors["true"], disputed=True)
-    reliability = tabulate_reliability(scores.bin_confidence(labels, found.probabilities))
+    reliability = tabulation.tabulate_reliability(
+        scores.bin_confidence(labels, found.probabilities)
+    )
     coverage = scores.score_coverage(labels, found.probabilities)
     means = mistakes.average_images(found)
     images = found.images[errors["index"]]
     captions = mistakes.caption_errors(errors, card)
     doubts = label_issues.caption_issues(issues, card)
-    classes = tabulate_classes(labels, predicted, card)
+    classes = tabulation.tabulate_classes(labels, predicted, card)
     strips = [("40 new", images[:6], doubts[:6])] if error_count else []
     return {
         "confusion": charts.draw_confusion(confusion, class_names, TITLE),
@@ -168,7 +169,7 @@ def test_bins_show_wilsons_interval_and_their_images() -> None:
         confidence=np.array([0.0] * 11 + [0.75, 0, 0.9, 0.99]),
         accuracy=np.array([0.0] * 11 + [1, 0, 0.85, 0.99]),
     )
-    table = tabulate_reliability(bins)
+    table = tabulation.tabulate_reliability(bins)
     assert table["count"].tolist() == [1, 20, 10_000]
     expected = [scores.score_accuracy_interval(*pair) for pair in ((1, 1), (17, 20), (9900, 10000))]
     np.testing.assert_allclose(table[["accuracy_low", "accuracy_high"]], expected)
@@ -186,7 +187,7 @@ def test_bins_show_wilsons_interval_and_their_images() -> None:
 def test_counts_of_full_bins_stand_apart() -> None:
     full = np.full(15, 10_000)
     bins = scores.ConfidenceBins(np.arange(15) / 15, full, np.linspace(0, 1, 15), full / 20_000)
-    figure = charts.draw_reliability(tabulate_reliability(bins), 0.01, 15, TITLE)
+    figure = charts.draw_reliability(tabulation.tabulate_reliability(bins), 0.01, 15, TITLE)
     boxes = find_boxes(figure, list(figure.axes[1].texts))
     assert len(boxes) == 15
     assert not [pair for pair in pairwise(boxes) if overlap(*pair)]

@@ -17,9 +17,9 @@ from digits.data import datasets, kept
 from digits.data.datasets import load_dataset
 from digits.data.folders import list_names
 from digits.data.kept import ForeignFilesError
+from digits.data.mirrors import UnreachableError
 from digits.paths import ORIGINALS_DIR, RAW_DIR
 from pipeline import fetch
-from pipeline.fetch import UnreachableError
 
 STEMS = (
     ("train-images", "idx3-ubyte"),

@@ -30,11 +30,11 @@ class Found:
     """A file's raw IDX bytes, and the place they were found in, as people would name it."""
 
     raw: bytes
-    path: Path  # the file, or the archive that holds it
+    place: Path | str  # the file, the archive that holds it, or the address of a mirror
     member: str = ""
 
     def __str__(self) -> str:
-        return f"{self.path} ({self.member})" if self.member else str(self.path)
+        return f"{self.place} ({self.member})" if self.member else str(self.place)
 
 
 def list_names(name: str) -> list[str]:

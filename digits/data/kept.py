@@ -77,7 +77,7 @@ def find_kept(file: RawFile, cache: Cache) -> Found | None:
     for place in (RAW_DIR, *_list_originals()):
         if place.exists():
             for found in search(place, file, []):
-                if file.has_digest or not cache.holds(found.path):
+                if file.has_digest or not cache.holds(Path(found.place)):
                     return found
     return None
 
@@ -125,7 +125,7 @@ def _find_wrapped(dataset: Dataset) -> set[str]:
     if not RAW_DIR.is_dir():
         return set()
     return {
-        found.path.relative_to(RAW_DIR).parts[0]
+        Path(found.place).relative_to(RAW_DIR).parts[0]
         for file in dataset.files
         for found in search(RAW_DIR, file, [])
     }

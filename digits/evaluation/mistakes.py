@@ -8,6 +8,8 @@ from digits.data.splits import Card
 from digits.evaluation import scores
 from digits.evaluation.predictions import Predictions
 
+CONFIDENT = 0.9  # an error made with more probability than this was not a close call
+
 
 def tabulate_errors(predictions: Predictions) -> pd.DataFrame:
     """List the misclassified images, a row each, the largest loss first."""
@@ -42,6 +44,19 @@ def tabulate_pairs(predictions: Predictions, card: Card) -> pd.DataFrame:
         ],
         columns=["pair", "count"],
     )
+
+
+def summarize_errors(
+    errors: pd.DataFrame, pairs: pd.DataFrame, coverage: float
+) -> dict[str, object]:
+    """Summarize the errors in numbers, by name."""
+    return {
+        "error_count": len(errors),
+        "confident_error_count": int((errors["predicted_probability"] > CONFIDENT).sum()),
+        "most_confused_pair": pairs["pair"].iloc[0] if len(pairs) else "none",
+        "most_confused_count": int(pairs["count"].iloc[0]) if len(pairs) else 0,
+        "coverage_at_999": coverage,
+    }
 
 
 def choose_errors(errors: pd.DataFrame, count: int, pair_limit: int) -> pd.DataFrame:

@@ -4,6 +4,7 @@ Throughout, `labels` is integer (n,) from 0 and `probabilities` float (n, k), ro
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.stats import binomtest
@@ -21,6 +22,28 @@ class ClassScores:
     recall: np.ndarray
     f1: np.ndarray
     support: np.ndarray
+
+
+def summarize_predictions(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
+    """Summarize the predictions in numbers, by name."""
+    predicted = probabilities.argmax(axis=1)
+    classes = score_classes(labels, predicted, probabilities.shape[1])
+    correct_count = int((predicted == labels).sum())
+    low, high = score_accuracy_interval(correct_count, len(labels))
+    tested = classes.support > 0  # a class without test images has no scores
+    return {
+        "image_count": len(labels),
+        "error_count": len(labels) - correct_count,
+        "accuracy": correct_count / len(labels),
+        "accuracy_low": low,
+        "accuracy_high": high,
+        "loss": float(score_losses(labels, probabilities).mean()),
+        "precision": float(classes.precision[tested].mean()),
+        "recall": float(classes.recall[tested].mean()),
+        "f1": float(classes.f1[tested].mean()),
+        "top2_accuracy": score_top2_accuracy(labels, probabilities),
+        "calibration_error": score_calibration_error(labels, probabilities),
+    }
 
 
 def count_confusion(labels: np.ndarray, predicted: np.ndarray, class_count: int) -> np.ndarray:
