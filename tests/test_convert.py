@@ -185,6 +185,20 @@ def test_options_are_what_the_dataset_file_says() -> None:
     assert not FOLDER.exists()
 
 
+def test_test_images_that_are_training_images_are_counted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    labels = np.append(TEST[1], TRAIN[1][:3])
+    run(*write_arrays(*TRAIN, np.append(TEST[0], TRAIN[0][:3], axis=0), labels))
+    said = "WARNING: 3 of 15 test images are training images, too: the test will flatter the model"
+    assert capsys.readouterr().err == said + "\n"
+
+
+def test_transpose_is_said_in_the_dataset_file() -> None:
+    assert run(*write_archive(*ARRAYS), "--transpose").transpose
+    assert not run(*write_archive(*ARRAYS), "--replace").transpose
+
+
 # Labels
 
 
@@ -561,6 +575,11 @@ BAD: dict[str, tuple[Callable[[], list[str]], str]] = {
         lambda: write_arrays(*MANY, *MANY),
         "train labels: expected 2 to 256 classes, received 257: 0, 1, 2, 3",
     ),
+    # Training and test
+    "same-images": (
+        lambda: write_arrays(*TRAIN, TRAIN[0][:9], TRAIN[1][:9]),
+        "test images: expected others than the training images, received no other",
+    ),
     # Options
     "name": (
         lambda: [*write_archive(*ARRAYS), "--class-names", "a,b"],
@@ -581,6 +600,14 @@ BAD: dict[str, tuple[Callable[[], list[str]], str]] = {
     "fraction-nan": (
         lambda: [*write_tables()[:1], "--test-fraction", "nan"],
         "--test-fraction: expected between 0 and 1, received nan",
+    ),
+    "seed-of-an-archive": (
+        lambda: [*write_archive(*ARRAYS), "--seed", "1"],
+        "--seed: expected --test-fraction, whose choice it is of, received none",
+    ),
+    "label-of-an-archive": (
+        lambda: [*write_archive(*ARRAYS), "--label", "digit"],
+        "--label: expected a .csv, received it.npz",
     ),
     "fraction-of-too-few": (
         lambda: [*write_tables()[:1], "--test-fraction", "0.01"],

@@ -7,6 +7,7 @@ dataset file, whose digests vouch for them.
 import hashlib
 import math
 import re
+import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,13 +56,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--class-names", metavar="A,B,C", help="in ascending order of the labels [the labels]")
     add(
         "--label",
-        default="label",
         metavar="COLUMN",
         help="of a table, by name; by number, from 0, where there is no header [label]",
     )
+    add("--transpose", action="store_true", help="swap rows and columns of the images")
     add("--scale", type=float, metavar="255", help="what pixels are multiplied by")
     add("--test-fraction", type=float, metavar="0.2", help="of one .csv, to be the test images")
-    add("--seed", type=int, default=0, help="of the choice of test images [0]")
+    add("--seed", type=int, metavar="0", help="of the choice of test images")
     add("--folder", type=Path, help=f"for the IDX files [{CONVERTED_DIR}/NAME]")
     add("--replace", action="store_true", help="write over a dataset file and its IDX files")
 
@@ -87,9 +88,33 @@ def check_options(arguments: Namespace) -> None:
             f"SOURCE: expected two tables, train and test, received only {arguments.sources[0]}: "
             "--test-fraction 0.2 makes a fifth of it the test images"
         )
+    received = join_texts(arguments.sources)
     if fraction is not None and not one_table:
-        received = join_texts(arguments.sources)
         raise ConvertError(f"--test-fraction: expected one .csv, received {received}")
+    if arguments.seed is not None and fraction is None:
+        raise ConvertError("--seed: expected --test-fraction, whose choice it is of, received none")
+    if arguments.label is not None and not re.search(r"\.csv$", received, re.IGNORECASE):
+        raise ConvertError(f"--label: expected a .csv, received {received}")
+
+
+def check_apart(train: np.ndarray, test: np.ndarray) -> None:
+    """Refuse test images uint8 (n, 28, 28) that are the training images; warn of some that are.
+
+    Raises:
+        ConvertError: all of them are.
+    """
+    known = {image.tobytes() for image in train}
+    shared = sum(image.tobytes() in known for image in test)
+    if shared == len(test):
+        raise ConvertError(
+            "test images: expected others than the training images, received no other"
+        )
+    if shared:
+        print(
+            f"WARNING: {shared:,} of {len(test):,} test images are training images, too: the test "
+            "will flatter the model",
+            file=sys.stderr,
+        )
 
 
 def choose_test(labels: np.ndarray, fraction: float, seed: int) -> list[np.ndarray]:
@@ -134,6 +159,8 @@ def describe_dataset(
         facts["label_values"] = labels
     elif first != 0:
         facts["label_values"] = first
+    if arguments.transpose:
+        facts["transpose"] = True
     facts["mirrors"] = [str(folder)]
     for key, raw in files.items():
         digest = hashlib.sha256(raw).hexdigest()
@@ -199,19 +226,20 @@ def describe_origin(arguments: Namespace) -> str:
     origin = f"Converted from {join_texts(path.name for path in arguments.sources)}"
     if arguments.test_fraction is None:
         return origin
-    chosen = f"{arguments.test_fraction} of it are the test images, seed {arguments.seed}"
+    chosen = f"{arguments.test_fraction} of it are the test images, seed {arguments.seed or 0}"
     return f"{origin}; {chosen}"
 
 
 def main(arguments: Namespace) -> None:
     check_options(arguments)
-    splits = read_splits(arguments.sources, arguments.label, arguments.scale)
+    splits = read_splits(arguments.sources, arguments.label or "label", arguments.scale)
     images, labels = [split.images for split in splits], read_labels(splits)
     if arguments.test_fraction is not None:
-        sides = choose_test(labels[0], arguments.test_fraction, arguments.seed)
+        sides = choose_test(labels[0], arguments.test_fraction, arguments.seed or 0)
         images, labels = [images[0][side] for side in sides], [labels[0][side] for side in sides]
     names = arguments.class_names.split(",") if arguments.class_names else []
     classes = find_classes(labels[0], labels[1], names)
+    check_apart(*images)
     encoded = [classes.encode(it) for it in labels]
     arrays = (images[0], encoded[0], images[1], encoded[1])
     files = {key: idx.encode(array) for key, array in zip(FILE_NAMES, arrays, strict=True)}
