@@ -8,6 +8,7 @@ import pytest
 from faults import FULL_DISK, NAMESPACE, can_mount, holding, unprivileged
 from projects import Project, list_runs, make_project
 from ruamel.yaml import YAML
+from test_dag import publish_mnist
 
 pytestmark = pytest.mark.slow
 
@@ -131,3 +132,19 @@ def test_read_only_folder(stage: str, project: Project, undisturbed: Project) ->
     assert "Traceback" not in said
     assert read_results(project.folder) == before
     assert_recovers(project, undisturbed, stage)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["kill", "interrupt"])
+def test_only_copies_survive(number: signal.Signals, tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project", "mnist", "quick")
+    files = publish_mnist(project, [])
+    for name, data in files.items():
+        path = project.folder / "data/raw" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    with holding(project, "fetch", 2) as held:
+        held.end("both", number)
+    for _ in range(2):  # after the fault, and after the next run
+        found = [it.read_bytes() for it in (project.folder / "data").rglob("*.gz")]
+        assert sorted(found) == sorted(files.values())
+        project.call("dvc", "repro", "fetch")

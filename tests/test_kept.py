@@ -4,10 +4,13 @@ import gzip
 import json
 import shutil
 import subprocess
+import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from hashlib import md5, sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 from imports import ROOT
@@ -114,11 +117,11 @@ each_layout = pytest.mark.parametrize("arrange", LAYOUTS.values(), ids=LAYOUTS)
 
 
 def read_tree(folder: Path) -> dict[str, str]:
-    """Digest every file below a folder, by relative path."""
+    """Digest every file below a folder, by relative path; DVC passes over temporary ones."""
     return {
         str(path.relative_to(folder)): sha256(path.read_bytes()).hexdigest()
         for path in folder.rglob("*")
-        if path.is_file()
+        if path.is_file() and path.suffix != ".tmp"
     }
 
 
@@ -215,21 +218,67 @@ def test_three_of_four_files_survive(contents: Contents) -> None:
     assert read_tree(RAW_DIR) == before
 
 
-def test_broken_off_between_moving_and_writing(
-    contents: Contents, monkeypatch: pytest.MonkeyPatch
+class Breaker:
+    """Break this process off before its change of the disk of a given number.
+
+    As Ctrl-C does, once, so that handlers clean up; or as `kill -9`, after which nothing changes.
+    """
+
+    CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.move", "shutil.rmtree")
+
+    def __init__(self) -> None:
+        self.armed, self.is_final, self.left = False, False, 0
+        sys.addaudithook(self._hook)  # for good: Python takes none back
+
+    def _hook(self, event: str, arguments: tuple[Any, ...]) -> None:
+        writes = event == "open" and isinstance(arguments[1], str) and arguments[1] != "r"
+        if not self.armed or not (event in self.CHANGES or (writes and "b" in arguments[1])):
+            return
+        self.left -= 1
+        if self.left == 0 or (self.is_final and self.left < 0):
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def at(self, number: int, *, is_final: bool) -> Iterator[None]:
+        self.armed, self.is_final, self.left = True, is_final, number
+        try:
+            yield
+        finally:
+            self.armed = False
+
+
+@pytest.fixture(scope="module")
+def breaker() -> Breaker:
+    return Breaker()
+
+
+@pytest.mark.parametrize("is_final", [False, True], ids=["interrupted", "killed"])
+@pytest.mark.parametrize("layout", ["published", "gunzipped", "kaggle-nested", "kaggle-zip"])
+def test_broken_off_at_any_change_of_the_disk(
+    layout: str, *, is_final: bool, contents: Contents, breaker: Breaker
 ) -> None:
     set_mirrors()
-    write_all(RAW_DIR, {f"{name}.gz": gzip.compress(contents[name]) for name in NAMES})
-
-    def fail(*_: object) -> None:
-        raise OSError("No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(fetch, "write_bytes", fail)
-        with pytest.raises(OSError, match="No space"):
-            fetch.main()
-    fetch.main()
-    assert_stored(contents)
+    LAYOUTS[layout](RAW_DIR, contents)
+    shutil.copytree("data", "brought.tmp")
+    before = set(read_tree(RAW_DIR).values())
+    broken_off = True
+    for number in range(1, 100):
+        try:
+            with breaker.at(number, is_final=is_final):
+                fetch.main()
+            broken_off = False
+        except KeyboardInterrupt:
+            pass
+        assert before <= set(read_tree(Path("data")).values())
+        fetch.main()
+        assert_stored(contents)
+        assert before <= set(read_tree(Path("data")).values())
+        shutil.rmtree("data")
+        shutil.copytree("brought.tmp", "data")
+        if not broken_off:
+            break
+    assert number == 1 or layout != "gunzipped"  # there, nothing is to be done
+    assert number > 10 or layout == "gunzipped"
 
 
 def cache_all(folder: Path, files: dict[str, bytes]) -> None:
