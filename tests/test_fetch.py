@@ -814,20 +814,41 @@ def test_63_folder_is_a_file(synthetic: Path, capsys: pytest.CaptureFixture[str]
 # Proxies
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
 def test_64_proxy(
-    server: MirrorServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    scheme: str,
+    server: MirrorServer,
+    authority: Authority,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """No server has the mirror's port: the files come through the proxy or not at all."""
     mirror = server.mirror(whole).replace(f":{server.server_port}/", ":9/")
-    with serving(MirrorServer({})) as proxy:
+    with serving(MirrorServer({}, authority.context() if scheme == "https" else None)) as proxy:
         address = proxy.proxy(tunnel(server))
-        monkeypatch.setenv("HTTPS_PROXY", f"http://user:{SECRET}@{address}")
+        monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://user:{SECRET}@{address}")
         fetch_from(mirror)
     assert_fetched()
     asked = {(request.method, request.path) for request in proxy.requests}
     assert asked == {("CONNECT", "127.0.0.1:9")}
     assert all("Proxy-Authorization" in request.headers for request in proxy.requests)
     assert SECRET not in "".join(capsys.readouterr())
+
+
+@pytest.mark.usefixtures("only_system")
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"])
+def test_64_proxy_of_an_organization(
+    variable: str, server: MirrorServer, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its certificate, and that of what it answers for, are signed by the organization itself."""
+    mirror = server.mirror(whole)
+    with serving(MirrorServer({}, authority.context())) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"https://{proxy.proxy(tunnel(server))}")
+        with pytest.raises(UnreachableError, match=r"verify failed.*set SSL_CERT_FILE"):
+            fetch_from(mirror)
+        monkeypatch.setenv(variable, str(authority.bundle))
+        fetch_from(mirror)
+    assert_fetched()
 
 
 def test_64_no_proxy(server: MirrorServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -247,6 +247,9 @@ def _reason(error: BaseException) -> str:
     # Below the exceptions of HTTP lies how they were noticed: a failed int() and the like.
     while not isinstance(error, HTTPException) and (cause := error.__cause__ or error.__context__):
         error = cause
+    # What failed on the way to a proxy, urllib3 has never raised as its own: it holds it.
+    if isinstance(error, urllib3.exceptions.SSLError) and isinstance(error.args[0], ssl.SSLError):
+        error = error.args[0]
     reason = mask_urls(str(error)) or type(error).__name__
     if isinstance(error, ssl.SSLCertVerificationError) and error.verify_code in UNTRUSTED_CODES:
         variables = [name for name in CERTIFICATE_VARIABLES[:2] if os.environ.get(name)]
