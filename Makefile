@@ -42,6 +42,10 @@ convert: .venv/run.stamp ## Convert 28x28 images and labels from .csv, .npz or .
 experiments: .venv/run.stamp ## List the experiments: what they changed, how good they are
 	@python -m digits experiments
 
+.PHONY: recover
+recover: .venv/run.stamp ## Put right what a killed `dvc exp run` has left, edits kept
+	@python -m digits recover
+
 .PHONY: docs
 docs: .venv/run.stamp ## Write the numbers of the committed run into README.md and docs/, between markers
 	@python -m digits docs

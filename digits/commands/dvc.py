@@ -12,6 +12,7 @@ from typing import Any
 
 import dvc.api
 
+from digits.commands.recover import recover_loudly
 from digits.errors import DigitsError
 from digits.stage import JOURNAL_VARIABLE
 
@@ -30,6 +31,7 @@ class Outcome:
 
 def run_dvc(*arguments: str) -> Outcome:
     """Run `dvc` with these arguments, its output shown as it comes."""
+    recover_loudly()
     with tempfile.TemporaryDirectory() as folder:
         journal = Path(folder) / "journal.jsonl"
         environment = _build_environment() | {JOURNAL_VARIABLE: str(journal)}
@@ -45,6 +47,7 @@ def read_dvc(*arguments: str) -> str:
     Raises:
         DvcError: it failed; its own last line says why.
     """
+    recover_loudly()
     command = [sys.executable, "-m", "dvc", *arguments]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     if done.returncode != 0:
@@ -62,6 +65,7 @@ def run_experiment(settings: Mapping[str, object], *options: str) -> Outcome:
 
 def list_experiments(**options: Any) -> list[dict[str, Any]]:
     """List revisions and experiments with their parameters, metrics and hashes, a row each."""
+    recover_loudly()
     return dvc.api.exp_show(**options)
 
 

@@ -1,0 +1,179 @@
+"""`make recover`: end what a killed `dvc exp run` has left behind, and keep every edit.
+
+DVC runs an experiment on a detached HEAD, with its bookkeeping in `refs/exps/exec`, and puts both
+right when it ends or is interrupted. After SIGTERM or `kill -9` they stay (treeverse/dvc 9260): the
+next commit is on no branch, and later experiments hang below an old commit or have no result.
+"""
+
+import json
+import re
+import subprocess
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+import psutil
+
+from digits.errors import DigitsError
+
+EXEC_REFS = "refs/exps/exec"
+EXPERIMENT_STASH = "refs/exps/stash"
+# What DVC keeps while an experiment runs; EXEC_HEAD stays after each.
+LEFT_REFS = (f"{EXEC_REFS}/EXEC_BASELINE", f"{EXEC_REFS}/EXEC_MERGE", EXPERIMENT_STASH)
+DETACHED = re.compile(r"checkout: moving from (\S+) to ([0-9a-f]{40})")  # DVC writes it in full
+RWLOCK_PATH = Path(".dvc/tmp/exps/rwlock")
+EXPERIMENT_COMMIT = "dvc: commit experiment "
+
+
+class RecoverError(DigitsError):
+    """The way back is not for a program to choose, or Git failed."""
+
+
+def ask_git(*arguments: str) -> str:
+    """Return what Git prints, without the last line's end.
+
+    Raises:
+        RecoverError: it failed.
+    """
+    done = subprocess.run(["git", *arguments], capture_output=True, encoding="utf-8", check=False)
+    if done.returncode != 0:
+        reason = " ".join(done.stderr.split()) or f"exit status {done.returncode}"
+        raise RecoverError(f"git {arguments[0]}: {reason}")
+    return done.stdout.strip()
+
+
+def try_git(*arguments: str) -> str:
+    """Return what Git prints, nothing if it fails."""
+    try:
+        return ask_git(*arguments)
+    except RecoverError:
+        return ""
+
+
+def find_detached_from() -> tuple[str, str] | None:
+    """Return the branch that DVC has left, and its commit then; None on a branch."""
+    if try_git("symbolic-ref", "--quiet", "HEAD"):
+        return None
+    for subject in try_git("reflog", "--format=%gs", "HEAD").splitlines():
+        if subject.startswith("dvc: Restore HEAD"):
+            return None  # DVC has found it detached, and left it so
+        if subject.startswith("checkout: "):
+            found = DETACHED.fullmatch(subject)
+            return (found[1], found[2]) if found and is_branch(found[1]) else None
+    return None
+
+
+def find_killed_start() -> float | None:
+    """Return when a run began that was killed while it put edits aside; None if none was.
+
+    DVC notes the process that has the workspace to itself, for that second only.
+    """
+    try:
+        writers = json.loads(RWLOCK_PATH.read_bytes()).get("write", {}).values()
+    except (OSError, ValueError, AttributeError):
+        return None
+    if any(not psutil.pid_exists(writer["pid"]) for writer in writers):
+        return RWLOCK_PATH.stat().st_mtime
+    return None
+
+
+def is_branch(name: str) -> bool:
+    return bool(try_git("rev-parse", "--verify", "--quiet", f"refs/heads/{name}"))
+
+
+def find_running(here: Path) -> int | None:
+    """Return the process of a DVC, or a Git, that works in this checkout; None if there is none."""
+    for process in psutil.process_iter():
+        try:
+            command, folder = process.cmdline(), Path(process.cwd())
+        except (psutil.Error, OSError):  # it has ended, or is somebody else's
+            continue
+        works = any(re.search(r"(^|[/.])(masked_dvc|dvc|git)$", word) for word in command[:3])
+        if works and folder.is_relative_to(here):
+            return process.pid
+    return None
+
+
+def remove_locks() -> None:
+    """Remove the locks of a Git that no longer runs: it would refuse to work until then."""
+    folder = Path(ask_git("rev-parse", "--absolute-git-dir"))
+    for lock in [*folder.glob("*.lock"), *(folder / "refs").rglob("*.lock")]:
+        lock.unlink(missing_ok=True)
+
+
+def bring_edits(left: list[str], began: float | None) -> str:
+    """Bring back what DVC had put aside, if the files lack it; return how it was done.
+
+    What it puts aside first is a stash of Git's; later, one of its own with the run's changes.
+    """
+    if try_git("status", "--porcelain", "--untracked-files=no"):
+        return ""
+    stashed = try_git("log", "--max-count=1", "--format=%ct", "refs/stash", "--")
+    if began is not None and stashed and int(stashed) >= int(began):
+        ask_git("stash", "pop", "--quiet")
+        return ", edits were brought back"
+    if aside := [ref for ref in (EXPERIMENT_STASH, f"{EXEC_REFS}/EXEC_MERGE") if ref in left]:
+        ask_git("stash", "store", "--message", "from a killed experiment", aside[0])
+        return "; `git stash pop` brings the edits it began with"
+    return ""
+
+
+def return_to(branch: str, start: str) -> None:
+    """Put HEAD on the branch again, with the commits that people have made meanwhile.
+
+    The files stay as they are. A commit of DVC's own is no person's: its files stay as edits.
+
+    Raises:
+        RecoverError: the branch has moved, too.
+    """
+    head = ask_git("rev-parse", "HEAD")
+    subjects = ask_git("log", "--format=%s", f"{start}..HEAD").splitlines()
+    if not all(subject.startswith(EXPERIMENT_COMMIT) for subject in subjects):
+        if ask_git("rev-parse", f"refs/heads/{branch}") != start:
+            raise RecoverError(
+                f"HEAD: expected to be on {branch}, received commits of a killed experiment's HEAD "
+                f"that {branch} has not: keep them with `git branch rescued && git switch "
+                f"{branch}`, then merge rescued"
+            )
+        ask_git("update-ref", f"refs/heads/{branch}", head, start)
+    ask_git("symbolic-ref", "HEAD", f"refs/heads/{branch}")
+
+
+def recover() -> str | None:
+    """End what a killed run has left; return what was done, None if nothing was to be done.
+
+    Raises:
+        RecoverError: the run is still going on, or people must choose.
+    """
+    left = try_git("for-each-ref", "--format=%(refname)", *LEFT_REFS).split()
+    began = find_killed_start()
+    if not left and began is None:
+        return None
+    running = find_running(Path(ask_git("rev-parse", "--show-toplevel")))
+    if running:
+        raise RecoverError(
+            f"expected no other DVC or Git at work here, received process {running}: wait for it, "
+            f"or end it with `kill -INT {running}`"
+        )
+    remove_locks()
+    detached = find_detached_from()
+    if detached:
+        return_to(*detached)
+    ask_git("reset", "--quiet")
+    brought = bring_edits(left, began)
+    for ref in [*left, *try_git("for-each-ref", "--format=%(refname)", EXEC_REFS).split()]:
+        ask_git("update-ref", "-d", ref)
+    RWLOCK_PATH.unlink(missing_ok=True)
+    place = f"HEAD is on {detached[0]} again" if detached else "what it had left is removed"
+    return f"a `dvc exp run` had been killed: {place}, files are as they were{brought}"
+
+
+def recover_loudly() -> None:
+    """Do it on the way to something else."""
+    done = recover()
+    if done:
+        print(f"WARNING: {done}", file=sys.stderr)
+
+
+def main(_: Namespace) -> None:
+    print(recover() or "no killed `dvc exp run` has left anything")

@@ -1,0 +1,221 @@
+"""A killed `dvc exp run`: HEAD comes back to its branch, and no edit is lost."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from projects import PARAMS_PATH, Project
+
+from digits.commands import recover
+from digits.commands.recover import EXEC_REFS, RWLOCK_PATH, RecoverError
+
+DEAD = 2**22 + 1  # past the largest process id of Linux
+KILLS = 30
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """Return a repository of two commits on `main`, now the current folder."""
+    project = Project(tmp_path / "project")
+    project.folder.mkdir()
+    monkeypatch.chdir(project.folder)
+    project.call("git", "init", "--quiet", "--initial-branch=main")
+    project.identify()
+    for text in ("first", "second"):
+        (project.folder / "params.yaml").write_text(text)
+        project.commit(text)
+    return project
+
+
+def ask(project: Project, *arguments: str) -> str:
+    return project.call("git", *arguments).strip()
+
+
+def break_off(project: Project, aside: str = "HEAD") -> str:
+    """Leave what a killed run leaves; return the commit it began at."""
+    start = ask(project, "rev-parse", "HEAD")
+    for name, target in {"BASELINE": start, "HEAD": start, "MERGE": aside}.items():
+        ask(project, "update-ref", f"{EXEC_REFS}/EXEC_{name}", target)
+    ask(project, "checkout", "--quiet", start)
+    return start
+
+
+def assert_whole(project: Project, branch: str = "main") -> None:
+    assert ask(project, "symbolic-ref", "HEAD") == f"refs/heads/{branch}"
+    assert ask(project, "for-each-ref", EXEC_REFS) == ""
+    assert recover.recover() is None
+
+
+def read_edit(project: Project) -> str:
+    return (project.folder / "params.yaml").read_text()
+
+
+def test_edits_and_the_branch_come_back(repository: Project) -> None:
+    break_off(repository)
+    (repository.folder / "params.yaml").write_text("mine")
+    ask(repository, "add", "params.yaml")
+    done = recover.recover()
+    assert done
+    assert "HEAD is on main again, files are as they were" in done
+    assert_whole(repository)
+    assert ask(repository, "status", "--porcelain") == "M params.yaml"  # not staged: not as DVC has
+    assert read_edit(repository) == "mine"
+
+
+def test_commits_made_since_are_on_the_branch(repository: Project) -> None:
+    break_off(repository)
+    (repository.folder / "params.yaml").write_text("mine")
+    repository.commit("mine")
+    recover.recover()
+    assert_whole(repository)
+    assert ask(repository, "log", "--max-count=1", "--format=%s", "main") == "mine"
+
+
+def test_commit_of_an_experiment_is_not(repository: Project) -> None:
+    start = break_off(repository)
+    (repository.folder / "params.yaml").write_text("theirs")
+    repository.commit("dvc: commit experiment 0123")
+    recover.recover()
+    assert_whole(repository)
+    assert ask(repository, "rev-parse", "main") == start
+    assert read_edit(repository) == "theirs"
+
+
+def test_branch_that_has_moved_is_for_people_to_merge(repository: Project) -> None:
+    start = break_off(repository)
+    (repository.folder / "params.yaml").write_text("mine")
+    repository.commit("mine")
+    ask(repository, "update-ref", "refs/heads/main", f"{start}~1")
+    with pytest.raises(RecoverError, match="`git branch rescued && git switch main`"):
+        recover.recover()
+    for command in ("branch rescued", "switch --quiet main"):  # the advice works
+        ask(repository, *command.split())
+    recover.recover()
+    assert_whole(repository)
+    assert ask(repository, "log", "--max-count=1", "--format=%s", "rescued") == "mine"
+
+
+@pytest.mark.parametrize("target", ["main~1", "main"])
+def test_head_that_people_detached_stays(repository: Project, target: str) -> None:
+    commit = ask(repository, "rev-parse", target)
+    ask(repository, "checkout", "--quiet", commit)
+    assert recover.recover() is None
+    assert ask(repository, "rev-parse", "HEAD") == commit
+    repository.call("git", "symbolic-ref", "--quiet", "HEAD", status=1)
+
+
+def test_edits_put_aside_by_a_run_are_in_the_stash(repository: Project) -> None:
+    (repository.folder / "params.yaml").write_text("mine")
+    aside = ask(repository, "stash", "create")
+    ask(repository, "restore", "params.yaml")
+    break_off(repository, aside)
+    done = recover.recover()
+    assert done
+    assert "`git stash pop` brings the edits" in done
+    assert_whole(repository)
+    ask(repository, "stash", "pop")
+    assert read_edit(repository) == "mine"
+
+
+@pytest.mark.parametrize(("age", "found"), [(0, "mine"), (60, "second")])
+def test_only_a_stash_of_the_run_is_popped(repository: Project, age: int, found: str) -> None:
+    """One that is older than the run is its owner's."""
+    (repository.folder / "params.yaml").write_text("mine")
+    ask(repository, "stash", "push", "--quiet")
+    RWLOCK_PATH.parent.mkdir(parents=True)
+    RWLOCK_PATH.write_text(json.dumps({"write": {"workspace": {"pid": DEAD, "cmd": "dvc"}}}))
+    moment = time.time() + age
+    os.utime(RWLOCK_PATH, (moment, moment))
+    assert recover.recover()
+    assert read_edit(repository) == found
+    assert_whole(repository)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{}", "[]", json.dumps({"write": {"workspace": {"pid": os.getpid()}}})]
+)
+def test_nothing_is_concluded_from_other_locks(repository: Project, content: str) -> None:
+    RWLOCK_PATH.parent.mkdir(parents=True)
+    RWLOCK_PATH.write_text(content)
+    assert recover.recover() is None
+    assert ask(repository, "symbolic-ref", "HEAD") == "refs/heads/main"
+
+
+def test_lock_of_a_killed_git_is_removed(repository: Project) -> None:
+    break_off(repository)
+    (repository.folder / ".git/index.lock").touch()
+    recover.recover()
+    assert_whole(repository)
+    (repository.folder / "params.yaml").write_text("mine")
+    repository.commit("Git goes on")
+
+
+def test_run_that_goes_on_is_left_alone(repository: Project, tmp_path: Path) -> None:
+    start = break_off(repository)
+    program = tmp_path / "dvc"
+    program.write_text("import sys; print(flush=True); sys.stdin.read()")
+    command = [sys.executable, str(program)]
+    options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=repository.folder, **options) as running:  # type: ignore[call-overload]
+        running.stdout.readline()
+        with pytest.raises(RecoverError, match=f"received process {running.pid}"):
+            recover.recover()
+        running.stdin.close()
+    assert ask(repository, "rev-parse", f"{EXEC_REFS}/EXEC_BASELINE") == start
+    assert recover.recover()
+
+
+def test_command_recovers_on_its_way(trained: Project, tmp_path: Path) -> None:
+    project = trained.copy(tmp_path / "project")
+    break_off(project)
+    said = project.call("python", "-m", "digits", "experiments")
+    assert "WARNING: a `dvc exp run` had been killed: HEAD is on main again" in said
+    assert ask(project, "symbolic-ref", "HEAD") == "refs/heads/main"
+    assert project.call("python", "-m", "digits", "recover").startswith("no killed")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
+def test_killed_at_random_times(seed: int, trained: Project, tmp_path: Path) -> None:
+    """Half of the kills are while DVC puts edits aside and begins, in its first seconds."""
+    project = trained.copy(tmp_path / "project")
+    moments = random.Random(seed)  # noqa: S311 (no secret)
+    committed = (project.folder / "params.yaml").read_text()
+    start = ask(project, "rev-parse", "HEAD")
+    broken = 0
+    for number in range(KILLS // 2):
+        mine = f"# edit {number}\n"
+        (project.folder / "params.yaml").write_text(committed + mine)
+        (project.folder / "notes.txt").write_text(mine)
+        run = project.start("dvc", "exp", "run", "-S", f"train.seed={number}")
+        delay = moments.uniform(1, 2.5) if number % 2 else moments.uniform(1, 9)
+        try:
+            run.communicate(timeout=delay)
+        except subprocess.TimeoutExpired:
+            os.killpg(run.pid, signal.SIGKILL if number % 3 else signal.SIGTERM)
+            run.communicate()
+        said = project.call("python", "-m", "digits", "recover")
+        broken += not said.startswith("no killed")
+        assert ask(project, "symbolic-ref", "HEAD") == "refs/heads/main", (number, delay, said)
+        assert ask(project, "rev-parse", "HEAD") == start
+        assert mine in (project.folder / "params.yaml").read_text(), (number, delay, said)
+        assert (project.folder / "notes.txt").read_text() == mine
+        assert ask(project, "stash", "list") == ""
+        ask(project, "reset", "--hard", "--quiet")
+    assert broken > KILLS // 6
+    # After all that, a run ends as it does elsewhere, and the next commit is on the branch.
+    project.call("dvc", "checkout")
+    said = project.call("dvc", "exp", "run", "-S", "train.seed=77", "--name", "whole")
+    assert "Ran experiment(s): whole" in said
+    project.commit("results")
+    assert ask(project, "rev-parse", "main~1") == start
+    assert PARAMS_PATH.read_text() != committed
+    fresh = trained.copy(tmp_path / "fresh")
+    fresh.call("dvc", "exp", "run", "-S", "train.seed=77")
+    assert (fresh.folder / "dvc.lock").read_bytes() == (project.folder / "dvc.lock").read_bytes()
