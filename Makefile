@@ -43,7 +43,7 @@ experiments: .venv/run.stamp ## List the experiments: what they changed, how goo
 	@python -m digits experiments
 
 .PHONY: recover
-recover: .venv/run.stamp ## Put right what a killed `dvc exp run` has left, edits kept
+recover: .venv/run.stamp ## Put right what a killed run of DVC has left, edits kept
 	@python -m digits recover
 
 .PHONY: docs

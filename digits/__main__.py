@@ -15,7 +15,7 @@ COMMANDS = {
     "pr-report": "Report what the workspace changes against another revision",
     "pull": "Pull what dvc.lock names from the remote",
     "push": "Push what dvc.lock names to the remote, and complete a push that was broken off",
-    "recover": "Put right what a killed `dvc exp run` has left, edits kept",
+    "recover": "Put right what a killed run of DVC has left, edits kept",
     "report": "Write what the last run says of its model into one page, report/index.html",
     "repro": "Reproduce the pipeline and show its result",
     "verify-cache": "Hash every object of DVC's cache, or of its remote, anew",

@@ -137,8 +137,20 @@ def test_only_a_stash_of_the_run_is_popped(repository: Project, age: int, found:
     assert_whole(repository)
 
 
+@pytest.mark.parametrize("path", recover.RWLOCK_PATHS, ids=str)
+@pytest.mark.parametrize("content", ["", '{"write": {'])
+def test_lock_that_was_cut_short_is_removed(repository: Project, path: Path, content: str) -> None:
+    (repository.folder / "params.yaml").write_text("mine")
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+    assert recover.recover()
+    assert not path.exists()
+    assert read_edit(repository) == "mine"
+    assert_whole(repository)
+
+
 @pytest.mark.parametrize(
-    "content", ["", "{}", "[]", json.dumps({"write": {"workspace": {"pid": os.getpid()}}})]
+    "content", ["{}", "[]", json.dumps({"write": {"workspace": {"pid": os.getpid()}}})]
 )
 def test_nothing_is_concluded_from_other_locks(repository: Project, content: str) -> None:
     RWLOCK_PATH.parent.mkdir(parents=True)
@@ -175,7 +187,7 @@ def test_command_recovers_on_its_way(trained: Project, tmp_path: Path) -> None:
     project = trained.copy(tmp_path / "project")
     break_off(project)
     said = project.call("python", "-m", "digits", "experiments")
-    assert "WARNING: a `dvc exp run` had been killed: HEAD is on main again" in said
+    assert "WARNING: a run of DVC had been killed: HEAD is on main again" in said
     assert ask(project, "symbolic-ref", "HEAD") == "refs/heads/main"
     assert project.call("python", "-m", "digits", "recover").startswith("no killed")
 

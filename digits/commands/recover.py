@@ -2,7 +2,8 @@
 
 DVC runs an experiment on a detached HEAD, with its bookkeeping in `refs/exps/exec`, and puts both
 right when it ends or is interrupted. After SIGTERM or `kill -9` they stay (treeverse/dvc 9260): the
-next commit is on no branch, and later experiments hang below an old commit or have no result.
+next commit is on no branch, and later experiments hang below an old commit or have no result. A
+file of locks that was being written then is cut short, and every DVC fails at it.
 """
 
 import json
@@ -21,7 +22,8 @@ EXPERIMENT_STASH = "refs/exps/stash"
 # What DVC keeps while an experiment runs; EXEC_HEAD stays after each.
 LEFT_REFS = (f"{EXEC_REFS}/EXEC_BASELINE", f"{EXEC_REFS}/EXEC_MERGE", EXPERIMENT_STASH)
 DETACHED = re.compile(r"checkout: moving from (\S+) to ([0-9a-f]{40})")  # DVC writes it in full
-RWLOCK_PATH = Path(".dvc/tmp/exps/rwlock")
+RWLOCK_PATH = Path(".dvc/tmp/exps/rwlock")  # who has the workspace to himself
+RWLOCK_PATHS = (RWLOCK_PATH, Path(".dvc/tmp/rwlock"))
 EXPERIMENT_COMMIT = "dvc: commit experiment "
 
 
@@ -101,6 +103,19 @@ def remove_locks() -> None:
         lock.unlink(missing_ok=True)
 
 
+def find_cut_locks() -> list[Path]:
+    """List DVC's files of locks that a kill has cut short: it would fail at them ever after."""
+    return [path for path in RWLOCK_PATHS if path.is_file() and not is_json(path)]
+
+
+def is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_bytes())
+    except ValueError:
+        return False
+    return True
+
+
 def bring_edits(left: list[str], began: float | None) -> str:
     """Bring back what DVC had put aside, if the files lack it; return how it was done.
 
@@ -146,8 +161,8 @@ def recover() -> str | None:
         RecoverError: the run is still going on, or people must choose.
     """
     left = try_git("for-each-ref", "--format=%(refname)", *LEFT_REFS).split()
-    began = find_killed_start()
-    if not left and began is None:
+    began, cut = find_killed_start(), find_cut_locks()
+    if not left and began is None and not cut:
         return None
     running = find_running(Path(ask_git("rev-parse", "--show-toplevel")))
     if running:
@@ -163,9 +178,10 @@ def recover() -> str | None:
     brought = bring_edits(left, began)
     for ref in [*left, *try_git("for-each-ref", "--format=%(refname)", EXEC_REFS).split()]:
         ask_git("update-ref", "-d", ref)
-    RWLOCK_PATH.unlink(missing_ok=True)
+    for path in {RWLOCK_PATH, *cut}:
+        path.unlink(missing_ok=True)
     place = f"HEAD is on {detached[0]} again" if detached else "what it had left is removed"
-    return f"a `dvc exp run` had been killed: {place}, files are as they were{brought}"
+    return f"a run of DVC had been killed: {place}, files are as they were{brought}"
 
 
 def recover_loudly() -> None:
@@ -176,4 +192,4 @@ def recover_loudly() -> None:
 
 
 def main(_: Namespace) -> None:
-    print(recover() or "no killed `dvc exp run` has left anything")
+    print(recover() or "no killed run of DVC has left anything")
