@@ -2,9 +2,11 @@
 
 import argparse
 import importlib
+import re
 import sys
+from collections.abc import Sequence
 
-from digits.errors import mask_stderr, run_main
+from digits.errors import DigitsError, mask_stderr, run_main
 
 COMMANDS = {
     "compare": "Compare two models on the same test images: errors fixed, new, and by chance?",
@@ -23,7 +25,22 @@ COMMANDS = {
 }
 
 
+def check_arguments(arguments: Sequence[str]) -> None:
+    """Refuse empty texts: a variable of the shell was not set, and a default is not meant.
+
+    Raises:
+        DigitsError: says which argument.
+    """
+    for number, argument in enumerate(arguments, 1):
+        if not argument.strip() or re.fullmatch(r"--[\w-]+=\s*", argument):
+            raise DigitsError(
+                f"argument {number}: expected a value, received {argument!r}: a variable that is "
+                "not set?"
+            )
+
+
 def call_command() -> None:
+    check_arguments(sys.argv[1:])
     parser = argparse.ArgumentParser("digits", description=__doc__)
     listed = parser.add_subparsers(metavar="COMMAND", required=True, dest="command")
     for name, summary in COMMANDS.items():

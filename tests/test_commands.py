@@ -21,7 +21,6 @@ from digits import stage
 from digits.__main__ import COMMANDS, main
 from digits.commands import compare, dvc, experiments
 from digits.commands.dvc import DvcError, read_dvc, run_dvc
-from digits.commands.pr_report import PullRequestError, find_merge_base
 from digits.commands.revisions import Record
 from digits.errors import DigitsError
 
@@ -319,34 +318,6 @@ def test_reason_of_dvc_is_a_text(
     with pytest.raises(DvcError) as raised:
         read_dvc("params", "diff", "--md")
     assert str(raised.value) == f"dvc params diff --md: exit status 255, {reason}"
-
-
-@pytest.mark.parametrize(
-    ("base", "reason"),
-    [
-        ("nowhere", "exit status 128, fatal: Not a valid object name nowhere"),
-        ("orphan", "exit status 1, no commit in common"),
-        ("--xyzzy", "exit status 129, error: unknown option `xyzzy'"),
-    ],
-)
-def test_reason_of_git_is_a_text(
-    base: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("LC_ALL", "C")
-    identity = ("-c", "user.name=Test", "-c", "user.email=test@localhost")
-    for command in (
-        ("init", "--quiet", "--initial-branch=main"),
-        (*identity, "commit", "--quiet", "--allow-empty", "--message=one"),
-        ("checkout", "--quiet", "--orphan", "orphan"),
-        (*identity, "commit", "--quiet", "--allow-empty", "--message=another"),
-        ("checkout", "--quiet", "main"),
-    ):
-        subprocess.run(["git", *command], check=True)
-    with pytest.raises(PullRequestError) as raised:
-        find_merge_base(base)
-    assert str(raised.value) == f"git merge-base {base} HEAD: {reason}"
-    assert find_merge_base("main") == find_merge_base("HEAD")
 
 
 # The table of the experiments

@@ -163,24 +163,3 @@ def test_other_test_images_are_refused(project: Project) -> None:
     output = project.call("python", "-m", "digits", "compare", status=1)
     assert "expected the same test images on both sides, received 364 of optdigits" in output
     project.call("dvc", "checkout", "--force")
-
-
-def test_pull_request_report_holds_everything(project: Project) -> None:
-    output = project.call("python", "-m", "digits", "pr-report", "HEAD~1")
-    page = (project.folder / "report/pull-request.md").read_text()
-    assert page in output
-    assert "`dvc.lock` agrees with the code and the parameters." in page
-    assert "recipes.cnn_optdigits.epochs" in page
-    assert "error_count" in page
-    assert " fixed, " in page
-    assert (project.folder / "report/plots/index.html").is_file()
-    assert (project.folder / "report/errors.png").is_file()
-
-
-@pytest.mark.slow
-def test_pull_request_report_catches_a_stale_lock(project: Project) -> None:
-    project.change("  seed: 0\n  # CPU threads", "  seed: 5\n  # CPU threads")
-    output = project.call("python", "-m", "digits", "pr-report", "HEAD", status=1)
-    project.call("git", "restore", "params.yaml")
-    assert "**`dvc.lock` is not what the code and the parameters make" in output
-    assert "ERROR: dvc.lock: expected what `dvc repro` makes" in output

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from tabulate import tabulate
 
+from digits.commands.markdown import escape
 from digits.commands.revisions import WORKSPACE, Record, load_record
 from digits.data.splits import Card
 from digits.errors import DigitsError
@@ -85,7 +86,9 @@ def render_text(names: tuple[str, str], result: Comparison, changes: Any) -> str
 
 
 def render_markdown(names: tuple[str, str], result: Comparison, changes: Any) -> str:
-    return render_tables(names, result, changes, "github")
+    before, after = map(escape, names)
+    changes = changes.assign(**{"class": changes["class"].map(escape)})
+    return render_tables((before, after), result, changes, "github")
 
 
 def render_json(names: tuple[str, str], result: Comparison, changes: Any) -> str:

@@ -6,6 +6,7 @@ with `metrics/` only while `dvc.lock` has that very model.
 """
 
 import re
+import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,9 +17,10 @@ import pandas as pd
 from tabulate import tabulate
 
 from digits.commands.repro import describe_result
+from digits.commands.results import NOT_VERIFIED, load_metrics
 from digits.data.datasets import load_dataset
 from digits.errors import DigitsError
-from digits.files.artifacts import load_json, write_text
+from digits.files.artifacts import write_text
 from digits.files.params import PARAMS_PATH, load_params
 from digits.files.tables import load_table
 from digits.paths import EVALUATE_METRICS_PATH, MODEL_PATH, PLOTS_DIR
@@ -112,7 +114,10 @@ def load_blocks() -> tuple[dict[str, str], str]:
     params = stages["train"]["params"][str(PARAMS_PATH)]
     title = load_dataset(stages["fetch"]["params"][str(PARAMS_PATH)]["dataset"]).title
     recipe = params["train"]["recipe"]
-    result = describe_result(title, recipe, load_json(EVALUATE_METRICS_PATH))
+    metrics, verified = load_metrics()
+    if not verified:
+        print(f"WARNING: {EVALUATE_METRICS_PATH}: {NOT_VERIFIED}", file=sys.stderr)
+    result = describe_result(title, recipe, metrics)
     confidence = describe_confidence(
         recipe,
         load_table(PLOTS_DIR / "reliability.csv", RELIABILITY_COLUMNS),

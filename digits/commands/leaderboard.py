@@ -14,7 +14,6 @@ import importlib.metadata
 import os
 import platform
 import re
-import subprocess
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ import pandas as pd
 from digits.commands import standings
 from digits.commands.charts import draw_leaderboard
 from digits.commands.dvc import fetch_data, list_experiments, run_experiment
+from digits.commands.git import ask_git
 from digits.commands.standings import Entry, Run, Timing
 from digits.data.datasets import load_dataset
 from digits.errors import DigitsError
@@ -100,18 +100,6 @@ def list_inputs() -> list[str]:
     return [str(PARAMS_PATH), str(DVC_YAML_PATH), *sorted(code)]
 
 
-def ask_git(*arguments: str) -> str:
-    """Return what Git prints.
-
-    Raises:
-        LeaderboardError: it failed, for example because there is no commit yet.
-    """
-    done = subprocess.run(["git", *arguments], capture_output=True, encoding="utf-8", check=False)
-    if done.returncode != 0:
-        raise LeaderboardError(f"git {arguments[0]}: {done.stderr.strip()}")
-    return done.stdout
-
-
 def check_committed(inputs: Sequence[str]) -> None:
     """Refuse to run what no commit describes.
 
@@ -126,7 +114,7 @@ def check_committed(inputs: Sequence[str]) -> None:
 
 def count_equal_commits(inputs: Sequence[str]) -> int:
     """Count the commits, HEAD and back from it, that have the same inputs."""
-    last = ask_git("log", "--first-parent", "--max-count=1", "--format=%H", "--", *inputs).strip()
+    last = ask_git("log", "--first-parent", "--max-count=1", "--format=%H", "--", *inputs)
     return 1 + int(ask_git("rev-list", "--first-parent", "--count", f"{last}..HEAD"))
 
 

@@ -1,30 +1,39 @@
 """`make pr-report BASE=origin/main`: what the workspace changes against BASE, as one Markdown page.
 
-Parameters, metrics, the errors that are fixed and new, and whether `dvc.lock` tells the truth.
+Parameters, metrics, the errors that are fixed and new, and whether `dvc.lock` and the metrics tell
+the truth. The page is written whatever is amiss, and says what; then the exit status is not 0.
 """
 
-import subprocess
+import json
+import shutil
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from digits.commands.compare import check_same_images, cut_strips, render_markdown
 from digits.commands.dvc import read_dvc
+from digits.commands.git import GitError, ask_git, try_git
+from digits.commands.markdown import escape, render_table
+from digits.commands.results import NOT_VERIFIED, load_metrics
 from digits.commands.revisions import WORKSPACE, load_record
 from digits.errors import DigitsError
 from digits.evaluation.comparison import compare, tabulate_changes
 from digits.evaluation.figures import write_figure
 from digits.evaluation.galleries import draw_strips
 from digits.files.artifacts import write_text
+from digits.paths import EVALUATE_METRICS_PATH
 
 REPORT_DIR = Path("report")
 PAGE_PATH = REPORT_DIR / "pull-request.md"
 PICTURE_PATH = REPORT_DIR / "errors.png"
 PLOTS_DIR = REPORT_DIR / "plots"
-UP_TO_DATE = "Data and pipelines are up to date."
+UNSHALLOW = "this checkout is shallow, `git fetch --unshallow` brings the others"
+LONGEST_PAGE = 65_000  # letters: GitHub refuses comments of more than 65,536
 
 
 class PullRequestError(DigitsError):
-    """There is no such base, or dvc.lock is not what the code makes."""
+    """There is no such base, or the page says what is amiss."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -35,21 +44,85 @@ def find_merge_base(base: str) -> str:
     """Return the commit from which the workspace and the base went apart.
 
     Raises:
-        PullRequestError: there is none.
+        PullRequestError: there is none; says the command that helps, where one does.
+        GitError: Git does not open the repository.
     """
-    command = ("git", "merge-base", base, "HEAD")
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
-    if done.returncode != 0:
-        reason = (done.stderr.strip() or "no commit in common").splitlines()[0]
-        raise PullRequestError(f"{' '.join(command)}: exit status {done.returncode}, {reason}")
-    return done.stdout.strip()[:10]
+    if not try_git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{base}^{{commit}}"):
+        raise PullRequestError(f"BASE: expected a commit, received {base!r}: {advise(base)}")
+    try:
+        return ask_git("merge-base", base, "HEAD")[:10]
+    except GitError as error:
+        hint = f": {UNSHALLOW}" if is_shallow() else ""
+        raise PullRequestError(
+            f"BASE: expected a commit in common with HEAD, received {base!r}, which has none{hint}"
+        ) from error
 
 
-def judge_lock() -> tuple[bool, str]:
-    """Ask whether dvc.lock is what today's code and parameters make, and say it."""
-    if UP_TO_DATE in read_dvc("repro", "--allow-missing", "--dry"):
-        return True, "`dvc.lock` agrees with the code and the parameters."
-    return False, "**`dvc.lock` is not what the code and the parameters make: `dvc repro` it.**"
+def is_shallow() -> bool:
+    return ask_git("rev-parse", "--is-shallow-repository") == "true"
+
+
+def advise(base: str) -> str:
+    """Say how a base may come to be there."""
+    if is_shallow():
+        return UNSHALLOW
+    remote, _, branch = base.partition("/")
+    default = try_git("symbolic-ref", "--short", f"refs/remotes/{remote}/HEAD")
+    if default not in ("", base):
+        return f"the default branch is {default}: BASE={default}"
+    return f"`git fetch {remote} {branch}`, if that is its name, brings it"
+
+
+def find_stale() -> list[str]:
+    """List where `dvc.lock` is not about this code, these parameters, metrics and plots.
+
+    What is not here (data and models of a checkout without them) is not judged.
+    """
+    status: dict[str, list[Any]] = json.loads(read_dvc("status", "--json"))
+    return [
+        f"{stage}: {line}"
+        for stage, changes in status.items()
+        for change in changes
+        for line in _describe_change(change)
+    ]
+
+
+def _describe_change(change: Any) -> Iterator[str]:
+    if isinstance(change, str):  # "changed command" and the like
+        yield change
+        return
+    for states in change.values():
+        for path, state in states.items():
+            if isinstance(state, dict):  # of parameters
+                yield from (f"{key} {it}" for key, it in state.items())
+            elif state not in ("deleted", "not in cache") or try_git("ls-files", "--", path):
+                yield f"{path} {state}"
+
+
+def judge_lock() -> str:
+    """Say that `dvc.lock` is about what is here.
+
+    Raises:
+        PullRequestError: it is not; says what is older, or newer.
+    """
+    stale = find_stale()
+    if stale:
+        raise PullRequestError(
+            f"dvc.lock is not about what is here, dvc repro it: {'; '.join(stale)}"
+        )
+    return "The digests in `dvc.lock` are those of this code, these parameters, metrics and plots."
+
+
+def judge_metrics() -> str:
+    """Say that the metrics are those of the predictions, or that it is not known.
+
+    Raises:
+        ResultError: they are not.
+    """
+    _, verified = load_metrics()
+    return f"`{EVALUATE_METRICS_PATH}` is " + (
+        "what the predictions come to." if verified else f"{NOT_VERIFIED}."
+    )
 
 
 def judge_errors(base: str) -> str:
@@ -58,7 +131,7 @@ def judge_errors(base: str) -> str:
         before, after = load_record(base), load_record(WORKSPACE)
         check_same_images(before, after)
     except DigitsError as error:
-        return f"No comparison: {error}"
+        return f"No comparison: {escape(error)}"
     result = compare(before.predictions, after.predictions)
     changes = tabulate_changes(result, before.predictions.labels, before.card)
     strips = cut_strips(result, before.predictions, after.predictions, before.card)
@@ -68,37 +141,58 @@ def judge_errors(base: str) -> str:
 
 
 def describe_diff(kind: str, base: str) -> str:
-    """Return `dvc params diff` or `dvc metrics diff` as Markdown."""
-    return read_dvc(kind, "diff", "--md", base) or "No change."
+    """Return what `dvc params diff` or `dvc metrics diff` lists, as a table."""
+    diff: dict[str, dict[str, dict[str, Any]]] = json.loads(read_dvc(kind, "diff", "--json", base))
+    rows = [
+        (path, key, change.get("old", ""), change.get("new", ""))
+        for path, changes in diff.items()
+        for key, change in changes.items()
+    ]
+    return render_table(("file", "key", "before", "now"), rows) if rows else "No change."
+
+
+def draw_plots(base: str) -> str:
+    """Draw the plots of both sides; say which pictures there are."""
+    read_dvc("plots", "diff", base, "--out", str(PLOTS_DIR))
+    places = {"both sides": PLOTS_DIR / "index.html", "errors fixed and new": PICTURE_PATH}
+    there = [f"{name}: `{path}`" for name, path in places.items() if path.is_file()]
+    return "; ".join(there) or "None."
+
+
+def render(sections: dict[str, Callable[[], str]]) -> tuple[bool, str]:
+    """Write every section; one that fails says why in bold, the others are written all the same."""
+    texts, failed = [], False
+    for title, write in sections.items():
+        try:
+            text = write()
+        except DigitsError as error:
+            failed, text = True, f"**{escape(error)}**"
+        texts.append(f"## {title}\n\n{text}\n")
+    return failed, "\n".join(texts)
 
 
 def main(arguments: Namespace) -> None:
     base = arguments.base
     start = find_merge_base(base)
-    agrees, lock = judge_lock()
-    read_dvc("plots", "diff", start, "--out", str(PLOTS_DIR))
-    page = f"""\
-# Against {base} ({start})
-
-{lock}
-
-## Is it better?
-
-{judge_errors(start)}
-
-## Parameters
-
-{describe_diff("params", start)}
-
-## Metrics
-
-{describe_diff("metrics", start)}
-
-Plots of both sides: `{PLOTS_DIR}/index.html`; the images fixed and new: `{PICTURE_PATH}`.
-"""
+    shutil.rmtree(REPORT_DIR / "plots", ignore_errors=True)
+    PICTURE_PATH.unlink(missing_ok=True)
+    failed, text = render(
+        {
+            "Does dvc.lock tell the truth?": judge_lock,
+            "Do the metrics?": judge_metrics,
+            "Is it better?": lambda: judge_errors(start),
+            "Parameters": lambda: describe_diff("params", start),
+            "Metrics": lambda: describe_diff("metrics", start),
+            "Pictures": lambda: draw_plots(start),
+        }
+    )
+    page = f"# Against {escape(base)} ({start})\n\n{text}"
+    if len(page) > LONGEST_PAGE:
+        page = f"{page[:LONGEST_PAGE]}\n\nCut here: GitHub takes no longer comment.\n"
     write_text(PAGE_PATH, page)
     print(f"{PAGE_PATH}\n\n{page}")
-    if not agrees:
+    if failed:
         raise PullRequestError(
-            "dvc.lock: expected what `dvc repro` makes, received something older"
+            f"{PAGE_PATH}: expected dvc.lock and the metrics to be what `dvc repro` makes, "
+            "received what it says in bold"
         )

@@ -8,13 +8,13 @@ file of locks that was being written then is cut short, and every DVC fails at i
 
 import json
 import re
-import subprocess
 import sys
 from argparse import Namespace
 from pathlib import Path
 
 import psutil
 
+from digits.commands.git import ask_git, try_git
 from digits.errors import DigitsError
 
 EXEC_REFS = "refs/exps/exec"
@@ -29,27 +29,6 @@ EXPERIMENT_COMMIT = "dvc: commit experiment "
 
 class RecoverError(DigitsError):
     """The way back is not for a program to choose, or Git failed."""
-
-
-def ask_git(*arguments: str) -> str:
-    """Return what Git prints, without the last line's end.
-
-    Raises:
-        RecoverError: it failed.
-    """
-    done = subprocess.run(["git", *arguments], capture_output=True, encoding="utf-8", check=False)
-    if done.returncode != 0:
-        reason = " ".join(done.stderr.split()) or f"exit status {done.returncode}"
-        raise RecoverError(f"git {arguments[0]}: {reason}")
-    return done.stdout.strip()
-
-
-def try_git(*arguments: str) -> str:
-    """Return what Git prints, nothing if it fails."""
-    try:
-        return ask_git(*arguments)
-    except RecoverError:
-        return ""
 
 
 def find_detached_from() -> tuple[str, str] | None:

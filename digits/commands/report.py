@@ -1,6 +1,7 @@
 """`make report`: everything the last run says of its model, on one page that needs no network.
 
-Every number comes from a metrics file and every picture from `plots/`: nothing is computed anew.
+Every number comes from a metrics file and every picture from `plots/`. What follows from the
+predictions is held against them first.
 """
 
 import base64
@@ -14,16 +15,20 @@ from typing import Any
 import jinja2
 from ruamel.yaml import YAML
 
+from digits.commands.results import Metrics, Share, check_against, check_numbers
 from digits.data.splits import Card, load_card
 from digits.errors import DigitsError
+from digits.evaluation.predictions import load_predictions
 from digits.files.artifacts import ArtifactError, load_json, write_text
 from digits.files.params import load_params
 from digits.model.archive import load_model
 from digits.model.backend import keras
 from digits.paths import (
     CARD_PATH,
+    EVALUATE_METRICS_PATH,
     MODEL_PATH,
     PLOTS_DIR,
+    PREDICTIONS_DIR,
     SCORES_PATH,
     SUMMARY_PATH,
     TRAIN_METRICS_PATH,
@@ -34,6 +39,22 @@ REPORT_PATH = Path("report/index.html")
 NUMBERS = (TRAIN_METRICS_PATH, SUMMARY_PATH, SCORES_PATH)
 SECTIONS = ("dataset", "decode", "train", "evaluate", "analyze")
 SUMMARY_WIDTH = 78  # letters: narrower, Keras cuts off the layers' names
+
+
+class ReportMetrics(Metrics):
+    """The numbers that the page shows."""
+
+    accuracy_low: Share
+    accuracy_high: Share
+    robustness: Share
+    calibration_error: Share
+    coverage_at_999: Share
+    undisputed_accuracy: Share
+    disputed_error_count: int
+    label_issue_count: int
+    confident_error_count: int
+    most_confused_pair: str
+    most_confused_count: int
 
 
 class ReportError(DigitsError):
@@ -120,9 +141,11 @@ def load_metrics() -> dict[str, Any]:
 
     Raises:
         ArtifactError: a file is missing or damaged.
+        ResultError: no numbers, or not those of the predictions.
         ReportError: they are of another recipe or dataset than `params.yaml` selects.
     """
     metrics = {key: value for path in NUMBERS for key, value in load_json(path).items()}
+    check_numbers(metrics, SCORES_PATH.parent, ReportMetrics)
     for key, section in (("recipe", "train.recipe"), ("dataset", "dataset")):
         selected = load_params(section, str)
         if metrics.get(key) != selected:
@@ -131,6 +154,17 @@ def load_metrics() -> dict[str, Any]:
                 f"selects, received those of {metrics.get(key)!r}: run `dvc repro`"
             )
     return metrics
+
+
+def verify_metrics(card: Card) -> None:
+    """Hold each file of numbers against the predictions.
+
+    Raises:
+        ResultError: a number is another.
+    """
+    predictions = load_predictions(PREDICTIONS_DIR, card.class_count)
+    for path in (EVALUATE_METRICS_PATH, SCORES_PATH, SUMMARY_PATH):
+        check_against(load_json(path), predictions, path)
 
 
 def dump_params(recipe: str) -> str:
@@ -189,6 +223,7 @@ def render(metrics: Mapping[str, Any], card: Card, params: str, summary: str) ->
 def main(_: Namespace) -> None:
     metrics = load_metrics()
     card = load_card(CARD_PATH)
+    verify_metrics(card)
     model = load_model(MODEL_PATH, card.class_count)
     metrics |= {"parameter_count": model.count_params()}
     page = render(metrics, card, dump_params(metrics["recipe"]), summarize_model(model))

@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from digits.commands.dvc import run_dvc, run_experiment
+from digits.commands.results import load_metrics
 from digits.data.datasets import load_dataset
 from digits.data.splits import load_card
 from digits.evaluation.scores import score_accuracy_interval
-from digits.files.artifacts import load_json
 from digits.files.params import load_params
-from digits.paths import CARD_PATH, EVALUATE_METRICS_PATH, PLOTS_DIR
+from digits.paths import CARD_PATH, PLOTS_DIR
 
 EMBEDDED = {"dataset": "optdigits", "train.recipe": "cnn_optdigits"}
 
@@ -61,5 +61,5 @@ def main(_: Namespace) -> None:
     if status != 0:
         sys.exit(status)
     recipe = load_params("train.recipe", str)
-    metrics = load_json(EVALUATE_METRICS_PATH)
+    metrics = load_metrics()[0]
     print(f"\n{describe_result(load_card(CARD_PATH).title, recipe, metrics)}")

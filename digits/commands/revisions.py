@@ -10,12 +10,14 @@ from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 from dvc.scm import RevError
 
+from digits.commands.git import ask_git, try_git
 from digits.data.splits import Card, load_card
 from digits.errors import DigitsError
 from digits.evaluation.predictions import Predictions, load_predictions
 from digits.paths import CARD_PATH, PREDICTIONS_DIR
 
 WORKSPACE = "workspace"
+LONGEST = 160  # letters of a name or a reason, in a message
 
 T = TypeVar("T")
 
@@ -38,6 +40,7 @@ def load_record(name: str) -> Record:
 
     Raises:
         RevisionError: no such revision, or files that are neither in the cache nor on the remote.
+        GitError: no repository, or one that Git does not open.
         ArtifactError: damaged files.
     """
     if name == WORKSPACE:
@@ -54,20 +57,46 @@ def _load(name: str, card_path: Path, predictions_dir: Path) -> Record:
 
 def _with_files(name: str, use: Callable[[Path], T]) -> T:
     """Bring the revision's files into a folder that exists as long as `use` runs."""
+    # DVC sees a revision from Git's root, of which this project may be a subfolder.
+    prefix = Path(ask_git("rev-parse", "--show-prefix"))
     with tempfile.TemporaryDirectory() as temporary:
         try:
-            files = DVCFileSystem(rev=name)
+            files = DVCFileSystem(rev=name, subrepos=True)
             for path in (CARD_PATH, PREDICTIONS_DIR):
-                files.get(path.as_posix(), f"{temporary}/{path.name}", recursive=True)
-        except RevError as error:
-            raise RevisionError(
-                f"{name}: expected a Git revision, a branch, an experiment or {WORKSPACE!r}, "
-                "received a name that is none of them"
-            ) from error
+                source = (prefix / path).as_posix()
+                files.get(source, f"{temporary}/{path.name}", recursive=True)
         except (DvcException, OSError) as error:
-            reason = str(error).splitlines()[0]
-            raise RevisionError(
-                f"{name}: expected its predictions in the cache or on the remote, "
-                f"received {reason}: `dvc push` where it was trained"
-            ) from error
+            if _is_commit(name) or not isinstance(error, RevError):
+                raise RevisionError(
+                    f"{_show(name)}: expected its predictions in the cache or on the remote, "
+                    f"received {_reason(error)}: `dvc push` where it was trained"
+                ) from error
+            raise _no_revision(name, "a name that is none of them") from error
+        except Exception as error:
+            # What is no commit, or no text, fails in one of several libraries, each in its own way.
+            raise _no_revision(name, _reason(error)) from error
         return use(Path(temporary))
+
+
+def _no_revision(name: str, received: str) -> RevisionError:
+    return RevisionError(
+        f"{_show(name)}: expected a Git revision, a branch, an experiment or {WORKSPACE!r}, "
+        f"received {received}"
+    )
+
+
+def _is_commit(name: str) -> bool:
+    return bool(
+        try_git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    )
+
+
+def _show(name: str) -> str:
+    """Return a name as it can be printed, whatever its bytes and its length are."""
+    text = name if name.isprintable() else ascii(name)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return _show(lines[0])

@@ -1,0 +1,81 @@
+"""The numbers of a run, held against the predictions that they were computed from."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, ValidationError
+
+from digits.data.splits import load_card
+from digits.errors import DigitsError
+from digits.evaluation.predictions import Predictions, load_predictions
+from digits.evaluation.scores import summarize_predictions
+from digits.files.artifacts import load_json
+from digits.files.params import Params, describe_errors
+from digits.paths import CARD_PATH, EVALUATE_METRICS_PATH, PREDICTIONS_DIR
+
+TOLERANCE = 1e-5  # metrics are written with six decimals, and other machines round otherwise
+NOT_VERIFIED = "not verified: the predictions are not here, `make pull` brings them"
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class ResultError(DigitsError):
+    """Numbers that are none, or not those of the predictions."""
+
+
+class Metrics(Params):
+    """What every run says of its model; whoever adds a metric has more."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    accuracy: Share
+    error_count: int = Field(ge=0)
+    image_count: int = Field(ge=1)
+
+
+def check_numbers(values: Mapping[str, Any], path: Path, expected: type[Metrics] = Metrics) -> None:
+    """Check that the numbers are there, and numbers.
+
+    Raises:
+        ResultError: says which is not.
+    """
+    try:
+        expected.model_validate(values)
+    except ValidationError as error:
+        reason = describe_errors("", expected, error)
+        raise ResultError(f"{path}: {reason}: run `dvc repro`") from error
+
+
+def check_against(values: Mapping[str, Any], predictions: Predictions, path: Path) -> None:
+    """Compute from the predictions what can be, and compare.
+
+    Raises:
+        ResultError: a number is another.
+    """
+    computed = summarize_predictions(predictions.labels, predictions.probabilities)
+    for name in sorted(values.keys() & computed.keys()):
+        expected, received = computed[name], values[name]
+        is_number = isinstance(received, int | float)
+        if not is_number or not math.isclose(received, expected, abs_tol=TOLERANCE):
+            raise ResultError(
+                f"{path}: expected {name} {expected:.6g}, computed from {PREDICTIONS_DIR}, "
+                f"received {received}: `dvc repro --single-item --force evaluate` makes both anew"
+            )
+
+
+def load_metrics() -> tuple[dict[str, Any], bool]:
+    """Load the workspace's metrics; tell whether they are verified: whether predictions are there.
+
+    Raises:
+        ArtifactError: a file is missing or damaged.
+        ResultError: no numbers, or not those of the predictions.
+    """
+    path = EVALUATE_METRICS_PATH
+    values = load_json(path)
+    check_numbers(values, path)
+    if not (CARD_PATH.exists() and PREDICTIONS_DIR.exists()):
+        return values, False
+    check_against(values, load_predictions(PREDICTIONS_DIR, load_card(CARD_PATH).class_count), path)
+    return values, True

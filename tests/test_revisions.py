@@ -1,0 +1,164 @@
+"""What other revisions hold: in a repository of others, under any name that somebody types."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from projects import NO_CACHES, Project
+
+from digits.__main__ import check_arguments
+from digits.commands.git import GitError, ask_git
+from digits.commands.revisions import RevisionError, load_record
+from digits.errors import DigitsError
+
+
+@pytest.fixture(scope="module")
+def project(retrained: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Return a project with two commits that trained for different times."""
+    return retrained.copy(tmp_path_factory.mktemp("revisions") / "project")
+
+
+@pytest.fixture(scope="module")
+def within(retrained: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Return the same project, with both commits, as a subfolder of somebody's repository."""
+    outer = Project(tmp_path_factory.mktemp("outer") / "ours and others")
+    inner = Project(outer.folder / "machine learning/digits")
+    shutil.copytree(retrained.folder, inner.folder, symlinks=True, ignore=NO_CACHES)
+    shutil.rmtree(inner.folder / ".git")
+    (outer.folder / "README.md").write_text("of others")
+    outer.call("git", "init", "--quiet", "--initial-branch=main")
+    outer.identify()
+    for revision in ("HEAD~1", "HEAD"):
+        for name in retrained.call("git", "ls-tree", "-r", "--name-only", revision).splitlines():
+            content = retrained.call("git", "show", f"{revision}:{name}") if _is_text(name) else ""
+            if content:
+                (inner.folder / name).write_text(content)
+        outer.commit(revision)
+    return inner
+
+
+def _is_text(name: str) -> bool:
+    return not name.endswith((".png", ".gz"))
+
+
+def test_subfolder_of_a_repository_is_compared(within: Project, project: Project) -> None:
+    command = ("python", "-m", "digits", "compare", "HEAD~1", "HEAD")
+    assert within.call(*command) == project.call(*command)
+
+
+def test_subfolder_of_a_repository_is_reported(within: Project) -> None:
+    within.call("git", "checkout", "--quiet", "--", ".")
+    within.call("dvc", "checkout")
+    said = within.call("python", "-m", "digits", "pr-report", "HEAD~1")
+    assert " fixed, " in said
+    assert "recipes.cnn\\_optdigits.epochs | 2" in " ".join(said.split())
+    assert "what the predictions come to" in said
+
+
+@pytest.mark.slow
+def test_subfolder_of_a_repository_has_experiments(within: Project) -> None:
+    within.call("git", "checkout", "--quiet", "--", ".")
+    within.call("dvc", "exp", "run", "--name", "inner", "-S", "train.seed=3")
+    within.call("git", "checkout", "--quiet", "--", ".")
+    assert "inner" in within.call("python", "-m", "digits", "experiments")
+    assert "inner" in within.call("python", "-m", "digits", "compare", "HEAD", "inner")
+    assert within.call("python", "-m", "digits", "recover").startswith("no killed")
+
+
+@pytest.mark.parametrize("arguments", [("",), ("HEAD", ""), ("HEAD", " "), ("HEAD", "--png=")])
+def test_empty_argument_is_a_variable_that_is_not_set(arguments: tuple[str, ...]) -> None:
+    with pytest.raises(DigitsError, match=r"argument [23]: expected a value, received '.*not set"):
+        check_arguments(["compare", *arguments])
+    check_arguments(["compare", "HEAD", "--png", "a"])
+
+
+@pytest.mark.parametrize("command", ["compare", "pr-report", "convert"])
+def test_every_command_refuses_empty_arguments(command: str, project: Project) -> None:
+    said = project.call("python", "-m", "digits", command, "", status=1)
+    assert said == (
+        "ERROR: argument 2: expected a value, received '': a variable that is not set?\n"
+    )
+
+
+STRANGE = {
+    "none": "no-such-branch",
+    "tree": "HEAD^{tree}",
+    "blob": "HEAD:params.yaml",
+    "option": "--output=x",
+    "dots": "HEAD..HEAD~1",
+    "long": "x" * 100_000,
+    "no text": "caf\udce9",
+    "zero": "a\0b",
+    "lines": "a\nb",
+    "brackets": "HEAD^{",
+    "far": "HEAD~99",
+    "digest": "0" * 40,
+}
+
+
+@pytest.mark.parametrize("name", STRANGE.values(), ids=STRANGE)
+def test_name_of_no_revision_is_one_line(
+    name: str, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project.folder)
+    with pytest.raises(RevisionError) as raised:
+        load_record(name)
+    line = str(raised.value)
+    assert line.isprintable()
+    assert len(line) < 400
+    assert "expected a Git revision, a branch, an experiment or 'workspace'" in line
+
+
+def test_no_repository_is_one_line_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(GitError, match=r"expected a Git repository, .* `git init && git add --all"):
+        load_record("HEAD")
+
+
+def test_broken_repository_is_one_line(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = project.copy(tmp_path / "broken")
+    (broken.folder / ".git/HEAD").write_text("no reference\n")
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    monkeypatch.chdir(broken.folder)
+    with pytest.raises(DigitsError) as raised:
+        load_record("HEAD")
+    assert str(raised.value).isprintable()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to others")
+def test_repository_of_another_owner_names_the_way_out(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreign = project.copy(tmp_path / "foreign")
+    for path in (foreign.folder, foreign.folder / ".git"):
+        os.chown(path, 65534, 65534)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(foreign.folder)
+    with pytest.raises(GitError, match=r"git config --global --add safe\.directory") as raised:
+        load_record("HEAD")
+    assert str(raised.value).isprintable()
+    ask_git_outside = ("git", "config", "--global", "--add", "safe.directory", str(foreign.folder))
+    foreign.call(*ask_git_outside)  # the advice works
+    assert ask_git("rev-parse", "--show-prefix") == ""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs commands as somebody else")
+def test_user_without_a_name_runs_dvc(project: Project) -> None:
+    """As in a container that is started with a number for a user."""
+    number = 54321
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own is closed to others
+        own = project.copy(Path(folder) / "project")
+        for path in (Path(folder), own.folder, *own.folder.rglob("*")):
+            os.chown(path, number, number, follow_symlinks=False)
+        nameless = ["env", "-u", "LOGNAME", "-u", "USER", "-u", "LNAME", "-u", "USERNAME"]
+        switch = ["setpriv", "--reuid", str(number), "--regid", str(number), "--clear-groups"]
+        digits = [*nameless, *switch, "python", "-m", "digits"]
+        assert " fixed, " in own.call(*digits, "compare", "HEAD~1", "HEAD")
+        assert "quick" not in own.call(*digits, "experiments")
