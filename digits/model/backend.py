@@ -13,7 +13,20 @@ from contextlib import contextmanager
 # Native log lines (CPU features, no CUDA found) are noise to a user; Python's warnings and errors
 # still show. A level set by the user wins.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# What a user has set for other programs is no part of a result.
+REFUSED = (
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+    "TF_ENABLE_ONEDNN_OPTS",
+    "TF_NUM_INTRAOP_THREADS",  # `train.threads` says how many
+    "TF_SET_ONEDNN_FPMATH_MODE",
+    "TF_XLA_FLAGS",
+)
+for _name in list(os.environ):
+    if _name in REFUSED or _name.startswith("KERAS_"):
+        del os.environ[_name]
 os.environ["KERAS_BACKEND"] = "tensorflow"
+# Where no `keras.json` can be: Keras's own defaults hold, and it writes none.
+os.environ["KERAS_HOME"] = f"{os.devnull}/keras"
 
 # TensorFlow 2.21 logs these while it is being imported, whatever the level says.
 STARTUP_NOISE = r"I\d{4} \d\d:\d\d|I0000 |WARNING: All log messages before absl::"
