@@ -5,12 +5,11 @@ import signal
 import sys
 import tempfile
 import traceback
-import warnings
 from collections.abc import Callable
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TextIO, cast
 
+from digits.settings import disregard_settings
 from digits.urls import mask_urls
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -47,7 +46,7 @@ def mask_stderr() -> None:
 
 def run_main(main: Callable[[], None]) -> int:
     """Run a program's `main` and return the exit status, the reason of a failure printed."""
-    _disregard_settings()
+    disregard_settings()
     try:
         try:
             return _run(main)
@@ -59,14 +58,6 @@ def run_main(main: Callable[[], None]) -> int:
     except OSError as error:  # a full disk, a read-only folder: the system says it in one line
         print(f"ERROR: {error}", file=sys.stderr)
         return 1
-
-
-def _disregard_settings() -> None:
-    """Let no setting that is made for other programs break this one off."""
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # PYTHONIOENCODING may lack a letter
-    if "error" in os.environ.get("PYTHONWARNINGS", ""):
-        warnings.simplefilter("default")
 
 
 def _run(main: Callable[[], None]) -> int:

@@ -22,7 +22,7 @@ image.origin: lower
 path.sketch: 1, 100, 2
 savefig.bbox: tight
 savefig.facecolor: blue
-text.kerning_factor: 6
+text.hinting: none
 text.usetex: True
 xtick.major.size: 9
 xtick.direction: in
@@ -74,6 +74,8 @@ def test_keras_json_and_variables_of_keras(
         SHOW_KERAS,
         tmp_path,
         **{variable: str(tmp_path)},
+        MPLBACKEND="nonsense",
+        TF_NUM_INTRAOP_THREADS="3",
         KERAS_BACKEND="torch",
         KERAS_MAX_EPOCHS="1",
         KERAS_MAX_STEPS_PER_EPOCH="1",
@@ -168,6 +170,7 @@ def digest_results(folder: Path) -> dict[str, str]:
 
 HOSTILE = {
     "COLUMNS": "20",
+    "DNNL_DEFAULT_FPMATH_MODE": "BF16",
     "FORCE_COLOR": "1",
     "KERAS_MAX_EPOCHS": "1",
     "KERAS_MAX_STEPS_PER_EPOCH": "1",
@@ -181,14 +184,17 @@ HOSTILE = {
     "PYTHONOPTIMIZE": "2",
     "PYTHONUTF8": "0",
     "PYTHONWARNINGS": "error",
+    "TF_DATA_EXPERIMENT_OPT_IN": "all",
     "TF_DETERMINISTIC_OPS": "0",
     "TF_ENABLE_ONEDNN_OPTS": "0",
     "TF_NUM_INTEROP_THREADS": "1",
     "TF_NUM_INTRAOP_THREADS": "1",
     "TF_SET_ONEDNN_FPMATH_MODE": "BF16",
+    "TF_USE_DEEP_CONV2D": "1",
     "TF_USE_LEGACY_KERAS": "1",
     "TF_XLA_FLAGS": "--tf_xla_auto_jit=2 --tf_xla_cpu_global_jit",
     "TZ": "Asia/Kathmandu",
+    "XLA_FLAGS": "--xla_cpu_enable_fast_math=true",
 }
 
 

@@ -3,28 +3,13 @@
 Everything that draws imports them from here, and draws inside `drawing_style`.
 """
 
-import os
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
+from digits.settings import without_mplbackend
 
-@contextmanager
-def _without_backend() -> Iterator[None]:
-    """Import Matplotlib without `MPLBACKEND`: one that names no backend ends in a traceback.
-
-    No figure here needs a backend. Whoever works with them in a notebook keeps the notebook's.
-    """
-    chosen = None if "matplotlib" in sys.modules else os.environ.pop("MPLBACKEND", None)
-    yield
-    if chosen:
-        os.environ["MPLBACKEND"] = chosen
-        with suppress(ValueError):
-            mpl.rcParams["backend"] = chosen
-
-
-with _without_backend():
+with without_mplbackend():
     import matplotlib as mpl
     import matplotlib.style
     import seaborn as sns
