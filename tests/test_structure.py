@@ -42,8 +42,8 @@ def test_stages_import_no_stage_and_tools_none_either(source: Path) -> None:
     [
         ("tensorflow", {"backend"}),
         ("keras", {"backend"}),
-        ("matplotlib", {"charts", "figures", "galleries"}),
-        ("seaborn", {"charts"}),
+        ("matplotlib", {"drawing"}),
+        ("seaborn", {"drawing"}),
         ("cleanlab", {"label_issues"}),
         ("requests", {"download"}),
         ("dvc", {"dvc", "masked_dvc", "objects", "revisions"}),

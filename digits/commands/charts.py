@@ -2,11 +2,9 @@
 
 from itertools import cycle
 
-import matplotlib as mpl
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from digits.evaluation.drawing import Axes, Figure, drawing_style, mpl
 from digits.evaluation.figures import SERIES, STYLE
 
 
@@ -17,7 +15,7 @@ def draw_leaderboard(runs: pd.DataFrame, title: str) -> Figure:
     """
     medians = runs.groupby("recipe")[["training_seconds", "accuracy"]].median()
     medians = medians.sort_values("accuracy", ascending=False)
-    with mpl.rc_context(STYLE):
+    with drawing_style(STYLE):
         figure = Figure(figsize=(9.4, 5.2), layout="constrained")
         axes = figure.add_subplot()
         for (recipe, median), (colour, marker) in zip(

@@ -2,12 +2,10 @@
 
 from collections.abc import Sequence
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import seaborn as sns
-from matplotlib.figure import Figure
 
+from digits.evaluation.drawing import Figure, drawing_style, mpl, sns
 from digits.evaluation.figures import (
     BLUE,
     FONT_SIZE,
@@ -28,13 +26,13 @@ def draw_confusion(confusion: np.ndarray, class_names: Sequence[str], title: str
     count = int(confusion.sum())
     right = np.eye(len(confusion), dtype=bool)
     error_count = int(confusion[~right].sum())
-    grid = plan_grid(class_names)
     # Of its own scale: beside 1,000 hits no colour would tell 1 error from 10. The eye sees few
     # errors beside many on a scale of roots; and a single one is not alarming.
     errors = mpl.colors.LinearSegmentedColormap.from_list("errors", ["#ffffff", ORANGE])
     scale = mpl.colors.PowerNorm(0.5, vmin=0, vmax=max(5, confusion[~right].max(initial=0)))
     cells = [[f"{number:,}" for number in row] for row in confusion]
-    with mpl.rc_context({**STYLE, "axes.grid": False}):
+    with drawing_style({**STYLE, "axes.grid": False}):
+        grid = plan_grid(class_names)
         figure = Figure(figsize=(grid.width, grid.height), layout="constrained")
         axes = figure.add_subplot()
         for mask, style in (
@@ -64,7 +62,7 @@ def draw_confusion(confusion: np.ndarray, class_names: Sequence[str], title: str
 
 def draw_curves(history: pd.DataFrame, title: str) -> Figure:
     """Draw accuracy and loss by epoch, train against validation, from the history file."""
-    with mpl.rc_context(STYLE):
+    with drawing_style(STYLE):
         figure = Figure(figsize=(WIDTH, 3.7), layout="constrained")
         for axes, score in zip(figure.subplots(1, 2), ("accuracy", "loss"), strict=True):
             series = {"train": (score, BLUE, "o"), "validation": (f"val_{score}", ORANGE, "s")}
@@ -90,7 +88,7 @@ def draw_classes(classes: pd.DataFrame, title: str) -> Figure:
     count, scores = len(classes), ("precision", "recall", "f1")
     worst = classes[list(scores)].to_numpy(float).min()
     rows = np.arange(count)
-    with mpl.rc_context({**STYLE, "axes.grid.axis": "x"}):
+    with drawing_style({**STYLE, "axes.grid.axis": "x"}):
         figure = Figure(figsize=(WIDTH, 0.42 * count + 1.6), layout="constrained")
         axes = figure.add_subplot()
         for row in rows[::2]:
@@ -124,7 +122,7 @@ def draw_reliability(
         reliability[column] for column in ("confidence", "accuracy", "count")
     )
     interval = (accuracy - reliability["accuracy_low"], reliability["accuracy_high"] - accuracy)
-    with mpl.rc_context(STYLE):
+    with drawing_style(STYLE):
         figure = Figure(figsize=(WIDTH, 7.4), layout="constrained")
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1.2))
         upper.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="confidence = accuracy")
@@ -161,7 +159,7 @@ def draw_robustness(robustness: pd.DataFrame, title: str) -> Figure:
     groups = list(robustness.groupby("corruption", sort=False))
     columns = 2
     rows = -(-len(groups) // columns)
-    with mpl.rc_context(STYLE):
+    with drawing_style(STYLE):
         figure = Figure(figsize=(WIDTH, 2.7 * rows + 0.6), layout="constrained")
         grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
         for axes, (corruption, curve) in zip(grid.ravel(), groups, strict=False):
@@ -185,7 +183,7 @@ def draw_rejection(coverage: np.ndarray, accuracy: np.ndarray, goal: float, titl
     """
     rejected, risk = 1 - coverage, 1 - accuracy
     reached = np.flatnonzero(accuracy >= goal)
-    with mpl.rc_context(STYLE):
+    with drawing_style(STYLE):
         figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
         axes = figure.add_subplot()
         # Equally sure images may make a curve of a single point.

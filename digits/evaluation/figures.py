@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
-from matplotlib.textpath import text_to_path
 
+from digits.evaluation.drawing import (
+    Axes,
+    Figure,
+    FontProperties,
+    drawing_style,
+    text_to_path,
+)
 from digits.files.artifacts import replacing
 
 DPI = 110
@@ -108,5 +111,6 @@ def name_cells(
 
 def write_figure(path: Path, figure: Figure) -> None:
     """Write a PNG that holds nothing but the picture: equal figures give equal bytes."""
-    with replacing(path) as file:
+    # Ticks come into being as late as this.
+    with replacing(path) as file, drawing_style({}):
         figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None})

@@ -7,11 +7,9 @@ seconds for axes of their own.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from digits.evaluation.drawing import Axes, Figure, drawing_style, mpl
 from digits.evaluation.figures import (
     FONT_SIZE,
     GREY,
@@ -34,6 +32,8 @@ ROOM = WIDTH - 2 * MARGIN
 CAPTION_SIZE = 9  # points
 LINE = 1.25 / 72  # inches a point of a line's letters
 BARE = {**STYLE, "axes.grid": False}
+# Matplotlib's "gray_r", in as many steps as it has unless a `matplotlibrc` says otherwise.
+WHITE_TO_BLACK = mpl.colors.LinearSegmentedColormap.from_list("gray_r", ["white", "black"])
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Sheet:
             image,
             extent=(middle - half, middle + half, bottom, top),
             aspect="auto",
-            cmap="gray_r",
+            cmap=WHITE_TO_BLACK,
             vmin=0,
             vmax=255,
             interpolation="nearest",
@@ -68,9 +68,9 @@ class Sheet:
 
 def draw_gallery(images: np.ndarray, captions: Sequence[str], title: str) -> Figure:
     """Draw uint8 (n, 28, 28) images in rows, each below its caption."""
-    rows = max(1, -(-len(images) // _fit_columns(captions)))
-    columns = max(1, -(-len(images) // rows))  # no row is much shorter than another
-    with mpl.rc_context(BARE):
+    with drawing_style(BARE):
+        rows = max(1, -(-len(images) // _fit_columns(captions)))
+        columns = max(1, -(-len(images) // rows))  # no row is much shorter than another
         sheet = _make_sheet(rows, columns, captions, title)
         for number, (image, caption) in enumerate(zip(images, captions, strict=True)):
             sheet.show(image, caption, *divmod(number, columns))
@@ -81,7 +81,7 @@ def draw_strips(strips: Sequence[Strip], title: str) -> Figure:
     """Draw a row for each strip: its name and its images, COLUMNS at most."""
     captions = [caption for _, _, those in strips for caption in those]
     longest = max((len(images) for _, images, _ in strips), default=0)
-    with mpl.rc_context(BARE):
+    with drawing_style(BARE):
         sheet = _make_sheet(len(strips), longest + 1, captions, title)
         for row, (name, images, those) in enumerate(strips):
             middle = sheet.find_bottom(row) - IMAGE_WIDTH / 2
@@ -101,9 +101,9 @@ def draw_prototypes(
     count, side = means.shape[1:3]
     pitch, tall = side + 1, side + 6  # a line of a pixel between two; room for the count
     mosaic = np.full((count * tall + 1, count * pitch + 1), 20.0)  # a light grey
-    grid = plan_grid(class_names)
-    height = grid.height + count * grid.cell * (tall / pitch - 1)
-    with mpl.rc_context(BARE):
+    with drawing_style(BARE):
+        grid = plan_grid(class_names)
+        height = grid.height + count * grid.cell * (tall / pitch - 1)
         figure = Figure(figsize=(grid.width, height), layout="constrained")
         axes = figure.add_subplot()
         for (true, predicted), number in np.ndenumerate(counts):
@@ -114,7 +114,7 @@ def draw_prototypes(
                 colour = GREY if true == predicted else ORANGE
                 size = min(8.5, 12.5 * grid.cell)
                 axes.text(left + 0.5, top + tall - 3, f"{number:,}", fontsize=size, color=colour)
-        axes.imshow(mosaic, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
+        axes.imshow(mosaic, cmap=WHITE_TO_BLACK, vmin=0, vmax=255, interpolation="nearest")
         axes.spines[:].set_visible(False)
         name_cells(axes, (pitch, tall), class_names, grid)
         write_title(figure, title)

@@ -10,10 +10,21 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from digits.settings import without_mplbackend
+
 # Native log lines (CPU features, no CUDA found) are noise to a user; Python's warnings and errors
 # still show. A level set by the user wins.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Variables by which a user changes how these libraries compute are no part of a result. Kept are
+# those that say what is logged, how much memory of a GPU is taken, and which processor is imitated.
+COMPUTING = ("DNNL_", "KERAS_", "ONEDNN_", "TF_")
+KEPT = ("ONEDNN_MAX_CPU_ISA", "ONEDNN_VERBOSE", "TF_CPP_", "TF_FORCE_GPU_", "TF_GPU_")
+for _name in list(os.environ):
+    if _name.startswith(COMPUTING) and not _name.startswith(KEPT):
+        del os.environ[_name]
 os.environ["KERAS_BACKEND"] = "tensorflow"
+# Where no `keras.json` can be: Keras's own defaults hold, and it writes none.
+os.environ["KERAS_HOME"] = f"{os.devnull}/keras"
 
 # TensorFlow 2.21 logs these while it is being imported, whatever the level says.
 STARTUP_NOISE = r"I\d{4} \d\d:\d\d|I0000 |WARNING: All log messages before absl::"
@@ -48,7 +59,7 @@ def _without_startup_noise() -> Iterator[None]:
 
 
 try:
-    with _without_startup_noise():
+    with without_mplbackend(), _without_startup_noise():
         import keras
         import tensorflow as tf
 except KeyboardInterrupt:  # in seconds that come before a stage's own answer to Ctrl-C

@@ -1,0 +1,223 @@
+"""What users have set for themselves or for other programs is no part of a result."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from imports import ROOT
+from projects import ALL, Project
+
+MATPLOTLIBRC = """
+axes.facecolor: red
+figure.dpi: 50
+font.size: 20
+image.lut: 3
+image.origin: lower
+path.sketch: 1, 100, 2
+savefig.bbox: tight
+savefig.facecolor: blue
+text.hinting: none
+text.usetex: True
+xtick.major.size: 9
+xtick.direction: in
+"""
+KERAS_JSON = {
+    "floatx": "float16",
+    "epsilon": 0.1,
+    "image_data_format": "channels_first",
+    "backend": "jax",
+}
+
+
+def run_python(code: str, folder: Path, **variables: str) -> str:
+    """Run code in a folder; return what it prints, on standard error, too."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+SHOW_KERAS = """
+from digits.model.backend import keras, tf
+config = keras.config
+print(config.floatx(), config.epsilon(), config.image_data_format(), config.backend())
+print(config.dtype_policy().name, config.max_epochs(), config.max_steps_per_epoch())
+print(config.is_nnx_enabled(), tf.config.threading.get_intra_op_parallelism_threads())
+"""
+
+
+@pytest.mark.parametrize(
+    ("variable", "settings"),
+    [("HOME", KERAS_JSON), ("KERAS_HOME", {"floatx": "nonsense"})],
+    ids=["other", "invalid"],
+)
+def test_keras_json_and_variables_of_keras(
+    variable: str, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    folder = tmp_path / ".keras" if variable == "HOME" else tmp_path
+    folder.mkdir(exist_ok=True)
+    (folder / "keras.json").write_text(json.dumps(settings))
+    said = run_python(
+        SHOW_KERAS,
+        tmp_path,
+        **{variable: str(tmp_path)},
+        MPLBACKEND="nonsense",
+        TF_NUM_INTRAOP_THREADS="3",
+        KERAS_BACKEND="torch",
+        KERAS_MAX_EPOCHS="1",
+        KERAS_MAX_STEPS_PER_EPOCH="1",
+        KERAS_NNX_ENABLED="1",
+    )
+    assert said == "float32 1e-07 channels_last tensorflow\nfloat32 None None\nFalse 0\n"
+
+
+def test_keras_leaves_nothing_at_home(tmp_path: Path) -> None:
+    run_python("import digits.model.backend", tmp_path, HOME=str(tmp_path))
+    assert not (tmp_path / ".keras").exists()
+
+
+DRAW = """
+import hashlib
+from pathlib import Path
+import numpy as np
+import pandas as pd
+from digits.commands.charts import draw_leaderboard
+from digits.evaluation import charts, galleries
+from digits.evaluation.figures import write_figure
+images = np.arange(3 * 784).astype(np.uint8).reshape(3, 28, 28)
+names = ["a AVAVA", "b", "$c"]
+for figure in (
+    charts.draw_confusion(np.eye(3, dtype=int) + 1, names, "title"),
+    charts.draw_rejection(np.array([0.5, 1]), np.array([1, 0.9]), 0.999, "title"),
+    galleries.draw_gallery(images, names, "title"),
+    galleries.draw_strips([("AVAVA", images, names)], "title"),
+    galleries.draw_prototypes(np.full((3, 3, 28, 28), 99.0), np.eye(3, dtype=int), names, "title"),
+    draw_leaderboard(
+        pd.DataFrame({"recipe": ["a"], "training_seconds": [9.0], "accuracy": [0.9]}), "title"
+    ),
+):
+    write_figure(Path("figure.png"), figure)
+    print(hashlib.sha256(Path("figure.png").read_bytes()).hexdigest())
+"""
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    return run_python(DRAW, folder, MATPLOTLIBRC=os.devnull, MPLBACKEND="")
+
+
+@pytest.mark.parametrize("place", ["here", "named", "at-home"])
+def test_matplotlibrc(place: str, undisturbed: str, tmp_path: Path) -> None:
+    folder = tmp_path / ".config/matplotlib" if place == "at-home" else tmp_path
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / ("named" if place == "named" else "matplotlibrc")
+    path.write_text(MATPLOTLIBRC)
+    variables = {"MATPLOTLIBRC": str(path)} if place == "named" else {"HOME": str(tmp_path)}
+    said = run_python(DRAW, tmp_path, XDG_CONFIG_HOME=str(tmp_path / ".config"), **variables)
+    assert said.splitlines()[-6:] == undisturbed.splitlines()
+
+
+def test_backend_that_does_not_exist(undisturbed: str, tmp_path: Path) -> None:
+    assert run_python(DRAW, tmp_path, MPLBACKEND="nonsense") == undisturbed
+
+
+def test_notebook_keeps_its_backend_and_style(tmp_path: Path) -> None:
+    (tmp_path / "matplotlibrc").write_text("lines.linewidth: 7\n")
+    show = (
+        "import matplotlib\nprint(matplotlib.get_backend(), matplotlib.rcParams['lines.linewidth'])"
+    )
+    said = run_python(f"{DRAW}\n{show}", tmp_path, MPLBACKEND="svg")
+    assert said.splitlines()[-1] == "svg 7.0"
+
+
+def test_letter_that_the_terminal_lacks(tmp_path: Path) -> None:
+    code = (
+        "from digits.errors import run_main; raise SystemExit(run_main(lambda: print('caf\\xe9')))"
+    )
+    assert run_python(code, tmp_path, PYTHONIOENCODING="ascii") == "caf?\n"
+
+
+def test_warning_breaks_nothing_off(tmp_path: Path) -> None:
+    code = (
+        "import sys, warnings; from digits.errors import run_main\n"
+        "sys.exit(run_main(lambda: [warnings.warn('old'), print('done')]))"
+    )
+    assert "done\n" in run_python(code, tmp_path, PYTHONWARNINGS="error")
+
+
+def digest_results(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for name in ("data", "metrics", "models", "plots")
+        for path in (folder / name).rglob("*")
+        if path.is_file() and path.name != ".gitignore"
+    }
+
+
+HOSTILE = {
+    "COLUMNS": "20",
+    "DNNL_DEFAULT_FPMATH_MODE": "BF16",
+    "FORCE_COLOR": "1",
+    "KERAS_MAX_EPOCHS": "1",
+    "KERAS_MAX_STEPS_PER_EPOCH": "1",
+    "LC_ALL": "C",
+    "MPLBACKEND": "nonsense",
+    "OMP_NUM_THREADS": "1",
+    "ONEDNN_DEFAULT_FPMATH_MODE": "BF16",
+    "PYTHONCOERCECLOCALE": "0",
+    "PYTHONHASHSEED": "7",
+    "PYTHONIOENCODING": "ascii",
+    "PYTHONOPTIMIZE": "2",
+    "PYTHONUTF8": "0",
+    "PYTHONWARNINGS": "error",
+    "TF_DATA_EXPERIMENT_OPT_IN": "all",
+    "TF_DETERMINISTIC_OPS": "0",
+    "TF_ENABLE_ONEDNN_OPTS": "0",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_SET_ONEDNN_FPMATH_MODE": "BF16",
+    "TF_USE_DEEP_CONV2D": "1",
+    "TF_USE_LEGACY_KERAS": "1",
+    "TF_XLA_FLAGS": "--tf_xla_auto_jit=2 --tf_xla_cpu_global_jit",
+    "TZ": "Asia/Kathmandu",
+    "XLA_FLAGS": "--xla_cpu_enable_fast_math=true",
+}
+
+
+@pytest.mark.slow
+def test_pipeline_among_hostile_settings(trained: Project, tmp_path: Path) -> None:
+    expected = digest_results(trained.folder)
+    project = trained.copy(tmp_path / "project")
+    for name in ("data", "metrics", "models", "plots"):
+        shutil.rmtree(project.folder / name)
+    home = tmp_path / "home"
+    (home / ".keras").mkdir(parents=True)
+    (home / ".keras/keras.json").write_text(json.dumps(KERAS_JSON))
+    (project.folder / "matplotlibrc").write_text(MATPLOTLIBRC)
+    home.chmod(0o500)  # a quota, a read-only system
+    for stage in ALL:
+        done = subprocess.run(
+            [sys.executable, "-m", f"pipeline.{stage}"],
+            cwd=project.folder,
+            env={**project.environment, **HOSTILE, "HOME": str(home)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+            umask=0o077,
+        )
+        assert done.returncode == 0, done.stdout.decode(errors="replace")
+    assert digest_results(project.folder) == expected
