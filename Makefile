@@ -115,12 +115,21 @@ clean: ## Remove the environment and what tools leave behind; data, results and 
 	@rm -rf .venv build .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find benchmarks digits pipeline tests -name __pycache__ -exec rm -rf {} +
 
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+# A .venv that make did not make: uv's has no pip, another's Python may be too old or too new.
+CHECK_ENVIRONMENT = .venv/bin/python -c 'import pip; $(SUPPORTED)' 2>/dev/null || \
+    { echo "ERROR: .venv: expected Python 3.11 to 3.13 with pip," \
+        "received $$(.venv/bin/python --version 2>&1 | head -n 1)$$(.venv/bin/python -c 'import pip' \
+        2>/dev/null || echo ' without pip');" \
+        "make one anew: rm -rf .venv && make $(MAKECMDGOALS)"; exit 1; } >&2
+
 # The environment is made anew only when the lock file has changed.
 .venv/run.stamp: requirements.lock
 .venv/test.stamp: requirements-test.lock
 # An extra's lock holds only what it adds to the first.
 $(REMOTES:%=.venv/%.stamp): .venv/%.stamp: requirements-%.lock .venv/run.stamp
-.venv/%.stamp: | .venv/bin/python
+.venv/%.stamp: | .git .venv/bin/python
+	@$(CHECK_ENVIRONMENT)
 	@echo "Installing $< into .venv; this takes a minute or two."
 	@python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
@@ -132,10 +141,17 @@ $(REMOTES:%=.venv/%.stamp): .venv/%.stamp: requirements-%.lock .venv/run.stamp
 	@.venv/swift/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-.venv/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || \
+.venv/bin/python: | .git
+	@$(PYTHON) -c '$(SUPPORTED)' 2>/dev/null || \
 	    { echo "ERROR: $(PYTHON): expected Python 3.11 to 3.13, received $$($(PYTHON) --version 2>&1 | head -n 1);" \
 	        "install one and name it: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; } >&2
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	    { echo "ERROR: $(PYTHON) has no venv; on Debian: apt-get install python3-venv"; exit 1; } >&2
 	@$(PYTHON) -m venv .venv
+
+# DVC keeps its experiments in Git, and a zip from GitHub is no repository. A subfolder of one will do.
+.git:
+	@git rev-parse --git-dir >/dev/null 2>&1 || \
+	    { echo "ERROR: $(CURDIR): expected a Git repository, received none, as in a zip from GitHub;" \
+	        "git clone the project instead, or make one here:" \
+	        "git init && git add --all && git commit --message start"; exit 1; } >&2

@@ -5,8 +5,10 @@ import importlib
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from digits.errors import DigitsError, mask_stderr, run_main
+from digits.paths import DVC_YAML_PATH
 
 COMMANDS = {
     "compare": "Compare two models on the same test images: errors fixed, new, and by chance?",
@@ -23,6 +25,10 @@ COMMANDS = {
     "verify-cache": "Hash every object of DVC's cache, or of its remote, anew",
     "verify-reproducible": "Run the pipeline twice from scratch and compare every file it makes",
 }
+
+
+class FolderError(DigitsError):
+    """A command was called elsewhere than in the project's folder."""
 
 
 def check_arguments(arguments: Sequence[str]) -> None:
@@ -51,7 +57,12 @@ def call_command() -> None:
     own = argparse.ArgumentParser(f"digits {name}", description=COMMANDS[name])
     if hasattr(module, "add_arguments"):
         module.add_arguments(own)
-    module.main(own.parse_args(sys.argv[2:]))
+    arguments = own.parse_args(sys.argv[2:])
+    if not DVC_YAML_PATH.exists():  # installed by pip, `digits` can be called anywhere
+        raise FolderError(
+            f"{Path.cwd()}: expected the project's folder, received no {DVC_YAML_PATH}"
+        )
+    module.main(arguments)
 
 
 def main() -> None:

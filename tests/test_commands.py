@@ -277,6 +277,8 @@ def pretend_to_run(
         return subprocess.CompletedProcess(command, status, *output)
 
     monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(dvc, "recover_loudly", lambda: None)
+    monkeypatch.setattr(dvc, "try_git", lambda *_: "")
     return commands
 
 

@@ -285,7 +285,6 @@ def test_your_data_can_be_typed_as_written(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_model_alone_can_be_had_as_written(typed: Project) -> None:
-    typed.call("git", "tag", "v1.0")
     colleague = Project(typed.folder.parent / "colleague")
     colleague.folder.mkdir()
     command, *_ = (block for block in read_blocks("docs/sharing.md", "console") if "get" in block)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -11,14 +12,24 @@ from pathlib import Path
 from typing import Any
 
 import dvc.api
+from dvc.exceptions import DvcException
 
+from digits.commands.git import try_git
 from digits.commands.recover import recover_loudly
 from digits.errors import DigitsError
 from digits.stage import JOURNAL_VARIABLE
 
+ELSEWHERE = {"--temp", "--queue"}  # options of `dvc exp run` for a folder of the run's own
+# DVC makes addresses of such folders. It cannot encode the first of these; # and ? end a path.
+UNUSABLE = re.compile(r"[^\x00-\x7f]|[#?]")
+
 
 class DvcError(DigitsError):
     """A command of DVC failed; it has said why."""
+
+
+class CheckoutError(DigitsError):
+    """The checkout lies where DVC cannot do what was asked for."""
 
 
 @dataclass(frozen=True)
@@ -57,16 +68,56 @@ def read_dvc(*arguments: str) -> str:
 
 
 def run_experiment(settings: Mapping[str, object], *options: str) -> Outcome:
-    """Run an experiment with changed parameters; None is DVC's `null`, an empty value."""
+    """Run an experiment with changed parameters; None is DVC's `null`, an empty value.
+
+    Raises:
+        CheckoutError: it is to run in a folder of its own, and the checkout's path forbids that.
+    """
+    if ELSEWHERE & set(options):
+        check_path(Path.cwd())
+        warn_of_untracked()
     values = {key: "null" if value is None else value for key, value in settings.items()}
     changes = [part for key, value in values.items() for part in ("-S", f"{key}={value}")]
     return run_dvc("exp", "run", *changes, *options)
 
 
+def check_path(folder: Path) -> None:
+    """Refuse a path on which temporary runs of DVC die, and queued ones are waited for for ever.
+
+    Raises:
+        CheckoutError: it has such a character.
+    """
+    found = UNUSABLE.search(str(folder))
+    if found:
+        raise CheckoutError(
+            f"{folder}: expected a path in ASCII without '#' and '?', for DVC's temporary and "
+            f"queued runs, received {found[0]!r}; move the checkout"
+        )
+
+
+def warn_of_untracked() -> None:
+    """Name the modules that a run in a folder of its own does not see."""
+    patterns = ("digits/*.py", "pipeline/*.py")
+    names = try_git("ls-files", "--others", "--exclude-standard", *patterns).splitlines()
+    if names:
+        print(
+            f"WARNING: {', '.join(names)}: not in Git, so not in this run; "
+            f"bring it there: git add {' '.join(names)}",
+            file=sys.stderr,
+        )
+
+
 def list_experiments(**options: Any) -> list[dict[str, Any]]:
-    """List revisions and experiments with their parameters, metrics and hashes, a row each."""
+    """List revisions and experiments with their parameters, metrics and hashes, a row each.
+
+    Raises:
+        DvcError: this is no repository of Git and DVC.
+    """
     recover_loudly()
-    return dvc.api.exp_show(**options)
+    try:
+        return dvc.api.exp_show(**options)
+    except DvcException as error:
+        raise DvcError(str(error)) from error
 
 
 def fetch_data() -> None:
@@ -86,11 +137,15 @@ def _call(arguments: tuple[str, ...], environment: dict[str, str]) -> int:
 
 
 def _build_environment() -> dict[str, str]:
-    """Return the environment with an identity for Git: an experiment is a commit and needs one."""
+    """Return the environment in which DVC runs stages and commits experiments."""
+    # The stages' `python` is this one, whether an environment is activated or not.
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
+    # An experiment is a commit, and needs an identity.
     identity = {
         f"GIT_{role}_{field}": value
         for role in ("AUTHOR", "COMMITTER")
         for field, value in (("NAME", "digits-pipeline"), ("EMAIL", "digits@localhost"))
     }
-    known = subprocess.run(["git", "config", "user.email"], capture_output=True, check=False)
-    return dict(os.environ) if known.returncode == 0 else {**identity, **os.environ}
+    known = try_git("config", "user.email")
+    given = {**os.environ, "PATH": path}
+    return given if known else {**identity, **given}

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc_data.hashfile.hash_info import HashInfo
 from dvc_data.hashfile.transfer import transfer
 
+from digits.commands.dvc import DvcError
 from digits.errors import DigitsError
 from digits.urls import mask_url
 
@@ -60,8 +62,15 @@ class Stores:
 
 
 def open_stores() -> Stores:
-    """Open the cache of this repository and, once it is asked for, its default remote."""
-    return Stores(Repo())
+    """Open the cache of this repository and, once it is asked for, its default remote.
+
+    Raises:
+        DvcError: this is no repository of Git and DVC.
+    """
+    try:
+        return Stores(Repo())
+    except DvcException as error:
+        raise DvcError(str(error)) from error
 
 
 def share_failed(stores: Stores, command: str) -> RemoteError:

@@ -1,0 +1,235 @@
+"""Environments and folders that `make` did not make: each is told in one line, with the way out."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from imports import ROOT
+from projects import IGNORES, Project
+
+from digits.commands import dvc
+from digits.commands.dvc import CheckoutError
+
+LOCKS = ("requirements.lock", "requirements-test.lock", "requirements-s3.lock")
+STAGE = """\
+stages:
+  one:
+    cmd: exec python -c "import dvc, sys; print('runs by', sys.executable)"
+"""
+
+
+def fake_python(path: Path, version: str) -> None:
+    """Write an interpreter that is of another version, and has pip; it does nothing else."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        f"""#!/bin/sh
+case "$*" in
+*version_info*) exit {0 if version.startswith("3.12") else 1} ;;
+--version) echo Python {version} ;;
+*venv*) mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
+esac
+"""
+    )
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Project:
+    """Return what `make` needs for an environment, as a zip has it: without Git."""
+    project = Project(tmp_path / "digits")
+    project.folder.mkdir()
+    for name in ("Makefile", *LOCKS):
+        shutil.copy(ROOT / name, project.folder)
+    fake_python(tmp_path / "good/python3", "3.12.1")
+    return project
+
+
+def make(project: Project, *words: str, status: int = 2) -> list[str]:
+    """Make the environment, with a stand-in for `python3`; return what is printed."""
+    python = project.folder.parent / "good/python3"
+    return project.call("make", f"PYTHON={python}", *words, status=status).splitlines()
+
+
+def test_zip_without_git_is_refused_before_anything_is_made(checkout: Project) -> None:
+    for goal in (".venv/run.stamp", ".venv/test.stamp", ".venv/s3.stamp", "repro"):
+        reason, *_ = make(checkout, goal)
+        assert reason == (
+            f"ERROR: {checkout.folder}: expected a Git repository, received none, as in a zip from "
+            "GitHub; git clone the project instead, or make one here: "
+            "git init && git add --all && git commit --message start"
+        )
+        assert not (checkout.folder / ".venv").exists()
+
+
+def test_zip_goes_on_once_its_way_out_is_followed(checkout: Project) -> None:
+    for name in IGNORES[:2]:
+        shutil.copy(ROOT / name, checkout.folder)
+    reason, *_ = make(checkout, ".venv/run.stamp")
+    checkout.call("git", "config", "--global", "user.name", "Test")
+    checkout.call("git", "config", "--global", "user.email", "test@localhost")
+    checkout.call("sh", "-ec", reason.partition("make one here: ")[2])
+    assert make(checkout, ".venv/run.stamp", status=0)[-1].startswith("Installing ")
+    assert checkout.call("git", "status", "--porcelain") == ""
+
+
+def test_folder_of_a_larger_repository_is_taken(checkout: Project) -> None:
+    checkout.call("git", "init", "--quiet", "..")
+    assert make(checkout, ".venv/run.stamp", status=0)[-1].startswith("Installing ")
+
+
+@pytest.fixture
+def repository(checkout: Project) -> Project:
+    checkout.call("git", "init", "--quiet")
+    return checkout
+
+
+def without_pip(folder: Path) -> str:
+    """Make an environment as `uv venv` does."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    return "Python {}.{}.{} without pip".format(*sys.version_info)
+
+
+def of_python_3_10(folder: Path) -> str:
+    fake_python(folder / "bin/python", "3.10.13")
+    return "Python 3.10.13"
+
+
+@pytest.mark.parametrize("prepare", [without_pip, of_python_3_10])
+@pytest.mark.parametrize("goal", [".venv/run.stamp", ".venv/test.stamp", "repro"])
+def test_foreign_venv_is_refused_and_the_way_out_leads_on(
+    prepare: object, goal: str, repository: Project
+) -> None:
+    assert callable(prepare)
+    received = prepare(repository.folder / ".venv")
+    reason, *_ = make(repository, goal)
+    assert reason == (
+        f"ERROR: .venv: expected Python 3.11 to 3.13 with pip, received {received}; "
+        f"make one anew: rm -rf .venv && make {goal}"
+    )
+    remove, _ = reason.partition("make one anew: ")[2].split(" && ")
+    repository.call(*remove.split())
+    assert any(line.startswith("Installing ") for line in make(repository, goal, status=0))
+
+
+# Without .venv: conda, or a global `pip install .`
+
+
+def test_stages_run_by_the_python_of_the_command(tmp_path: Path) -> None:
+    """As after `pip install .`, where no environment is activated and `python` is another's."""
+    folder = tmp_path / "project"
+    shutil.copytree(ROOT / ".dvc/plots", folder / ".dvc/plots")
+    shutil.copy(ROOT / ".dvc/config", folder / ".dvc/config")
+    (folder / "dvc.yaml").write_text(STAGE)
+    subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
+    other = tmp_path / "bin/python"
+    other.parent.mkdir()
+    other.write_text("#!/bin/sh\nexit 1\n")
+    other.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{other.parent}:/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", "from digits.commands.dvc import run_dvc; run_dvc('repro')"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert f"runs by {sys.executable}" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("command", ["repro", "experiments", "push"])
+def test_command_elsewhere_than_in_the_project_is_one_line(command: str, tmp_path: Path) -> None:
+    assert call_digits(command, tmp_path) == (
+        f"ERROR: {tmp_path}: expected the project's folder, received no dvc.yaml\n"
+    )
+
+
+@pytest.mark.parametrize("command", ["experiments", "push", "pull", "verify-cache"])
+def test_command_without_git_is_one_line(command: str, tmp_path: Path) -> None:
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / "dvc.yaml").touch()
+    assert call_digits(command, tmp_path) == f"ERROR: {tmp_path} is not a git repository\n"
+
+
+def call_digits(command: str, folder: Path) -> str:
+    """Call a command that fails there; return what it says of it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "digits", command],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    return done.stderr
+
+
+# Folders of DVC's temporary and queued runs
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """Return the commands of DVC that are run from now on; none is."""
+    run: list[tuple[str, ...]] = []
+
+    def run_dvc(*arguments: str) -> dvc.Outcome:
+        run.append(arguments)
+        return dvc.Outcome(0)
+
+    monkeypatch.setattr(dvc, "run_dvc", run_dvc)
+    return run
+
+
+@pytest.mark.parametrize("option", ["--temp", "--queue"])
+@pytest.mark.parametrize("name", ["josé", "a#b", "a?b", "数字"])
+def test_path_that_kills_temporary_runs_is_refused(
+    name: str,
+    option: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    commands: list[tuple[str, ...]],
+) -> None:
+    (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / name)
+    with pytest.raises(CheckoutError, match=r"expected a path in ASCII without '#' and '\?', "):
+        dvc.run_experiment({"x": 1}, option)
+    assert commands == []
+    dvc.run_experiment({"x": 1})  # in the workspace all is well
+    assert commands == [("exp", "run", "-S", "x=1")]
+
+
+@pytest.mark.parametrize("name", ["a b", "a%20b", "a&b;c'd"])
+def test_other_paths_are_taken(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, commands: list[tuple[str, ...]]
+) -> None:
+    (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / name)
+    dvc.run_experiment({"x": 1}, "--temp")
+    assert len(commands) == 1
+
+
+def test_untracked_modules_are_named(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    commands: list[tuple[str, ...]],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    for name in ("digits/model/new.py", "pipeline/new.py", "digits/notes.txt", "elsewhere/new.py"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+    dvc.run_experiment({}, "--temp")
+    assert capsys.readouterr().err == (
+        "WARNING: digits/model/new.py, pipeline/new.py: not in Git, so not in this run; "
+        "bring it there: git add digits/model/new.py pipeline/new.py\n"
+    )
+    dvc.run_experiment({})  # the workspace has them
+    subprocess.run(["git", "add", "digits/model/new.py", "pipeline/new.py"], check=True)
+    dvc.run_experiment({}, "--temp")
+    assert capsys.readouterr().err == ""
+    assert len(commands) == 3
