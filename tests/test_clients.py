@@ -1,0 +1,77 @@
+"""What DVC's extension for VS Code asks for: strict JSON, while a training runs, too."""
+
+import json
+import signal
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+from faults import holding
+from projects import Project
+
+# Read in the extension's source: src/cli/dvc/{reader,config}.ts of iterative/vscode-dvc.
+JSON_COMMANDS = {
+    "experiments": "dvc exp show --num 3 --rev HEAD --json",
+    "data": "dvc data status --granular --unchanged --json",
+    "plots": "dvc plots diff HEAD -o .dvc/tmp/plots --split --json",
+    "files": "dvc list . --dvc-only --json",
+    "params": "dvc params diff --json",
+    "metrics": "dvc metrics diff --json",
+}
+TEXT_COMMANDS = (
+    "dvc --version",
+    "dvc root",
+    "dvc stage list",
+    "dvc remote list",
+    "dvc queue status",
+)
+MOST_COLUMNS = 150
+
+
+def refuse(constant: str) -> NoReturn:
+    raise AssertionError(f"{constant} is no JSON")
+
+
+def ask(project: Project) -> dict[str, Any]:
+    """Run the commands; return what they answer, parsed strictly."""
+    for command in TEXT_COMMANDS:
+        assert project.call(*command.split())
+    return {
+        name: json.loads(project.call(*command.split()), parse_constant=refuse)
+        for name, command in JSON_COMMANDS.items()
+    }
+
+
+def count_leaves(values: Any) -> int:
+    return sum(map(count_leaves, values.values())) if isinstance(values, dict) else 1
+
+
+def read_workspace(answers: dict[str, Any]) -> dict[str, Any]:
+    (workspace,) = (row["data"] for row in answers["experiments"] if row["rev"] == "workspace")
+    assert isinstance(workspace, dict)
+    return workspace
+
+
+def test_answers_after_a_training(retrained: Project, tmp_path: Path) -> None:
+    answers = ask(retrained.copy(tmp_path / "project"))
+    workspace = read_workspace(answers)
+    metrics = workspace["metrics"]
+    assert metrics["metrics/evaluate.json"]["data"].keys() >= {"accuracy", "error_count"}
+    assert workspace["params"]["params.yaml"]["data"]["train"]["recipe"] == "cnn_optdigits"
+    params = count_leaves(workspace["params"]["params.yaml"]["data"])
+    numbers = sum(count_leaves(it["data"]) for it in metrics.values())
+    assert params + numbers + len(workspace["deps"]) <= MOST_COLUMNS
+    assert not answers["data"].get("uncommitted")
+    assert {"plots/curves.png", "plots/confusion.png"} <= answers["plots"]["data"].keys()
+    assert not answers["plots"].get("errors")
+
+
+@pytest.mark.slow
+def test_answers_during_a_training(trained: Project, tmp_path: Path) -> None:
+    project = trained.copy(tmp_path / "project")
+    with holding(project, "train", 5) as held:  # its first epoch is on disk
+        answers = ask(project)
+        metrics = read_workspace(answers)["metrics"]
+        held.end("both", signal.SIGINT)
+    assert metrics["metrics/train.json"]["data"]["epoch_count"] == 1
+    assert answers["plots"]["data"]
