@@ -149,9 +149,7 @@ def test_lock_that_was_cut_short_is_removed(repository: Project, path: Path, con
     assert_whole(repository)
 
 
-@pytest.mark.parametrize(
-    "content", ["{}", "[]", json.dumps({"write": {"workspace": {"pid": 1}}})]
-)
+@pytest.mark.parametrize("content", ["{}", "[]", json.dumps({"write": {"workspace": {"pid": 1}}})])
 def test_nothing_is_concluded_from_other_locks(repository: Project, content: str) -> None:
     RWLOCK_PATH.parent.mkdir(parents=True)
     RWLOCK_PATH.write_text(content)
