@@ -253,7 +253,7 @@ def test_your_data_can_be_typed_as_written(tmp_path: Path) -> None:
     table = pd.DataFrame(images.reshape(200, 784)).add_prefix("pixel")
     table.insert(0, "label", labels)
     table.to_csv(downloads / "train.csv", index=False)
-    test = {"x_test": images[:50], "y_test": labels[:50]}
+    test = dict(zip(("x_test", "y_test"), draw_images(50, 2), strict=True))
     np.savez(downloads / "mine.npz", allow_pickle=False, x_train=images, y_train=labels, **test)
     pack_letters(downloads / "gzip.zip")
     project = make_project(tmp_path / "project", "mnist", "cnn_optdigits")
