@@ -277,7 +277,11 @@ def damage_model(whole: bytes, generator: np.random.Generator) -> bytes:
 @pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
 def test_model_within_memory(tmp_path: Path) -> None:
     whole = tmp_path / "whole.keras"
-    layers = [{"Conv2D": {"filters": 4, "kernel_size": 3}}, {"Flatten": {}}, SOFTMAX]
+    layers: list[dict[str, Any]] = [
+        {"Conv2D": {"filters": 4, "kernel_size": 3}},
+        {"Flatten": {}},
+        SOFTMAX,
+    ]
     write_model(whole, build_network("small", make_recipe(*layers)))
     generator, paths = np.random.default_rng(0), []
     for number in range(1_000):
