@@ -111,19 +111,6 @@ def double(config: dict[str, Any]) -> None:
     layers.append(layers[2])
 
 
-def describe(*layers: Any) -> Callable[[Members], bytes]:
-    """Put another model's description into the file."""
-
-    def make(members: Members) -> bytes:
-        image = keras.Input((28, 28, 1))
-        tensor = image
-        for layer in [*layers, keras.layers.Flatten(), keras.layers.Dense(10)]:
-            tensor = layer(tensor)
-        return pack(members | {"config.json": keras.Model(image, tensor).to_json().encode()})
-
-    return make
-
-
 def nest(members: Members) -> bytes:
     """Let a model call a model 100 times, which calls one 100 times, and so on."""
     image = keras.Input((28, 28, 1))
@@ -147,19 +134,6 @@ def pack_twice(members: Members) -> bytes:
 
 def put(**members: bytes) -> Callable[[Members], bytes]:
     return lambda whole: pack(whole | {f"{key}.json": text for key, text in members.items()})
-
-
-def unroll() -> Any:
-    # Steps of its own time: a recurrent network that is drawn step by step.
-    return keras.layers.SimpleRNN(2, unroll=True)
-
-
-def spread(members: Members) -> bytes:
-    """Repeat the image until it has a million rows, over which an unrolled layer goes."""
-    layers = [keras.layers.Flatten(), keras.layers.RepeatVector(3), unroll()]
-    whole = zipfile.ZipFile(io.BytesIO(describe(*layers)(members)))
-    config = whole.read("config.json").replace(b'"n": 3', b'"n": 1000000')
-    return pack(members | {"config.json": config})
 
 
 BRACKETS = 100_000
@@ -225,7 +199,6 @@ HOSTILE: dict[str, tuple[Callable[[Members], bytes], str]] = {
         lambda it: configure(it, hide_layer),
         "config.json: expected a layer as one of ('backward_layer', 'cell', ",
     ),
-    "unrolled": (spread, "config.json: expected no axis that grows where a layer loops, received"),
     "lambda": (
         set_class(class_name="Lambda"),
         "expected a Keras model of Keras's own layers, received keras.layers.Lambda",

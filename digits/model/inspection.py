@@ -27,7 +27,6 @@ END, END_64 = b"PK\5\6", b"PK\6\7"
 DEPTH_LIMIT = 64  # of brackets; a wrapped layer in an ensemble has 16
 CALL_LIMIT = 100_000  # of layers; champion has 600: 6 networks of 19 layers, five views each
 NUMBER_LIMIT = 2**24  # as inputs of a dense layer of ten units they fill the weights' bytes
-STEP_LIMIT = 2**10  # of such a loop, and so any number in a file that has one
 OBJECT_LIMIT = 100_000  # groups and datasets; an ensemble of 100 deep_cnn has 3,600
 
 # Layers made of code, which would have to live elsewhere than in `params.yaml` and run on loading;
@@ -55,9 +54,6 @@ MASKING = ("Any", "Concatenate", "ExpandDims", "LogicalAnd", "LogicalOr", "NotEq
 OPERATIONS = tuple(("keras.src.ops.numpy", name) for name in MASKING)
 # The arguments that hold layers. As another, an initializer say, a layer would be made and lost.
 HOLDERS = ("backward_layer", "cell", "cells", "forward_layer", "layer", "layers")
-# A layer that loops over time is drawn step by step while it is built; these make axes longer. The
-# views of `test_time_shift` need one ZeroPadding2D.
-GROWING = ("Embedding", "RepeatVector", "Transpose", "UpSampling", "ZeroPadding")
 
 
 @dataclass(frozen=True)
@@ -135,21 +131,11 @@ class _Config:
     def __init__(self, path: Path) -> None:
         self.where = f"{path}: config.json"
         self.path = path
-        self.loops = False  # in Python, over a time axis
-        self.grown: list[str] = []  # what may make such an axis long
-        self.largest = 0  # number
 
     def check(self, config: dict[str, Any]) -> None:
         _check(self.path, "a Keras model", repr(config)[:40], _identify(config) in MODELS)
         self._check_value(config, "layers", 0)
-        steps = 1
-        if self.loops:
-            short = self.grown in ([], ["ZeroPadding2D"])
-            _check(self.where, "no axis that grows where a layer loops", self.grown[:2], short)
-            steps = self.largest
-            expected = f"numbers up to {STEP_LIMIT} where a layer loops"
-            _check(self.where, expected, steps, steps <= STEP_LIMIT)
-        calls = _count_calls(config, steps)
+        calls = _count_calls(config)
         _check(self.where, f"at most {CALL_LIMIT} calls of layers", calls, calls <= CALL_LIMIT)
 
     def _check_value(self, value: Any, key: str, depth: int) -> None:
@@ -169,16 +155,10 @@ class _Config:
     def _check_plain(self, value: Any, key: str) -> None:
         if key == "name" and isinstance(value, str):
             _check(self.where, "names without /", repr(value[:40]), "/" not in value)
-        if key == "unroll":
-            self.loops |= bool(value)
-        # Neither is a size; an address of Keras's may be the number of a shared object.
-        if isinstance(value, int | float) and key not in ("seed", "shared_object_id"):
-            # Not a number, or infinite, is no size.
-            _check(self.where, f"numbers up to {NUMBER_LIMIT}", value, abs(value) <= NUMBER_LIMIT)
-            if key not in ("input_shape", "shape"):  # what Keras found them to be
-                self.largest = max(self.largest, abs(int(value)))
-        if key == "target_shape" and value == -1:
-            self.grown.append("target_shape -1")
+        # Neither is a size: Keras numbers shared objects by their addresses.
+        if isinstance(value, int) and key not in ("seed", "shared_object_id"):
+            holds = abs(value) <= NUMBER_LIMIT
+            _check(self.where, f"numbers up to {NUMBER_LIMIT}", str(value)[:80], holds)
 
     def _check_object(self, value: dict[str, Any], key: str) -> None:
         module, name = _identify(value)
@@ -197,8 +177,6 @@ class _Config:
         if name == "InputLayer":
             shape, own = (None, IMAGE_SIDE, IMAGE_SIDE, 1), tuple(config["batch_shape"])
             _check(self.path, f"input {shape}", str(own)[:80], own == shape)
-        self.loops |= name == "TimeDistributed"
-        self.grown += [name for growing in GROWING if growing in name]
         if name == "Functional":
             self._check_graph(config)
 
@@ -229,18 +207,16 @@ def _is_layer(value: dict[str, Any]) -> bool:
     return value.get("module") == LAYERS or _identify(value) in (*MODELS, *OPERATIONS)
 
 
-def _count_calls(value: Any, steps: int) -> int:
-    """Count how often layers are called, each a call of those in it, a loop of so many steps."""
+def _count_calls(value: Any) -> int:
+    """Count how often layers are called, each a call of those in it."""
     if isinstance(value, list):
-        return sum(_count_calls(entry, steps) for entry in value)
+        return sum(_count_calls(entry) for entry in value)
     if not isinstance(value, dict):
         return 0
-    below = sum(_count_calls(entry, steps) for entry in value.values())
+    below = sum(_count_calls(entry) for entry in value.values())
     if not _is_layer(value):
         return below
-    config = value["config"]
-    looping = value["class_name"] == "TimeDistributed" or config.get("unroll")
-    return max(len(value.get("inbound_nodes", [])), 1) * (1 + below) * (steps if looping else 1)
+    return max(len(value.get("inbound_nodes", [])), 1) * (1 + below)
 
 
 def _find_histories(value: Any) -> Iterator[tuple[str, int]]:
