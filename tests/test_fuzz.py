@@ -9,7 +9,9 @@ import io
 import json
 import re
 import struct
+import sys
 import tracemalloc
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from budget import load_within
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
@@ -243,3 +246,49 @@ def test_model(count: int, tmp_path: Path) -> None:
             assert_one_line(error)
 
     fuzz(count, damaged(st.just(path.read_bytes())), check)
+
+
+def damage_model(whole: bytes, generator: np.random.Generator) -> bytes:
+    """Change bytes of one member, or of the archive; a digit of a description becomes another."""
+    name = generator.choice(["", "config.json", "model.weights.h5"])
+    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+        members = {it: bytearray(archive.read(it)) for it in archive.namelist()}
+    data = members.get(name, bytearray(whole))
+    digits = [place for place, byte in enumerate(data) if chr(byte).isdigit()]
+    for _ in range(generator.integers(1, 4)):
+        if name == "config.json" and generator.random() < 0.8:
+            place = generator.choice(digits)
+            data[place : place + 1] = b"%d" % generator.integers(10 ** generator.integers(1, 12))
+            digits = [found for found in digits if found < place]
+        else:
+            data[generator.integers(len(data))] = generator.integers(256)
+        if not digits:
+            break
+    if not name:
+        return bytes(data)
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:  # with checksums that fit
+        for it, content in members.items():
+            archive.writestr(it, bytes(content))
+    return file.getvalue()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
+def test_model_within_memory(tmp_path: Path) -> None:
+    whole = tmp_path / "whole.keras"
+    layers: list[dict[str, Any]] = [
+        {"Conv2D": {"filters": 4, "kernel_size": 3}},
+        {"Flatten": {}},
+        SOFTMAX,
+    ]
+    write_model(whole, build_network("small", make_recipe(*layers)))
+    generator, paths = np.random.default_rng(0), []
+    for number in range(1_000):
+        paths.append(tmp_path / f"{number}.keras")
+        paths[-1].write_bytes(damage_model(whole.read_bytes(), generator))
+    answers = load_within(whole, paths, seconds=300)
+    for path, answer in zip(paths, answers, strict=True):
+        assert answer == "loaded" or answer.startswith(f"{path}: "), answer
+        assert len(answer.splitlines()) == 1
+    assert 100 < answers.count("loaded") < 900  # neither all nor none

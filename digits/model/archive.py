@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import re
 import tempfile
 import zipfile
@@ -13,6 +14,7 @@ from digits.data.datasets import IMAGE_SIDE
 from digits.data.splits import check_probabilities
 from digits.files.artifacts import ArtifactError, write_bytes
 from digits.model.backend import keras
+from digits.model.inspection import Inspected, inspect_model
 
 SHARED = re.compile(r'("shared_object_id": )(\d+)')  # no text holds it: its quotes are escaped
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip entry can bear
@@ -34,19 +36,19 @@ def load_model(path: Path, class_count: int) -> keras.Model:
     """
     if not path.is_file():
         raise ArtifactError(f"{path}: expected a model, received none: run train, or `dvc pull`")
+    inspected = inspect_model(path)
     try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        model = _build(path, inspected, class_count)
+        with tempfile.TemporaryDirectory() as folder:
+            weights = Path(folder) / "model.weights.h5"
+            weights.write_bytes(inspected.weights)  # the archive itself would be read in pieces
+            model.load_weights(weights)
+    except (ArtifactError, OSError):
+        raise
     except Exception as error:
-        # Keras lets whatever zipfile, h5py or a layer raises pass through.
+        # Keras lets whatever h5py or a layer raises pass through.
         reason = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
         raise ArtifactError(f"{path}: expected a Keras model, received {reason}") from error
-    if not isinstance(model, keras.Model):
-        raise ArtifactError(f"{path}: expected a Keras model, received {type(model).__name__}")
-    shapes = {"input": (None, IMAGE_SIDE, IMAGE_SIDE, 1), "output": (None, class_count)}
-    for side, expected in shapes.items():
-        received = getattr(model, f"{side}_shape")
-        if received != expected:
-            raise ArtifactError(f"{path}: expected {side} {expected}, received {received}")
     return model
 
 
@@ -59,6 +61,38 @@ def predict_probabilities(model: keras.Model, images: np.ndarray, batch_size: in
     probabilities = model.predict(images, batch_size=batch_size, verbose=0)
     check_probabilities("model", probabilities)
     return probabilities.astype(np.float32)
+
+
+def _build(path: Path, inspected: Inspected, class_count: int) -> keras.Model:
+    """Build the network that the file describes; it allocates no more than the file has weights.
+
+    `keras.saving.load_model` would allocate first and compare then.
+    """
+    # In this scope variables have a shape, and no value before its end.
+    scope = keras.StatelessScope(initialize_variables=False)
+    try:
+        with scope:
+            model = keras.saving.deserialize_keras_object(inspected.config, safe_mode=True)
+            _check_sizes(path, model, inspected.weight_count, class_count)
+            scope.initialize_variables = True
+    except BaseException:
+        keras.utils.clear_session()  # or the next such scope would give them values
+        raise
+    return model
+
+
+def _check_sizes(path: Path, model: keras.Model, weight_count: int, class_count: int) -> None:
+    shapes = {"input": (None, IMAGE_SIDE, IMAGE_SIDE, 1), "output": (None, class_count)}
+    for side, expected in shapes.items():
+        received = getattr(model, f"{side}_shape")
+        if received != expected:
+            raise ArtifactError(f"{path}: expected {side} {expected}, received {received}")
+    count = sum(math.prod(weight.shape) for weight in model.weights)
+    if count > weight_count:
+        raise ArtifactError(
+            f"{path}: expected {count} weights, as many as config.json's layers have, "
+            f"received {weight_count} in model.weights.h5"
+        )
 
 
 def _make_deterministic(archive_path: Path) -> bytes:

@@ -14,6 +14,7 @@ from digits.errors import DigitsError
 from digits.files.params import did_you_mean
 from digits.model import convolution, normalization
 from digits.model.backend import keras, tf
+from digits.model.inspection import REFUSED
 from digits.model.recipes import Precision, Recipe, Spec
 
 INPUT_SHAPE = (IMAGE_SIDE, IMAGE_SIDE, 1)
@@ -25,8 +26,6 @@ MODULES = {
     "learning_rate": keras.optimizers.schedules,
     "optimizer": keras.optimizers,
 }
-# Layers made of code: it would have to live elsewhere than in `params.yaml`, and run on loading.
-REFUSED = ("FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper")
 PENALTIES = ("ActivityRegularization.l1", "ActivityRegularization.l2")
 # Layers that compute what Keras's do, faster or the same each time; models are built of Keras's.
 IN_TRAINING = {
