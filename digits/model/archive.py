@@ -14,7 +14,8 @@ from digits.data.datasets import IMAGE_SIDE
 from digits.data.splits import check_probabilities
 from digits.files.artifacts import ArtifactError, write_bytes
 from digits.model.backend import keras
-from digits.model.inspection import Inspected, inspect_model
+from digits.model.inspection import Inspected, check_config, inspect_model
+from digits.paths import MODEL_PATH
 
 SHARED = re.compile(r'("shared_object_id": )(\d+)')  # no text holds it: its quotes are escaped
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip entry can bear
@@ -26,6 +27,16 @@ def write_model(path: Path, model: keras.Model) -> None:
         dated = Path(folder) / "model.keras"
         model.save(dated)
         write_bytes(path, _make_deterministic(dated))
+
+
+def check_loadable(model: keras.Model) -> None:
+    """Check that `load_model` will take this model, before it is worth anything.
+
+    Raises:
+        ArtifactError: says why it will not.
+    """
+    config = json.loads(json.dumps(keras.saving.serialize_keras_object(model)))
+    check_config(config, MODEL_PATH)
 
 
 def load_model(path: Path, class_count: int) -> keras.Model:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from digits.data.splits import Split
 from digits.files.history import COLUMNS
-from digits.model.archive import predict_probabilities
+from digits.model.archive import check_loadable, predict_probabilities
 from digits.model.backend import keras, make_repeatable
 from digits.model.batches import count_steps, make_batches
 from digits.model.calibration import apply_temperature, fit_temperature
@@ -122,6 +122,7 @@ def rehearse(plan: Plan) -> None:
         member = build_network(plan.name_member(0), recipe, network.get_weights())
         model = join_members(name, [member], recipe.test_time_shift)
         predict_probabilities(model, few.images, REHEARSAL_COUNT)
+        check_loadable(model)
     except Exception as error:  # whatever a layer or an optimizer raises
         raise NetworkError(f"recipes.{name}: {find_reason(error)}") from error
 

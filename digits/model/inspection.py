@@ -50,7 +50,10 @@ MODELS = (("keras.src.models.functional", "Functional"), ("keras", "Sequential")
 PLAIN_MODULES = ("keras.constraints", "keras.initializers", "keras.regularizers")
 PLAIN = (("keras", "DTypePolicy"), (None, "__keras_tensor__"))
 # What masks are computed by: Keras makes layers of it.
-MASKING = ("Any", "Concatenate", "ExpandDims", "LogicalAnd", "LogicalOr", "NotEqual", "OnesLike")
+MASKING = (
+    *("Any", "Concatenate", "ExpandDims", "LogicalAnd", "LogicalNot", "LogicalOr", "NotEqual"),
+    *("OnesLike", "Squeeze", "Where", "ZerosLike"),
+)
 OPERATIONS = tuple(("keras.src.ops.numpy", name) for name in MASKING)
 # The arguments that hold layers. As another, an initializer say, a layer would be made and lost.
 HOLDERS = ("backward_layer", "cell", "cells", "forward_layer", "layer", "layers")
@@ -85,6 +88,15 @@ def inspect_model(path: Path) -> Inspected:
         reason = str(error).strip().splitlines()[0] if str(error) else ""
         kind = type(error).__name__
         raise ArtifactError(f"{path}: expected a Keras model, received {kind}: {reason}") from error
+
+
+def check_config(config: dict[str, Any], path: Path) -> None:
+    """Check what Keras says of a model that is to be written to this path.
+
+    Raises:
+        ArtifactError: it could not be loaded again.
+    """
+    _Config(path).check(config)
 
 
 def _read_members(path: Path) -> dict[str, bytes]:
