@@ -1,7 +1,10 @@
 """docs/security.md: what is pulled runs nothing and stays inside, whoever else uses the machine."""
 
+import hashlib
+import json
 import os
 import pickle
+import re
 import shutil
 import sqlite3
 import stat
@@ -122,3 +125,159 @@ def test_state_that_everybody_may_write_is_not_read(trained: Project, tmp_path: 
         assert mark.exists()  # which is what plain DVC is open to
     finally:
         shutil.rmtree(everybodys)
+
+
+# What a branch names
+
+
+@pytest.fixture
+def branch(trained: Project, tmp_path: Path) -> Project:
+    """Return a checkout of somebody's branch."""
+    return trained.copy(tmp_path / "project")
+
+
+def refuse(project: Project, command: str = "pull") -> str:
+    """Run a command that refuses the branch; return its only line."""
+    said = project.call("python", "-m", "digits", *command.split(), status=1)
+    (line,) = [line for line in said.splitlines() if line.startswith("ERROR: ")]
+    assert "Traceback" not in said
+    return line
+
+
+def plant(folder: Path, data: bytes, suffix: str = "") -> str:
+    """Put an object into the project's cache; return its name."""
+    oid = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    path = folder / ".dvc/cache/files/md5" / oid[:2] / (oid[2:] + suffix)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return oid + suffix
+
+
+def track(project: Project, out: str, name: str = "evil.dvc") -> None:
+    """Write a `.dvc` file that names an executable output."""
+    oid = plant(project.folder, b"#!/bin/sh\ntouch ran\n")
+    entry = {"path": out, "md5": oid, "hash": "md5", "isexec": True}
+    (project.folder / name).parent.mkdir(exist_ok=True)
+    (project.folder / name).write_text(json.dumps({"outs": [entry]}))
+
+
+HOOK = ".git/hooks/pre-commit"
+
+
+@pytest.mark.parametrize(
+    "out", ["../x", "/opt/digits-x", HOOK, ".GIT/hooks/x", ".g\u200cit/x", ".dvc/x", ".venv/bin/x"]
+)
+def test_output_elsewhere_is_not_pulled(out: str, branch: Project) -> None:
+    track(branch, out)
+    line = refuse(branch)
+    ignored = out.startswith((".git", ".dvc", ".venv"))  # by .dvcignore: DVC says so itself
+    assert f"{out}' is ignored" in line if ignored else line.endswith(f"received {out!r}")
+    assert "evil.dvc" in line or ignored
+    assert not (branch.folder / HOOK).exists()
+    assert not (branch.folder.parent / "x").exists()
+    if out == "../x":
+        assert refuse(branch, "repro") == line
+
+
+def test_output_of_a_stage_elsewhere_is_refused(branch: Project) -> None:
+    kept = branch.folder.parent / "kept"
+    kept.write_text("mine")
+    stages = branch.folder / "dvc.yaml"
+    text = stages.read_text()
+    stages.write_text(
+        text.replace("stages:\n", "stages:\n  own:\n    cmd: x\n    outs: [../kept]\n")
+    )
+    for command in ("repro", "pull"):
+        assert refuse(branch, command).startswith("ERROR: dvc.yaml: expected outputs in this")
+    assert kept.read_text() == "mine"
+
+
+@pytest.mark.parametrize("place", ["hooks", "deep/hooks", "data/raw/hooks", "data/raw"])
+def test_committed_link_is_not_written_through(place: str, branch: Project) -> None:
+    """Also where the output is the link, or a folder with the link in it."""
+    link = branch.folder / place
+    shutil.rmtree(link, ignore_errors=True)
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(branch.folder / ".git/hooks")
+    if not place.startswith("data"):
+        track(branch, f"{place}/pre-commit")
+    assert "expected outputs in this project" in refuse(branch)
+    assert not (branch.folder / HOOK).exists()
+    assert len(list((branch.folder / ".git/hooks").glob("*-ubyte"))) == 0
+
+
+@pytest.mark.parametrize("name", [f"../{HOOK}", "../../x", "sub/.Git/hooks/x", "a//b"])
+def test_list_of_a_folder_names_nothing_elsewhere(name: str, branch: Project) -> None:
+    oid = plant(branch.folder, b"#!/bin/sh\n")
+    entries = [{"md5": oid, "relpath": "a"}, {"md5": oid, "relpath": name, "isexec": True}]
+    listed = plant(branch.folder, json.dumps(entries).encode(), ".dir")
+    out = {"path": "own", "md5": listed, "hash": "md5", "nfiles": 2}
+    (branch.folder / "own.dvc").write_text(json.dumps({"outs": [out]}))
+    assert refuse(branch).endswith(f"received 'own/{name}'")
+    assert not (branch.folder / "own").exists()
+    assert not (branch.folder / HOOK).exists()
+
+
+def test_compare_writes_nothing_elsewhere(branch: Project, tmp_path: Path) -> None:
+    lock = branch.folder / "dvc.lock"
+    (out,) = re.findall(r"- path: data/predictions\n.*\n\s+md5: (\S+)", lock.read_text())[:1]
+    listed = branch.folder / ".dvc/cache/files/md5" / out[:2] / out[2:]
+    entries = json.loads(listed.read_bytes())
+    entries.append({"md5": entries[0]["md5"], "relpath": "../../digits-x"})
+    lock.write_text(
+        lock.read_text().replace(out, plant(branch.folder, json.dumps(entries).encode(), ".dir"))
+    )
+    branch.commit("evil")
+    (tmp_path / "temporary").mkdir()
+    branch.call(
+        "env",
+        f"TMPDIR={tmp_path / 'temporary'}",
+        "python",
+        "-m",
+        "digits",
+        "compare",
+        "HEAD",
+        "HEAD",
+    )
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        ("['remote \"team\"']\nurl = webdavs://x\nbearer_token_command = touch ran\n", "bearer"),
+        ("['remote \"team\"']\nurl = s3://x/y\nconfigpath = evil.ini\n", "configpath"),
+        ("[cache]\ndir = ../../elsewhere\n", "cache.dir, .*/elsewhere'"),
+    ],
+)
+def test_settings_of_a_branch_run_nothing(setting: str, reason: str, branch: Project) -> None:
+    (branch.folder / ".dvc/config").write_text(f"[core]\nremote = team\n{setting}")
+    assert re.match(rf"ERROR: \.dvc/config: .*expected no {reason}", refuse(branch))
+    assert not (branch.folder / "ran").exists()
+
+
+def test_own_outputs_and_linked_caches_are_fine(branch: Project, tmp_path: Path) -> None:
+    track(branch, "tool", "own/tool.dvc")
+    branch.call("dvc", "push")
+    (branch.folder / ".dvc/cache").rename(tmp_path / "lab")
+    branch.call("dvc", "cache", "dir", "--local", str(tmp_path / "lab"))
+    branch.call("dvc", "config", "--local", "cache.type", "symlink")
+    branch.call("dvc", "checkout", "--relink")
+    branch.call("python", "-m", "digits", "pull")
+    assert (branch.folder / "models/model.keras").is_symlink()
+    assert (branch.folder / "own/tool").is_symlink()
+
+
+@pytest.mark.parametrize("place", ["plots/curves.png", "metrics/evaluate.json", "params.yaml"])
+def test_links_are_not_shown(place: str, branch: Project, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text('{"password": "hunter2"}')
+    (branch.folder / place).unlink()
+    (branch.folder / place).symlink_to(secret)
+    reason = f"ERROR: {place}: expected a file of this project, received a link to {secret}"
+    assert refuse(branch, "report") == refuse(branch, "docs") == reason
+    assert "expected dvc.lock and the metrics" in refuse(branch, "pr-report HEAD")
+    pages = [path for path in (branch.folder / "report").rglob("*") if path.is_file()]
+    assert [path.name for path in pages] == ["pull-request.md"]
+    assert "received a link to" in pages[0].read_text()
+    assert "hunter2" not in pages[0].read_text()

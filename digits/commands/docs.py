@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
+from digits.commands.places import check_shown
 from digits.commands.repro import describe_result
 from digits.commands.results import NOT_VERIFIED, load_metrics
 from digits.data.datasets import load_dataset
@@ -133,6 +134,7 @@ def load_blocks() -> tuple[dict[str, str], str]:
 
 
 def main(_: Namespace) -> None:
+    check_shown()
     blocks, model = load_blocks()
     for path in (Path("README.md"), *sorted(Path("docs").glob("*.md"))):
         text = path.read_text(encoding="utf-8")
