@@ -441,7 +441,7 @@ def test_secrets_are_in_the_environment_of_one_step_only() -> None:
 
 
 def test_expressions_are_in_no_shell_line() -> None:
-    """A branch may be named `$(command)`, and would be pasted in before the shell reads the line."""
+    """A branch may be named `$(command)`, pasted in before the shell reads it."""
     assert not [step["run"] for step in list_steps() if "${{" in step.get("run", "")]
 
 

@@ -12,11 +12,20 @@ import subprocess
 from contextlib import closing
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from imports import ROOT
 from projects import Project
+from pydantic import ValidationError
+from ruamel.yaml import YAML
 
-from digits.commands import state
+from digits.commands import docs, experiments, pr_report, state
+from digits.commands.markdown import escape
+from digits.commands.standings import Entry, Run, write_markdown
 from digits.commands.state import StateError
+from digits.data import datasets
+from digits.data.splits import Card
+from digits.files.params import ParamsError, load_params
 
 # DVC's state
 
@@ -281,3 +290,75 @@ def test_links_are_not_shown(place: str, branch: Project, tmp_path: Path) -> Non
     assert [path.name for path in pages] == ["pull-request.md"]
     assert "received a link to" in pages[0].read_text()
     assert "hunter2" not in pages[0].read_text()
+
+
+# What a branch says
+
+
+EVIL = "a|b`<img src=x>`[c](http://d)@e\\"
+
+
+@pytest.mark.parametrize("text", ["\x1b[2J", "a\rb", "a\nb", "\u202eb", "\x9b2J"])
+def test_text_that_a_terminal_obeys_is_refused(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = YAML(typ="safe").load(ROOT / "datasets/fashion-mnist.yaml")
+    monkeypatch.setattr(datasets, "DATASETS_DIR", tmp_path)
+    for change in ({"title": text}, {"class_names": [text, *facts["class_names"][1:]]}):
+        (tmp_path / "own.yaml").write_text(json.dumps(facts | change))
+        with pytest.raises(ParamsError, match="control character") as raised:
+            datasets.load_dataset("own")
+        assert str(raised.value).isprintable()
+        with pytest.raises(ValidationError, match="control characters"):
+            Card(
+                **{
+                    "name": "x",
+                    "title": "x",
+                    "class_names": ["a", "b"],
+                    "image_counts": {},
+                    **change,
+                }
+            )
+
+
+def test_recipe_that_a_terminal_obeys_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text('train: {recipe: "a\\e[2J"}\n"k\\e": 1\nlines: "a\\nb\\tc"\n')
+    with pytest.raises(ParamsError, match=r"line 1: .* the control character '\\x1b'") as raised:
+        load_params("train", dict, path)
+    assert str(raised.value).isprintable()
+    path.write_text('lines: "a\\nb\\tc"\n')
+    assert load_params("lines", str, path) == "a\nb\tc"
+
+
+def test_experiment_is_shown_without_what_a_terminal_obeys() -> None:
+    assert experiments.show("a\x1b[2J\nb") == "a\\x1b[2J\nb"
+
+
+def test_leaderboard_shows_names_and_no_more() -> None:
+    entry = Entry(published=EVIL, note=None, seeds=[0])
+    ranking = pd.DataFrame(
+        [
+            {
+                "recipe": EVIL,
+                "seed_count": 1,
+                **dict.fromkeys(("accuracy", "accuracy_sd", "accuracy_low", "accuracy_high"), 0.5),
+                "parameter_count": 1,
+                "training_seconds": 1.0,
+                "machine": EVIL,
+            }
+        ]
+    )
+    page = write_markdown(ranking, {EVIL: entry}, EVIL, [Run(EVIL, 0, entry)])
+    assert page.count(escape(EVIL)) == 5
+    assert EVIL not in page
+    assert "<img" not in page
+    row = docs.shorten_leaderboard(page).splitlines()[-1]
+    assert [cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:3]] == [escape(EVIL)] * 2
+
+
+def test_comment_is_cut_by_bytes() -> None:
+    page = pr_report.cut("a" + "é" * 50_000)
+    assert len(page.encode()) <= 65_536
+    assert page.endswith(f"é{pr_report.CUT}")
+    assert pr_report.cut("é" * 30_000) == "é" * 30_000
