@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import stat
 import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -275,6 +276,20 @@ def test_own_outputs_and_linked_caches_are_fine(branch: Project, tmp_path: Path)
     branch.call("python", "-m", "digits", "pull")
     assert (branch.folder / "models/model.keras").is_symlink()
     assert (branch.folder / "own/tool").is_symlink()
+
+
+def test_branch_is_pulled_without_its_code(branch: Project) -> None:
+    """By the commands of docs/security.md."""
+    branch.call("dvc", "push")
+    shutil.rmtree(branch.folder / "models")
+    for path in ("digits/__main__.py", "digits/commands/masked_dvc.py", "dvc.py", "Makefile"):
+        (branch.folder / path).write_text("open('ran', 'w')\n")
+    page = (ROOT / "docs/security.md").read_text()
+    export, pull = re.findall(r"^\$ (.*digits.*)", page, re.MULTILINE)[:2]
+    python = pull.replace("~/digits/.venv/bin/python", sys.executable)
+    branch.call("sh", "-c", f"{export} && {python}".replace("~/digits", str(ROOT)))
+    assert (branch.folder / "models/model.keras").exists()
+    assert not (branch.folder / "ran").exists()
 
 
 @pytest.mark.parametrize("place", ["plots/curves.png", "metrics/evaluate.json", "params.yaml"])
