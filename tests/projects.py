@@ -31,11 +31,15 @@ class Project:
     @property
     def environment(self) -> dict[str, str]:
         """Return the environment of a command: these tests' Python, nobody's own settings."""
+        state = self.folder.parent / ".cache/digits-dvc"  # where our commands keep it, too
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
         return {
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "SHELL": "/bin/sh",
             "HOME": str(self.folder.parent),
+            "XDG_CACHE_HOME": "",
+            "DVC_SITE_CACHE_DIR": str(state),
             "COLUMNS": "120",
         }
 

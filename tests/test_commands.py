@@ -19,7 +19,7 @@ from test_comparison import CARD, predict
 
 from digits import stage
 from digits.__main__ import COMMANDS, main
-from digits.commands import compare, dvc, experiments
+from digits.commands import compare, dvc, experiments, pr_report
 from digits.commands.dvc import DvcError, read_dvc, run_dvc
 from digits.commands.revisions import Record
 from digits.errors import DigitsError
@@ -401,6 +401,74 @@ def test_job_with_credentials_of_s3_installs_its_support() -> None:
         runs = [step.get("run", "") for step in job["steps"]]
         (install,) = (index for index, run in enumerate(runs) if ".venv/s3.stamp" in run)
         assert not [run for run in runs[:install] if "dvc" in run or "digits" in run]
+
+
+def list_steps() -> list[dict[str, Any]]:
+    return [step for job in list_jobs().values() for step in job["steps"]]
+
+
+@pytest.mark.parametrize("name", list_jobs())
+def test_job_ends(name: str) -> None:
+    assert 0 < list_jobs()[name]["timeout-minutes"] <= 120
+
+
+def test_actions_are_pinned_by_digest_with_their_version() -> None:
+    lines = [
+        line
+        for path in (ROOT / ".github/workflows").glob("*.yml")
+        for line in path.read_text().splitlines()
+        if re.search(r"\buses:", line)
+    ]
+    assert lines
+    for line in lines:
+        assert re.search(r"uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$", line), line
+
+
+def test_checkout_leaves_no_token_behind() -> None:
+    checkouts = [step for step in list_steps() if "actions/checkout" in step.get("uses", "")]
+    assert checkouts
+    assert all(step["with"]["persist-credentials"] is False for step in checkouts)
+
+
+def test_secrets_are_in_the_environment_of_one_step_only() -> None:
+    """Nor does a pull request from a fork get any: its event is none that has them."""
+    for path in (ROOT / ".github/workflows").glob("*.yml"):
+        workflow = YAML(typ="safe").load(path.read_text())
+        assert set(workflow["on"]) <= {"push", "pull_request"}
+        for step in (step for job in workflow["jobs"].values() for step in job["steps"]):
+            step.pop("env", None)
+        assert not re.search(r"secrets\.|github\.token", json.dumps(workflow))
+
+
+def test_expressions_are_in_no_shell_line() -> None:
+    """A branch may be named `$(command)`, pasted in before the shell reads it."""
+    assert not [step["run"] for step in list_steps() if "${{" in step.get("run", "")]
+
+
+def test_token_that_writes_is_where_nothing_of_the_branch_runs() -> None:
+    for path in (ROOT / ".github/workflows").glob("*.yml"):
+        workflow = YAML(typ="safe").load(path.read_text())
+        assert workflow["permissions"] == {"contents": "read"}
+        writers = [
+            job
+            for job in workflow["jobs"].values()
+            if "write" in json.dumps(job.get("permissions"))
+        ]
+        for job in writers:
+            assert "head.repo.full_name == github.repository" in job["if"]
+            assert not [step for step in job["steps"] if "uses" in step]
+            runs = "\n".join(step["run"] for step in job["steps"])
+            assert not re.search(r"make|python|dvc|\./", runs)
+
+
+def test_comment_is_found_by_its_marker_and_writer() -> None:
+    steps = [step for step in list_steps() if "/comments" in step.get("run", "")]
+    assert steps
+    for step in steps:
+        assert step["env"]["MARKER"] == pr_report.MARKER
+        assert '.user.login == "github-actions[bot]"' in step["run"]
+        assert "startswith(env.MARKER)" in step["run"]
+    assert "--edit-last" not in json.dumps(list_steps())
 
 
 def test_container_prepares_what_make_needs() -> None:

@@ -14,6 +14,7 @@ import pytest
 from imports import ROOT
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 from projects import list_runs, make_project
 from ruamel.yaml import YAML
 from test_stages import STAGES
@@ -76,6 +77,37 @@ def test_lock_has_what_is_asked_for(lock: str, python: str) -> None:
 def test_test_tools_change_no_pin() -> None:
     pins, test_pins = (read_pins(lock, "3.11") for lock in LOCKS)
     assert {name: test_pins[name] for name in pins} == pins
+
+
+# The versions that first were without the hole.
+FIXED = {
+    "celery": {"CVE-2021-23727": "5.2.2"},
+    "jinja2": {"CVE-2024-56326": "3.1.5", "CVE-2025-27516": "3.1.6"},
+    "keras": {
+        "CVE-2025-1550": "3.9.0",
+        "CVE-2025-8747": "3.11.0",
+        "CVE-2025-9906": "3.11.0",
+        "CVE-2025-12058": "3.12.0",
+        "CVE-2025-12060": "3.12.0",
+    },
+    "pyyaml": {"CVE-2020-14343": "5.4"},
+    "requests": {"CVE-2024-35195": "2.32.0", "CVE-2024-47081": "2.32.4"},
+    "scikit-learn": {"CVE-2024-5206": "1.5.0"},
+    "tensorflow": {"CVE-2023-25668": "2.12.0", "CVE-2023-25801": "2.12.0"},
+    "tqdm": {"CVE-2024-34062": "4.66.3"},
+}
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_floor_is_past_known_holes_and_says_so(name: str) -> None:
+    text = (ROOT / "pyproject.toml").read_text()
+    asked = [it for it in list_requirements("gpu", "test") if it.name == name]
+    assert asked
+    for requirement in asked:
+        (floor,) = (it.version for it in requirement.specifier if it.operator == ">=")
+        for cve, fixed in FIXED[name].items():
+            assert Version(floor) >= Version(fixed), cve
+            assert cve in text
 
 
 @pytest.mark.checkout

@@ -16,6 +16,8 @@ import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
+from digits.commands.markdown import quote
+from digits.commands.places import check_shown
 from digits.commands.repro import describe_result
 from digits.commands.results import NOT_VERIFIED, load_metrics
 from digits.data.datasets import load_dataset
@@ -64,7 +66,8 @@ def describe_confidence(recipe: str, reliability: pd.DataFrame, rejection: pd.Da
     error = np.average(gaps, weights=reliability["count"])
     rejected, accuracy = rejection.query("rejected >= 0.02").iloc[0]
     return (
-        f"The expected calibration error of `{recipe}` on the test images is {100 * error:.2f} %.\n"
+        f"The expected calibration error of {quote(recipe)} on the test images is "
+        f"{100 * error:.2f} %.\n"
         f"Of the {100 * (1 - rejected):.0f} % of them that it is most sure of, it reads "
         f"{100 * accuracy:.2f} % right."
     )
@@ -90,7 +93,10 @@ def tabulate_sizes(outs: Sequence[Mapping[str, Any]]) -> str:
 
 def shorten_leaderboard(page: str) -> str:
     """Return the table of the leaderboard with its main columns only."""
-    lines = [line.strip("|").split("|") for line in page.splitlines() if line.startswith("|")]
+    # Not at what `escape` has written as \\|, which is a part of a cell.
+    lines = [
+        re.split(r"(?<!\\)\|", line)[1:-1] for line in page.splitlines() if line.startswith("|")
+    ]
     if not lines:
         raise DocsError(f"{LEADERBOARD_PATH}: expected a table, received none")
     header, _, *rows = ([cell.strip() for cell in line] for line in lines)
@@ -133,6 +139,7 @@ def load_blocks() -> tuple[dict[str, str], str]:
 
 
 def main(_: Namespace) -> None:
+    check_shown()
     blocks, model = load_blocks()
     for path in (Path("README.md"), *sorted(Path("docs").glob("*.md"))):
         text = path.read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ from typing import Any
 from tabulate import tabulate
 
 from digits.commands.dvc import list_experiments
-from digits.files.params import PARAMS_PATH
+from digits.files.params import CONTROL, PARAMS_PATH
 
 SECTIONS = ("dataset", "fetch", "decode", "train", "evaluate", "analyze", "recipes")
 HEADER = ("experiment", "recipe", "changed", "validation")
@@ -52,11 +52,18 @@ def describe(row: Row) -> str:
     return f"{score} {state}".strip()
 
 
+def show(text: str) -> str:
+    """Write out what a terminal would obey: experiments may be other people's."""
+    return "\n".join(
+        CONTROL.sub(lambda found: ascii(found[0])[1:-1], it) for it in text.split("\n")
+    )
+
+
 def _read_params(row: Row) -> dict[str, Any]:
     named = {str(key).removeprefix(f"{PARAMS_PATH}:"): value for key, value in row.items()}
     return {key: value for key, value in named.items() if key.partition(".")[0] in SECTIONS}
 
 
 def main(_: Namespace) -> None:
-    table = tabulate_experiments(list_experiments())
+    table = [tuple(map(show, row)) for row in tabulate_experiments(list_experiments())]
     print(tabulate(table, HEADER, disable_numparse=True, maxcolwidths=WIDTHS))

@@ -25,6 +25,7 @@ from digits.commands import standings
 from digits.commands.charts import draw_leaderboard
 from digits.commands.dvc import fetch_data, list_experiments, run_experiment
 from digits.commands.git import ask_git
+from digits.commands.outputs import check_outputs
 from digits.commands.standings import Entry, Run, Timing
 from digits.data.datasets import load_dataset
 from digits.errors import DigitsError
@@ -212,6 +213,7 @@ def main(arguments: Namespace) -> None:
     runs = chosen if arguments.force else standings.list_missing(chosen, results)
     print(f"{len(runs)} of {len(chosen)} runs to do", flush=True)
     if runs:
+        check_outputs()
         fetch_data()
         perform_all(runs, inputs, force=arguments.force)
         results = load_results(wanted, inputs)

@@ -17,6 +17,11 @@ def escape(text: object) -> str:
     return re.sub(r"([\\`*_\[\]|~#])", r"\\\1", shown)
 
 
+def quote(name: object) -> str:
+    """Return a name of others as code, if nothing in it could end the code."""
+    return f"`{name}`" if re.fullmatch(r"[\w.-]+", str(name)) else escape(name)
+
+
 def render_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Write a table whose cells are texts of others."""
     cells = [[escape(cell) for cell in row] for row in rows]

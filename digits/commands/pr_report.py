@@ -8,6 +8,7 @@ import json
 import shutil
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from digits.commands.compare import check_same_images, cut_strips, render_markdo
 from digits.commands.dvc import read_dvc
 from digits.commands.git import GitError, ask_git, try_git
 from digits.commands.markdown import escape, render_table
+from digits.commands.outputs import check_outputs
+from digits.commands.places import PlaceError, check_shown
 from digits.commands.results import NOT_VERIFIED, load_metrics
 from digits.commands.revisions import WORKSPACE, load_record
 from digits.errors import DigitsError
@@ -29,7 +32,10 @@ PAGE_PATH = REPORT_DIR / "pull-request.md"
 PICTURE_PATH = REPORT_DIR / "errors.png"
 PLOTS_DIR = REPORT_DIR / "plots"
 UNSHALLOW = "this checkout is shallow, `git fetch --unshallow` brings the others"
-LONGEST_PAGE = 65_000  # letters: GitHub refuses comments of more than 65,536
+MARKER = "<!-- digits pr-report -->"  # by which CI finds its own comment
+# Bytes: GitHub refuses comments of more than 65,536 letters, and a letter is a byte or more.
+LONGEST_PAGE = 65_000
+CUT = "\n\nCut here: GitHub takes no longer comment.\n"
 
 
 class PullRequestError(DigitsError):
@@ -171,24 +177,42 @@ def render(sections: dict[str, Callable[[], str]]) -> tuple[bool, str]:
     return failed, "\n".join(texts)
 
 
+def cut(page: str) -> str:
+    """Shorten a page to what GitHub takes as a comment."""
+    data = page.encode()
+    if len(data) <= LONGEST_PAGE:
+        return page
+    return data[:LONGEST_PAGE].decode(errors="ignore") + CUT  # no half a letter
+
+
+def list_sections(start: str) -> dict[str, Callable[[], str]]:
+    """Return what writes each section; of a branch that would show other files, only that."""
+    try:
+        check_shown()
+        check_outputs()
+    except PlaceError as error:
+        return {"Does it stay in the project?": partial(_refuse, error)}
+    return {
+        "Does dvc.lock tell the truth?": judge_lock,
+        "Do the metrics?": judge_metrics,
+        "Is it better?": lambda: judge_errors(start),
+        "Parameters": lambda: describe_diff("params", start),
+        "Metrics": lambda: describe_diff("metrics", start),
+        "Pictures": lambda: draw_plots(start),
+    }
+
+
+def _refuse(error: PlaceError) -> str:
+    raise error
+
+
 def main(arguments: Namespace) -> None:
     base = arguments.base
     start = find_merge_base(base)
     shutil.rmtree(REPORT_DIR / "plots", ignore_errors=True)
     PICTURE_PATH.unlink(missing_ok=True)
-    failed, text = render(
-        {
-            "Does dvc.lock tell the truth?": judge_lock,
-            "Do the metrics?": judge_metrics,
-            "Is it better?": lambda: judge_errors(start),
-            "Parameters": lambda: describe_diff("params", start),
-            "Metrics": lambda: describe_diff("metrics", start),
-            "Pictures": lambda: draw_plots(start),
-        }
-    )
-    page = f"# Against {escape(base)} ({start})\n\n{text}"
-    if len(page) > LONGEST_PAGE:
-        page = f"{page[:LONGEST_PAGE]}\n\nCut here: GitHub takes no longer comment.\n"
+    failed, text = render(list_sections(start))
+    page = cut(f"{MARKER}\n# Against {escape(base)} ({start})\n\n{text}")
     write_text(PAGE_PATH, page)
     print(f"{PAGE_PATH}\n\n{page}")
     if failed:

@@ -15,6 +15,7 @@ from typing import Any
 import jinja2
 from ruamel.yaml import YAML
 
+from digits.commands.places import check_shown
 from digits.commands.results import Metrics, Share, check_against, check_numbers
 from digits.data.splits import Card, load_card
 from digits.errors import DigitsError
@@ -221,6 +222,7 @@ def render(metrics: Mapping[str, Any], card: Card, params: str, summary: str) ->
 
 
 def main(_: Namespace) -> None:
+    check_shown()
     metrics = load_metrics()
     card = load_card(CARD_PATH)
     verify_metrics(card)

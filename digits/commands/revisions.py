@@ -17,6 +17,8 @@ from digits.evaluation.predictions import Predictions, load_predictions
 from digits.paths import CARD_PATH, PREDICTIONS_DIR
 
 WORKSPACE = "workspace"
+ARRAYS = ("images.npy", "labels.npy", "probabilities.npy")
+FILES = (CARD_PATH, *(PREDICTIONS_DIR / name for name in ARRAYS))
 LONGEST = 160  # letters of a name or a reason, in a message
 
 T = TypeVar("T")
@@ -46,7 +48,10 @@ def load_record(name: str) -> Record:
     if name == WORKSPACE:
         return _load(name, CARD_PATH, PREDICTIONS_DIR)
     return _with_files(
-        name, lambda folder: _load(name, folder / CARD_PATH.name, folder / PREDICTIONS_DIR.name)
+        name,
+        lambda folder: _load(
+            name, folder / CARD_PATH.parent.name / CARD_PATH.name, folder / PREDICTIONS_DIR.name
+        ),
     )
 
 
@@ -62,9 +67,11 @@ def _with_files(name: str, use: Callable[[Path], T]) -> T:
     with tempfile.TemporaryDirectory() as temporary:
         try:
             files = DVCFileSystem(rev=name, subrepos=True)
-            for path in (CARD_PATH, PREDICTIONS_DIR):
-                source = (prefix / path).as_posix()
-                files.get(source, f"{temporary}/{path.name}", recursive=True)
+            for folder in {path.parent.name for path in FILES}:
+                (Path(temporary) / folder).mkdir()
+            for path in FILES:  # by name: a folder's list may name files elsewhere
+                target = Path(temporary) / path.parent.name / path.name
+                files.get_file((prefix / path).as_posix(), str(target))
         except (DvcException, OSError) as error:
             if _is_commit(name) or not isinstance(error, RevError):
                 raise RevisionError(

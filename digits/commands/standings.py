@@ -9,6 +9,7 @@ import pandas as pd
 from pydantic import Field
 from tabulate import tabulate
 
+from digits.commands.markdown import escape, quote
 from digits.errors import DigitsError
 from digits.evaluation.scores import score_accuracy_interval
 from digits.files.params import PARAMS_PATH
@@ -39,7 +40,7 @@ class Entry(Overrides):
 
     recipe: str | None = None  # of params.yaml; None: the one that has the entry's name
     published: str
-    note: str | None
+    note: str | None  # Markdown: it may have links
     seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**32)]], Field(min_length=1)]
 
 
@@ -206,14 +207,14 @@ def write_markdown(
     rows = [_write_row(row, entries) for _, row in ranking.iterrows()]
     table = tabulate(rows, HEADER, tablefmt="github", disable_numparse=True)
     notes = [
-        f"- `{recipe}`: {entries[recipe].note}\n"
+        f"- {quote(recipe)}: {entries[recipe].note}\n"
         for recipe in ranking["recipe"]
         if entries[recipe].note
     ]
-    parts = [f"# Leaderboard: {title}\n", f"{table}\n", LEGEND, "".join(notes)]
+    parts = [f"# Leaderboard: {escape(title)}\n", f"{table}\n", LEGEND, "".join(notes)]
     if missing:
         parts.append(
-            f"Not run yet: {', '.join(f'`{run.recipe}` {run.seed}' for run in missing)}.\n"
+            f"Not run yet: {', '.join(f'{quote(run.recipe)} {run.seed}' for run in missing)}.\n"
         )
     return "\n".join(part for part in parts if part)
 
@@ -223,13 +224,13 @@ def _write_row(row: pd.Series, entries: Mapping[str, Entry]) -> tuple[str, ...]:
     spread = f" ± {_percent(row['accuracy_sd'])}" if count > 1 else ""
     known = not math.isnan(row["training_seconds"])
     return (
-        f"`{row['recipe']}`",
-        entries[row["recipe"]].published,
+        quote(row["recipe"]),
+        escape(entries[row["recipe"]].published),
         f"{_percent(row['accuracy'])}{spread} % ({count} seed{'s' if count > 1 else ''})",
         f"{_percent(row['accuracy_low'])} to {_percent(row['accuracy_high'])} %",
         f"{row['parameter_count']:,}",
         f"{row['training_seconds']:,.1f}" if known else "",
-        row["machine"],
+        escape(row["machine"]),
     )
 
 

@@ -7,7 +7,14 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from digits.files.params import PARAMS_PATH, Params, ParamsError, did_you_mean, load_params
+from digits.files.params import (
+    PARAMS_PATH,
+    Params,
+    ParamsError,
+    check_line,
+    did_you_mean,
+    load_params,
+)
 from digits.urls import has_secrets
 
 T = TypeVar("T")
@@ -49,8 +56,9 @@ Size = Annotated[int, Field(ge=0, le=LARGEST_SIZE)]  # bytes
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]  # SHA-256
 Label = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 LabelValues = Annotated[list[Label], AfterValidator(_check_unique)]
+Line = Annotated[str, AfterValidator(check_line)]  # comes onto pages, figures and terminals
 ClassNames = Annotated[
-    list[Annotated[str, Field(min_length=1)]],
+    list[Annotated[Line, Field(min_length=1)]],
     Field(min_length=2, max_length=256),
     AfterValidator(_check_unique),
 ]
@@ -79,8 +87,8 @@ class RawFile(Params):
 class Dataset(Params):
     """Four IDX files of 28x28 grey images and their labels, and what the labels mean."""
 
-    title: str
-    licence: str
+    title: Line
+    licence: Line
     class_names: ClassNames  # of the labels 0, 1, 2 ...
     source: Literal["mirrors", "scikit-learn"] = "mirrors"
     # Tried in order: local folders, of which any may be absent, and https addresses.

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field, ValidationError
 
-from digits.data.datasets import IMAGE_SIDE, ClassNames
+from digits.data.datasets import IMAGE_SIDE, ClassNames, Line
 from digits.files.artifacts import (
     ArtifactError,
     load_array,
@@ -33,8 +33,8 @@ class Split:
 class Card(Params):
     """Which dataset the arrays beside it come from; it travels with them to every figure."""
 
-    name: str
-    title: str
+    name: Line
+    title: Line
     class_names: ClassNames
     image_counts: dict[str, int]  # by split
     disputed: list[int] = Field(

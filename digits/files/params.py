@@ -23,6 +23,8 @@ PARAMS_PATH = Path("params.yaml")
 NO_TEXT = re.compile(r"on|off|yes|no|true|false|[-+]?(nan|inf|[\d_.]+(e[-+]?\d+)?)", re.IGNORECASE)
 # PyYAML's parser in C: the nodes of `yaml.safe_load` in a tenth of the time. A tab may pass it.
 PYYAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# What a terminal obeys, and what turns the order of letters around; neither shows itself.
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 DEEPEST = 100  # of lists and mappings, one in the other: far more than any recipe needs
 
 T = TypeVar("T")
@@ -135,11 +137,30 @@ def _check_written_out(path: Path, events: Iterable[yaml.Event]) -> None:
             received = f"the anchor &{event.anchor}"
         elif getattr(event, "tag", None):
             received = f"the tag {event.tag!r}"
+        elif isinstance(event, yaml.ScalarEvent) and (found := _find_control(event.value)):
+            received = f"the control character {found!a}"
         elif isinstance(event, yaml.ScalarEvent) and event.value in ("=", "<<") and not event.style:
             received = f"{event.value}, which has a meaning in YAML 1.1: write '{event.value}'"
         if received:
             where = f"{path}, line {event.start_mark.line + 1}"
             raise ParamsError(f"{where}: expected values written out, received {received}")
+
+
+def _find_control(text: str) -> str:
+    """Return a control character; a text may have several lines, though."""
+    found = CONTROL.search(text.replace("\n", "").replace("\t", ""))
+    return found[0] if found else ""
+
+
+def check_line(text: str) -> str:
+    """Return a text that is shown to people, if it is one line without control characters.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if CONTROL.search(text):
+        raise ValueError("one line without control characters")
+    return text
 
 
 def _check_keys(path: Path, node: Any) -> None:

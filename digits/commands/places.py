@@ -1,0 +1,70 @@
+"""Where a path of somebody's branch really leads: into the project, or out of it."""
+
+import os
+import unicodedata
+from pathlib import Path
+
+from digits.errors import DigitsError
+from digits.files.params import PARAMS_PATH
+from digits.paths import DVC_YAML_PATH, EVALUATE_METRICS_PATH, PLOTS_DIR
+
+# Programs run what lies there, or believe it.
+TRUSTED = (".git", ".dvc", ".venv")
+# What Git keeps, and a page may show; DVC makes links in data/ and models/ only.
+SHOWN = (EVALUATE_METRICS_PATH.parent, PLOTS_DIR, PARAMS_PATH, DVC_YAML_PATH, Path("dvc.lock"))
+
+
+class PlaceError(DigitsError):
+    """A path leads out of the project, or into what programs trust there."""
+
+
+def lies_inside(path: Path, *, follow: bool = True) -> bool:
+    """Tell whether a path lies in the project and in nothing trusted, its parents' links followed.
+
+    Unless told otherwise, the link that it may be itself is followed, too.
+    """
+    root = Path(os.path.realpath("."))
+    real = Path(os.path.realpath(path if follow else path.parent))
+    if not follow:
+        real /= path.name
+    if real == root or not real.is_relative_to(root):
+        return False
+    return not any(is_trusted(part) for part in real.relative_to(root).parts)
+
+
+def is_trusted(name: str) -> bool:
+    """Tell whether a disk may take a name for a trusted one: some ignore case and invisible signs.
+
+    So does Git when it checks names that it is to write.
+    """
+    plain = "".join(sign for sign in name if unicodedata.category(sign) != "Cf")
+    return unicodedata.normalize("NFKC", plain).casefold() in TRUSTED
+
+
+def find_stray_link(path: Path, cache: Path | None = None) -> Path | None:
+    """Return a link at or below a path that leads elsewhere; a file of DVC's cache is not that."""
+    below = (
+        Path(folder, name)
+        for folder, folders, files in os.walk(path)
+        for name in (*folders, *files)
+    )
+    for found in (path, *below):
+        if found.is_symlink() and not lies_inside(found):
+            target = Path(os.path.realpath(found))
+            if not (cache and target.is_file() and target.is_relative_to(os.path.realpath(cache))):
+                return found
+    return None
+
+
+def check_shown() -> None:
+    """Refuse to show what links of the branch lead to elsewhere: other people's files.
+
+    Raises:
+        PlaceError: names the link.
+    """
+    for path in SHOWN:
+        link = find_stray_link(path)
+        if link:
+            raise PlaceError(
+                f"{link}: expected a file of this project, received a link to {link.readlink()}"
+            )

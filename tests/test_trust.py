@@ -1,0 +1,372 @@
+"""docs/security.md: what is pulled runs nothing and stays inside, whoever else uses the machine."""
+
+import hashlib
+import json
+import os
+import pickle
+import re
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from imports import ROOT
+from projects import Project
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+
+from digits.commands import docs, experiments, pr_report, state
+from digits.commands.markdown import escape
+from digits.commands.standings import Entry, Run, write_markdown
+from digits.commands.state import StateError
+from digits.data import datasets
+from digits.data.splits import Card
+from digits.files.params import ParamsError, load_params
+
+# DVC's state
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the user's home, DVC's folder not chosen."""
+    for name in (state.VARIABLE, "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / "home").mkdir()
+    return tmp_path / "home"
+
+
+def test_state_lies_in_a_private_folder_of_the_user(home: Path) -> None:
+    before = os.umask(0)
+    try:
+        state.keep_private()
+    finally:
+        os.umask(before)
+    folder = home / ".cache/digits-dvc"
+    assert os.environ.pop(state.VARIABLE) == str(folder)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert state.make_folder() == folder  # the next command finds it
+
+
+def test_chosen_folder_is_taken(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = home / "a/b"
+    monkeypatch.setenv(state.VARIABLE, str(chosen))
+    state.keep_private()
+    assert os.environ[state.VARIABLE] == str(chosen)
+    assert stat.S_IMODE(chosen.stat().st_mode) == 0o700  # DVC would have made it 0777
+    chosen.chmod(0o770)
+    state.keep_private()
+    assert [path.name for path in home.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("name", ["/proc/self", "/dev/null"])
+def test_without_a_home_it_lies_among_temporary_files(
+    name: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", name)  # not even root makes a folder there
+    folder = state.make_folder()
+    assert folder == home.parent / f"digits-dvc-{os.geteuid()}"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o702, 0o1777])
+def test_folder_that_others_may_write_is_refused(mode: int, home: Path) -> None:
+    folder = home / ".cache/digits-dvc"
+    folder.mkdir(parents=True)
+    folder.chmod(mode)
+    with pytest.raises(StateError, match=rf"digits-dvc: expected .* received mode {mode:04o}: "):
+        state.make_folder()
+
+
+def test_folder_of_another_user_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = home / ".cache/digits-dvc"
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(os, "geteuid", lambda: folder.stat().st_uid + 1)
+    with pytest.raises(StateError, match="received one of user "):
+        state.make_folder()
+
+
+def test_planted_link_is_refused(home: Path) -> None:
+    (home / ".cache").mkdir()
+    (home / "mine").mkdir(mode=0o700)
+    (home / ".cache/digits-dvc").symlink_to(home / "mine")
+    with pytest.raises(StateError, match="received a link or a file"):
+        state.make_folder()
+
+
+class Exploit:
+    """What another user puts into DVC's state."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, (f"touch {self.path}",)
+
+
+def poison(folder: Path, exploit: Exploit) -> int:
+    """Put it in place of a name in the list of links, which DVC reads at each checkout."""
+    update = "UPDATE Cache SET key = ?, raw = 0 WHERE rowid IN (SELECT min(rowid) FROM Cache)"
+    with closing(sqlite3.connect(folder / "links/cache.db")) as database, database:
+        return database.execute(update, (pickle.dumps(exploit),)).rowcount
+
+
+OPEN = ("env", f"{state.VARIABLE}=")  # as DVC is by itself: in /var/tmp/dvc
+ASK = "from dvc.repo import Repo; print(Repo().site_cache_dir)"
+
+
+def test_state_that_everybody_may_write_is_not_read(trained: Project, tmp_path: Path) -> None:
+    project = trained.copy(tmp_path / "project")
+    project.call("dvc", "push")
+    shutil.rmtree(project.folder / "models")
+    project.call(*OPEN, "dvc", "checkout")
+    everybodys, mark = Path(project.call(*OPEN, "python", "-c", ASK).strip()), tmp_path / "mark"
+    try:
+        assert poison(everybodys, Exploit(mark))
+        project.call(*OPEN, "python", "-m", "digits", "pull")
+        assert not mark.exists()
+        subprocess.run([*OPEN, "dvc", "checkout"], cwd=project.folder, check=False)
+        assert mark.exists()  # which is what plain DVC is open to
+    finally:
+        shutil.rmtree(everybodys)
+
+
+# What a branch names
+
+
+@pytest.fixture
+def branch(trained: Project, tmp_path: Path) -> Project:
+    """Return a checkout of somebody's branch."""
+    return trained.copy(tmp_path / "project")
+
+
+def refuse(project: Project, command: str = "pull") -> str:
+    """Run a command that refuses the branch; return its only line."""
+    said = project.call("python", "-m", "digits", *command.split(), status=1)
+    (line,) = [line for line in said.splitlines() if line.startswith("ERROR: ")]
+    assert "Traceback" not in said
+    return line
+
+
+def plant(folder: Path, data: bytes, suffix: str = "") -> str:
+    """Put an object into the project's cache; return its name."""
+    oid = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    path = folder / ".dvc/cache/files/md5" / oid[:2] / (oid[2:] + suffix)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return oid + suffix
+
+
+def track(project: Project, out: str, name: str = "evil.dvc") -> None:
+    """Write a `.dvc` file that names an executable output."""
+    oid = plant(project.folder, b"#!/bin/sh\ntouch ran\n")
+    entry = {"path": out, "md5": oid, "hash": "md5", "isexec": True}
+    (project.folder / name).parent.mkdir(exist_ok=True)
+    (project.folder / name).write_text(json.dumps({"outs": [entry]}))
+
+
+HOOK = ".git/hooks/pre-commit"
+
+
+@pytest.mark.parametrize(
+    "out", ["../x", "/opt/digits-x", HOOK, ".GIT/hooks/x", ".g\u200cit/x", ".dvc/x", ".venv/bin/x"]
+)
+def test_output_elsewhere_is_not_pulled(out: str, branch: Project) -> None:
+    track(branch, out)
+    line = refuse(branch)
+    ignored = out.startswith((".git", ".dvc", ".venv"))  # by .dvcignore: DVC says so itself
+    assert f"{out}' is ignored" in line if ignored else line.endswith(f"received {out!r}")
+    assert "evil.dvc" in line or ignored
+    assert not (branch.folder / HOOK).exists()
+    assert not (branch.folder.parent / "x").exists()
+    if out == "../x":
+        assert refuse(branch, "repro") == line
+
+
+def test_output_of_a_stage_elsewhere_is_refused(branch: Project) -> None:
+    kept = branch.folder.parent / "kept"
+    kept.write_text("mine")
+    stages = branch.folder / "dvc.yaml"
+    text = stages.read_text()
+    stages.write_text(
+        text.replace("stages:\n", "stages:\n  own:\n    cmd: x\n    outs: [../kept]\n")
+    )
+    for command in ("repro", "pull"):
+        assert refuse(branch, command).startswith("ERROR: dvc.yaml: expected outputs in this")
+    assert kept.read_text() == "mine"
+
+
+@pytest.mark.parametrize("place", ["hooks", "deep/hooks", "data/raw/hooks", "data/raw"])
+def test_committed_link_is_not_written_through(place: str, branch: Project) -> None:
+    """Also where the output is the link, or a folder with the link in it."""
+    link = branch.folder / place
+    shutil.rmtree(link, ignore_errors=True)
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(branch.folder / ".git/hooks")
+    if not place.startswith("data"):
+        track(branch, f"{place}/pre-commit")
+    assert "expected outputs in this project" in refuse(branch)
+    assert not (branch.folder / HOOK).exists()
+    assert len(list((branch.folder / ".git/hooks").glob("*-ubyte"))) == 0
+
+
+@pytest.mark.parametrize("name", [f"../{HOOK}", "../../x", "sub/.Git/hooks/x", "a//b"])
+def test_list_of_a_folder_names_nothing_elsewhere(name: str, branch: Project) -> None:
+    oid = plant(branch.folder, b"#!/bin/sh\n")
+    entries = [{"md5": oid, "relpath": "a"}, {"md5": oid, "relpath": name, "isexec": True}]
+    listed = plant(branch.folder, json.dumps(entries).encode(), ".dir")
+    out = {"path": "own", "md5": listed, "hash": "md5", "nfiles": 2}
+    (branch.folder / "own.dvc").write_text(json.dumps({"outs": [out]}))
+    assert refuse(branch).endswith(f"received 'own/{name}'")
+    assert not (branch.folder / "own").exists()
+    assert not (branch.folder / HOOK).exists()
+
+
+def test_compare_writes_nothing_elsewhere(branch: Project, tmp_path: Path) -> None:
+    lock = branch.folder / "dvc.lock"
+    (out,) = re.findall(r"- path: data/predictions\n.*\n\s+md5: (\S+)", lock.read_text())[:1]
+    listed = branch.folder / ".dvc/cache/files/md5" / out[:2] / out[2:]
+    entries = json.loads(listed.read_bytes())
+    entries.append({"md5": entries[0]["md5"], "relpath": "../../digits-x"})
+    lock.write_text(
+        lock.read_text().replace(out, plant(branch.folder, json.dumps(entries).encode(), ".dir"))
+    )
+    branch.commit("evil")
+    (tmp_path / "temporary").mkdir()
+    branch.call(
+        "env",
+        f"TMPDIR={tmp_path / 'temporary'}",
+        "python",
+        "-m",
+        "digits",
+        "compare",
+        "HEAD",
+        "HEAD",
+    )
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        ("['remote \"team\"']\nurl = webdavs://x\nbearer_token_command = touch ran\n", "bearer"),
+        ("['remote \"team\"']\nurl = s3://x/y\nconfigpath = evil.ini\n", "configpath"),
+        ("[cache]\ndir = ../../elsewhere\n", "cache.dir, .*/elsewhere'"),
+    ],
+)
+def test_settings_of_a_branch_run_nothing(setting: str, reason: str, branch: Project) -> None:
+    (branch.folder / ".dvc/config").write_text(f"[core]\nremote = team\n{setting}")
+    assert re.match(rf"ERROR: \.dvc/config: .*expected no {reason}", refuse(branch))
+    assert not (branch.folder / "ran").exists()
+
+
+def test_own_outputs_and_linked_caches_are_fine(branch: Project, tmp_path: Path) -> None:
+    track(branch, "tool", "own/tool.dvc")
+    branch.call("dvc", "push")
+    (branch.folder / ".dvc/cache").rename(tmp_path / "lab")
+    branch.call("dvc", "cache", "dir", "--local", str(tmp_path / "lab"))
+    branch.call("dvc", "config", "--local", "cache.type", "symlink")
+    branch.call("dvc", "checkout", "--relink")
+    branch.call("python", "-m", "digits", "pull")
+    assert (branch.folder / "models/model.keras").is_symlink()
+    assert (branch.folder / "own/tool").is_symlink()
+
+
+def test_branch_is_pulled_without_its_code(branch: Project) -> None:
+    """By the commands of docs/security.md."""
+    branch.call("dvc", "push")
+    shutil.rmtree(branch.folder / "models")
+    for path in ("digits/__main__.py", "digits/commands/masked_dvc.py", "dvc.py", "Makefile"):
+        (branch.folder / path).write_text("open('ran', 'w')\n")
+    page = (ROOT / "docs/security.md").read_text()
+    export, pull = re.findall(r"^\$ (.*digits.*)", page, re.MULTILINE)[:2]
+    python = pull.replace("~/digits/.venv/bin/python", sys.executable)
+    branch.call("sh", "-c", f"{export} && {python}".replace("~/digits", str(ROOT)))
+    assert (branch.folder / "models/model.keras").exists()
+    assert not (branch.folder / "ran").exists()
+
+
+@pytest.mark.parametrize("place", ["plots/curves.png", "metrics/evaluate.json", "params.yaml"])
+def test_links_are_not_shown(place: str, branch: Project, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text('{"password": "hunter2"}')
+    (branch.folder / place).unlink()
+    (branch.folder / place).symlink_to(secret)
+    reason = f"ERROR: {place}: expected a file of this project, received a link to {secret}"
+    assert refuse(branch, "report") == refuse(branch, "docs") == reason
+    assert "expected dvc.lock and the metrics" in refuse(branch, "pr-report HEAD")
+    pages = [path for path in (branch.folder / "report").rglob("*") if path.is_file()]
+    assert [path.name for path in pages] == ["pull-request.md"]
+    assert "received a link to" in pages[0].read_text()
+    assert "hunter2" not in pages[0].read_text()
+
+
+# What a branch says
+
+
+CARD = {"name": "x", "title": "x", "class_names": ["a", "b"], "image_counts": {}}
+EVIL = "a|b`<img src=x>`[c](http://d)@e\\"
+
+
+@pytest.mark.parametrize("text", ["\x1b[2J", "a\rb", "a\nb", "\u202eb", "\x9b2J"])
+def test_text_that_a_terminal_obeys_is_refused(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = YAML(typ="safe").load(ROOT / "datasets/fashion-mnist.yaml")
+    monkeypatch.setattr(datasets, "DATASETS_DIR", tmp_path)
+    for change in ({"title": text}, {"class_names": [text, *facts["class_names"][1:]]}):
+        (tmp_path / "own.yaml").write_text(json.dumps(facts | change))
+        with pytest.raises(ParamsError, match="control character") as raised:
+            datasets.load_dataset("own")
+        assert str(raised.value).isprintable()
+        with pytest.raises(ValidationError, match="control characters"):
+            Card.model_validate(CARD | change)
+
+
+def test_recipe_that_a_terminal_obeys_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text('train: {recipe: "a\\e[2J"}\n"k\\e": 1\nlines: "a\\nb\\tc"\n')
+    with pytest.raises(ParamsError, match=r"line 1: .* the control character '\\x1b'") as raised:
+        load_params("train", dict, path)
+    assert str(raised.value).isprintable()
+    path.write_text('lines: "a\\nb\\tc"\n')
+    assert load_params("lines", str, path) == "a\nb\tc"
+
+
+def test_experiment_is_shown_without_what_a_terminal_obeys() -> None:
+    assert experiments.show("a\x1b[2J\nb") == "a\\x1b[2J\nb"
+
+
+def test_leaderboard_shows_names_and_no_more() -> None:
+    entry = Entry(published=EVIL, note=None, seeds=[0])
+    ranking = pd.DataFrame(
+        [
+            {
+                "recipe": EVIL,
+                "seed_count": 1,
+                **dict.fromkeys(("accuracy", "accuracy_sd", "accuracy_low", "accuracy_high"), 0.5),
+                "parameter_count": 1,
+                "training_seconds": 1.0,
+                "machine": EVIL,
+            }
+        ]
+    )
+    page = write_markdown(ranking, {EVIL: entry}, EVIL, [Run(EVIL, 0, entry)])
+    assert page.count(escape(EVIL)) == 5
+    assert EVIL not in page
+    assert "<img" not in page
+    row = docs.shorten_leaderboard(page).splitlines()[-1]
+    assert [cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:3]] == [escape(EVIL)] * 2
+
+
+def test_comment_is_cut_by_bytes() -> None:
+    page = pr_report.cut("a" + "é" * 50_000)
+    assert len(page.encode()) <= 65_536
+    assert page.endswith(f"é{pr_report.CUT}")
+    assert pr_report.cut("é" * 30_000) == "é" * 30_000
