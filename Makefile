@@ -52,7 +52,7 @@ docs: .venv/run.stamp ## Write the numbers of the committed run into README.md a
 
 .PHONY: pr-report
 pr-report: .venv/run.stamp ## Report what the workspace changes against another revision: BASE=origin/main
-	@python -m digits pr-report $(or $(BASE),origin/main)
+	@python -m digits pr-report "$${BASE:-origin/main}"
 
 .PHONY: push pull
 push: $(ENVIRONMENT) ## Push what dvc.lock names to the remote, and complete a push that was broken off
