@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from digits.commands.state import keep_private
+from digits.commands.state import keep_private, name_user
 from digits.errors import DigitsError, mask_stderr, run_main
 from digits.paths import DVC_YAML_PATH
 
@@ -63,6 +63,7 @@ def call_command() -> None:
         raise FolderError(
             f"{Path.cwd()}: expected the project's folder, received no {DVC_YAML_PATH}"
         )
+    name_user()
     keep_private()  # here, for every command: some start DVC, others have it in this process
     module.main(arguments)
 

@@ -52,6 +52,7 @@ def read_workspace(answers: dict[str, Any]) -> dict[str, Any]:
     return workspace
 
 
+@pytest.mark.slow
 def test_answers_after_a_training(retrained: Project, tmp_path: Path) -> None:
     answers = ask(retrained.copy(tmp_path / "project"))
     workspace = read_workspace(answers)

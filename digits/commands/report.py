@@ -50,8 +50,8 @@ class ReportMetrics(Metrics):
     robustness: Share
     calibration_error: Share
     coverage_at_999: Share
-    undisputed_accuracy: Share
-    disputed_error_count: int
+    undisputed_accuracy: Share | None = None  # of a dataset whose labels reviewers disputed
+    disputed_error_count: int | None = None
     label_issue_count: int
     confident_error_count: int
     most_confused_pair: str
@@ -164,6 +164,7 @@ def verify_metrics(card: Card) -> None:
         ResultError: a number is another.
     """
     predictions = load_predictions(PREDICTIONS_DIR, card.class_count)
+    check_numbers(load_json(EVALUATE_METRICS_PATH), EVALUATE_METRICS_PATH)
     for path in (EVALUATE_METRICS_PATH, SCORES_PATH, SUMMARY_PATH):
         check_against(load_json(path), predictions, path)
 
@@ -223,9 +224,9 @@ def render(metrics: Mapping[str, Any], card: Card, params: str, summary: str) ->
 
 def main(_: Namespace) -> None:
     check_shown()
-    metrics = load_metrics()
     card = load_card(CARD_PATH)
     verify_metrics(card)
+    metrics = load_metrics()
     model = load_model(MODEL_PATH, card.class_count)
     metrics |= {"parameter_count": model.count_params()}
     page = render(metrics, card, dump_params(metrics["recipe"]), summarize_model(model))

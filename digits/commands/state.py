@@ -5,6 +5,7 @@ By default it lies below /var/tmp/dvc, where everybody may, and DVC unpickles wh
 """
 
 import os
+import pwd
 import stat
 import tempfile
 from pathlib import Path
@@ -33,6 +34,17 @@ def keep_private() -> None:
         Path(chosen).mkdir(mode=0o700, parents=True, exist_ok=True)
     else:
         os.environ[VARIABLE] = str(make_folder())
+
+
+def name_user() -> None:
+    """Give a user whom the system knows by number only, as in a container, a name.
+
+    DVC asks for one, and would end in a traceback.
+    """
+    try:
+        pwd.getpwuid(os.getuid())
+    except KeyError:
+        os.environ.setdefault("LOGNAME", f"user-{os.getuid()}")
 
 
 def make_folder() -> Path:
