@@ -19,6 +19,7 @@ def use_lab_cache(project: Project, cache: Path) -> None:
         project.call(*command)
 
 
+@pytest.mark.slow
 def test_second_clone_on_a_shared_cache_trains_nothing(trained: Project, tmp_path: Path) -> None:
     cache = tmp_path / "lab"
     first = trained.copy(tmp_path / "first")

@@ -142,6 +142,7 @@ def test_unknown_revision_is_one_line(project: Project) -> None:
     assert "Traceback" not in output
 
 
+@pytest.mark.slow
 def test_predictions_that_are_nowhere_say_what_brings_them(
     project: Project, tmp_path: Path
 ) -> None:

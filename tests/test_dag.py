@@ -164,6 +164,7 @@ def publish_mnist(project: Project, mirrors: list[str]) -> dict[str, bytes]:
     return files
 
 
+@pytest.mark.slow
 def test_only_copies_survive_every_way_to_run(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project", "mnist", "quick")
     files = publish_mnist(project, [])

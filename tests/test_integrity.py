@@ -103,6 +103,7 @@ def expand(command: list[str]) -> list[str]:
     return shlex.split(shown.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_commands_of_the_page_run_as_written(project: Project) -> None:
     for title in ("Sharing data, models and results", "Damage"):
         for command in read_commands(title, {}):

@@ -48,6 +48,7 @@ def test_subfolder_of_a_repository_is_compared(within: Project, project: Project
     assert within.call(*command) == project.call(*command)
 
 
+@pytest.mark.slow
 def test_subfolder_of_a_repository_is_reported(within: Project) -> None:
     within.call("git", "checkout", "--quiet", "--", ".")
     within.call("dvc", "checkout")

@@ -127,6 +127,7 @@ def test_evaluation_agrees_with_keras(project: Path) -> None:
     assert evaluated["loss"] == pytest.approx(loss, rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("synthetic")
 def test_twice_gives_equal_bytes(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -216,6 +217,7 @@ def test_losses_are_plain_cross_entropy(project: Path) -> None:
     assert model.evaluate(images, labels, verbose=0)[0] == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("synthetic")
 def test_members_are_joined_into_one_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(make_project(tmp_path / "project", members="3", shift="2", scaling="true"))
@@ -378,6 +380,7 @@ def write_blank_model(bias: float) -> None:
     write_model(Path("models/model.keras"), network)
 
 
+@pytest.mark.slow
 def test_constant_model_is_evaluated_and_analysed(project: Path) -> None:
     for stage in STAGES[:3]:
         stage.main()

@@ -140,6 +140,7 @@ def test_smoothing_needs_one_hot_labels() -> None:
         make_recipe(SOFTMAX, loss="sparse_categorical_crossentropy", label_smoothing=0.1)
 
 
+@pytest.mark.slow
 def test_same_seed_same_weights_other_seed_others() -> None:
     recipe = make_recipe(
         {"Flatten": {}}, {"Dropout": {"rate": 0.5}}, SOFTMAX, batch_size=10, augmentation=LIMITS

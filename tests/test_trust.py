@@ -228,6 +228,7 @@ def test_list_of_a_folder_names_nothing_elsewhere(name: str, branch: Project) ->
     assert not (branch.folder / HOOK).exists()
 
 
+@pytest.mark.slow
 def test_compare_writes_nothing_elsewhere(branch: Project, tmp_path: Path) -> None:
     lock = branch.folder / "dvc.lock"
     (out,) = re.findall(r"- path: data/predictions\n.*\n\s+md5: (\S+)", lock.read_text())[:1]
@@ -266,6 +267,7 @@ def test_settings_of_a_branch_run_nothing(setting: str, reason: str, branch: Pro
     assert not (branch.folder / "ran").exists()
 
 
+@pytest.mark.slow
 def test_own_outputs_and_linked_caches_are_fine(branch: Project, tmp_path: Path) -> None:
     track(branch, "tool", "own/tool.dvc")
     branch.call("dvc", "push")
@@ -292,6 +294,7 @@ def test_branch_is_pulled_without_its_code(branch: Project) -> None:
     assert not (branch.folder / "ran").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["plots/curves.png", "metrics/evaluate.json", "params.yaml"])
 def test_links_are_not_shown(place: str, branch: Project, tmp_path: Path) -> None:
     secret = tmp_path / "secret"

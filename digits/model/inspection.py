@@ -57,6 +57,9 @@ MASKING = (
 OPERATIONS = tuple(("keras.src.ops.numpy", name) for name in MASKING)
 # The arguments that hold layers. As another, an initializer say, a layer would be made and lost.
 HOLDERS = ("backward_layer", "cell", "cells", "forward_layer", "layer", "layers")
+# Layers that have no weights and may stand for a function.
+FUNCTIONS = ("ELU", "LeakyReLU", "ReLU", "Softmax")
+ACTIVATIONS = ("activation", "recurrent_activation")
 
 
 @dataclass(frozen=True)
@@ -184,7 +187,8 @@ class _Config:
         _check(self.where, expected, repr(registered)[:80], registered in (None, name))
         if not is_layer:
             return
-        _check(self.where, f"a layer as one of {HOLDERS}", f"as {key}"[:40], key in HOLDERS)
+        held = key in HOLDERS or (key in ACTIVATIONS and name in FUNCTIONS)
+        _check(self.where, f"a layer as one of {HOLDERS}", f"{name} as {key}"[:80], held)
         config = value["config"]
         if name == "InputLayer":
             shape, own = (None, IMAGE_SIDE, IMAGE_SIDE, 1), tuple(config["batch_shape"])
