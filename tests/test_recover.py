@@ -123,15 +123,20 @@ def test_edits_put_aside_by_a_run_are_in_the_stash(repository: Project) -> None:
     assert read_edit(repository) == "mine"
 
 
+def note_killed_start(age: int) -> None:
+    """Leave DVC's note of a process that has the workspace to itself, and is dead."""
+    RWLOCK_PATH.parent.mkdir(parents=True)
+    RWLOCK_PATH.write_text(json.dumps({"write": {"workspace": {"pid": DEAD, "cmd": "dvc"}}}))
+    moment = time.time() + age
+    os.utime(RWLOCK_PATH, (moment, moment))
+
+
 @pytest.mark.parametrize(("age", "found"), [(0, "mine"), (60, "second")])
 def test_only_a_stash_of_the_run_is_popped(repository: Project, age: int, found: str) -> None:
     """One that is older than the run is its owner's."""
     (repository.folder / "params.yaml").write_text("mine")
     ask(repository, "stash", "push", "--quiet")
-    RWLOCK_PATH.parent.mkdir(parents=True)
-    RWLOCK_PATH.write_text(json.dumps({"write": {"workspace": {"pid": DEAD, "cmd": "dvc"}}}))
-    moment = time.time() + age
-    os.utime(RWLOCK_PATH, (moment, moment))
+    note_killed_start(age)
     assert recover.recover()
     assert read_edit(repository) == found
     assert_whole(repository)
@@ -216,7 +221,8 @@ def test_killed_at_random_times(seed: int, trained: Project, tmp_path: Path) -> 
         assert ask(project, "rev-parse", "HEAD") == start
         assert mine in (project.folder / "params.yaml").read_text(), (number, delay, said)
         assert (project.folder / "notes.txt").read_text() == mine
-        assert ask(project, "stash", "list") == ""
+        assert ("`git stash" in said) == bool(ask(project, "stash", "list"))
+        ask(project, "stash", "clear")
         ask(project, "reset", "--hard", "--quiet")
     assert broken > KILLS // 6
     # After all that, a run ends as it does elsewhere, and the next commit is on the branch.

@@ -100,10 +100,12 @@ def bring_edits(left: list[str], began: float | None) -> str:
 
     What it puts aside first is a stash of Git's; later, one of its own with the run's changes.
     """
-    if try_git("status", "--porcelain", "--untracked-files=no"):
-        return ""
     stashed = try_git("log", "--max-count=1", "--format=%ct", "refs/stash", "--")
-    if began is not None and stashed and int(stashed) >= int(began):
+    is_ours = began is not None and stashed and int(stashed) >= int(began)
+    if try_git("status", "--porcelain", "--untracked-files=no"):
+        # Brought back by DVC, wholly or in part: which of it, no one can tell.
+        return "; the edits it began with are in `git stash list`, too" if is_ours else ""
+    if is_ours:
         ask_git("stash", "pop", "--quiet")
         return ", edits were brought back"
     if aside := [ref for ref in (EXPERIMENT_STASH, f"{EXEC_REFS}/EXEC_MERGE") if ref in left]:
