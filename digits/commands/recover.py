@@ -101,17 +101,29 @@ def bring_edits(left: list[str], began: float | None) -> str:
     What it puts aside first is a stash of Git's; later, one of its own with the run's changes.
     """
     stashed = try_git("log", "--max-count=1", "--format=%ct", "refs/stash", "--")
-    is_ours = began is not None and stashed and int(stashed) >= int(began)
+    if began is not None and stashed and int(stashed) >= int(began):
+        return restore_edits()
     if try_git("status", "--porcelain", "--untracked-files=no"):
-        # Brought back by DVC, wholly or in part: which of it, no one can tell.
-        return "; the edits it began with are in `git stash list`, too" if is_ours else ""
-    if is_ours:
-        ask_git("stash", "pop", "--quiet")
-        return ", edits were brought back"
+        return ""
     if aside := [ref for ref in (EXPERIMENT_STASH, f"{EXEC_REFS}/EXEC_MERGE") if ref in left]:
         ask_git("stash", "store", "--message", "from a killed experiment", aside[0])
         return "; `git stash pop` brings the edits it began with"
     return ""
+
+
+def restore_edits() -> str:
+    """Bring back the edits of the newest stash; return how it was done.
+
+    A run that is killed as it begins has put them there, and leaves files as far as it had come:
+    one may be half written. Somebody may have edited them since, so they are kept as well.
+    """
+    left = ask_git("stash", "create")
+    ask_git("reset", "--hard", "--quiet")
+    ask_git("stash", "pop", "--quiet")
+    if not left or not ask_git("diff", "--name-only", left):
+        return ", edits were brought back"
+    ask_git("stash", "store", "--message", "as a killed experiment left it", left)
+    return ", edits were brought back; as it left the files is in `git stash list`"
 
 
 def return_to(branch: str, start: str) -> None:
