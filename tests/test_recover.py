@@ -142,6 +142,21 @@ def test_only_a_stash_of_the_run_is_popped(repository: Project, age: int, found:
     assert_whole(repository)
 
 
+@pytest.mark.parametrize("left", ["mine", "", "mine, and more"])
+def test_file_that_a_start_left_half_written_is_as_before(repository: Project, left: str) -> None:
+    (repository.folder / "params.yaml").write_text("mine")
+    ask(repository, "stash", "push", "--quiet")
+    (repository.folder / "params.yaml").write_text(left)
+    note_killed_start(0)
+    done = recover.recover()
+    assert done
+    assert "edits were brought back" in done
+    assert read_edit(repository) == "mine"
+    assert ("in `git stash list`" in done) == (left != "mine")
+    if left != "mine":
+        assert ask(repository, "show", "stash@{0}:params.yaml") == left
+
+
 @pytest.mark.parametrize("path", recover.RWLOCK_PATHS, ids=str)
 @pytest.mark.parametrize("content", ["", '{"write": {'])
 def test_lock_that_was_cut_short_is_removed(repository: Project, path: Path, content: str) -> None:
