@@ -38,7 +38,7 @@ from digits.model.networks import build_network
 
 OVERHEAD = 200_000  # bytes that a reader may take besides those of its input and its output
 
-each_count = pytest.mark.parametrize("count", [100, pytest.param(4_000, marks=pytest.mark.slow)])
+each_count = pytest.mark.parametrize("count", [100, pytest.param(10_000, marks=pytest.mark.slow)])
 
 
 def fuzz(count: int, strategy: st.SearchStrategy[Any], check: Callable[[Any], None]) -> None:

@@ -39,3 +39,9 @@ def try_git(*arguments: str) -> str:
         return ask_git(*arguments)
     except GitError:
         return ""
+
+
+def is_commit(name: str) -> bool:
+    """Tell whether a name, whatever its letters, is one of a commit, a branch or a tag of one."""
+    commit = f"{name}^{{commit}}"
+    return bool(try_git("rev-parse", "--verify", "--quiet", "--end-of-options", commit))

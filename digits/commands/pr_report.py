@@ -14,7 +14,7 @@ from typing import Any
 
 from digits.commands.compare import check_same_images, cut_strips, render_markdown
 from digits.commands.dvc import read_dvc
-from digits.commands.git import GitError, ask_git, try_git
+from digits.commands.git import GitError, ask_git, is_commit, try_git
 from digits.commands.markdown import escape, render_table
 from digits.commands.outputs import check_outputs
 from digits.commands.places import PlaceError, check_shown
@@ -53,7 +53,7 @@ def find_merge_base(base: str) -> str:
         PullRequestError: there is none; says the command that helps, where one does.
         GitError: Git does not open the repository.
     """
-    if not try_git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{base}^{{commit}}"):
+    if not is_commit(base):
         raise PullRequestError(f"BASE: expected a commit, received {base!r}: {advise(base)}")
     try:
         return ask_git("merge-base", base, "HEAD")[:10]

@@ -10,7 +10,7 @@ from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 from dvc.scm import RevError
 
-from digits.commands.git import ask_git, try_git
+from digits.commands.git import ask_git, is_commit
 from digits.data.splits import Card, load_card
 from digits.errors import DigitsError
 from digits.evaluation.predictions import Predictions, load_predictions
@@ -73,7 +73,7 @@ def _with_files(name: str, use: Callable[[Path], T]) -> T:
                 target = Path(temporary) / path.parent.name / path.name
                 files.get_file((prefix / path).as_posix(), str(target))
         except (DvcException, OSError) as error:
-            if _is_commit(name) or not isinstance(error, RevError):
+            if is_commit(name) or not isinstance(error, RevError):
                 raise RevisionError(
                     f"{_show(name)}: expected its predictions in the cache or on the remote, "
                     f"received {_reason(error)}: `dvc push` where it was trained"
@@ -89,12 +89,6 @@ def _no_revision(name: str, received: str) -> RevisionError:
     return RevisionError(
         f"{_show(name)}: expected a Git revision, a branch, an experiment or {WORKSPACE!r}, "
         f"received {received}"
-    )
-
-
-def _is_commit(name: str) -> bool:
-    return bool(
-        try_git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     )
 
 
