@@ -11,9 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import dvc.api
-from dvc.exceptions import DvcException
-
 from digits.commands.git import try_git
 from digits.commands.recover import recover_loudly
 from digits.errors import DigitsError
@@ -41,7 +38,10 @@ class Outcome:
 
 
 def run_dvc(*arguments: str) -> Outcome:
-    """Run `dvc` with these arguments, its output shown as it comes."""
+    """Run `dvc` with these arguments, its output shown as it comes.
+
+    Before outputs are removed, they are checked: `digits/commands/outputs.py`.
+    """
     recover_loudly()
     with tempfile.TemporaryDirectory() as folder:
         journal = Path(folder) / "journal.jsonl"
@@ -113,6 +113,10 @@ def list_experiments(**options: Any) -> list[dict[str, Any]]:
     Raises:
         DvcError: this is no repository of Git and DVC.
     """
+    # Imported here: most commands have DVC in other processes only, and it takes its time.
+    import dvc.api  # noqa: PLC0415
+    from dvc.exceptions import DvcException  # noqa: PLC0415
+
     recover_loudly()
     try:
         return dvc.api.exp_show(**options)

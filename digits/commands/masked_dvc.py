@@ -2,16 +2,23 @@
 
 import sys
 
-from digits.errors import mask_stderr
+from digits.errors import mask_stderr, run_main
+
+# Before a stage runs, these remove what stands where its outputs are to be.
+REMOVING = {"repro", "exp"}
 
 
-def run_masked() -> int:
-    mask_stderr()
-    # Imported here: its loggers keep the stderr that they find then.
+def run_masked() -> None:
+    # Imported here: DVC's loggers keep the stderr that they find then.
     from dvc.cli import main as run  # noqa: PLC0415
 
-    return int(run(sys.argv[1:]))
+    from digits.commands.outputs import check_outputs  # noqa: PLC0415
+
+    if REMOVING & set(sys.argv[1:2]):
+        check_outputs()  # in this process, which needs the same of DVC in any case
+    sys.exit(run(sys.argv[1:]))
 
 
 if __name__ == "__main__":
-    sys.exit(run_masked())
+    mask_stderr()
+    sys.exit(run_main(run_masked))

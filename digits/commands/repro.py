@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from digits.commands.dvc import run_dvc, run_experiment
-from digits.commands.outputs import check_outputs
 from digits.commands.results import load_metrics
 from digits.data.datasets import load_dataset
 from digits.data.splits import load_card
@@ -55,7 +54,6 @@ def describe_result(title: str, recipe: str, metrics: Mapping[str, Any]) -> str:
 
 def main(_: Namespace) -> None:
     load_dataset(load_params("dataset", str))  # of a name that is none, DVC misses a file only
-    check_outputs()  # DVC removes what stands there before a stage runs
     outcome = run_dvc("repro")
     status = outcome.status
     if outcome.stages.get("fetch", {}).get("exit_status") == os.EX_UNAVAILABLE:
