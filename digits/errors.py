@@ -7,7 +7,8 @@ import tempfile
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO, cast
+from types import TracebackType
+from typing import Any, NoReturn, TextIO, cast
 
 from digits.settings import disregard_settings
 from digits.urls import mask_urls
@@ -67,8 +68,7 @@ def _run(main: Callable[[], None]) -> int:
         print(f"ERROR: {error}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
-        print("ERROR: interrupted", file=sys.stderr)
-        return 128 + signal.SIGINT
+        return _report_interrupt()
     except OSError:
         raise
     except Exception as error:  # noqa: BLE001 - a mistake of ours or of a library, kept whole
@@ -76,7 +76,21 @@ def _run(main: Callable[[], None]) -> int:
     return 0
 
 
-def _report_unexpected(error: Exception) -> int:
+def answer_uncaught(
+    _kind: type[BaseException], error: BaseException, _trace: TracebackType | None
+) -> NoReturn:
+    """End a program, as its `sys.excepthook`, for what is raised before `run_main` can answer."""
+    if isinstance(error, KeyboardInterrupt):
+        sys.exit(_report_interrupt())
+    sys.exit(_report_unexpected(error))
+
+
+def _report_interrupt() -> int:
+    print("ERROR: interrupted", file=sys.stderr)
+    return 128 + signal.SIGINT
+
+
+def _report_unexpected(error: BaseException) -> int:
     """Say in one line what happened where, and keep the traceback for a bug report."""
     kind = type(error).__name__
     try:
@@ -94,7 +108,7 @@ def _report_unexpected(error: Exception) -> int:
     return os.EX_SOFTWARE
 
 
-def _find_place(error: Exception) -> str:
+def _find_place(error: BaseException) -> str:
     """Return file, line and function of the innermost call that is ours."""
     place = "code that is not ours"
     called = error.__traceback__.tb_next if error.__traceback__ else None  # by `_run`
@@ -105,7 +119,7 @@ def _find_place(error: Exception) -> str:
     return place
 
 
-def _shorten(error: Exception) -> str:
+def _shorten(error: BaseException) -> str:
     """Return what an exception says as the end of a line."""
     words = mask_urls(" ".join(str(error).split()))
     cut = words if len(words) <= MESSAGE_LENGTH else f"{words[:MESSAGE_LENGTH]}..."

@@ -254,13 +254,73 @@ def test_stage_with_a_parent_runs(new_session: bool, tmp_path: Path) -> None:  #
     assert done.stdout == "done\n"
 
 
-def test_ctrl_c_while_tensorflow_is_imported_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "keras.py").write_text("raise KeyboardInterrupt")
+# While a stage's modules are imported
+
+
+BROKEN = {
+    "interrupted": ("keras", "raise KeyboardInterrupt", 130, "interrupted"),
+    "memory": (
+        "keras",
+        "raise MemoryError",
+        os.EX_SOFTWARE,
+        r"unexpected MemoryError in digits/model/backend\.py:\d+ \(<module>\)",
+    ),
+    "broken-installation": (
+        "tensorflow",
+        "raise ImportError('libcuda.so: no such file')",
+        os.EX_SOFTWARE,
+        r"unexpected ImportError in digits/model/backend\.py:.*: libcuda\.so: no such file",
+    ),
+    "full-disk": (
+        "keras",
+        "raise OSError(28, 'No space left on device')",
+        os.EX_SOFTWARE,
+        r"unexpected OSError in digits/model/backend\.py:.*No space left on device",
+    ),
+    "before-anything-of-ours": (
+        "pandas",
+        "import nothing_of_this_name",
+        os.EX_SOFTWARE,
+        r"unexpected ModuleNotFoundError in pipeline/train\.py:\d+ \(<module>\): No module .*",
+    ),
+}
+
+
+@pytest.mark.parametrize(("library", "code", "status", "words"), BROKEN.values(), ids=BROKEN)
+def test_failing_import_is_one_line(
+    library: str, code: str, status: int, words: str, tmp_path: Path
+) -> None:
+    (tmp_path / "keras.py").write_text("")  # in place of the real one, which takes seconds
+    (tmp_path / f"{library}.py").write_text(code)
+    (tmp_path / "kept").mkdir()
     done = subprocess.run(
-        [sys.executable, "-c", "import digits.model.backend"],
-        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        [sys.executable, "-m", "pipeline.train"],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}",
+            "TMPDIR": str(tmp_path / "kept"),
+        },
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (130, "ERROR: interrupted\n")
+    kept = list((tmp_path / "kept").iterdir())
+    end = "".join(f"; the traceback is in {re.escape(str(path))}" for path in kept)
+    assert re.fullmatch(f"ERROR: {words}{end}\n", done.stderr), done.stderr
+    assert done.returncode == status
+    assert len(kept) == (status == os.EX_SOFTWARE)
+    assert all(code in path.read_text() for path in kept)
+
+
+def test_imported_stage_leaves_the_failures_of_others_alone() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import pipeline; raise ValueError('of whoever imports')"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("Traceback (most recent call last):\n")
+    assert done.stderr.endswith("ValueError: of whoever imports\n")
