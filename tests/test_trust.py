@@ -21,7 +21,10 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from digits.commands import docs, experiments, pr_report, state
+from digits.commands.dvc import list_experiments
 from digits.commands.markdown import escape
+from digits.commands.outputs import check_outputs
+from digits.commands.places import PlaceError
 from digits.commands.standings import Entry, Run, write_markdown
 from digits.commands.state import StateError
 from digits.data import datasets
@@ -312,6 +315,50 @@ def test_links_are_not_shown(place: str, branch: Project, tmp_path: Path) -> Non
     assert [path.name for path in pages] == ["pull-request.md"]
     assert "received a link to" in pages[0].read_text()
     assert "hunter2" not in pages[0].read_text()
+
+
+SHOWN = {
+    "metrics": "metrics: [{0}]",
+    "params": "params: [{0}]",
+    "params-of-a-stage": "stages: {{own: {{cmd: x, params: [{{{0}: [password]}}]}}}}",
+    "vars": 'vars: ["{0}"]\nstages: {{own: {{cmd: "x ${{password}}"}}}}',
+    "plots": "plots: [{0}]",
+    "x-of-a-plot": "plots: [a: {{x: {{{0}: password}}, y: b}}]",
+    "y-of-a-plot": "plots: [a: {{x: b, y: {{{0}: password}}}}]",
+}
+
+
+@pytest.fixture
+def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the current folder, a repository with nothing but links to a file above it."""
+    folder = tmp_path / "project"
+    (folder / ".dvc").mkdir(parents=True)
+    (folder / "own.yaml").write_text("password: 1\n")
+    (tmp_path / "secret.yaml").write_text("password: hunter2\n")
+    (folder / "link.yaml").symlink_to(tmp_path / "secret.yaml")
+    (folder / "up").symlink_to(tmp_path)
+    subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.mark.parametrize("place", SHOWN)
+def test_numbers_and_plots_elsewhere_are_not_shown(place: str, shown: Path) -> None:
+    """Of what DVC itself would read, which is by links and `vars`, and of what it would not."""
+    for name in ("link.yaml", "up/secret.yaml", "../secret.yaml", shown.parent / "secret.yaml"):
+        (shown / "dvc.yaml").write_text(SHOWN[place].format(name))
+        with pytest.raises(PlaceError, match=r"/secret\.yaml'$") as raised:
+            check_outputs()
+        assert "expected metrics, plots and params in files of this project" in str(raised.value)
+        assert "hunter2" not in str(raised.value)
+    (shown / "dvc.yaml").write_text(SHOWN[place].format("own.yaml"))
+    check_outputs()
+
+
+def test_experiments_show_no_parameter_elsewhere(shown: Path) -> None:
+    (shown / "dvc.yaml").write_text("params: [link.yaml]")
+    with pytest.raises(PlaceError, match=r"received 'link\.yaml', which is '.*/secret\.yaml'"):
+        list_experiments()
 
 
 # What a branch says

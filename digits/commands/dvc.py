@@ -112,12 +112,17 @@ def list_experiments(**options: Any) -> list[dict[str, Any]]:
 
     Raises:
         DvcError: this is no repository of Git and DVC.
+        PlaceError: a parameter or metric lies elsewhere.
     """
     # Imported here: most commands have DVC in other processes only, and it takes its time.
     import dvc.api  # noqa: PLC0415
     from dvc.exceptions import DvcException  # noqa: PLC0415
 
+    from digits.commands.objects import open_stores  # noqa: PLC0415
+    from digits.commands.outputs import check_numbers  # noqa: PLC0415
+
     recover_loudly()
+    check_numbers(open_stores().repo)
     try:
         return dvc.api.exp_show(**options)
     except DvcException as error:

@@ -12,10 +12,11 @@ def run_masked() -> None:
     # Imported here: DVC's loggers keep the stderr that they find then.
     from dvc.cli import main as run  # noqa: PLC0415
 
-    from digits.commands.outputs import check_outputs  # noqa: PLC0415
+    from digits.commands.objects import open_stores  # noqa: PLC0415
+    from digits.commands.outputs import check_written  # noqa: PLC0415
 
     if REMOVING & set(sys.argv[1:2]):
-        check_outputs()  # in this process, which needs the same of DVC in any case
+        check_written(open_stores().repo)  # here, where the same of DVC is needed in any case
     sys.exit(run(sys.argv[1:]))
 
 

@@ -1,10 +1,12 @@
-"""What DVC would write and run for a branch: refused unless it stays inside the project.
+"""What DVC would write, run and show for a branch: refused unless it stays inside the project.
 
 DVC follows the names in dvc.yaml, `.dvc` files and the lists of folders wherever they lead.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 from digits.commands.dvc import DvcError
+from digits.commands.objects import open_stores
 from digits.commands.places import TRUSTED, PlaceError, find_stray_link, is_trusted, lies_inside
 
 # Settings of a remote that name a command, or a file that may (`credential_process`).
@@ -20,22 +23,40 @@ CONFIG_PATH = Path(".dvc/config")
 LOCAL = "local"  # DVC's name of the disk
 
 
-def check_outputs(repo: Repo | None = None) -> None:
-    """Refuse outputs, and settings that come with the branch, that reach out of the project.
+def check_outputs() -> None:
+    """Refuse what would be written, run or shown outside of the project.
 
     Raises:
         DvcError: this is no repository of Git and DVC, or DVC cannot read its files.
         PlaceError: says which.
     """
+    repo = open_stores().repo
+    check_written(repo)
+    check_numbers(repo)
+    check_plots(repo)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn a failure of DVC, which cannot read its files, into one of ours."""
     try:
-        repo = repo or Repo()
-        # What Git brings; what a person has said with --local is not in there.
-        _check_settings(repo.config.read("repo"))
-        outs = list(repo.index.outs)
-        cache = Path(repo.cache.local.path)
+        yield
     except DvcException as error:
         raise DvcError(str(error)) from error
-    for out in outs:
+
+
+@_explained()
+def check_written(repo: Repo) -> None:
+    """Refuse outputs, and settings that come with the branch, that reach out of the project.
+
+    Raises:
+        DvcError: DVC cannot read its files.
+        PlaceError: says which.
+    """
+    # What Git brings; what a person has said with --local is not in there.
+    _check_settings(repo.config.read("repo"))
+    cache = Path(repo.cache.local.path)
+    for out in repo.index.outs:
         path = Path(out.fs_path)
         if out.protocol != LOCAL or not lies_inside(path, follow=False):
             raise _elsewhere(out, out.def_path)
@@ -54,6 +75,45 @@ def check_lists(repo: Repo) -> None:
         for name in _list_files(out):
             if any(part in ("", ".", "..") or is_trusted(part) for part in name.split("/")):
                 raise _elsewhere(out, f"{out}/{name}")
+
+
+@_explained()
+def check_numbers(repo: Repo) -> None:
+    """Refuse metrics and parameters that `dvc exp show` and the like would read elsewhere.
+
+    It does not where a name is absolute or has `..`, but does by links and by `vars`.
+
+    Raises:
+        PlaceError: says which.
+    """
+    index = repo.index
+    keys = index.metric_keys["repo"] | index.param_keys["repo"]
+    variables = (getattr(stage, "tracked_vars", ()) for stage in index.stages)
+    named = [Path(repo.root_dir, *key) for key in keys]
+    named += [Path(params.fs_path) for params in index.params]
+    _check_read(repo, named + [Path(file) for files in variables for file in files])
+
+
+@_explained()
+def check_plots(repo: Repo) -> None:
+    """Refuse plots that DVC would draw of files elsewhere, to which links lead.
+
+    Raises:
+        PlaceError: says which.
+    """
+    for revisions in repo.plots.collect():  # there is one: what is here
+        for found in revisions.values():
+            _check_read(repo, map(Path, found.get("sources", {}).get("data", {})))
+
+
+def _check_read(repo: Repo, paths: Iterable[Path]) -> None:
+    cache = Path(repo.cache.local.path)
+    for path in paths:
+        if find_stray_link(path, cache) or not lies_inside(path, follow=False):
+            raise PlaceError(
+                "expected metrics, plots and params in files of this project, received "
+                f"{os.path.relpath(path)!r}, which is {os.path.realpath(path)!r}"
+            )
 
 
 def _check_settings(config: Mapping[str, Any]) -> None:

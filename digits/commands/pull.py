@@ -7,12 +7,12 @@ from argparse import Namespace
 
 from digits.commands.dvc import run_dvc
 from digits.commands.objects import measure_remote, open_stores, share_failed
-from digits.commands.outputs import check_lists, check_outputs
+from digits.commands.outputs import check_lists, check_written
 
 
 def main(_: Namespace) -> None:
     stores = open_stores()
-    check_outputs(stores.repo)
+    check_written(stores.repo)
     measure_remote(stores)  # says of a remote that does not answer what DVC does not
     # `dvc pull` is these two; between them the lists of folders can be read.
     if run_dvc("fetch").status:
