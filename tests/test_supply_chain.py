@@ -79,7 +79,8 @@ def test_test_tools_change_no_pin() -> None:
     assert {name: test_pins[name] for name in pins} == pins
 
 
-# The versions that first were without the hole.
+# The versions that first were without the hole, as the advisories (GHSA) have them; for Keras, of
+# the branch of releases that we use.
 FIXED = {
     "celery": {"CVE-2021-23727": "5.2.2"},
     "jinja2": {"CVE-2024-56326": "3.1.5", "CVE-2025-27516": "3.1.6"},
@@ -89,9 +90,20 @@ FIXED = {
         "CVE-2025-9906": "3.11.0",
         "CVE-2025-12058": "3.12.0",
         "CVE-2025-12060": "3.12.0",
+        "CVE-2026-1462": "3.13.2",
+        "CVE-2026-11816": "3.14.0",
+        "CVE-2026-12479": "3.15.0",
+        "CVE-2026-12480": "3.15.0",
+        "CVE-2026-12481": "3.15.0",
+        "CVE-2026-12482": "3.15.0",
+        "CVE-2026-12484": "3.15.0",
     },
     "pyyaml": {"CVE-2020-14343": "5.4"},
-    "requests": {"CVE-2024-35195": "2.32.0", "CVE-2024-47081": "2.32.4"},
+    "requests": {
+        "CVE-2024-35195": "2.32.0",
+        "CVE-2024-47081": "2.32.4",
+        "CVE-2026-25645": "2.33.0",
+    },
     "scikit-learn": {"CVE-2024-5206": "1.5.0"},
     "tensorflow": {"CVE-2023-25668": "2.12.0", "CVE-2023-25801": "2.12.0"},
     "tqdm": {"CVE-2024-34062": "4.66.3"},
