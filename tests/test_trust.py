@@ -140,7 +140,7 @@ def test_state_that_everybody_may_write_is_not_read(trained: Project, tmp_path: 
         shutil.rmtree(everybodys)
 
 
-# What a branch names
+# What a branch names, and what docs/security.md has people type
 
 
 @pytest.fixture
@@ -186,8 +186,7 @@ def test_output_elsewhere_is_not_pulled(out: str, branch: Project) -> None:
     ignored = out.startswith((".git", ".dvc", ".venv"))  # by .dvcignore: DVC says so itself
     assert f"{out}' is ignored" in line if ignored else line.endswith(f"received {out!r}")
     assert "evil.dvc" in line or ignored
-    assert not (branch.folder / HOOK).exists()
-    assert not (branch.folder.parent / "x").exists()
+    assert not (branch.folder / out).exists()
     if out == "../x":
         assert refuse(branch, "repro") == line
 
@@ -258,6 +257,7 @@ def test_compare_writes_nothing_elsewhere(branch: Project, tmp_path: Path) -> No
         "HEAD",
     )
     assert list((tmp_path / "temporary").iterdir()) == []
+    assert list(tmp_path.rglob("digits-x")) == []
 
 
 @pytest.mark.parametrize(
@@ -287,16 +287,26 @@ def test_own_outputs_and_linked_caches_are_fine(branch: Project, tmp_path: Path)
     assert (branch.folder / "own/tool").is_symlink()
 
 
-def test_branch_is_pulled_without_its_code(branch: Project) -> None:
-    """By the commands of docs/security.md."""
+def read_commands() -> list[str]:
+    """Return the commands of docs/security.md, those of a block in one text."""
+    page = (ROOT / "docs/security.md").read_text()
+    blocks = re.findall(r"^```console\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    return ["\n".join(re.findall(r"^\$ (.*)", block, re.MULTILINE)) for block in blocks]
+
+
+def test_branch_is_pulled_without_its_code(branch: Project, tmp_path: Path) -> None:
+    """As docs/security.md has it, with the checkout that is trusted in the user's home."""
+    pull, _ = read_commands()
+    python = tmp_path / "digits/.venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    (tmp_path / "digits/digits").symlink_to(ROOT / "digits")
     branch.call("dvc", "push")
     shutil.rmtree(branch.folder / "models")
     for path in ("digits/__main__.py", "digits/commands/masked_dvc.py", "dvc.py", "Makefile"):
         (branch.folder / path).write_text("open('ran', 'w')\n")
-    page = (ROOT / "docs/security.md").read_text()
-    export, pull = re.findall(r"^\$ (.*digits.*)", page, re.MULTILINE)[:2]
-    python = pull.replace("~/digits/.venv/bin/python", sys.executable)
-    branch.call("sh", "-c", f"{export} && {python}".replace("~/digits", str(ROOT)))
+    branch.call("sh", "-ec", pull)
     assert (branch.folder / "models/model.keras").exists()
     assert not (branch.folder / "ran").exists()
 
@@ -359,6 +369,15 @@ def test_experiments_show_no_parameter_elsewhere(shown: Path) -> None:
     (shown / "dvc.yaml").write_text("params: [link.yaml]")
     with pytest.raises(PlaceError, match=r"received 'link\.yaml', which is '.*/secret\.yaml'"):
         list_experiments()
+
+
+def test_state_of_plain_dvc_is_private_as_written(shown: Path, tmp_path: Path) -> None:
+    _, make = read_commands()
+    script = f'umask 0\n{make}\npython -c "{ASK}"'
+    home = ("env", "-u", state.VARIABLE, f"HOME={tmp_path / 'home'}")
+    used = Path(Project(shown).call(*home, "sh", "-ec", script).strip())
+    assert used.parents[1] == tmp_path / "home/.cache/digits-dvc"
+    assert stat.S_IMODE(used.parents[1].stat().st_mode) == 0o700
 
 
 # What a branch says
