@@ -24,7 +24,7 @@ from digits.commands import docs, experiments, pr_report, state
 from digits.commands.dvc import list_experiments
 from digits.commands.markdown import escape
 from digits.commands.outputs import check_outputs
-from digits.commands.places import PlaceError
+from digits.commands.places import PlaceError, check_shown
 from digits.commands.standings import Entry, Run, write_markdown
 from digits.commands.state import StateError
 from digits.data import datasets
@@ -410,6 +410,17 @@ def test_recipe_that_a_terminal_obeys_is_refused(tmp_path: Path) -> None:
     assert str(raised.value).isprintable()
     path.write_text('lines: "a\\nb\\tc"\n')
     assert load_params("lines", str, path) == "a\nb\tc"
+
+
+def test_link_that_a_terminal_obeys_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plots").mkdir()
+    (tmp_path / "plots/a\x1b[2J").symlink_to("../../\x1b[2J")
+    with pytest.raises(PlaceError, match=r"'plots/a\\x1b.*link to '\.\./\.\./\\x1b") as raised:
+        check_shown()
+    assert str(raised.value).isprintable()
 
 
 def test_experiment_is_shown_without_what_a_terminal_obeys() -> None:

@@ -66,5 +66,11 @@ def check_shown() -> None:
         link = find_stray_link(path)
         if link:
             raise PlaceError(
-                f"{link}: expected a file of this project, received a link to {link.readlink()}"
+                f"{_show(link)}: expected a file of this project, received a link to "
+                f"{_show(link.readlink())}"
             )
+
+
+def _show(path: Path) -> str:
+    """Return a path that a branch may have chosen, without signs that a terminal obeys."""
+    return str(path) if str(path).isprintable() else ascii(str(path))
