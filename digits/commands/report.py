@@ -29,9 +29,9 @@ from digits.paths import (
     EVALUATE_METRICS_PATH,
     MODEL_PATH,
     PLOTS_DIR,
-    PREDICTIONS_DIR,
     SCORES_PATH,
     SUMMARY_PATH,
+    TEST_PREDICTIONS_DIR,
     TRAIN_METRICS_PATH,
 )
 
@@ -163,7 +163,7 @@ def verify_metrics(card: Card) -> None:
     Raises:
         ResultError: a number is another.
     """
-    predictions = load_predictions(PREDICTIONS_DIR, card.class_count)
+    predictions = load_predictions(TEST_PREDICTIONS_DIR, card.class_count)
     check_numbers(load_json(EVALUATE_METRICS_PATH), EVALUATE_METRICS_PATH)
     for path in (EVALUATE_METRICS_PATH, SCORES_PATH, SUMMARY_PATH):
         check_against(load_json(path), predictions, path)

@@ -13,7 +13,7 @@ from digits.evaluation.predictions import Predictions, load_predictions
 from digits.evaluation.scores import summarize_predictions
 from digits.files.artifacts import load_json
 from digits.files.params import Params, describe_errors
-from digits.paths import CARD_PATH, EVALUATE_METRICS_PATH, PREDICTIONS_DIR
+from digits.paths import CARD_PATH, EVALUATE_METRICS_PATH, TEST_PREDICTIONS_DIR
 
 TOLERANCE = 1e-5  # metrics are written with six decimals, and other machines round otherwise
 NOT_VERIFIED = "not verified: the predictions are not here, `make pull` brings them"
@@ -60,7 +60,7 @@ def check_against(values: Mapping[str, Any], predictions: Predictions, path: Pat
         is_number = isinstance(received, int | float)
         if not is_number or not math.isclose(received, expected, abs_tol=TOLERANCE):
             raise ResultError(
-                f"{path}: expected {name} {expected:.6g}, computed from {PREDICTIONS_DIR}, "
+                f"{path}: expected {name} {expected:.6g}, computed from {TEST_PREDICTIONS_DIR}, "
                 f"received {received}: `dvc repro --single-item --force evaluate` makes both anew"
             )
 
@@ -75,7 +75,9 @@ def load_metrics() -> tuple[dict[str, Any], bool]:
     path = EVALUATE_METRICS_PATH
     values = load_json(path)
     check_numbers(values, path)
-    if not (CARD_PATH.exists() and PREDICTIONS_DIR.exists()):
+    if not (CARD_PATH.exists() and TEST_PREDICTIONS_DIR.exists()):
         return values, False
-    check_against(values, load_predictions(PREDICTIONS_DIR, load_card(CARD_PATH).class_count), path)
+    check_against(
+        values, load_predictions(TEST_PREDICTIONS_DIR, load_card(CARD_PATH).class_count), path
+    )
     return values, True
