@@ -1,29 +1,34 @@
 """The leaderboard's picture."""
 
+from collections.abc import Sequence
 from itertools import cycle
 
 import pandas as pd
 
+from digits.commands.ledger import Run
+from digits.commands.standings import Published, count_cost
 from digits.evaluation.drawing import Axes, Figure, drawing_style, mpl
-from digits.evaluation.figures import SERIES, STYLE
+from digits.evaluation.figures import GREY, SERIES, STYLE
 
 
-def draw_leaderboard(runs: pd.DataFrame, title: str) -> Figure:
-    """Draw accuracy against training time, a dot a run; of each recipe, the medians of both.
+def draw_leaderboard(runs: Sequence[Run], published: Sequence[Published], title: str) -> Figure:
+    """Draw accuracy against what the training cost in arithmetic.
 
-    `runs` has recipe, training_seconds and accuracy; the most accurate recipe comes first.
+    A dot is a run of ours, a ring the mean of a recipe; a grey mark is a published figure, with its
+    standard deviation where one was published.
     """
-    medians = runs.groupby("recipe")[["training_seconds", "accuracy"]].median()
-    medians = medians.sort_values("accuracy", ascending=False)
+    table = pd.DataFrame(
+        [(run.recipe, count_cost(run), run.accuracy) for run in runs],
+        columns=["recipe", "cost", "accuracy"],
+    )
+    means = table.groupby("recipe").mean().sort_values("accuracy", ascending=False)
     with drawing_style(STYLE):
-        figure = Figure(figsize=(9.4, 5.2), layout="constrained")
+        figure = Figure(figsize=(9.4, 5.6), layout="constrained")
         axes = figure.add_subplot()
-        for (recipe, median), (colour, marker) in zip(
-            medians.iterrows(), cycle(SERIES), strict=False
-        ):
-            group = runs[runs["recipe"] == recipe]
+        for (recipe, mean), (colour, marker) in zip(means.iterrows(), cycle(SERIES), strict=False):
+            group = table[table["recipe"] == recipe]
             axes.plot(
-                group["training_seconds"],
+                group["cost"],
                 group["accuracy"],
                 color=colour,
                 marker=marker,
@@ -33,23 +38,41 @@ def draw_leaderboard(runs: pd.DataFrame, title: str) -> Figure:
                 linestyle="none",
                 label=f"{recipe} ({len(group)})",
             )
-            axes.plot(*median, color=colour, marker="o", markersize=18, fillstyle="none")
-        _scale_seconds(axes, runs["training_seconds"])
+            axes.plot(*mean, color=colour, marker="o", markersize=18, fillstyle="none")
+        _draw_published(axes, published)
+        axes.set_xscale("log")
+        axes.margins(x=0.08)
         axes.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
         axes.set_ylabel("test accuracy")
-        axes.set_title(f"Accuracy against training time · {title}")
+        axes.set_xlabel("training: multiply-adds of an image, times images seen (logarithmic)")
+        axes.set_title(f"Accuracy against training cost · {title}")
         figure.legend(
-            title="recipe (runs)\nring: medians", frameon=False, loc="outside right upper"
+            title="ours, by recipe (runs)\nring: mean; grey: published",
+            frameon=False,
+            loc="outside right upper",
         )
     return figure
 
 
-def _scale_seconds(axes: Axes, seconds: pd.Series) -> None:
-    """Make the x axis logarithmic with ticks at 1, 2 and 5 times powers of ten."""
-    axes.set_xscale("log")
-    # Between two ticks lies a factor of 2.5 at most: this much room shows one for a single dot.
-    axes.set_xlim(seconds.min() / 1.6, seconds.max() * 1.6)
-    axes.xaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(mpl.ticker.StrMethodFormatter("{x:,g}"))
-    axes.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
-    axes.set_xlabel("training time in seconds (logarithmic)")
+def _draw_published(axes: Axes, published: Sequence[Published]) -> None:
+    known = [it for it in published if it.multiply_adds and it.images_seen]
+    for it in known:
+        cost = (it.multiply_adds or 0) * (it.images_seen or 0)
+        axes.errorbar(
+            cost,
+            it.accuracy / 100,
+            yerr=(it.deviation or 0) / 100,
+            color=GREY,
+            marker="D",
+            markersize=5,
+            capsize=3,
+            linestyle="none",
+        )
+        axes.annotate(
+            it.name,
+            (cost, it.accuracy / 100),
+            xytext=(7, -3),
+            textcoords="offset points",
+            fontsize=8,
+            color=GREY,
+        )

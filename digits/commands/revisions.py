@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 from dvc.scm import RevError
@@ -65,7 +64,7 @@ def load_record(name: str, split: str = "validation") -> Record:
         return _load(name, split, Path())
     with tempfile.TemporaryDirectory() as folder:
         paths = [*FACTS, *(SPLITS[split] / file for file in FILES)]
-        _bring(name, paths, Path(folder))
+        bring(name, paths, Path(folder))
         return _load(name, split, Path(folder))
 
 
@@ -123,19 +122,36 @@ def _is_candidate(name: str) -> bool:
     return not try_git("for-each-ref", "--count=1", f"--contains={name}", *refs)
 
 
+def read_model(name: str) -> str:
+    """Return the MD5 of a revision's model.
+
+    Raises:
+        RevisionError: no such revision.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        bring(name, [LOCK_PATH], Path(folder))
+        return _read_models(Path(folder) / LOCK_PATH)[0]
+
+
+def _read_models(path: Path) -> list[str]:
+    """Return the MD5 of the model that was trained, and of the one that was evaluated."""
+    stages: dict[str, Any] = load_params("stages", dict[str, Any], path)
+    return [
+        entry["md5"]
+        for stage, kind in (("train", "outs"), ("evaluate", "deps"))
+        for entry in stages.get(stage, {}).get(kind, [])
+        if entry["path"] == MODEL_PATH.as_posix()
+    ]
+
+
 def _check_evaluated(name: str, path: Path) -> None:
     """Refuse test predictions that a run up to `train` has left as they were.
 
     Raises:
         RevisionError: says what evaluates the model.
     """
-    stages = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("stages", {})
-    trained, judged = (
-        {entry["path"]: entry.get("md5") for entry in stages.get(stage, {}).get(kind, [])}
-        for stage, kind in (("train", "outs"), ("evaluate", "deps"))
-    )
-    model = MODEL_PATH.as_posix()
-    if trained.get(model) != judged.get(model):
+    models = _read_models(path)
+    if len(models) != 2 or models[0] != models[1]:
         bring = "" if name == WORKSPACE else f"dvc exp apply {_show(name)} && "
         raise RevisionError(
             f"{_show(name)}: expected predictions of its model for the test images, received those "
@@ -143,7 +159,7 @@ def _check_evaluated(name: str, path: Path) -> None:
         )
 
 
-def _bring(name: str, paths: Iterable[Path], target: Path) -> None:
+def bring(name: str, paths: Iterable[Path], target: Path) -> None:
     """Bring files of a revision into a folder, each under its own path."""
     # DVC sees a revision from Git's root, of which this project may be a subfolder.
     prefix = Path(ask_git("rev-parse", "--show-prefix"))

@@ -74,6 +74,17 @@ def compare_seeds(before: np.ndarray, after: np.ndarray) -> SeedComparison:
     )
 
 
+def bound_accuracy(right: np.ndarray) -> tuple[float, float]:
+    """Bound the mean accuracy of a recipe, over new seeds and new images, with 95 % confidence.
+
+    `right` is bool (k, n), k of at least 2 seeds. Accuracies do not reach past 0 and 1.
+    """
+    nothing = np.zeros((2, right.shape[1]), bool)  # a side without any variance
+    variance, freedom = estimate_variance(nothing, right)
+    reach = t.ppf((1 + CONFIDENCE) / 2, freedom) * np.sqrt(variance)
+    return max(float(right.mean() - reach), 0.0), min(float(right.mean() + reach), 1.0)
+
+
 def estimate_variance(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
     """Estimate the variance of the mean difference over new seeds and new images.
 
