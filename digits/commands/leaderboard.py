@@ -19,7 +19,7 @@ import platform
 import re
 import tempfile
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -226,7 +226,7 @@ def perform_all(jobs: Sequence[Job], *, force: bool) -> None:
         write_ledger(add_run(load_ledger(), run))
 
 
-def publish(entries: Mapping[str, Entry], current: Mapping[str, Job], dataset: str) -> int:
+def publish(entries: Mapping[str, Entry], current: Collection[str], dataset: str) -> int:
     """Write the page and the picture from the ledger; return how many of its runs are today's.
 
     Raises:
@@ -249,15 +249,19 @@ def main(arguments: Namespace) -> None:
     dataset = load_params("dataset", str, BOARD_PATH)
     entries = load_entries(dataset)
     wanted = list_jobs(entries)
-    inputs = {job: digest_inputs(job) for job in wanted}
+    current = {digest_inputs(job): job for job in wanted}
     chosen = [] if arguments.no_run else choose_jobs(wanted, arguments)
     done = {run.inputs for run in load_ledger()}
-    jobs = [job for job in chosen if arguments.force or inputs[job] not in done]
+    jobs = [
+        job
+        for inputs, job in current.items()
+        if job in chosen and (arguments.force or inputs not in done)
+    ]
     print(f"{len(jobs)} of {len(chosen)} runs to do", flush=True)
     if jobs:
         check_committed()
         check_outputs()
         fetch_data()
         perform_all(jobs, force=arguments.force)
-    count = publish(entries, {inputs[job]: job for job in wanted}, dataset)
+    count = publish(entries, current, dataset)
     print(f"Ranked {count} runs in {MARKDOWN_PATH}, drawn in {PICTURE_PATH}")
