@@ -105,12 +105,12 @@ MD5 = "import hashlib, sys; print(hashlib.md5(open(sys.argv[1], 'rb').read()).he
 def test_forged_metrics_are_seen_through(project: Project) -> None:
     forge(project, accuracy=0.9999)
     said, page = report(project, "HEAD~2", status=1)
-    assert "computed from data/predictions, received 0.9999" in page.replace("\\", "")
+    assert "computed from data/predictions/test, received 0.9999" in page.replace("\\", "")
     assert "digests in `dvc.lock` are those" in page  # which is all that they are
     for command in ("report", "docs", "repro"):
         said = project.call("python", "-m", "digits", command, status=1)
         assert "ERROR: metrics/evaluate.json: expected accuracy 0.9" in said
-        assert "computed from data/predictions, received 0.9999" in said
+        assert "computed from data/predictions/test, received 0.9999" in said
         assert "Traceback" not in said
     project.call("dvc", "repro", "--single-item", "--force", "evaluate")  # the advice
     assert "test accuracy" in project.call("python", "-m", "digits", "repro")

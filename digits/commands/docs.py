@@ -92,13 +92,12 @@ def tabulate_sizes(outs: Sequence[Mapping[str, Any]]) -> str:
 
 
 def shorten_leaderboard(page: str) -> str:
-    """Return the table of the leaderboard with its main columns only."""
-    # Not at what `escape` has written as \\|, which is a part of a cell.
-    lines = [
-        re.split(r"(?<!\\)\|", line)[1:-1] for line in page.splitlines() if line.startswith("|")
-    ]
-    if not lines:
+    """Return the first table of the leaderboard with its main columns only."""
+    table = re.search(r"(?m)(^\|.*\n)+", page)
+    if not table:
         raise DocsError(f"{LEADERBOARD_PATH}: expected a table, received none")
+    # Not at what `escape` has written as \\|, which is a part of a cell.
+    lines = (re.split(r"(?<!\\)\|", line)[1:-1] for line in table[0].splitlines())
     header, _, *rows = ([cell.strip() for cell in line] for line in lines)
     kept = [header.index(column) for column in LEADERBOARD_COLUMNS]
     cells = [[row[column] for column in kept] for row in rows]
