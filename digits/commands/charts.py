@@ -3,12 +3,16 @@
 from collections.abc import Sequence
 from itertools import cycle
 
+import numpy as np
 import pandas as pd
 
 from digits.commands.ledger import Run
 from digits.commands.standings import Published, count_cost
 from digits.evaluation.drawing import Axes, Figure, drawing_style, mpl
 from digits.evaluation.figures import GREY, SERIES, STYLE
+
+ACCURACIES = (0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.997, 0.998, 0.999)  # ticks, as far as they fit
+NEAR = 2.0  # costs closer than this factor have no room for a name between them
 
 
 def draw_leaderboard(runs: Sequence[Run], published: Sequence[Published], title: str) -> Figure:
@@ -42,7 +46,7 @@ def draw_leaderboard(runs: Sequence[Run], published: Sequence[Published], title:
         _draw_published(axes, published)
         axes.set_xscale("log")
         axes.margins(x=0.08)
-        axes.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
+        _scale_accuracy(axes)
         axes.set_ylabel("test accuracy")
         axes.set_xlabel("training: multiply-adds of an image, times images seen (logarithmic)")
         axes.set_title(f"Accuracy against training cost · {title}")
@@ -54,25 +58,39 @@ def draw_leaderboard(runs: Sequence[Run], published: Sequence[Published], title:
     return figure
 
 
+def _scale_accuracy(axes: Axes) -> None:
+    """Make the y axis logarithmic in the errors: from 99 to 99.9 % is as far as from 90 to 99 %."""
+    axes.set_yscale("function", functions=(_count_tens, lambda tens: 1 - 10.0**-tens))
+    axes.yaxis.set_major_locator(mpl.ticker.FixedLocator(ACCURACIES))
+    axes.yaxis.set_major_formatter(mpl.ticker.FuncFormatter(lambda share, _: f"{100 * share:g}%"))
+
+
+def _count_tens(accuracy: np.ndarray) -> np.ndarray:
+    return -np.log10(np.maximum(1 - accuracy, 1e-6))
+
+
 def _draw_published(axes: Axes, published: Sequence[Published]) -> None:
-    known = [it for it in published if it.multiply_adds and it.images_seen]
-    for it in known:
-        cost = (it.multiply_adds or 0) * (it.images_seen or 0)
+    known = sorted(
+        (it.multiply_adds * it.images_seen, it.accuracy / 100, (it.deviation or 0) / 100, it.name)
+        for it in published
+        if it.multiply_adds and it.images_seen
+    )
+    for number, (cost, accuracy, deviation, name) in enumerate(known):
         axes.errorbar(
-            cost,
-            it.accuracy / 100,
-            yerr=(it.deviation or 0) / 100,
-            color=GREY,
-            marker="D",
-            markersize=5,
-            capsize=3,
-            linestyle="none",
+            cost, accuracy, deviation, color=GREY, marker="D", markersize=5, capsize=3, linestyle=""
         )
+        after = number + 1 < len(known) and known[number + 1][0] < NEAR * cost
+        before = number > 0 and known[number - 1][0] > cost / NEAR
+        # A name stands where its neighbour is not: right, left, or between two of them below.
+        place, side = ((0, -24), "center") if before and after else ((7, -3), "left")
+        if after and not before:
+            place, side = (-7, -3), "right"
         axes.annotate(
-            it.name,
-            (cost, it.accuracy / 100),
-            xytext=(7, -3),
+            name,
+            (cost, accuracy),
+            xytext=place,
             textcoords="offset points",
+            ha=side,
             fontsize=8,
             color=GREY,
         )
