@@ -20,6 +20,7 @@ import re
 import tempfile
 from argparse import ArgumentParser, Namespace
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,15 @@ class LeaderboardError(DigitsError):
     """The runs cannot start, or one of them failed."""
 
 
+@dataclass(frozen=True)
+class Board:
+    """What the page is about, beside the runs."""
+
+    title: str  # of the dataset
+    entries: dict[str, Entry]
+    published: list[Published]
+
+
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--only", nargs="+", metavar="RECIPE", help="run these recipes only")
     parser.add_argument("--seeds", nargs="+", type=int, help="run these of their seeds only")
@@ -85,12 +95,13 @@ def choose_jobs(wanted: Sequence[Job], arguments: Namespace) -> list[Job]:
     return [job for job in of_recipes if arguments.seeds is None or job.seed in arguments.seeds]
 
 
-def load_entries(dataset: str) -> dict[str, Entry]:
-    """Load what there is to run.
+def load_board() -> Board:
+    """Load what there is to run, and what others have published.
 
     Raises:
         LeaderboardError: `params.yaml` has another dataset, or lacks a recipe.
     """
+    dataset = load_params("dataset", str, BOARD_PATH)
     selected = load_params("dataset", str)
     if selected != dataset:
         raise LeaderboardError(
@@ -100,7 +111,8 @@ def load_entries(dataset: str) -> dict[str, Entry]:
     entries: dict[str, Entry] = load_params("recipes", dict[str, Entry], BOARD_PATH)
     for name, entry in entries.items():
         load_params(f"recipes.{entry.recipe or name}", dict)
-    return entries
+    published: list[Published] = load_params("published", list[Published], BOARD_PATH)
+    return Board(load_dataset(dataset).title, entries, published)
 
 
 def list_code(stages: Iterable[str]) -> list[str]:
@@ -233,7 +245,24 @@ def perform_all(jobs: Sequence[Job], *, force: bool) -> None:
         write_ledger(add_run(load_ledger(), run))
 
 
-def publish(entries: Mapping[str, Entry], current: Collection[str], dataset: str) -> int:
+def render(board: Board, runs: Sequence[Run], current: Collection[str]) -> str:
+    """Render the page, its first line a digest of all that it is made of.
+
+    By that line, tests know a page that ought to be the same today.
+    """
+    made_of = [*runs, *board.entries.values(), *board.published]
+    texts = [
+        board.title,
+        *board.entries,
+        *sorted(current),
+        *(it.model_dump_json() for it in made_of),
+    ]
+    page = write_markdown(runs, current, board.entries, board.published, board.title)
+    picture = f"![Accuracy against training cost]({PICTURE_PATH.as_posix()})"
+    return f"<!-- {_digest(json.dumps(texts).encode())} -->\n\n{page}\n{picture}\n"
+
+
+def publish(board: Board, current: Collection[str]) -> int:
     """Write the page and the picture from the ledger; return how many of its runs are today's.
 
     Raises:
@@ -242,22 +271,17 @@ def publish(entries: Mapping[str, Entry], current: Collection[str], dataset: str
     runs = load_ledger()
     if not runs:
         raise LeaderboardError("expected at least one run to rank, received none")
-    published: list[Published] = load_params("published", list[Published], BOARD_PATH)
-    title = load_dataset(dataset).title
-    shown = [run for run in runs if run.inputs in current] or runs
-    write_figure(PICTURE_PATH, draw_leaderboard(shown, published, title))
-    page = write_markdown(runs, current, entries, published, title)
-    picture = f"\n![Accuracy against training cost]({PICTURE_PATH.as_posix()})\n"
-    write_text(MARKDOWN_PATH, page + picture)
-    return sum(run.inputs in current for run in runs)
+    todays = [run for run in runs if run.inputs in current]
+    page = render(board, runs, current)
+    write_figure(PICTURE_PATH, draw_leaderboard(todays or runs, board.published, board.title))
+    write_text(MARKDOWN_PATH, page)
+    return len(todays)
 
 
 def main(arguments: Namespace) -> None:
-    dataset = load_params("dataset", str, BOARD_PATH)
-    entries = load_entries(dataset)
-    wanted = list_jobs(entries)
-    current = {digest_inputs(job): job for job in wanted}
-    chosen = [] if arguments.no_run else choose_jobs(wanted, arguments)
+    board = load_board()
+    current = {digest_inputs(job): job for job in list_jobs(board.entries)}
+    chosen = [] if arguments.no_run else choose_jobs(list(current.values()), arguments)
     done = {run.inputs for run in load_ledger()}
     jobs = [
         job
@@ -270,5 +294,5 @@ def main(arguments: Namespace) -> None:
         check_outputs()
         fetch_data()
         perform_all(jobs, force=arguments.force)
-    count = publish(entries, current, dataset)
+    count = publish(board, current)
     print(f"Ranked {count} runs in {MARKDOWN_PATH}, drawn in {PICTURE_PATH}")
