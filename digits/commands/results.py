@@ -13,7 +13,13 @@ from digits.evaluation.predictions import Predictions, load_predictions
 from digits.evaluation.scores import summarize_predictions
 from digits.files.artifacts import load_json
 from digits.files.params import Params, describe_errors
-from digits.paths import CARD_PATH, EVALUATE_METRICS_PATH, TEST_PREDICTIONS_DIR
+from digits.paths import (
+    CARD_PATH,
+    EVALUATE_METRICS_PATH,
+    TEST_PREDICTIONS_DIR,
+    TRAIN_METRICS_PATH,
+    VALIDATION_PREDICTIONS_DIR,
+)
 
 TOLERANCE = 1e-5  # metrics are written with six decimals, and other machines round otherwise
 NOT_VERIFIED = "not verified: the predictions are not here, `make pull` brings them"
@@ -49,19 +55,23 @@ def check_numbers(values: Mapping[str, Any], path: Path, expected: type[Metrics]
 
 
 def check_against(values: Mapping[str, Any], predictions: Predictions, path: Path) -> None:
-    """Compute from the predictions what can be, and compare.
+    """Compute from the predictions for a split what can be, and compare.
 
     Raises:
         ResultError: a number is another.
     """
-    computed = summarize_predictions(predictions.labels, predictions.probabilities)
+    validated = path == TRAIN_METRICS_PATH
+    prefix, stage = ("val_", "train") if validated else ("", "evaluate")
+    folder = VALIDATION_PREDICTIONS_DIR if validated else TEST_PREDICTIONS_DIR
+    summary = summarize_predictions(predictions.labels, predictions.probabilities)
+    computed = {f"{prefix}{name}": value for name, value in summary.items()}
     for name in sorted(values.keys() & computed.keys()):
         expected, received = computed[name], values[name]
         is_number = isinstance(received, int | float)
         if not is_number or not math.isclose(received, expected, abs_tol=TOLERANCE):
             raise ResultError(
-                f"{path}: expected {name} {expected:.6g}, computed from {TEST_PREDICTIONS_DIR}, "
-                f"received {received}: `dvc repro --single-item --force evaluate` makes both anew"
+                f"{path}: expected {name} {expected:.6g}, computed from {folder}, received "
+                f"{received}: `dvc repro --single-item --force {stage}` makes both anew"
             )
 
 
@@ -75,9 +85,10 @@ def load_metrics() -> tuple[dict[str, Any], bool]:
     path = EVALUATE_METRICS_PATH
     values = load_json(path)
     check_numbers(values, path)
-    if not (CARD_PATH.exists() and TEST_PREDICTIONS_DIR.exists()):
+    folders = (TEST_PREDICTIONS_DIR, VALIDATION_PREDICTIONS_DIR)
+    if not all(it.exists() for it in (CARD_PATH, *folders)):
         return values, False
-    check_against(
-        values, load_predictions(TEST_PREDICTIONS_DIR, load_card(CARD_PATH).class_count), path
-    )
+    class_count = load_card(CARD_PATH).class_count
+    for folder, of_split in zip(folders, (path, TRAIN_METRICS_PATH), strict=True):
+        check_against(load_json(of_split), load_predictions(folder, class_count), of_split)
     return values, True
