@@ -58,6 +58,7 @@ def test_tour_can_be_typed_as_written(tmp_path: Path) -> None:
     subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
     (tmp_path / "shared").symlink_to(ROOT.parent / "shared")
     (clone / ".venv").symlink_to(ROOT / ".venv")  # its making is not the tour's matter
+    os.utime(clone / "requirements.lock", (0, 0))
     environment = {
         **os.environ,
         "PATH": f"{clone}/.venv/bin{os.pathsep}{os.environ['PATH']}",
