@@ -182,11 +182,15 @@ def test_choice_between_experiments_up_to_a_decision(project: Project, tmp_path:
     assert "of 4 pairs" in said
     compare = ("python", "-m", "digits", "compare")
     said = project.call(*compare, "short-1", "long-1", "--split", "test", status=1)
-    assert "ERROR: short-1: expected predictions of its model for the test images" in said
+    assert "ERROR: short-1: expected test results of its model, received those of another" in said
     said = project.call(*compare, "short-*", "HEAD", status=1)
     assert "two or more seeds on each side" in said
     project.call("dvc", "exp", "apply", "long-1")  # the message's advice
     assert (project.folder / "metrics/evaluate.json").read_bytes() == evaluated
+    for name in ("docs", "report"):  # the numbers there are are not this model's
+        said = project.call("python", "-m", "digits", name, status=1)
+        assert "metrics/evaluate.json: expected test results of its model" in said
+        assert said.endswith("it was trained and not evaluated; `dvc repro` does\n")
     assert list_runs(project.call("dvc", "repro")) == ["evaluate", "analyze"]
     said = project.call(*compare, "HEAD", "workspace", "--split", "test")
     assert said.startswith("On the 364 test images")

@@ -19,7 +19,7 @@ from tabulate import tabulate
 from digits.commands.markdown import quote
 from digits.commands.places import check_shown
 from digits.commands.repro import describe_result
-from digits.commands.results import NOT_VERIFIED, load_metrics
+from digits.commands.results import LOCK_PATH, NOT_VERIFIED, load_metrics
 from digits.data.datasets import load_dataset
 from digits.errors import DigitsError
 from digits.files.artifacts import write_text
@@ -27,7 +27,6 @@ from digits.files.params import PARAMS_PATH, load_params
 from digits.files.tables import load_table
 from digits.paths import EVALUATE_METRICS_PATH, MODEL_PATH, PLOTS_DIR
 
-LOCK_PATH = Path("dvc.lock")
 LEADERBOARD_PATH = Path("LEADERBOARD.md")
 MARKER = r"<!-- (/?[\w-]+)(?: [0-9a-f]{32})? -->"
 BLOCK = re.compile(rf"{MARKER}(?:(.*?)(<!-- /\1 -->))?", re.DOTALL)

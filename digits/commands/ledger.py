@@ -102,7 +102,7 @@ def load_ledger() -> list[Run]:
         return []
     try:
         rows = json.loads(LEDGER_PATH.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise LedgerError(
             f"{LEDGER_PATH}: expected a list of runs as JSON, received a file that was cut or "
             f"damaged ({error}): {REPAIR}"
@@ -135,7 +135,7 @@ def check_runs(runs: Sequence[Run]) -> None:
     known: dict[str, Run] = {}
     for run in runs:
         other = known.setdefault(run.model, run)
-        if run.errors != other.errors:
+        if (run.errors, run.val_error_count) != (other.errors, other.val_error_count):
             raise LedgerError(
                 f"{LEDGER_PATH}: expected one result of the model {run.model}, received those of "
                 f"{other.recipe} {other.seed} and {run.recipe} {run.seed}: {REPAIR}"

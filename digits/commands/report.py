@@ -16,7 +16,14 @@ import jinja2
 from ruamel.yaml import YAML
 
 from digits.commands.places import check_shown
-from digits.commands.results import Metrics, Share, check_against, check_numbers
+from digits.commands.results import (
+    LOCK_PATH,
+    Metrics,
+    Share,
+    check_against,
+    check_evaluated,
+    check_numbers,
+)
 from digits.data.splits import Card, load_card
 from digits.errors import DigitsError
 from digits.evaluation.predictions import load_predictions
@@ -165,6 +172,7 @@ def verify_metrics(card: Card) -> None:
     """
     predictions = load_predictions(TEST_PREDICTIONS_DIR, card.class_count)
     check_numbers(load_json(EVALUATE_METRICS_PATH), EVALUATE_METRICS_PATH)
+    check_evaluated(LOCK_PATH, str(EVALUATE_METRICS_PATH))
     for path in (EVALUATE_METRICS_PATH, SCORES_PATH, SUMMARY_PATH):
         check_against(load_json(path), predictions, path)
 

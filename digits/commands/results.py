@@ -12,15 +12,17 @@ from digits.errors import DigitsError
 from digits.evaluation.predictions import Predictions, load_predictions
 from digits.evaluation.scores import summarize_predictions
 from digits.files.artifacts import load_json
-from digits.files.params import Params, describe_errors
+from digits.files.params import Params, describe_errors, load_params
 from digits.paths import (
     CARD_PATH,
     EVALUATE_METRICS_PATH,
+    MODEL_PATH,
     TEST_PREDICTIONS_DIR,
     TRAIN_METRICS_PATH,
     VALIDATION_PREDICTIONS_DIR,
 )
 
+LOCK_PATH = Path("dvc.lock")
 TOLERANCE = 1e-5  # metrics are written with six decimals, and other machines round otherwise
 NOT_VERIFIED = "not verified: the predictions are not here, `make pull` brings them"
 
@@ -75,16 +77,44 @@ def check_against(values: Mapping[str, Any], predictions: Predictions, path: Pat
             )
 
 
+def read_models(lock_path: Path) -> dict[str, str]:
+    """Return the MD5 of the model that `train` made, and of the one that `evaluate` judged."""
+    stages: dict[str, Any] = load_params("stages", dict[str, Any], lock_path)
+    return {
+        stage: entry["md5"]
+        for stage, kind in (("train", "outs"), ("evaluate", "deps"))
+        for entry in stages.get(stage, {}).get(kind, [])
+        if entry["path"] == MODEL_PATH.as_posix()
+    }
+
+
+def check_evaluated(lock_path: Path, name: str, bring: str = "") -> None:
+    """Refuse test results that a run up to `train` has left as they were: of another model.
+
+    Raises:
+        ResultError: says what evaluates the model.
+    """
+    if not lock_path.exists():  # stages that were run by hand
+        return
+    models = read_models(lock_path)
+    if models.get("train") != models.get("evaluate"):
+        raise ResultError(
+            f"{name}: expected test results of its model, received those of another: it was "
+            f"trained and not evaluated; `{bring}dvc repro` does"
+        )
+
+
 def load_metrics() -> tuple[dict[str, Any], bool]:
     """Load the workspace's metrics; tell whether they are verified: whether predictions are there.
 
     Raises:
         ArtifactError: a file is missing or damaged.
-        ResultError: no numbers, or not those of the predictions.
+        ResultError: no numbers, not those of the predictions, or those of another model.
     """
     path = EVALUATE_METRICS_PATH
     values = load_json(path)
     check_numbers(values, path)
+    check_evaluated(LOCK_PATH, str(path))
     folders = (TEST_PREDICTIONS_DIR, VALIDATION_PREDICTIONS_DIR)
     if not all(it.exists() for it in (CARD_PATH, *folders)):
         return values, False

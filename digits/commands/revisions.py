@@ -13,6 +13,7 @@ from dvc.exceptions import DvcException
 from dvc.scm import RevError
 
 from digits.commands.git import ask_git, is_commit, try_git
+from digits.commands.results import LOCK_PATH, check_evaluated, read_models
 from digits.data.splits import Card, load_card
 from digits.errors import DigitsError
 from digits.evaluation.predictions import FILES, Predictions, load_predictions
@@ -20,7 +21,6 @@ from digits.files.artifacts import load_json
 from digits.files.params import PARAMS_PATH, load_params
 from digits.paths import (
     CARD_PATH,
-    MODEL_PATH,
     TEST_PREDICTIONS_DIR,
     TRAIN_METRICS_PATH,
     VALIDATION_PREDICTIONS_DIR,
@@ -28,7 +28,6 @@ from digits.paths import (
 
 WORKSPACE = "workspace"
 SPLITS = {"validation": VALIDATION_PREDICTIONS_DIR, "test": TEST_PREDICTIONS_DIR}
-LOCK_PATH = Path("dvc.lock")
 FACTS = (CARD_PATH, PARAMS_PATH, LOCK_PATH, TRAIN_METRICS_PATH)
 SEED = "train.seed"
 LONGEST = 160  # letters of a name or a reason, in a message
@@ -55,8 +54,8 @@ def load_record(name: str, split: str = "validation") -> Record:
     """Load what a Git revision, branch or experiment, or the workspace, predicted for a split.
 
     Raises:
-        RevisionError: no such revision, files that are neither in the cache nor on the remote, or
-            test predictions of a model before this one.
+        RevisionError: no such revision, or files that are neither in the cache nor on the remote.
+        ResultError: test predictions of another model than the revision's.
         GitError: no repository, or one that Git does not open.
         ArtifactError: damaged files.
     """
@@ -88,7 +87,8 @@ def find_experiments(pattern: str) -> list[str]:
 def _load(name: str, split: str, root: Path) -> Record:
     card = load_card(root / CARD_PATH)
     if split == "test":
-        _check_evaluated(name, root / LOCK_PATH)
+        apply = "" if name == WORKSPACE else f"dvc exp apply {_show(name)} && "
+        check_evaluated(root / LOCK_PATH, _show(name), apply)
     settings = _list_settings(root / PARAMS_PATH)
     return Record(
         name,
@@ -130,33 +130,7 @@ def read_model(name: str) -> str:
     """
     with tempfile.TemporaryDirectory() as folder:
         bring(name, [LOCK_PATH], Path(folder))
-        return _read_models(Path(folder) / LOCK_PATH)[0]
-
-
-def _read_models(path: Path) -> list[str]:
-    """Return the MD5 of the model that was trained, and of the one that was evaluated."""
-    stages: dict[str, Any] = load_params("stages", dict[str, Any], path)
-    return [
-        entry["md5"]
-        for stage, kind in (("train", "outs"), ("evaluate", "deps"))
-        for entry in stages.get(stage, {}).get(kind, [])
-        if entry["path"] == MODEL_PATH.as_posix()
-    ]
-
-
-def _check_evaluated(name: str, path: Path) -> None:
-    """Refuse test predictions that a run up to `train` has left as they were.
-
-    Raises:
-        RevisionError: says what evaluates the model.
-    """
-    models = _read_models(path)
-    if len(models) != 2 or models[0] != models[1]:
-        bring = "" if name == WORKSPACE else f"dvc exp apply {_show(name)} && "
-        raise RevisionError(
-            f"{_show(name)}: expected predictions of its model for the test images, received those "
-            f"of another model: it was trained and not evaluated; `{bring}dvc repro` does"
-        )
+        return read_models(Path(folder) / LOCK_PATH)["train"]
 
 
 def bring(name: str, paths: Iterable[Path], target: Path) -> None:
