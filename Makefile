@@ -23,7 +23,7 @@ repro: $(ENVIRONMENT) ## Reproduce the pipeline and show its result
 	@python -m digits repro
 
 .PHONY: leaderboard
-leaderboard: .venv/run.stamp ## Run every recipe over its seeds and rank them; a part: ARGS="--only quick --seeds 0 1"
+leaderboard: .venv/run.stamp ## Run what the ledger lacks, and rank all recipes; a part: ARGS="--only quick --seeds 0 1"
 	@python -m digits leaderboard $(ARGS)
 
 .PHONY: report
@@ -31,7 +31,7 @@ report: .venv/run.stamp ## Write what the last run says of its model into one pa
 	@python -m digits report
 
 .PHONY: compare
-compare: .venv/run.stamp ## Compare two models on the same test images: errors fixed, new, and by chance? ARGS="REV REV"
+compare: .venv/run.stamp ## Compare two models on validation: errors fixed, new, and by chance? ARGS="REV REV"
 	@python -m digits compare $(ARGS)
 
 .PHONY: convert

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from benchmarks.timing import Lap, Rival
 from digits.model.backend import keras, tf
+from digits.model.cost import count_multiply_adds
 
 MATRIX_SIDE = 2048
 PRODUCT_COUNT = 20  # a lap of some tenths of a second
@@ -40,14 +39,3 @@ def count_operations(network: keras.Model) -> int:
     too many.)
     """
     return 3 * 2 * count_multiply_adds(network)
-
-
-def count_multiply_adds(network: keras.Model) -> int:
-    """Count the multiply-adds of one image's forward pass through the layers that have a kernel."""
-    total = 0
-    for layer in network.layers:
-        kernel = getattr(layer, "kernel", None)
-        if kernel is not None:
-            # A kernel is applied once for every position of the output, channels left out.
-            total += int(np.prod(kernel.shape)) * int(np.prod(layer.output.shape[1:-1]))
-    return total

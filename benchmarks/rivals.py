@@ -18,15 +18,15 @@ from digits.model.batches import count_steps, make_batches
 from digits.model.ensemble import Plan, Trained, train_recipe
 from digits.model.networks import OneCycle, build_network, build_trainable, encode_labels
 from digits.model.recipes import Precision, Recipe
-from digits.paths import CARD_PATH, TEST_DIR, TRAIN_DIR, VALIDATION_DIR
+from digits.paths import CARD_PATH, TRAIN_DIR, VALIDATION_DIR
 
 CLASS_COUNT = 10
 SEED = 0
 SHUFFLE_BUFFER = 1024  # images, as in Keras's guides
 
 
-def load_mnist() -> tuple[Split, Split, Split]:
-    """Load train, validation and test as `decode` left them.
+def load_mnist() -> tuple[Split, Split]:
+    """Load train and validation as `decode` left them.
 
     Raises:
         ArtifactError: not there, or of another dataset, whose figures would mean something else.
@@ -34,10 +34,7 @@ def load_mnist() -> tuple[Split, Split, Split]:
     card = load_card(CARD_PATH)
     if card.name != "mnist":
         raise ArtifactError(f"{CARD_PATH}: expected mnist, received {card.name}")
-    train, validation, test = (
-        load_split(folder, CLASS_COUNT) for folder in (TRAIN_DIR, VALIDATION_DIR, TEST_DIR)
-    )
-    return train, validation, test
+    return load_split(TRAIN_DIR, CLASS_COUNT), load_split(VALIDATION_DIR, CLASS_COUNT)
 
 
 def load_recipe(name: str) -> Recipe:

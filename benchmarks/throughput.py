@@ -101,7 +101,7 @@ def print_verdict(laps: dict[str, list[Lap]]) -> None:
 
 
 def main() -> None:
-    train, _, _ = load_mnist()
+    train, _ = load_mnist()
     make_repeatable(SEED, threads=0)
     for name in RECIPES:
         recipe = load_recipe(name)

@@ -12,11 +12,11 @@ from digits.errors import DigitsError, mask_stderr, run_main
 from digits.paths import DVC_YAML_PATH
 
 COMMANDS = {
-    "compare": "Compare two models on the same test images: errors fixed, new, and by chance?",
+    "compare": "Compare two models on validation: errors fixed, new, and by chance?",
     "convert": "Convert 28x28 images and labels from .csv, .npz or .npy to a dataset",
     "docs": "Write the numbers of the committed run into README.md and docs/",
     "experiments": "List the experiments: what they changed, how good they are",
-    "leaderboard": "Run every recipe over its seeds and rank them",
+    "leaderboard": "Run what the ledger lacks of every recipe and seed, and rank all",
     "pr-report": "Report what the workspace changes against another revision",
     "pull": "Pull what dvc.lock names from the remote",
     "push": "Push what dvc.lock names to the remote, and complete a push that was broken off",

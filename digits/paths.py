@@ -14,8 +14,9 @@ VALIDATION_DIR = DECODED_DIR / "validation"
 TEST_DIR = DECODED_DIR / "test"
 
 MODEL_PATH = Path("models/model.keras")
-PREDICTIONS_DIR = Path("data/predictions")
-SCORES_PATH = PREDICTIONS_DIR / "scores.json"
+VALIDATION_PREDICTIONS_DIR = Path("data/predictions/validation")
+TEST_PREDICTIONS_DIR = Path("data/predictions/test")
+SCORES_PATH = TEST_PREDICTIONS_DIR / "scores.json"
 ANALYSIS_DIR = Path("data/analysis")
 SUMMARY_PATH = ANALYSIS_DIR / "summary.json"
 

@@ -21,16 +21,21 @@ def run(main: Callable[[], None]) -> None:
     """Run a stage's `main` and exit; a failure that a person can act on becomes one line."""
     _end_with_parent()
     mask_stderr()
-    start = time.perf_counter()
+    start, cpu_start = time.perf_counter(), time.process_time()
     status = run_main(main)
-    _write_journal(Path(sys.argv[0]).stem, status, time.perf_counter() - start)
+    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
+    _write_journal(
+        stage=Path(sys.argv[0]).stem,
+        exit_status=status,
+        seconds=round(seconds, 1),
+        cpu_seconds=round(cpu_seconds, 1),
+    )
     sys.exit(status)
 
 
-def _write_journal(stage: str, exit_status: int, seconds: float) -> None:
+def _write_journal(**line: object) -> None:
     path = os.environ.get(JOURNAL_VARIABLE)
     if path:
-        line = {"stage": stage, "exit_status": exit_status, "seconds": round(seconds, 1)}
         with Path(path).open("a", encoding="utf-8") as journal:
             journal.write(json.dumps(line) + "\n")
 

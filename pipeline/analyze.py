@@ -15,9 +15,9 @@ from digits.paths import (
     ANALYSIS_DIR,
     CARD_PATH,
     PLOTS_DIR,
-    PREDICTIONS_DIR,
     SCORES_PATH,
     SUMMARY_PATH,
+    TEST_PREDICTIONS_DIR,
 )
 from digits.stage import run
 
@@ -38,7 +38,7 @@ def load_evaluated(card: Card) -> tuple[Predictions, str]:
     Raises:
         ArtifactError: damaged files, or predictions that the scores beside them are not about.
     """
-    predictions = load_predictions(PREDICTIONS_DIR, card.class_count)
+    predictions = load_predictions(TEST_PREDICTIONS_DIR, card.class_count)
     scored = load_json(SCORES_PATH)
     facts = {
         "dataset": card.name,
@@ -48,7 +48,7 @@ def load_evaluated(card: Card) -> tuple[Predictions, str]:
     for key, received in facts.items():
         if scored.get(key) != received:
             raise ArtifactError(
-                f"{PREDICTIONS_DIR}: expected {key} {scored.get(key)!r}, as in "
+                f"{TEST_PREDICTIONS_DIR}: expected {key} {scored.get(key)!r}, as in "
                 f"{SCORES_PATH.name}, received {received!r}: run `dvc repro`"
             )
     return predictions, str(scored.get("recipe"))

@@ -21,9 +21,9 @@ from digits.paths import (
     EVALUATE_METRICS_PATH,
     MODEL_PATH,
     PLOTS_DIR,
-    PREDICTIONS_DIR,
     SCORES_PATH,
     TEST_DIR,
+    TEST_PREDICTIONS_DIR,
 )
 from digits.stage import run
 
@@ -49,7 +49,7 @@ def write_report(predictions: Predictions, card: Card) -> None:
         digits=4,
         zero_division=0,
     )
-    write_text(PREDICTIONS_DIR / "report.txt", report)
+    write_text(TEST_PREDICTIONS_DIR / "report.txt", report)
     print(report)
 
 
@@ -97,9 +97,8 @@ def main() -> None:
     model = load_model(MODEL_PATH, card.class_count)  # bears the name of its recipe
     test = load_split(TEST_DIR, card.class_count)
     probabilities = predict_probabilities(model, test.images, params.batch_size)
-    pixels = np.rint(test.images[..., 0] * 255).astype(np.uint8)
-    predictions = Predictions(pixels, test.labels, probabilities)
-    write_predictions(PREDICTIONS_DIR, predictions)
+    predictions = Predictions.of_split(test, probabilities)
+    write_predictions(TEST_PREDICTIONS_DIR, predictions)
     write_report(predictions, card)
     robustness = measure_robustness(
         lambda images: predict_probabilities(model, images, params.batch_size).argmax(axis=1),

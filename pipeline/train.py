@@ -9,6 +9,7 @@ import pandas as pd
 from pydantic import Field
 
 from digits.data.splits import load_card, load_split
+from digits.evaluation.predictions import Predictions, write_predictions
 from digits.files.artifacts import write_json
 from digits.files.history import write_history
 from digits.files.params import load_params
@@ -16,7 +17,14 @@ from digits.model.archive import write_model
 from digits.model.batches import count_steps
 from digits.model.ensemble import Plan, train_recipe
 from digits.model.recipes import Overrides, Precision, Recipe
-from digits.paths import CARD_PATH, MODEL_PATH, TRAIN_DIR, TRAIN_METRICS_PATH, VALIDATION_DIR
+from digits.paths import (
+    CARD_PATH,
+    MODEL_PATH,
+    TRAIN_DIR,
+    TRAIN_METRICS_PATH,
+    VALIDATION_DIR,
+    VALIDATION_PREDICTIONS_DIR,
+)
 from digits.stage import run
 
 CHECKPOINT_PATH = Path("models/checkpoint.json")  # no output: DVC would delete it before the stage
@@ -73,6 +81,8 @@ def main() -> None:
     trained = train_recipe(plan, write_results, CHECKPOINT_PATH)
     write_results(trained.history, trained.metrics)
     write_model(MODEL_PATH, trained.model)
+    predictions = Predictions.of_split(plan.validation, trained.probabilities)
+    write_predictions(VALIDATION_PREDICTIONS_DIR, predictions)
     CHECKPOINT_PATH.unlink(missing_ok=True)
 
 

@@ -7,8 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from projects import Project
+from projects import Project, list_runs
+from scipy.stats import binom, binomtest
 
+from digits.commands import compare as command
+from digits.commands.compare import CompareError
+from digits.commands.revisions import Record, RevisionError, find_experiments
 from digits.data.splits import Card
 from digits.evaluation import comparison
 from digits.evaluation.predictions import Predictions
@@ -69,6 +73,31 @@ def test_identical_models_have_p_one(labels: np.ndarray) -> None:
     assert result.verdict == "0 fixed, 0 new, p = 1.00: no evidence of a difference"
 
 
+def count_power(least: float, changed: float, count: int) -> float:
+    """Return how often McNemar's exact test sees a difference, by the chance of every outcome."""
+    share = (1 + least * count / changed) / 2  # of the changed images, fixed
+    power = 0.0
+    for total in range(2 * int(changed) + 10):
+        weight = binom.pmf(total, count, changed / count)
+        seen = [
+            fixed for fixed in range(total + 1) if total and binomtest(fixed, total).pvalue < 0.05
+        ]
+        power += weight * binom.pmf(seen, total, share).sum()
+    return float(power)
+
+
+@pytest.mark.parametrize("changed", [20, 60])
+def test_detectable_difference_is_seen_four_times_in_five(changed: int) -> None:
+    least = comparison.find_detectable(changed, 6000)
+    # The exact test is more careful than the normal approximation: it sees it a little less often.
+    assert 0.68 < count_power(least, changed, 6000) < 0.86
+    assert count_power(least / 2, changed, 6000) < 0.4
+
+
+def test_detectable_difference_of_models_that_agree_is_not_nothing() -> None:
+    assert comparison.find_detectable(0, 6000) == comparison.find_detectable(1, 6000) > 0
+
+
 def test_better_on_every_image(labels: np.ndarray) -> None:
     result = comparison.compare(predict(labels, set(range(50))), predict(labels, set()))
     assert result.difference == result.difference_low == result.difference_high == 1
@@ -105,8 +134,9 @@ def project(retrained: Project, tmp_path_factory: pytest.TempPathFactory) -> Pro
 
 
 def count_errors(project: Project, revision: str) -> int:
-    shown = project.call("git", "show", f"{revision}:metrics/evaluate.json")
-    return int(json.loads(shown)["error_count"])
+    """Count the errors on the 144 validation images, from the metrics."""
+    shown = project.call("git", "show", f"{revision}:metrics/train.json")
+    return round((1 - json.loads(shown)["val_accuracy"]) * 144)
 
 
 def test_command_compares_revisions_and_the_workspace(project: Project) -> None:
@@ -116,6 +146,7 @@ def test_command_compares_revisions_and_the_workspace(project: Project) -> None:
     )
     result = json.loads(output)
     before, after = count_errors(project, "HEAD~1"), count_errors(project, "HEAD")
+    assert result["split"] == "validation"
     assert (result["before"]["error_count"], result["after"]["error_count"]) == (before, after)
     assert before - after == len(result["fixed"]) - len(result["new"])
     assert (project.folder / "report/errors.png").stat().st_size > 1000
@@ -125,15 +156,115 @@ def test_command_compares_revisions_and_the_workspace(project: Project) -> None:
     assert f"| {before} " in markdown
 
 
+def test_test_images_are_looked_at_only_when_asked_to(project: Project) -> None:
+    said = project.call("python", "-m", "digits", "compare", "HEAD~1", "HEAD")
+    assert said.startswith("On the 144 validation images of ")
+    said = project.call("python", "-m", "digits", "compare", "HEAD~1", "HEAD", "--split", "test")
+    assert said.startswith("On the 364 test images of ")
+    assert "which are for the end" in said
+    assert "WARNING" not in said  # both are committed
+
+
 @pytest.mark.slow
-def test_command_takes_experiments_by_name(project: Project) -> None:
-    project.call("dvc", "exp", "run", "--temp", "--name", "longer", "-S", "train.seed=1")
-    output = project.call("python", "-m", "digits", "compare", "HEAD", "longer")
-    assert re_errors(output, "longer")
+def test_choice_between_experiments_up_to_a_decision(project: Project, tmp_path: Path) -> None:
+    project = project.copy(tmp_path / "project")
+    evaluated = (project.folder / "metrics/evaluate.json").read_bytes()
+    for name, epochs in (("short", 1), ("long", 4)):
+        for seed in (1, 2):
+            settings = ("-S", f"train.epochs={epochs}", "-S", f"train.seed={seed}")
+            said = project.call(
+                "dvc", "exp", "run", "--temp", "--name", f"{name}-{seed}", *settings, "train"
+            )
+            assert list_runs(said)[-1] == "train"  # no test image is opened
+    said = project.call("python", "-m", "digits", "compare", "short-*", "long-*")
+    assert "each seed" in said
+    assert "over seeds and images" in said
+    assert "of 4 pairs" in said
+    compare = ("python", "-m", "digits", "compare")
+    said = project.call(*compare, "short-1", "long-1", "--split", "test", status=1)
+    assert "ERROR: short-1: expected test results of its model, received those of another" in said
+    said = project.call(*compare, "short-*", "HEAD", status=1)
+    assert "two or more seeds on each side" in said
+    project.call("dvc", "exp", "apply", "long-1")  # the message's advice
+    assert (project.folder / "metrics/evaluate.json").read_bytes() == evaluated
+    for name in ("docs", "report"):  # the numbers there are are not this model's
+        said = project.call("python", "-m", "digits", name, status=1)
+        assert "metrics/evaluate.json: expected test results of its model" in said
+        assert said.endswith("it was trained and not evaluated; `dvc repro` does\n")
+    assert list_runs(project.call("dvc", "repro")) == ["evaluate", "analyze"]
+    said = project.call(*compare, "HEAD", "workspace", "--split", "test")
+    assert said.startswith("On the 364 test images")
+    assert "WARNING" not in said  # HEAD is committed
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project.folder)
+        assert find_experiments("long-[12]") == ["long-1", "long-2"]
+        with pytest.raises(RevisionError, match=r"^nothing-\*: expected a pattern .* none of 4"):
+            find_experiments("nothing-*")
 
 
-def re_errors(output: str, name: str) -> bool:
-    return any(line.startswith(name) and "%" in line for line in output.splitlines())
+def make_record(
+    name: str, labels: np.ndarray, wrong: set[int], settings: dict[str, object], **facts: bool
+) -> Record:
+    settings = {"train.seed": 0, "train.epochs": 2, **settings}
+    known = {"stopped_early": False, "is_candidate": True, **facts}
+    return Record(name, CARD, predict(labels, wrong), settings, **known)
+
+
+def test_warning_where_test_images_would_choose(labels: np.ndarray) -> None:
+    a, b = (make_record(str(n), labels, set(), {"train.epochs": n}) for n in (2, 3))
+    assert command.list_notes([a, b], "test") == [command.SPENT]
+    assert command.list_notes([a, b], "validation") == []
+    committed = make_record("c", labels, set(), {"train.epochs": 3}, is_candidate=False)
+    assert command.list_notes([a, committed], "test") == []
+    other_seed = make_record("d", labels, set(), {"train.seed": 5})
+    assert command.list_notes([a, other_seed], "test") == []  # nothing is chosen by a seed
+
+
+def test_early_stopping_is_said_on_validation(labels: np.ndarray) -> None:
+    stopped = make_record("a", labels, set(), {}, stopped_early=True)
+    plain = make_record("b", labels, set(), {})
+    (note,) = command.list_notes([stopped, plain], "validation")
+    assert note.startswith("a stopped early, at an epoch chosen on these images")
+    assert command.list_notes([stopped, plain], "test") == []
+
+
+def test_other_images_are_refused_with_what_chose_them(labels: np.ndarray) -> None:
+    a = make_record("a", labels, set(), {"decode.seed": 0})
+    b = make_record("b", np.roll(labels, 1), set(), {"decode.seed": 1})
+    reason = r"^expected the same validation images on both sides, .* \(decode\.seed: 0 and 1\)$"
+    with pytest.raises(CompareError, match=reason):
+        command.check_same_images(a, b, "validation")
+    b = make_record("b", labels[:-1], set(), {"decode.seed": 0})
+    with pytest.raises(CompareError, match=r"50 of mnist in a and 49 of mnist in b$"):
+        command.check_same_images(a, b, "test")
+
+
+def test_side_is_one_recipe_with_a_seed_each(labels: np.ndarray) -> None:
+    runs = [make_record(f"a-{n}", labels, {n}, {"train.seed": n}) for n in range(3)]
+    command.check_seeds(runs)
+    longer = make_record("a-9", labels, set(), {"train.seed": 9, "train.epochs": 4})
+    with pytest.raises(
+        CompareError, match=r"in train\.seed alone, received train\.epochs: 2 and 4"
+    ):
+        command.check_seeds([*runs, longer])
+    again = make_record("a-9", labels, set(), {"train.seed": 1})
+    with pytest.raises(CompareError, match=r"^a-1, a-9: expected a train\.seed of its own"):
+        command.check_seeds([*runs, again])
+
+
+def test_one_seed_against_several_is_refused(labels: np.ndarray) -> None:
+    runs = [make_record(f"a-{n}", labels, {n}, {"train.seed": n}) for n in range(3)]
+    for sides in (([runs[0]], runs[1:]), (runs, runs[1:])):
+        with pytest.raises(CompareError, match="two or more seeds on each side"):
+            command.judge_seeds(*sides)
+    others = [make_record(f"b-{n}", labels, set(), {"train.seed": n}) for n in range(2)]
+    result = command.judge_seeds(runs, others)
+    assert result.difference == pytest.approx(1 / 50)
+    text = command.render_seeds(result, ("a-*", "b-*"), "simple")
+    assert "98.00 ± 0.00 %" in text
+    assert "a new seed of b-* beats one of a-* with a probability of about 1.00 (of 6 pairs)" in (
+        text.replace("A new", "a new")
+    )
 
 
 def test_unknown_revision_is_one_line(project: Project) -> None:
@@ -154,13 +285,3 @@ def test_predictions_that_are_nowhere_say_what_brings_them(
     assert "Traceback" not in output
     output = clone.call("python", "-m", "digits", "compare", status=1)
     assert "Traceback" not in output
-
-
-def test_other_test_images_are_refused(project: Project) -> None:
-    folder = project.folder / "data/predictions"
-    labels = np.load(folder / "labels.npy")
-    (folder / "labels.npy").unlink()  # a link into the cache must stay whole
-    np.save(folder / "labels.npy", np.roll(labels, 1))
-    output = project.call("python", "-m", "digits", "compare", status=1)
-    assert "expected the same test images on both sides, received 364 of optdigits" in output
-    project.call("dvc", "checkout", "--force")

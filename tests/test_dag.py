@@ -135,7 +135,7 @@ def test_unreachable_dataset_falls_back_loudly(tmp_path: Path) -> None:
     assert "What follows is NOT a result on mnist." in output
     assert "dvc exp run -S dataset=mnist -S train.recipe=quick" in output
     assert re.search(r"Optdigits, recipe cnn_optdigits: test accuracy \d\d\.\d\d%", output)
-    assert project.load("data/predictions/scores.json")["dataset"] == "optdigits"
+    assert project.load("data/predictions/test/scores.json")["dataset"] == "optdigits"
     assert "dataset: optdigits" in (project.folder / "params.yaml").read_text()
 
 

@@ -1,4 +1,4 @@
-"""The leaderboard: its numbers against hand-made runs, and its runs through the real `dvc`."""
+"""The leaderboard: its page against hand-made runs, and its runs through the real `dvc`."""
 
 import argparse
 import json
@@ -9,17 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from imports import ROOT
 from projects import Project, list_runs, make_project
 from ruamel.yaml import YAML
+from runs import IMAGE_COUNT, make_machine, make_published, make_run
+from scipy.stats import t
 
 from digits.commands import leaderboard, standings
 from digits.commands.charts import draw_leaderboard
 from digits.commands.dvc import Outcome
-from digits.commands.leaderboard import LeaderboardError
-from digits.commands.standings import Entry, Run, StandingsError, Timing
+from digits.commands.leaderboard import BOARD_PATH, MARKDOWN_PATH, PICTURE_PATH, LeaderboardError
+from digits.commands.ledger import LEDGER_PATH, load_ledger, write_ledger
+from digits.commands.standings import Entry, Job
 from digits.errors import DigitsError
 from digits.evaluation.figures import write_figure
 from digits.files.params import PARAMS_PATH
@@ -28,61 +30,58 @@ ENTRIES = {
     "big": Entry(published="98 %", note="Its authors count differently.", seeds=[0, 1, 2]),
     "small": Entry(recipe="big", epochs=20, published="none given", note=None, seeds=[7]),
 }
-WANTED = standings.list_runs(ENTRIES)
-TIMING = Timing(12.5, "Abacus, 2 cores", "2.21.0")
-NO_TIMES = pd.DataFrame(columns=standings.TIME_COLUMNS)
+JOBS = standings.list_jobs(ENTRIES)
+UNTIMED = {"training_seconds": None, "training_cpu_seconds": None}
+RUNS = [
+    make_run("big", 0, 8, training_seconds=1000.0),
+    make_run("big", 1, 10, training_seconds=1020.0),
+    make_run("big", 2, 12, training_seconds=2000.0),
+    make_run("small", 7, 5, parameter_count=1234, **UNTIMED),
+]
+CURRENT = {run.inputs for run in RUNS}
+OLD = make_run("gone", 3, 20, inputs="f" * 64)
 
-PAGE = (
-    """\
+PAGE = f"""\
 # Leaderboard: MNIST
 
-| recipe   | published   | ours                     | 95 % interval    | parameters   \
-| training seconds   | machine                            |
+| recipe   | published   | ours                     | 95 % interval    | validation   \
+| parameters   | multiply-adds   \
+| training seconds   | made on                                     |
 |----------|-------------|--------------------------|------------------|--------------\
-|--------------------|------------------------------------|
-| `small`  | none given  | 95.00 % (1 seed)         | 88.82 to 97.85 % | 1,234        \
-|                    |                                    |
-| `big`    | 98 %        | 90.00 ± 2.00 % (3 seeds) | 86.08 to 92.91 % | 5,000        \
-| 1,020.0            | Abacus, 2 cores, TensorFlow 2.21.0 |
+|--------------|-----------------\
+|--------------------|---------------------------------------------|
+| `small`  | none given  | 95.00 % (1 seed)         | 88.82 to 97.85 % | 98.00 %      \
+| 1,234        | 1.2e05          \
+|                    | Abacus, 2 cores, float32, TensorFlow 2.21.0 |
+| `big`    | 98 %        | 90.00 ± 2.00 % (3 seeds) | 83.95 to 96.05 % | 98.00 %      \
+| 5,000        | 1.2e05          \
+| 1,020.0            | Abacus, 2 cores, float32, TensorFlow 2.21.0 |
 
+{standings.LEGEND}
+
+- `big`: Its authors count differently.
+
+{standings.USE}
+
+| recipe   | models evaluated   | of these by today's code   |
+|----------|--------------------|----------------------------|
+| `big`    | 3                  | 3                          |
+| `small`  | 1                  | 1                          |
+| all      | 4                  | 4                          |
+
+{standings.OTHERS}
+
+| network   | test accuracy   | runs   | protocol                 | multiply-adds   \
+| source                      |
+|-----------|-----------------|--------|--------------------------|-----------------\
+|-----------------------------|
+| theirs    | 98.5 ± 0.1 %    | 3      | Mean of the last epochs. | 6e06            \
+| [page](https://example.org) |
 """
-    + standings.LEGEND
-)
 
 
-def make_row(run: Run, error_count: int = 5, **changes: Any) -> dict[str, Any]:
-    """Return what `dvc.api.exp_show` says of a run: numbers are floats, text is text, and null."""
-    return {
-        "Experiment": run.name,
-        "State": None,
-        "metrics/evaluate.json:error_count": float(error_count),
-        "metrics/other.json:error_count": -1.0,
-        "image_count": 100.0,
-        "accuracy": 1 - error_count / 100,
-        "train.recipe": "big",
-        "train.seed": float(run.seed),
-        "train.epochs": "None" if run.recipe == "big" else 20.0,
-        "train.batch_size": "None",
-        "train.learning_rate": "None",
-        "models/model.keras": f"{error_count:032}",
-        **changes,
-    }
-
-
-def make_results() -> pd.DataFrame:
-    counts = (8, 10, 12, 5)
-    rows = [make_row(run, count) for run, count in zip(WANTED, counts, strict=True)]
-    results = standings.collect_results(rows, WANTED)
-    parameter_counts = {"small": 1234, "big": 5000}
-    return results.assign(parameter_count=results["recipe"].map(parameter_counts))
-
-
-def time_big_runs(results: pd.DataFrame) -> pd.DataFrame:
-    times = NO_TIMES
-    for seed, seconds in enumerate((1000.0, 1020.0, 2000.0)):
-        timing = Timing(seconds, TIMING.machine, TIMING.tensorflow)
-        times = standings.record_timing(times, WANTED[seed], results["model"][seed], timing)
-    return standings.add_times(results, times)
+def write_page(runs: list[Any], current: set[str] = CURRENT) -> str:
+    return standings.write_markdown(runs, current, ENTRIES, [make_published()], "MNIST")
 
 
 def bound_by_formula(correct: int, count: int) -> tuple[float, float]:
@@ -94,79 +93,63 @@ def bound_by_formula(correct: int, count: int) -> tuple[float, float]:
 
 
 def test_recipes_are_ranked_by_mean_accuracy() -> None:
-    ranking = standings.rank_recipes(time_big_runs(make_results()))
+    ranking = standings.rank_recipes(RUNS)
     assert ranking["recipe"].tolist() == ["small", "big"]
     small, big = (row for _, row in ranking.iterrows())
     assert big["seed_count"] == 3
     assert big["accuracy"] == pytest.approx(0.9)
     assert big["accuracy_sd"] == pytest.approx(0.02)  # of 0.92, 0.90, 0.88, by n - 1
-    low, high = bound_by_formula(270, 300)
-    assert (big["accuracy_low"], big["accuracy_high"]) == pytest.approx((low, high))
     assert big["training_seconds"] == 1020
+    assert big["cost"] == 200 * 600
     assert math.isnan(small["accuracy_sd"])
     assert math.isnan(small["training_seconds"])
+    low, high = bound_by_formula(95, IMAGE_COUNT)
+    assert (small["accuracy_low"], small["accuracy_high"]) == pytest.approx((low, high))
+
+
+def test_interval_is_that_of_seeds_and_images() -> None:
+    right = np.array([run.right for run in RUNS[:3]], float)
+    of_images = right.mean(axis=0).var(ddof=1) / IMAGE_COUNT
+    of_seeds = right.mean(axis=1).var(ddof=1) / 3
+    rest = right - right.mean(axis=1)[:, None] - right.mean(axis=0) + right.mean()
+    residual = (rest**2).sum() / (2 * (IMAGE_COUNT - 1)) / (3 * IMAGE_COUNT)
+    variance = of_images + of_seeds - residual
+    freedom = variance**2 / (of_images**2 / (IMAGE_COUNT - 1) + of_seeds**2 / 2)
+    reach = t.ppf(0.975, freedom) * math.sqrt(variance)
+    (_, big) = (row for _, row in standings.rank_recipes(RUNS).iterrows())
+    expected = (0.9 - reach, 0.9 + reach)
+    assert (big["accuracy_low"], big["accuracy_high"]) == pytest.approx(expected)
 
 
 def test_page_is_this_text() -> None:
-    ranking = standings.rank_recipes(time_big_runs(make_results()))
-    page = standings.write_markdown(ranking, ENTRIES, "MNIST")
-    assert page == PAGE + "\n- `big`: Its authors count differently.\n"
+    assert write_page(RUNS) == PAGE
 
 
 def test_page_names_missing_runs() -> None:
-    results = make_results().iloc[[0, 2]]
-    ranking = standings.rank_recipes(standings.add_times(results, NO_TIMES))
-    missing = standings.list_missing(WANTED, results)
-    page = standings.write_markdown(ranking, ENTRIES, "MNIST", missing)
-    assert page.endswith("\nNot run yet: `big` 1, `small` 7.\n")
+    page = write_page([RUNS[0], RUNS[2]])
+    assert "\n\nNot run yet by today's code: `big` 1, `small` 7.\n\n" in page
+
+
+def test_rows_of_older_code_are_marked_and_counted() -> None:
+    page = write_page([*RUNS, OLD], CURRENT - {RUNS[0].inputs})
+    today, older = page.split(standings.OLDER)
+    assert "(2 seeds)" in today
+    assert "Not run yet by today's code: `big` 0." in today
+    assert "92.00 % (1 seed)" in older
+    assert "80.00 % (1 seed)" in older
+    assert re.search(r"\| `big` +\| 3 +\| 2 +\|\n\| `gone` +\| 1 +\| 0 +\|", older)
+    assert re.search(r"\| all +\| 5 +\| 3 +\|", older)
+    nothing = write_page([OLD], set())
+    assert "80.00 % (1 seed)" in nothing
 
 
 def test_each_entry_is_run_once_a_seed() -> None:
-    assert [run.name for run in WANTED] == [
+    assert [job.name for job in JOBS] == [
         "leaderboard-big-0",
         "leaderboard-big-1",
         "leaderboard-big-2",
         "leaderboard-small-7",
     ]
-
-
-def test_only_missing_runs_are_left() -> None:
-    rows = [{"Experiment": None}, make_row(WANTED[1]), make_row(WANTED[3], State="Running")]
-    results = standings.collect_results(rows, WANTED)
-    assert standings.list_missing(WANTED, results) == [WANTED[0], WANTED[2], WANTED[3]]
-
-
-def test_newest_experiment_of_a_name_counts() -> None:
-    results = standings.collect_results([make_row(WANTED[0], 3), make_row(WANTED[0], 4)], WANTED)
-    assert results["error_count"].tolist() == [3]
-
-
-@pytest.mark.parametrize(
-    ("number", "key", "received", "expected"),
-    [
-        (0, "train.seed", 5.0, 0),
-        (3, "train.recipe", "small", "big"),
-        (3, "train.epochs", 10.0, 20),
-        (3, "train.epochs", "None", 20),
-        (0, "train.batch_size", 8.0, None),
-        (0, "train.learning_rate", 1e-05, None),
-    ],
-)
-def test_foreign_experiment_of_the_name_is_refused(
-    number: int, key: str, received: object, expected: object
-) -> None:
-    row = make_row(WANTED[number]) | {key: received}
-    message = rf"{WANTED[number].name}: {key}: expected {expected!r}, .*; `dvc exp remove"
-    with pytest.raises(StandingsError, match=message):
-        standings.collect_results([row], WANTED)
-
-
-@pytest.mark.parametrize("null", [None, "None", "", math.nan])
-def test_null_is_known_however_dvc_spells_it(null: object) -> None:
-    row = make_row(WANTED[0]) | {"train.epochs": null}
-    del row["train.batch_size"]
-    row["params.yaml:train.learning_rate"] = row.pop("train.learning_rate")
-    assert len(standings.collect_results([row], WANTED)) == 1
 
 
 def test_run_sets_all_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,7 +160,8 @@ def test_run_sets_all_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
         return Outcome(0, {"train": {"exit_status": 0, "seconds": 12.5}})
 
     monkeypatch.setattr(leaderboard, "run_experiment", pretend)
-    assert leaderboard.perform(WANTED[3], force=False) == 12.5
+    monkeypatch.setattr(leaderboard, "try_git", lambda *_: "")
+    assert leaderboard.perform(JOBS[3], force=False).stages["train"]["seconds"] == 12.5
     assert given == {
         "train.recipe": "big",
         "train.seed": 7,
@@ -187,60 +171,37 @@ def test_run_sets_all_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
     }
 
 
-def test_restored_run_keeps_the_time_of_its_model_only() -> None:
-    run = WANTED[0]
-    times = standings.record_timing(NO_TIMES, run, "md5:a", TIMING)
-    assert standings.record_timing(times, run, "md5:a", None) is times
-    other = standings.record_timing(times, run, "md5:b", None)
-    assert other["model"].tolist() == ["md5:b"]
-    assert other[["training_seconds", "machine"]].isna().all(axis=None)
-
-
-def test_times_survive_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    times = leaderboard.load_times()
-    times = standings.record_timing(times, WANTED[0], "md5:12e4", None)
-    leaderboard.write_times(times)  # not one time known
-    times = standings.record_timing(leaderboard.load_times(), WANTED[1], "md5:b", TIMING)
-    leaderboard.write_times(times)
-    text = leaderboard.TIMES_PATH.read_text()
-    assert text == (
-        ",".join(standings.TIME_COLUMNS) + "\n"
-        "leaderboard-big-0,big,0,md5:12e4,,,\n"
-        'leaderboard-big-1,big,1,md5:b,12.5,"Abacus, 2 cores",2.21.0\n'
-    )
-    leaderboard.write_times(leaderboard.load_times())
-    assert leaderboard.TIMES_PATH.read_text() == text
-
-
 @pytest.mark.parametrize(
     ("only", "seeds", "expected"),
     [
-        (None, None, WANTED),
-        (["small"], None, WANTED[3:]),
-        (None, [0, 7], [WANTED[0], WANTED[3]]),
+        (None, None, JOBS),
+        (["small"], None, JOBS[3:]),
+        (None, [0, 7], [JOBS[0], JOBS[3]]),
     ],
 )
-def test_a_part_can_be_chosen(only: Any, seeds: Any, expected: list[Run]) -> None:
+def test_a_part_can_be_chosen(only: Any, seeds: Any, expected: list[Job]) -> None:
     arguments = argparse.Namespace(only=only, seeds=seeds)
-    assert leaderboard.choose_runs(WANTED, arguments) == expected
+    assert leaderboard.choose_jobs(JOBS, arguments) == expected
 
 
 def test_unlisted_seed_is_refused() -> None:
     arguments = argparse.Namespace(only=["small"], seeds=[0, 7])
     with pytest.raises(LeaderboardError, match=r"--seeds: expected some of \[7\].*received \[0\]"):
-        leaderboard.choose_runs(WANTED, arguments)
+        leaderboard.choose_jobs(JOBS, arguments)
 
 
-def test_picture_has_a_dot_a_run_and_readable_seconds(tmp_path: Path) -> None:
-    timed = time_big_runs(make_results()).dropna(subset="training_seconds")
-    figure = draw_leaderboard(timed, "MNIST")
-    dots, medians = (np.asarray(line.get_xydata()).tolist() for line in figure.axes[0].lines)
-    assert dots == [[1000, 0.92], [1020, 0.9], [2000, 0.88]]
-    assert medians == [[1020, 0.9]]
+def test_picture_has_a_dot_a_run_and_the_figures_of_others(tmp_path: Path) -> None:
+    unknown = make_published(name="unknown", multiply_adds=None)
+    figure = draw_leaderboard(RUNS, [make_published(), unknown], "MNIST")
+    (axes,) = figure.axes
+    dots, ring, small, *_ = (
+        np.asarray(line.get_xydata()).tolist() for line in axes.lines[2:] + axes.lines[:2]
+    )
+    assert dots == [[120_000, 0.92], [120_000, 0.9], [120_000, 0.88]]
+    assert ring == [[120_000, pytest.approx(0.9)]]
+    assert small == [[pytest.approx(6e6), 0.985]]
+    assert [text.get_text() for text in axes.texts] == ["theirs"]
     write_figure(tmp_path / "picture.png", figure)
-    ticks = [label.get_text() for label in figure.axes[0].get_xticklabels()]
-    assert {"1,000", "2,000"} <= set(ticks)
 
 
 BOARD = """\
@@ -256,6 +217,7 @@ recipes:
     published: none given
     note: null
     seeds: [3]
+published: []
 """
 
 
@@ -271,10 +233,10 @@ def test_board_that_params_do_not_fit_is_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_text(params)
-    leaderboard.BOARD_PATH.parent.mkdir()
-    leaderboard.BOARD_PATH.write_text(BOARD)
+    BOARD_PATH.parent.mkdir()
+    BOARD_PATH.write_text(BOARD)
     with pytest.raises(DigitsError, match=message):
-        leaderboard.load_entries("optdigits")
+        leaderboard.load_board()
 
 
 @pytest.mark.checkout
@@ -282,13 +244,14 @@ def test_published_name_stands_for_cnn_of_20_epochs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    leaderboard.BOARD_PATH.parent.mkdir()
-    shutil.copy(ROOT / leaderboard.BOARD_PATH, leaderboard.BOARD_PATH)
-    entries = YAML(typ="safe").load(leaderboard.BOARD_PATH)["recipes"]
+    BOARD_PATH.parent.mkdir()
+    shutil.copy(ROOT / BOARD_PATH, BOARD_PATH)
+    shutil.copytree(ROOT / "datasets", "datasets")
+    entries = YAML(typ="safe").load(BOARD_PATH)["recipes"]
     recipes: dict[str, Any] = {entry.get("recipe", name): {} for name, entry in entries.items()}
     PARAMS_PATH.write_text(json.dumps({"dataset": "mnist", "recipes": recipes}))
-    runs = {run.name: run for run in standings.list_runs(leaderboard.load_entries("mnist"))}
-    assert runs["leaderboard-cnn_20_epochs-0"].settings == {
+    jobs = {job.name: job for job in standings.list_jobs(leaderboard.load_board().entries)}
+    assert jobs["leaderboard-cnn_20_epochs-0"].settings == {
         "train.recipe": "cnn",
         "train.seed": 0,
         "train.epochs": 20,
@@ -297,45 +260,177 @@ def test_published_name_stands_for_cnn_of_20_epochs(
     }
 
 
+@pytest.mark.checkout
+def test_committed_page_is_that_of_the_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has changed a recipe has other runs to do, and until then no page to be held to."""
+    monkeypatch.chdir(ROOT)
+    committed = MARKDOWN_PATH.read_text()
+    try:
+        board = leaderboard.load_board()
+    except DigitsError:  # another dataset is selected
+        return
+    current = {leaderboard.digest_inputs(job) for job in standings.list_jobs(board.entries)}
+    page = leaderboard.render(board, load_ledger(), current)
+    if page.splitlines()[0] == committed.splitlines()[0]:
+        assert page == committed
+
+
+@pytest.fixture
+def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder with what the inputs of a job are digested from."""
+    for name in ("datasets", "digits", "pipeline"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "dvc.yaml", tmp_path)
+    text = (ROOT / "tests/params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(re.sub("(?m)^dataset: .*", "dataset: mnist", text))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def append(path: str, text: str) -> None:
+    Path(path).write_text(Path(path).read_text() + text)
+
+
+def replace(path: str, pattern: str, text: str) -> None:
+    before = Path(path).read_text()
+    after = re.sub(pattern, text, before, count=1)
+    assert after != before
+    Path(path).write_text(after)
+
+
+JOB = Job("cnn", 1, Entry(published="", note=None, seeds=[1]))
+
+
+@pytest.mark.usefixtures("sources")
+def test_what_makes_a_model_makes_a_run_another() -> None:
+    digests = [leaderboard.digest_inputs(JOB)]
+    for path in ("pipeline/train.py", "digits/model/networks.py", "digits/data/idx.py"):
+        append(path, "\n# changed\n")
+        digests.append(leaderboard.digest_inputs(JOB))
+    replace("params.yaml", r"validation_fraction: \S+", "validation_fraction: 0.15")
+    digests.append(leaderboard.digest_inputs(JOB))
+    replace("params.yaml", r"threads: \d+", "threads: 7")
+    digests.append(leaderboard.digest_inputs(JOB))
+    replace("datasets/mnist.yaml", r"raw_sha256: [0-9a-f]{64}", f"raw_sha256: {'a' * 64}")
+    digests.append(leaderboard.digest_inputs(JOB))
+    digests.append(leaderboard.digest_inputs(JOB._replace(seed=2)))
+    assert len(set(digests)) == len(digests)
+
+
+@pytest.mark.usefixtures("sources")
+def test_what_makes_no_model_leaves_a_run_as_it_is() -> None:
+    digest = leaderboard.digest_inputs(JOB)
+    append("pipeline/evaluate.py", "\n# changed\n")
+    append("digits/evaluation/charts.py", "\n# changed\n")
+    append("digits/errors.py", "\n# changed\n")
+    replace("params.yaml", r"sample_count: \d+", "sample_count: 3")
+    replace("params.yaml", r"seed: \d+\n  # CPU", "seed: 9\n  # CPU")  # the job sets its own
+    replace("params.yaml", r"recipe: \w+", "recipe: mlp")
+    replace("datasets/mnist.yaml", r"title: .*", "title: Other")
+    assert leaderboard.digest_inputs(JOB) == digest
+
+
 def rank(project: Project, *arguments: str, status: int = 0) -> str:
     return project.call("python", "-m", "digits", "leaderboard", *arguments, status=status)
 
 
-@pytest.mark.slow
-def test_runs_through_dvc_and_only_once(tmp_path: Path) -> None:
-    project = make_project(tmp_path / "project", "optdigits", "cnn_optdigits")
-    board = project.folder / leaderboard.BOARD_PATH
-    board.parent.mkdir(exist_ok=True)
-    board.write_text(BOARD)
+@pytest.fixture(scope="module")
+def board(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Return a project with a leaderboard of its own, and no run yet."""
+    project = make_project(
+        tmp_path_factory.mktemp("board") / "project", "optdigits", "cnn_optdigits"
+    )
+    path = project.folder / BOARD_PATH
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(BOARD)
     project.change("  batch_size:\n", "  batch_size: 64\n")
     project.commit("an override that must not leak")
+    return project
 
-    output = rank(project, "--only", "cnn_optdigits")
+
+def read_files(project: Project) -> list[bytes]:
+    return [(project.folder / it).read_bytes() for it in (MARKDOWN_PATH, PICTURE_PATH, LEDGER_PATH)]
+
+
+@pytest.mark.slow
+def test_runs_through_dvc_and_only_once_and_in_a_clone_not_at_all(
+    board: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = rank(board, "--only", "cnn_optdigits")
     assert "1 of 1 runs to do" in output
     assert re.findall(r"=== (\S+),", output) == ["leaderboard-cnn_optdigits-3"]
-    output = rank(project)
+    output = rank(board)
     assert "1 of 2 runs to do" in output
     # fetch has no run-cache, since it looks at what people put into data/raw.
     assert list_runs(output) == ["fetch", "train", "evaluate", "analyze"]
-    page = (project.folder / leaderboard.MARKDOWN_PATH).read_text()
-    times = pd.read_csv(project.folder / leaderboard.TIMES_PATH)
-    assert times["experiment"].tolist() == ["leaderboard-cnn_optdigits-3", "leaderboard-short-3"]
-    assert (times["training_seconds"] > 0).all()
-    shown = project.call("dvc", "exp", "show", "--csv")
-    for recipe in ("cnn_optdigits", "short"):
-        accuracy = re.search(rf"\| `{recipe}` +\| none given +\| (\S+) % \(1 seed\)", page)
-        assert accuracy is not None
-        assert f"leaderboard-{recipe}-3" in shown
+    monkeypatch.chdir(board.folder)
+    runs = load_ledger()
+    assert [run.recipe for run in runs] == ["cnn_optdigits", "short"]
+    for run in runs:
+        shown = json.loads(board.call("dvc", "exp", "show", "--json", "--rev", "HEAD"))
+        (found,) = (
+            it for it in shown[1]["experiments"] if it["name"] == f"leaderboard-{run.recipe}-3"
+        )
+        data = found["revs"][-1]["data"]
+        metrics = {k: v for it in data["metrics"].values() for k, v in it["data"].items()}
+        assert run.error_count == metrics["error_count"]
+        assert run.accuracy == metrics["accuracy"]
+        assert run.val_accuracy == pytest.approx(metrics["val_accuracy"], abs=1e-6)
+        assert run.model == data["outs"]["models/model.keras"]["hash"]
+        assert run.training_seconds
+        assert run.images_seen == 1289 * (2 if run.recipe == "cnn_optdigits" else 1)
+    page = (board.folder / MARKDOWN_PATH).read_text()
     assert "Not run yet" not in page
+    board.commit("the board changes no run")
+    files = read_files(board)
+    assert "0 of 2 runs to do" in rank(board)
+    assert read_files(board) == files
 
-    project.call("git", "add", "--all")
-    project.call("git", "commit", "--quiet", "--message", "the board changes no run")
-    output = rank(project)
+    clone = board.clone(tmp_path / "clone")  # without data, models, experiments
+    for name in (MARKDOWN_PATH, PICTURE_PATH):
+        (clone.folder / name).unlink()
+    output = rank(clone)
     assert "0 of 2 runs to do" in output
     assert list_runs(output) == []
-    assert project.call("git", "status", "--porcelain") == ""
+    assert read_files(clone) == files
+    assert clone.call("git", "status", "--porcelain") == ""
+    assert not (clone.folder / "data").exists()
 
-    project.change("sample_count: 40", "sample_count: 4")
-    assert "expected everything committed, received changes in params.yaml" in rank(
-        project, status=1
-    )
+    clone.change("  batch_size: 64\n", "  batch_size: 32\n")  # an override that both set
+    assert "0 of 2 runs to do" in rank(clone)
+    clone.change("precision: float32", "precision: bfloat16")
+    assert "expected everything committed, received changes in params.yaml" in rank(clone, status=1)
+    rank(clone, "--no-run")
+    assert standings.OLDER in (clone.folder / MARKDOWN_PATH).read_text()
+
+
+@pytest.mark.slow
+def test_run_that_was_killed_before_it_came_into_the_ledger_is_taken_up(board: Project) -> None:
+    rank(board, "--only", "short")
+    (board.folder / LEDGER_PATH).unlink(missing_ok=True)
+    output = rank(board, "--only", "short")  # its experiment is there
+    assert "1 of 1 runs to do" in output
+    assert "train" not in list_runs(output)
+
+
+def test_ledger_that_was_cut_stops_the_leaderboard_in_one_line(
+    tmp_path: Path, trained: Project
+) -> None:
+    project = trained.copy(tmp_path / "project")
+    (project.folder / BOARD_PATH).parent.mkdir(exist_ok=True)
+    (project.folder / BOARD_PATH).write_text(BOARD)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project.folder)
+        write_ledger(RUNS)
+    text = (project.folder / LEDGER_PATH).read_text()
+    (project.folder / LEDGER_PATH).write_text(text[: len(text) // 2])
+    said = rank(project, status=1)
+    assert said.startswith("ERROR: benchmarks/ledger.json: expected a list of runs as JSON")
+    assert said.count("\n") == 1
+    assert not (project.folder / MARKDOWN_PATH).exists()
+
+
+def test_machine_is_said_with_its_cores() -> None:
+    one = make_run(machine=make_machine(cores=1))
+    assert standings.describe_machine(one) == "Abacus, 1 core, float32, TensorFlow 2.21.0"
+    assert leaderboard.describe_machine().cores >= 1

@@ -50,7 +50,11 @@ def test_report_holds_everything(project: Project) -> None:
     assert "`metrics/evaluate.json` is what the predictions come to." in page
     assert "recipes.cnn\\_optdigits.epochs" in page
     assert "error\\_count" in page
-    assert " fixed, " in page
+    validation, test = page.split("## For the record: the test images")
+    assert "On the 144 validation images of" in validation
+    assert re.search(r" fixed, \d+ new, p", validation)
+    assert re.search(r"\| workspace +\| [\d.]+ % +\| [\d.]+ to [\d.]+ % +\| \d+ +\|", test)
+    assert " fixed, " not in test  # nothing is decided there
     for path in re.findall(r"`(report/[^`]+)`", page):
         assert (project.folder / path).is_file()
     assert page.count("`report/") == 2
@@ -105,15 +109,26 @@ MD5 = "import hashlib, sys; print(hashlib.md5(open(sys.argv[1], 'rb').read()).he
 def test_forged_metrics_are_seen_through(project: Project) -> None:
     forge(project, accuracy=0.9999)
     said, page = report(project, "HEAD~2", status=1)
-    assert "computed from data/predictions, received 0.9999" in page.replace("\\", "")
+    assert "computed from data/predictions/test, received 0.9999" in page.replace("\\", "")
     assert "digests in `dvc.lock` are those" in page  # which is all that they are
     for command in ("report", "docs", "repro"):
         said = project.call("python", "-m", "digits", command, status=1)
         assert "ERROR: metrics/evaluate.json: expected accuracy 0.9" in said
-        assert "computed from data/predictions, received 0.9999" in said
+        assert "computed from data/predictions/test, received 0.9999" in said
         assert "Traceback" not in said
     project.call("dvc", "repro", "--single-item", "--force", "evaluate")  # the advice
     assert "test accuracy" in project.call("python", "-m", "digits", "repro")
+
+
+@pytest.mark.slow
+def test_forged_validation_is_seen_through(project: Project) -> None:
+    path = project.folder / "metrics/train.json"
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | {"val_accuracy": 0.9999}))
+    said = project.call("python", "-m", "digits", "docs", status=1)
+    assert "ERROR: metrics/train.json: expected val_accuracy 0." in said
+    assert "computed from data/predictions/validation, received 0.9999" in said
+    project.call("dvc", "repro", "--single-item", "--force", "train")  # the advice
+    assert "0.9999" not in path.read_text()
 
 
 @pytest.mark.slow

@@ -40,7 +40,7 @@ def run_python(code: str, folder: Path, **variables: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **variables},
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -93,7 +93,7 @@ DRAW = """
 import hashlib
 from pathlib import Path
 import numpy as np
-import pandas as pd
+from runs import make_published, make_run
 from digits.commands.charts import draw_leaderboard
 from digits.evaluation import charts, galleries
 from digits.evaluation.figures import write_figure
@@ -105,9 +105,7 @@ for figure in (
     galleries.draw_gallery(images, names, "title"),
     galleries.draw_strips([("AVAVA", images, names)], "title"),
     galleries.draw_prototypes(np.full((3, 3, 28, 28), 99.0), np.eye(3, dtype=int), names, "title"),
-    draw_leaderboard(
-        pd.DataFrame({"recipe": ["a"], "training_seconds": [9.0], "accuracy": [0.9]}), "title"
-    ),
+    draw_leaderboard([make_run()], [make_published()], "title"),
 ):
     write_figure(Path("figure.png"), figure)
     print(hashlib.sha256(Path("figure.png").read_bytes()).hexdigest())

@@ -77,12 +77,12 @@ def project(synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_five_stages_agree_with_each_other(project: Path) -> None:
     for stage in STAGES:
         stage.main()
-    evaluated = json.loads((project / "data/predictions/scores.json").read_bytes())
+    evaluated = json.loads((project / "data/predictions/test/scores.json").read_bytes())
     errors = json.loads((project / "data/analysis/summary.json").read_bytes())
     history = pd.read_csv(project / "plots/history.csv")
     confusion = pd.read_csv(project / "plots/confusion.csv")
     table = pd.read_csv(project / "data/analysis/errors.csv")
-    probabilities = np.load(project / "data/predictions/probabilities.npy")
+    probabilities = np.load(project / "data/predictions/test/probabilities.npy")
     labels = np.load(project / "data/decoded/test/labels.npy")
 
     wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
@@ -122,7 +122,7 @@ def test_evaluation_agrees_with_keras(project: Path) -> None:
     model = keras.saving.load_model(project / "models/model.keras")
     images, labels = (np.load(project / f"data/decoded/test/{x}.npy") for x in ("images", "labels"))
     loss, accuracy = model.evaluate(images, labels, verbose=0)
-    evaluated = json.loads((project / "data/predictions/scores.json").read_bytes())
+    evaluated = json.loads((project / "data/predictions/test/scores.json").read_bytes())
     assert evaluated["accuracy"] == pytest.approx(accuracy, abs=1e-6)
     assert evaluated["loss"] == pytest.approx(loss, rel=1e-5)
 
@@ -228,7 +228,7 @@ def test_members_are_joined_into_one_model(tmp_path: Path, monkeypatch: pytest.M
     assert list(metrics) == ["val_accuracy", "val_loss"]
     assert load_model(Path("models/model.keras"), 10).count_params() == 3 * 7_850
     assert history["epoch"].tolist() == [1, 2]  # the members' mean
-    assert json.loads(Path("data/predictions/scores.json").read_bytes())["recipe"] == "tiny"
+    assert json.loads(Path("data/predictions/test/scores.json").read_bytes())["recipe"] == "tiny"
 
 
 @pytest.mark.parametrize("class_count", [2, 26])
@@ -242,10 +242,10 @@ def test_any_number_of_classes(
     monkeypatch.chdir(make_project(tmp_path / "project", dataset="runes"))
     for stage in STAGES:
         stage.main()
-    assert np.load("data/predictions/probabilities.npy").shape == (50, class_count)
+    assert np.load("data/predictions/test/probabilities.npy").shape == (50, class_count)
     assert pd.read_csv("plots/classes.csv")["class"].tolist() == names
     assert len(pd.read_csv("plots/confusion.csv")) == class_count**2
-    metrics = json.loads(Path("data/predictions/scores.json").read_bytes())
+    metrics = json.loads(Path("data/predictions/test/scores.json").read_bytes())
     assert metrics["dataset"] == "runes"
 
 
@@ -283,10 +283,10 @@ def test_letters_from_1_transposed_and_one_untested(
     assert len(np.load("data/decoded/test/images.npy")) == 40
     assert "test labels: expected all classes, received no image of E" in capsys.readouterr().err
     assert pd.read_csv("plots/classes.csv")["class"].tolist() == names[:4]
-    scored = json.loads(Path("data/predictions/scores.json").read_bytes())
+    scored = json.loads(Path("data/predictions/test/scores.json").read_bytes())
     table = pd.read_csv("plots/classes.csv")
     assert scored["recall"] == pytest.approx(table["recall"].mean(), abs=1e-5)
-    assert "E" not in Path("data/predictions/report.txt").read_text()
+    assert "E" not in Path("data/predictions/test/report.txt").read_text()
 
 
 @pytest.mark.usefixtures("project")
@@ -323,13 +323,13 @@ def predict_perfectly(**changes: object) -> None:
     for stage in (fetch, decode):
         stage.main()
     labels = np.load("data/decoded/test/labels.npy")
-    folder = Path("data/predictions")
+    folder = Path("data/predictions/test")
     folder.mkdir()
     np.save(folder / "labels.npy", labels)
     np.save(folder / "images.npy", np.zeros((len(labels), 28, 28), np.uint8))
     np.save(folder / "probabilities.npy", np.eye(10, dtype=np.float32)[labels])
     facts = {"recipe": "perfect", "dataset": "mnist", "image_count": 50, "error_count": 0}
-    Path("data/predictions/scores.json").write_text(json.dumps(facts | changes))
+    Path("data/predictions/test/scores.json").write_text(json.dumps(facts | changes))
 
 
 @pytest.mark.usefixtures("project")
@@ -339,7 +339,8 @@ def predict_perfectly(**changes: object) -> None:
 )
 def test_predictions_of_another_test_set_are_refused(key: str, value: object) -> None:
     predict_perfectly(**{key: value})
-    with pytest.raises(ArtifactError, match=rf"^data/predictions: expected {key} {value!r}, .*$"):
+    reason = rf"^data/predictions/test: expected {key} {value!r}, .*$"
+    with pytest.raises(ArtifactError, match=reason):
         analyze.main()
     assert not Path("data/analysis/summary.json").exists()
 
@@ -392,7 +393,7 @@ def test_constant_model_is_evaluated_and_analysed(project: Path) -> None:
     )
     evaluate.main()
     analyze.main()
-    evaluated = json.loads((project / "data/predictions/scores.json").read_bytes())
+    evaluated = json.loads((project / "data/predictions/test/scores.json").read_bytes())
     errors = json.loads((project / "data/analysis/summary.json").read_bytes())
     assert evaluated["accuracy"] == errors["most_confused_count"] / 50 == 0.1
     assert evaluated["precision"] == pytest.approx(0.01)
@@ -410,7 +411,7 @@ def test_model_that_gives_no_numbers_is_refused(project: Path) -> None:
     write_blank_model(bias=float("nan"))
     with pytest.raises(ArtifactError, match="expected finite probabilities, received NaN"):
         evaluate.main()
-    assert not (project / "data/predictions/scores.json").exists()
+    assert not (project / "data/predictions/test/scores.json").exists()
 
 
 def test_stages_say_which_stage_is_missing(project: Path) -> None:

@@ -76,6 +76,13 @@ def test_only_evaluate_opens_the_test_split() -> None:
     assert readers == {"evaluate"}
 
 
+def test_nothing_but_decode_and_evaluate_knows_where_the_test_split_is() -> None:
+    sources = [*SOURCES, *(ROOT / "benchmarks").glob("*.py")]
+    pattern = re.compile(r"\bTEST_DIR\b|decoded/test")
+    users = {source.stem for source in sources if pattern.search(source.read_text())}
+    assert users == {"paths", "decode", "evaluate"}
+
+
 def test_lock_names_no_index_and_hashes_every_package() -> None:
     for lock in ROOT.glob("requirements*.lock"):
         text = lock.read_text()

@@ -13,19 +13,19 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from imports import ROOT
 from projects import Project
 from pydantic import ValidationError
 from ruamel.yaml import YAML
+from runs import make_machine, make_published, make_run
 
 from digits.commands import docs, experiments, pr_report, state
 from digits.commands.dvc import list_experiments
 from digits.commands.markdown import escape
 from digits.commands.outputs import check_outputs
 from digits.commands.places import PlaceError, check_shown
-from digits.commands.standings import Entry, Run, write_markdown
+from digits.commands.standings import Entry, write_markdown
 from digits.commands.state import StateError
 from digits.data import datasets
 from digits.data.splits import Card
@@ -237,7 +237,7 @@ def test_list_of_a_folder_names_nothing_elsewhere(name: str, branch: Project) ->
 @pytest.mark.slow
 def test_compare_writes_nothing_elsewhere(branch: Project, tmp_path: Path) -> None:
     lock = branch.folder / "dvc.lock"
-    (out,) = re.findall(r"- path: data/predictions\n.*\n\s+md5: (\S+)", lock.read_text())[:1]
+    (out,) = re.findall(r"- path: data/predictions/test\n.*\n\s+md5: (\S+)", lock.read_text())[:1]
     listed = branch.folder / ".dvc/cache/files/md5" / out[:2] / out[2:]
     entries = json.loads(listed.read_bytes())
     entries.append({"md5": entries[0]["md5"], "relpath": "../../digits-x"})
@@ -428,24 +428,16 @@ def test_experiment_is_shown_without_what_a_terminal_obeys() -> None:
 
 
 def test_leaderboard_shows_names_and_no_more() -> None:
-    entry = Entry(published=EVIL, note=None, seeds=[0])
-    ranking = pd.DataFrame(
-        [
-            {
-                "recipe": EVIL,
-                "seed_count": 1,
-                **dict.fromkeys(("accuracy", "accuracy_sd", "accuracy_low", "accuracy_high"), 0.5),
-                "parameter_count": 1,
-                "training_seconds": 1.0,
-                "machine": EVIL,
-            }
-        ]
-    )
-    page = write_markdown(ranking, {EVIL: entry}, EVIL, [Run(EVIL, 0, entry)])
-    assert page.count(escape(EVIL)) == 5
+    entry = Entry(published=EVIL, note=None, seeds=[0, 1])
+    run = make_run(recipe=EVIL, machine=make_machine(processor=EVIL, tensorflow=EVIL))
+    older = run.model_copy(update={"inputs": "f" * 64})
+    others = [make_published(name=EVIL, protocol=EVIL)]
+    page = write_markdown([run, older], [run.inputs], {EVIL: entry}, others, EVIL)
+    # Title, twice name, published, processor and library; what is missing; use; name and protocol.
+    assert page.count(escape(EVIL)) == 1 + 2 * 4 + 1 + 1 + 2
     assert EVIL not in page
     assert "<img" not in page
-    row = docs.shorten_leaderboard(page).splitlines()[-1]
+    row = docs.shorten_leaderboard(page).splitlines()[2]
     assert [cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:3]] == [escape(EVIL)] * 2
 
 

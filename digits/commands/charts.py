@@ -1,29 +1,38 @@
 """The leaderboard's picture."""
 
+from collections.abc import Sequence
 from itertools import cycle
 
+import numpy as np
 import pandas as pd
 
+from digits.commands.ledger import Run
+from digits.commands.standings import Published, count_cost
 from digits.evaluation.drawing import Axes, Figure, drawing_style, mpl
-from digits.evaluation.figures import SERIES, STYLE
+from digits.evaluation.figures import GREY, SERIES, STYLE
+
+ACCURACIES = (0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.997, 0.998, 0.999)  # ticks, as far as they fit
+NEAR = 2.0  # costs closer than this factor have no room for a name between them
 
 
-def draw_leaderboard(runs: pd.DataFrame, title: str) -> Figure:
-    """Draw accuracy against training time, a dot a run; of each recipe, the medians of both.
+def draw_leaderboard(runs: Sequence[Run], published: Sequence[Published], title: str) -> Figure:
+    """Draw accuracy against what the training cost in arithmetic.
 
-    `runs` has recipe, training_seconds and accuracy; the most accurate recipe comes first.
+    A dot is a run of ours, a ring the mean of a recipe; a grey mark is a published figure, with its
+    standard deviation where one was published.
     """
-    medians = runs.groupby("recipe")[["training_seconds", "accuracy"]].median()
-    medians = medians.sort_values("accuracy", ascending=False)
+    table = pd.DataFrame(
+        [(run.recipe, count_cost(run), run.accuracy) for run in runs],
+        columns=["recipe", "cost", "accuracy"],
+    )
+    means = table.groupby("recipe").mean().sort_values("accuracy", ascending=False)
     with drawing_style(STYLE):
-        figure = Figure(figsize=(9.4, 5.2), layout="constrained")
+        figure = Figure(figsize=(9.4, 5.6), layout="constrained")
         axes = figure.add_subplot()
-        for (recipe, median), (colour, marker) in zip(
-            medians.iterrows(), cycle(SERIES), strict=False
-        ):
-            group = runs[runs["recipe"] == recipe]
+        for (recipe, mean), (colour, marker) in zip(means.iterrows(), cycle(SERIES), strict=False):
+            group = table[table["recipe"] == recipe]
             axes.plot(
-                group["training_seconds"],
+                group["cost"],
                 group["accuracy"],
                 color=colour,
                 marker=marker,
@@ -33,23 +42,55 @@ def draw_leaderboard(runs: pd.DataFrame, title: str) -> Figure:
                 linestyle="none",
                 label=f"{recipe} ({len(group)})",
             )
-            axes.plot(*median, color=colour, marker="o", markersize=18, fillstyle="none")
-        _scale_seconds(axes, runs["training_seconds"])
-        axes.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
+            axes.plot(*mean, color=colour, marker="o", markersize=18, fillstyle="none")
+        _draw_published(axes, published)
+        axes.set_xscale("log")
+        axes.margins(x=0.08)
+        _scale_accuracy(axes)
         axes.set_ylabel("test accuracy")
-        axes.set_title(f"Accuracy against training time · {title}")
+        axes.set_xlabel("training: multiply-adds of an image, times images seen (logarithmic)")
+        axes.set_title(f"Accuracy against training cost · {title}")
         figure.legend(
-            title="recipe (runs)\nring: medians", frameon=False, loc="outside right upper"
+            title="ours, by recipe (runs)\nring: mean; grey: published",
+            frameon=False,
+            loc="outside right upper",
         )
     return figure
 
 
-def _scale_seconds(axes: Axes, seconds: pd.Series) -> None:
-    """Make the x axis logarithmic with ticks at 1, 2 and 5 times powers of ten."""
-    axes.set_xscale("log")
-    # Between two ticks lies a factor of 2.5 at most: this much room shows one for a single dot.
-    axes.set_xlim(seconds.min() / 1.6, seconds.max() * 1.6)
-    axes.xaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(mpl.ticker.StrMethodFormatter("{x:,g}"))
-    axes.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
-    axes.set_xlabel("training time in seconds (logarithmic)")
+def _scale_accuracy(axes: Axes) -> None:
+    """Make the y axis logarithmic in the errors: from 99 to 99.9 % is as far as from 90 to 99 %."""
+    axes.set_yscale("function", functions=(_count_tens, lambda tens: 1 - 10.0**-tens))
+    axes.yaxis.set_major_locator(mpl.ticker.FixedLocator(ACCURACIES))
+    axes.yaxis.set_major_formatter(mpl.ticker.FuncFormatter(lambda share, _: f"{100 * share:g}%"))
+
+
+def _count_tens(accuracy: np.ndarray) -> np.ndarray:
+    return -np.log10(np.maximum(1 - accuracy, 1e-6))
+
+
+def _draw_published(axes: Axes, published: Sequence[Published]) -> None:
+    known = sorted(
+        (it.multiply_adds * it.images_seen, it.accuracy / 100, (it.deviation or 0) / 100, it.name)
+        for it in published
+        if it.multiply_adds and it.images_seen
+    )
+    for number, (cost, accuracy, deviation, name) in enumerate(known):
+        axes.errorbar(
+            cost, accuracy, deviation, color=GREY, marker="D", markersize=5, capsize=3, linestyle=""
+        )
+        after = number + 1 < len(known) and known[number + 1][0] < NEAR * cost
+        before = number > 0 and known[number - 1][0] > cost / NEAR
+        # A name stands where its neighbour is not: right, left, or between two of them below.
+        place, side = ((0, -24), "center") if before and after else ((7, -3), "left")
+        if after and not before:
+            place, side = (-7, -3), "right"
+        axes.annotate(
+            name,
+            (cost, accuracy),
+            xytext=place,
+            textcoords="offset points",
+            ha=side,
+            fontsize=8,
+            color=GREY,
+        )

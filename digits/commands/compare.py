@@ -1,112 +1,204 @@
-"""`python -m digits compare REV_A REV_B`: which errors are fixed, which new, and is it chance.
+"""`python -m digits compare A B`: which errors are fixed, which new, and is it chance.
 
-Revisions, branches, experiments, or `workspace`. Both sides' predictions are read through DVC.
+A side is a revision, a branch, an experiment or `workspace`; or a pattern such as 'a-*', then all
+experiments of such names: one recipe's, trained from several seeds. Predictions are read through
+DVC. They are those for the validation images, on which choices are made, unless told otherwise.
 """
 
+import itertools
 import json
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import pandas as pd
 from tabulate import tabulate
 
 from digits.commands.markdown import escape
-from digits.commands.revisions import WORKSPACE, Record, load_record
+from digits.commands.revisions import (
+    SEED,
+    SPLITS,
+    WORKSPACE,
+    Record,
+    find_experiments,
+    load_record,
+)
 from digits.data.splits import Card
 from digits.errors import DigitsError
-from digits.evaluation.comparison import Comparison, Side, compare, tabulate_changes
+from digits.evaluation.comparison import POWER, Comparison, Side, compare, tabulate_changes
 from digits.evaluation.figures import write_figure
 from digits.evaluation.galleries import COLUMNS, Strip, draw_strips
 from digits.evaluation.predictions import Predictions
+from digits.evaluation.seeds import SeedComparison, SeedSide, compare_seeds
+
+STYLES = {"text": "simple", "markdown": "github"}  # as tabulate calls them
+WILDCARDS = set("*?[")
+SPENT = (
+    "WARNING: neither side is committed, and their settings differ. To choose between them by test "
+    "images leaves none to test the choice on: leave out `--split test`."
+)
 
 
 class CompareError(DigitsError):
-    """The two sides did not see the same test images."""
+    """The two sides cannot be compared: other images, other numbers of seeds, mixed settings."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("before", nargs="?", default="HEAD", help="revision or experiment [HEAD]")
+    several = "or a pattern: experiments of one recipe, several seeds"
+    parser.add_argument(
+        "before", nargs="?", default="HEAD", help=f"revision or experiment [HEAD], {several}"
+    )
     parser.add_argument("after", nargs="?", default=WORKSPACE, help=f"the same [{WORKSPACE}]")
-    parser.add_argument("--format", choices=FORMATS, default="text", help="of the numbers [text]")
+    parser.add_argument(
+        "--split", choices=SPLITS, default="validation", help="images judged by [validation]"
+    )
+    parser.add_argument(
+        "--format", choices=(*STYLES, "json"), default="text", help="of the numbers [text]"
+    )
     parser.add_argument(
         "--png", type=Path, metavar="PATH", help="draw the fixed and the new errors"
     )
 
 
-def check_same_images(before: Record, after: Record) -> None:
+def load_side(text: str, split: str) -> list[Record]:
+    """Load the revision, or the experiments of the pattern, that a side is."""
+    names = find_experiments(text) if WILDCARDS & set(text) and "^{" not in text else [text]
+    return [load_record(name, split) for name in names]
+
+
+def check_same_images(before: Record, after: Record, split: str) -> None:
     """Refuse to compare answers to different questions.
 
     Raises:
-        CompareError: another dataset, or other test images or labels.
+        CompareError: another dataset, or other images or labels.
     """
-    sides = [
-        f"{len(record.predictions.labels):,} of {record.card.name} in {record.name}"
-        for record in (before, after)
-    ]
     same = (
         before.card.name == after.card.name
         and np.array_equal(before.predictions.labels, after.predictions.labels)
         and np.array_equal(before.predictions.images, after.predictions.images)
     )
     if not same:
+        sides = [
+            f"{len(record.predictions.labels):,} of {record.card.name} in {record.name}"
+            for record in (before, after)
+        ]
+        causes = [
+            text for text in list_differences([before, after]) if text.startswith(("dat", "dec"))
+        ]
+        reason = f" ({', '.join(causes)})" if causes else ""
         raise CompareError(
-            f"expected the same test images on both sides, received {sides[0]} and {sides[1]}"
+            f"expected the same {split} images on both sides, received {sides[0]} and "
+            f"{sides[1]}{reason}"
         )
 
 
-def render_tables(names: tuple[str, str], result: Comparison, changes: Any, style: str) -> str:
-    """Write the numbers as tables of a style that tabulate knows, and the verdict."""
-    rows = [
-        describe_side(name, side)
-        for name, side in zip(names, (result.before, result.after), strict=True)
+def list_differences(records: Sequence[Record]) -> list[str]:
+    """List the settings that are not the same in all, but for the seed of the training."""
+    keys = dict.fromkeys(key for record in records for key in record.settings)
+    found = []
+    for key in keys:
+        values = list(dict.fromkeys(repr(record.settings.get(key)) for record in records))
+        if key != SEED and len(values) > 1:
+            found.append(f"{key}: {' and '.join(values)}")
+    return found
+
+
+def check_seeds(side: Sequence[Record]) -> None:
+    """Refuse runs that are not one recipe's, each from a seed of its own.
+
+    Raises:
+        CompareError: says in which settings they differ, or which seed comes twice.
+    """
+    differences = list_differences(side)
+    names = f"{side[0].name} ... {side[-1].name}"
+    if differences:
+        raise CompareError(
+            f"{names}: expected runs that differ in {SEED} alone, received {differences[0]}"
+        )
+    for one, other in itertools.combinations(side, 2):
+        if one.settings.get(SEED) == other.settings.get(SEED):
+            raise CompareError(
+                f"{one.name}, {other.name}: expected a {SEED} of its own in each, received "
+                f"{one.settings.get(SEED)} in both"
+            )
+
+
+def list_notes(records: Sequence[Record], split: str) -> list[str]:
+    """Say what the numbers must be read with."""
+    if split == "test" and all(it.is_candidate for it in records) and list_differences(records):
+        return [SPENT]
+    return [
+        f"{record.name} stopped early, at an epoch chosen on these images: its accuracy is a "
+        "little too good here."
+        for record in records
+        if record.stopped_early and split == "validation"
     ]
-    low, high = 100 * result.difference_low, 100 * result.difference_high
-    rows.append(
-        ("difference", f"{100 * result.difference:+.2f} %", f"{low:+.2f} to {high:+.2f} %", "")
-    )
+
+
+def describe_split(record: Record, split: str) -> str:
+    """Say which images the numbers are about."""
+    count = len(record.predictions.labels)
+    end = ", which are for the end, not to choose by" if split == "test" else ""
+    return f"On the {count:,} {split} images of {record.card.title}{end}:"
+
+
+def describe_power(detectable: float) -> str:
+    """Say how large a difference these images could have shown."""
+    least = 100 * detectable
+    return f"A difference of {least:.2f} % or more would be seen, {POWER:.0%} of the time."
+
+
+def render_models(
+    result: Comparison, changes: pd.DataFrame, names: Sequence[str], style: str = "github"
+) -> str:
+    """Write the numbers of two models as tables of a style that tabulate knows, and the verdict."""
+    show = escape if style == "github" else str
+    sides = zip(names, (result.before, result.after), strict=True)
+    rows = [(show(name), *describe_side(side)) for name, side in sides]
     header = ("", "accuracy", "95 % interval", "errors")
-    whole = tabulate(rows, header, tablefmt=style, disable_numparse=True)
+    whole = tabulate([*rows, describe_difference(result)], header, style, disable_numparse=True)
     moved = changes[(changes["fixed"] > 0) | (changes["new"] > 0)]
-    classes = tabulate(moved.to_numpy().tolist(), changes.columns.tolist(), tablefmt=style)
-    return "\n\n".join([whole, result.verdict, *([classes] if len(moved) else [])])
+    moved = moved.assign(**{"class": moved["class"].map(show)})
+    classes = tabulate(moved.to_numpy().tolist(), moved.columns.tolist(), style)
+    said = f"{result.verdict}\n{describe_power(result.detectable)}"
+    return "\n\n".join([whole, said, *([classes] if len(moved) else [])])
 
 
-def describe_side(name: str, side: Side) -> tuple[str, str, str, str]:
-    """Return a row of the table: name, accuracy, interval, errors."""
+def render_seeds(result: SeedComparison, names: Sequence[str], style: str) -> str:
+    """Write the numbers of two recipes, each of several seeds."""
+    before, after = map(escape if style == "github" else str, names)
+    rows = [(before, *describe_seeds(result.before)), (after, *describe_seeds(result.after))]
+    header = ("", "accuracy", "95 % interval", "each seed")
+    table = tabulate([*rows, describe_difference(result)], header, style, disable_numparse=True)
+    pairs = len(result.before.accuracies) * len(result.after.accuracies)
+    return (
+        f"{table}\n\n{result.verdict}\n"
+        f"A new seed of {after} beats one of {before} with a probability of about "
+        f"{result.superiority:.2f} (of {pairs} pairs).\n"
+        f"The interval is over seeds and images. {describe_power(result.detectable)}"
+    )
+
+
+def describe_side(side: Side) -> tuple[str, str, str]:
+    """Write a model's accuracy, interval and errors."""
     low, high = 100 * side.accuracy_low, 100 * side.accuracy_high
-    accuracy = f"{100 * side.accuracy:.2f} %"
-    return name, accuracy, f"{low:.2f} to {high:.2f} %", str(side.error_count)
+    return f"{100 * side.accuracy:.2f} %", f"{low:.2f} to {high:.2f} %", str(side.error_count)
 
 
-def render_text(names: tuple[str, str], result: Comparison, changes: Any) -> str:
-    return render_tables(names, result, changes, "simple")
+def describe_seeds(side: SeedSide) -> tuple[str, str, str]:
+    """Write a recipe's mean accuracy and standard deviation, and the accuracy of each seed."""
+    each = ", ".join(f"{100 * accuracy:.2f}" for accuracy in side.accuracies)
+    return f"{100 * side.mean:.2f} ± {100 * side.deviation:.2f} %", "", each
 
 
-def render_markdown(names: tuple[str, str], result: Comparison, changes: Any) -> str:
-    before, after = map(escape, names)
-    changes = changes.assign(**{"class": changes["class"].map(escape)})
-    return render_tables((before, after), result, changes, "github")
-
-
-def render_json(names: tuple[str, str], result: Comparison, changes: Any) -> str:
-    values = asdict(result) | {
-        "names": names,
-        "fixed": result.fixed.tolist(),
-        "new": result.new.tolist(),
-        "classes": changes.to_dict("records"),
-        "verdict": result.verdict,
-    }
-    return json.dumps(values, indent=2)
-
-
-FORMATS: dict[str, Callable[[tuple[str, str], Comparison, Any], str]] = {
-    "text": render_text,
-    "markdown": render_markdown,
-    "json": render_json,
-}
+def describe_difference(result: Comparison | SeedComparison) -> tuple[str, str, str, str]:
+    """Write the last row of the table."""
+    low, high = 100 * result.difference_low, 100 * result.difference_high
+    difference = f"{100 * result.difference:+.2f} %"
+    return "difference", difference, f"{low:+.2f} to {high:+.2f} %", ""
 
 
 def cut_strips(
@@ -128,13 +220,64 @@ def cut_strips(
     return strips
 
 
-def main(arguments: Namespace) -> None:
-    before, after = load_record(arguments.before), load_record(arguments.after)
-    check_same_images(before, after)
+def judge_models(
+    before: Record, after: Record, picture: Path | None = None
+) -> tuple[Comparison, pd.DataFrame]:
+    """Compare two models, with the errors fixed and new by class; draw them where told to."""
     result = compare(before.predictions, after.predictions)
-    changes = tabulate_changes(result, before.predictions.labels, before.card)
-    if arguments.png:  # before anything is printed, which may fail
+    if picture:
         strips = cut_strips(result, before.predictions, after.predictions, before.card)
         title = f"Errors of {before.name} and {after.name} · {before.card.title}\n{result.verdict}"
-        write_figure(arguments.png, draw_strips(strips, title))
-    print(FORMATS[arguments.format]((before.name, after.name), result, changes))
+        write_figure(picture, draw_strips(strips, title))
+    return result, tabulate_changes(result, before.predictions.labels, before.card)
+
+
+def judge_seeds(before: Sequence[Record], after: Sequence[Record]) -> SeedComparison:
+    """Compare two recipes, each by the models of several seeds.
+
+    Raises:
+        CompareError: a side is a single model, or not of one recipe; a run is on both sides.
+    """
+    for side in (before, after):
+        check_seeds(side)
+    names = [{record.name for record in side} for side in (before, after)]
+    if min(map(len, names)) == 1 or names[0] & names[1]:
+        raise CompareError(
+            "expected two or more seeds on each side, no run on both, received "
+            f"{len(before)} and {len(after)}, {len(names[0] & names[1])} of them on both: one seed "
+            "says nothing of how another would do"
+        )
+    right = [
+        np.array([it.predictions.predicted == it.predictions.labels for it in side])
+        for side in (before, after)
+    ]
+    return compare_seeds(*right)
+
+
+def main(arguments: Namespace) -> None:
+    split, names = arguments.split, (arguments.before, arguments.after)
+    before, after = (load_side(name, split) for name in names)
+    records = [*before, *after]
+    for record in records[1:]:
+        check_same_images(records[0], record, split)
+    notes = list_notes(records, split)
+    if len(records) == 2:
+        result, changes = judge_models(before[0], after[0], arguments.png)
+        write = partial(render_models, result, changes)
+        values = asdict(result) | {
+            "fixed": result.fixed.tolist(),
+            "new": result.new.tolist(),
+            "classes": changes.to_dict("records"),
+            "verdict": result.verdict,
+        }
+    elif arguments.png:
+        raise CompareError("--png: expected one model on each side, received a pattern")
+    else:
+        seeds = judge_seeds(before, after)
+        write = partial(render_seeds, seeds)
+        values = asdict(seeds) | {"verdict": seeds.verdict}
+    if arguments.format == "json":
+        print(json.dumps({"names": names, "split": split, "notes": notes} | values, indent=2))
+        return
+    text = write(names, STYLES[arguments.format])
+    print(describe_split(records[0], split), text, *notes, sep="\n\n")

@@ -19,7 +19,7 @@ from tabulate import tabulate
 from digits.commands.markdown import quote
 from digits.commands.places import check_shown
 from digits.commands.repro import describe_result
-from digits.commands.results import NOT_VERIFIED, load_metrics
+from digits.commands.results import LOCK_PATH, NOT_VERIFIED, load_metrics
 from digits.data.datasets import load_dataset
 from digits.errors import DigitsError
 from digits.files.artifacts import write_text
@@ -27,7 +27,6 @@ from digits.files.params import PARAMS_PATH, load_params
 from digits.files.tables import load_table
 from digits.paths import EVALUATE_METRICS_PATH, MODEL_PATH, PLOTS_DIR
 
-LOCK_PATH = Path("dvc.lock")
 LEADERBOARD_PATH = Path("LEADERBOARD.md")
 MARKER = r"<!-- (/?[\w-]+)(?: [0-9a-f]{32})? -->"
 BLOCK = re.compile(rf"{MARKER}(?:(.*?)(<!-- /\1 -->))?", re.DOTALL)
@@ -92,13 +91,12 @@ def tabulate_sizes(outs: Sequence[Mapping[str, Any]]) -> str:
 
 
 def shorten_leaderboard(page: str) -> str:
-    """Return the table of the leaderboard with its main columns only."""
-    # Not at what `escape` has written as \\|, which is a part of a cell.
-    lines = [
-        re.split(r"(?<!\\)\|", line)[1:-1] for line in page.splitlines() if line.startswith("|")
-    ]
-    if not lines:
+    """Return the first table of the leaderboard with its main columns only."""
+    table = re.search(r"(?m)(^\|.*\n)+", page)
+    if not table:
         raise DocsError(f"{LEADERBOARD_PATH}: expected a table, received none")
+    # Not at what `escape` has written as \\|, which is a part of a cell.
+    lines = (re.split(r"(?<!\\)\|", line)[1:-1] for line in table[0].splitlines())
     header, _, *rows = ([cell.strip() for cell in line] for line in lines)
     kept = [header.index(column) for column in LEADERBOARD_COLUMNS]
     cells = [[row[column] for column in kept] for row in rows]

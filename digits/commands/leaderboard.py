@@ -1,50 +1,69 @@
 """`make leaderboard`: run every recipe over its seeds as DVC experiments, and rank the recipes.
 
 `benchmarks/leaderboard.yaml` lists them: recipes of `params.yaml`, and some that are one of those
-with overrides, under a name of their own: `cnn_20_epochs` is `cnn` with `epochs: 20`.
+with overrides, under a name of their own: `cnn_20_epochs` is `cnn` with `epochs: 20`. A run sets
+every override, to null where the recipe's own value is meant, so that none in `params.yaml`
+changes it.
 
-A run is the experiment `leaderboard-RECIPE-SEED`. It sets every override, to null where the
-recipe's own value is meant, so that no override in `params.yaml` changes it. It is not run again as
-long as its experiment hangs at a commit since which no stage's code and no parameter has changed:
-HEAD, or an earlier one. After other changes it is run again, and DVC restores from its run-cache
-every stage that the change does not concern. What is run is what is committed.
+Each run becomes a line of the ledger, and the page and the picture are made of the ledger alone: in
+a fresh clone, too. What the ledger has is not run again, as long as the code, the parameters and
+the data of which the model is made are the same. What is run is what is committed.
 """
 
+import datetime as dt
+import hashlib
 import importlib.metadata
+import json
 import os
 import platform
 import re
+import tempfile
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+import numpy as np
 
-from digits.commands import standings
 from digits.commands.charts import draw_leaderboard
-from digits.commands.dvc import fetch_data, list_experiments, run_experiment
-from digits.commands.git import ask_git
+from digits.commands.dvc import Outcome, fetch_data, run_dvc, run_experiment
+from digits.commands.git import ask_git, try_git
+from digits.commands.ledger import Machine, Run, add_run, load_ledger, write_ledger
 from digits.commands.outputs import check_outputs
-from digits.commands.standings import Entry, Run, Timing
+from digits.commands.revisions import bring, load_record, read_model
+from digits.commands.standings import Entry, Job, Published, list_jobs, write_markdown
 from digits.data.datasets import load_dataset
 from digits.errors import DigitsError
 from digits.evaluation.figures import write_figure
-from digits.files.artifacts import write_text
+from digits.files.artifacts import load_json, write_text
+from digits.files.history import COLUMNS
 from digits.files.params import PARAMS_PATH, did_you_mean, load_params
 from digits.files.tables import load_table
 from digits.model.recipes import Recipe
-from digits.paths import DVC_YAML_PATH
+from digits.paths import DVC_YAML_PATH, EVALUATE_METRICS_PATH, HISTORY_PATH
 
 BOARD_PATH = Path("benchmarks/leaderboard.yaml")
-TIMES_PATH = Path("benchmarks/runs.csv")
 PICTURE_PATH = Path("benchmarks/leaderboard.png")
 MARKDOWN_PATH = Path("LEADERBOARD.md")
 CPUINFO_PATH = Path("/proc/cpuinfo")
+# What makes a model: these stages, of their code that which computes. How errors are said and files
+# are written changes no weight.
+MAKERS = ("decode", "train")
+COMPUTING = ("pipeline/", "digits/data/", "digits/model/")
 
 
 class LeaderboardError(DigitsError):
     """The runs cannot start, or one of them failed."""
+
+
+@dataclass(frozen=True)
+class Board:
+    """What the page is about, beside the runs."""
+
+    title: str  # of the dataset
+    entries: dict[str, Entry]
+    published: list[Published]
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -56,32 +75,33 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--no-run", action="store_true", help="rank what has run")
 
 
-def choose_runs(wanted: Sequence[Run], arguments: Namespace) -> list[Run]:
+def choose_jobs(wanted: Sequence[Job], arguments: Namespace) -> list[Job]:
     """Keep what the arguments ask for.
 
     Raises:
         LeaderboardError: an unknown recipe, or none that was asked for has one of the seeds.
     """
-    known = {run.recipe for run in wanted}
+    known = {job.recipe for job in wanted}
     recipes = arguments.only or known
     for name in set(recipes) - known:
         hint = did_you_mean(name, known)
         raise LeaderboardError(f"--only: expected recipes of {BOARD_PATH}, received {name!r}{hint}")
-    of_recipes = [run for run in wanted if run.recipe in recipes]
-    seeds = sorted({run.seed for run in of_recipes})
+    of_recipes = [job for job in wanted if job.recipe in recipes]
+    seeds = sorted({job.seed for job in of_recipes})
     unknown = set(arguments.seeds or ()) - set(seeds)
     if unknown:
         listed = f"of {seeds}, listed in {BOARD_PATH}"
         raise LeaderboardError(f"--seeds: expected some {listed}, received {sorted(unknown)}")
-    return [run for run in of_recipes if arguments.seeds is None or run.seed in arguments.seeds]
+    return [job for job in of_recipes if arguments.seeds is None or job.seed in arguments.seeds]
 
 
-def load_entries(dataset: str) -> dict[str, Entry]:
-    """Load what there is to run.
+def load_board() -> Board:
+    """Load what there is to run, and what others have published.
 
     Raises:
         LeaderboardError: `params.yaml` has another dataset, or lacks a recipe.
     """
+    dataset = load_params("dataset", str, BOARD_PATH)
     selected = load_params("dataset", str)
     if selected != dataset:
         raise LeaderboardError(
@@ -91,133 +111,188 @@ def load_entries(dataset: str) -> dict[str, Entry]:
     entries: dict[str, Entry] = load_params("recipes", dict[str, Entry], BOARD_PATH)
     for name, entry in entries.items():
         load_params(f"recipes.{entry.recipe or name}", dict)
-    return entries
+    published: list[Published] = load_params("published", list[Published], BOARD_PATH)
+    return Board(load_dataset(dataset).title, entries, published)
 
 
-def list_inputs() -> list[str]:
-    """List the files of which a run is made: parameters, the DAG and its stages' code."""
-    stages: dict[str, Any] = load_params("stages", dict[str, Any], DVC_YAML_PATH)
-    code = {dep for stage in stages.values() for dep in stage["deps"] if dep.endswith(".py")}
-    return [str(PARAMS_PATH), str(DVC_YAML_PATH), *sorted(code)]
+def list_code(stages: Iterable[str]) -> list[str]:
+    """List the stages' own modules, from `dvc.yaml`."""
+    listed: dict[str, Any] = load_params("stages", dict[str, Any], DVC_YAML_PATH)
+    return sorted({dep for it in stages for dep in listed[it]["deps"] if dep.endswith(".py")})
 
 
-def check_committed(inputs: Sequence[str]) -> None:
+def digest_inputs(job: Job) -> str:
+    """Digest what makes the model of a job: code, parameters and data, the last by its digests."""
+    section: dict[str, Any] = load_params("train", dict)
+    changes = {key.removeprefix("train."): value for key, value in job.settings.items()}
+    dataset = load_dataset(load_params("dataset", str))
+    inputs = {
+        "name": job.recipe,
+        "code": {
+            path: _digest(Path(path).read_bytes())
+            for path in list_code(MAKERS)
+            if path.startswith(COMPUTING)
+        },
+        "decode": load_params("decode", dict),
+        "train": section | changes,
+        "recipe": load_params(f"recipes.{changes['recipe']}", dict),
+        "files": [file.model_dump() for file in dataset.files],
+        "classes": dataset.class_names,
+    }
+    return _digest(json.dumps(inputs, sort_keys=True).encode())
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def check_committed() -> None:
     """Refuse to run what no commit describes.
 
     Raises:
         LeaderboardError: a file that a run is made of has uncommitted changes.
     """
+    stages: dict[str, Any] = load_params("stages", dict[str, Any], DVC_YAML_PATH)
+    inputs = [str(PARAMS_PATH), str(DVC_YAML_PATH), *list_code(stages)]
     changed = ask_git("status", "--porcelain", "--untracked-files=all", "--", *inputs)
     if changed:
         names = ", ".join(line[3:] for line in changed.splitlines())
         raise LeaderboardError(f"expected everything committed, received changes in {names}")
 
 
-def count_equal_commits(inputs: Sequence[str]) -> int:
-    """Count the commits, HEAD and back from it, that have the same inputs."""
-    last = ask_git("log", "--first-parent", "--max-count=1", "--format=%H", "--", *inputs)
-    return 1 + int(ask_git("rev-list", "--first-parent", "--count", f"{last}..HEAD"))
-
-
-def load_results(wanted: Sequence[Run], inputs: Sequence[str]) -> pd.DataFrame:
-    """Load the results of the wanted runs, as far as there are experiments of today's inputs."""
-    rows = list_experiments(revs="HEAD", num=count_equal_commits(inputs))
-    return standings.collect_results(rows, wanted)
-
-
-def load_times() -> pd.DataFrame:
-    """Load the recorded times; none, where nothing was ever recorded."""
-    if not TIMES_PATH.exists():
-        return pd.DataFrame(columns=standings.TIME_COLUMNS)
-    return load_table(TIMES_PATH, standings.TIME_COLUMNS)
-
-
-def write_times(times: pd.DataFrame) -> None:
-    write_text(TIMES_PATH, times.to_csv(index=False, lineterminator="\n"))
-
-
-def name_machine() -> str:
-    """Name the processor and the number of cores that this process may use."""
+def describe_machine() -> Machine:
+    """Describe the processor, the cores that this process may use, and the libraries."""
     text = CPUINFO_PATH.read_text(encoding="utf-8") if CPUINFO_PATH.exists() else ""
     model = re.search(r"model name\s*: (.+)", text)
-    processor = model[1].strip() if model else platform.processor() or platform.machine()
     linux = hasattr(os, "sched_getaffinity")
-    count = len(os.sched_getaffinity(0)) if linux else os.cpu_count()
-    return f"{processor}, {count} core{'' if count == 1 else 's'}"
+    return Machine(
+        processor=model[1].strip() if model else platform.processor() or platform.machine(),
+        cores=len(os.sched_getaffinity(0)) if linux else os.cpu_count() or 1,
+        python=platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "numpy")},
+    )
 
 
-def perform(run: Run, *, force: bool) -> float | None:
-    """Run the experiment, in place of one of its name if forced to.
-
-    Returns the seconds of its training; None where DVC restored it from its cache.
+def perform(job: Job, *, force: bool) -> Outcome:
+    """Run the experiment, in place of one of its name.
 
     Raises:
         LeaderboardError: it failed.
     """
+    commit = ask_git("rev-parse", "HEAD")
+    if try_git("for-each-ref", f"refs/exps/{commit[:2]}/{commit[2:]}/{job.name}"):
+        run_dvc("exp", "remove", "--quiet", job.name)  # killed before it came into the ledger
     # Forced without --downstream, a run would fetch the dataset again, too.
     again = ("--force", "--downstream", "train") if force else ()
-    outcome = run_experiment(run.settings, "--temp", "--name", run.name, *again)
+    outcome = run_experiment(job.settings, "--temp", "--name", job.name, *again)
     if outcome.status != 0:
         raise LeaderboardError(
-            f"{run.name}: exit status {outcome.status}, reasons above; what has run is kept, and "
+            f"{job.name}: exit status {outcome.status}, reasons above; what has run is kept, and "
             "the same command goes on from here"
         )
-    return outcome.stages.get("train", {}).get("seconds")
+    return outcome
 
 
-def perform_all(runs: Sequence[Run], inputs: Sequence[str], *, force: bool) -> None:
-    """Run the experiments one after another, and record after each how long it took."""
-    machine, tensorflow = name_machine(), importlib.metadata.version("tensorflow")
-    for number, run in enumerate(runs, start=1):
-        print(f"\n=== {run.name}, {number} of {len(runs)} ===", flush=True)
-        seconds = perform(run, force=force)
-        timing = None if seconds is None else Timing(seconds, machine, tensorflow)
-        results = load_results([run], inputs)
-        if results.empty:
-            raise LeaderboardError(f"{run.name}: expected an experiment, received none")
-        write_times(standings.record_timing(load_times(), run, results["model"].iloc[0], timing))
+def describe_run(job: Job, timing: Mapping[str, Any]) -> Run:
+    """Read from the job's experiment what there is to say of it.
+
+    `timing` is what its training has left in the journal: nothing, where DVC restored it.
+    """
+    from digits.model.cost import count_multiply_adds  # noqa: PLC0415 (TensorFlow takes seconds)
+    from digits.model.networks import build_network  # noqa: PLC0415
+
+    validation, test = (load_record(job.name, split) for split in ("validation", "test"))
+    with tempfile.TemporaryDirectory() as folder:
+        bring(job.name, (HISTORY_PATH, EVALUATE_METRICS_PATH), Path(folder))
+        epochs = int(load_table(Path(folder) / HISTORY_PATH, COLUMNS)["epoch"].max())
+        robustness = load_json(Path(folder) / EVALUATE_METRICS_PATH)["robustness"]
+    predictions = (validation.predictions, test.predictions)
+    recipe = load_params(f"recipes.{job.settings['train.recipe']}", Recipe)
+    network = build_network("network", recipe.suit_classes(test.card.class_count))
+    errors = [np.flatnonzero(it.predicted != it.labels) for it in predictions]
+    counts = [len(it.labels) for it in predictions]
+    return Run(
+        recipe=job.recipe,
+        seed=job.seed,
+        inputs=digest_inputs(job),
+        model=read_model(job.name),
+        date=dt.datetime.now(tz=dt.UTC).date().isoformat(),
+        precision=test.settings["train.precision"],
+        threads=test.settings["train.threads"],
+        machine=describe_machine(),
+        training_seconds=timing.get("seconds"),
+        training_cpu_seconds=timing.get("cpu_seconds"),
+        parameter_count=recipe.ensemble_size * int(network.count_params()),
+        multiply_adds=recipe.ensemble_size * count_multiply_adds(network),
+        images_seen=epochs * test.card.image_counts["train"],
+        val_image_count=counts[0],
+        val_error_count=len(errors[0]),
+        val_accuracy=round(1 - len(errors[0]) / counts[0], 6),
+        image_count=counts[1],
+        error_count=len(errors[1]),
+        accuracy=round(1 - len(errors[1]) / counts[1], 6),
+        robustness=robustness,
+        errors=errors[1].tolist(),
+    )
 
 
-def count_parameters(recipe_name: str, dataset: str) -> int:
-    """Count the weights of a recipe's networks, all members' together."""
-    from digits.model.networks import build_network  # noqa: PLC0415 (TensorFlow takes seconds)
+def perform_all(jobs: Sequence[Job], *, force: bool) -> None:
+    """Run the experiments one after another, and write each into the ledger when it has ended."""
+    for number, job in enumerate(jobs, start=1):
+        print(f"\n=== {job.name}, {number} of {len(jobs)} ===", flush=True)
+        outcome = perform(job, force=force)
+        run = describe_run(job, outcome.stages.get("train", {}))
+        write_ledger(add_run(load_ledger(), run))
 
-    recipe = load_params(f"recipes.{recipe_name}", Recipe)
-    network = build_network("network", recipe.suit_classes(len(load_dataset(dataset).class_names)))
-    return recipe.ensemble_size * int(network.count_params())
+
+def render(board: Board, runs: Sequence[Run], current: Collection[str]) -> str:
+    """Render the page, its first line a digest of all that it is made of.
+
+    By that line, tests know a page that ought to be the same today.
+    """
+    made_of = [*runs, *board.entries.values(), *board.published]
+    texts = [
+        board.title,
+        *board.entries,
+        *sorted(current),
+        *(it.model_dump_json() for it in made_of),
+    ]
+    page = write_markdown(runs, current, board.entries, board.published, board.title)
+    picture = f"![Accuracy against training cost]({PICTURE_PATH.as_posix()})"
+    return f"<!-- {_digest(json.dumps(texts).encode())} -->\n\n{page}\n{picture}\n"
 
 
-def publish(results: pd.DataFrame, entries: dict[str, Entry], dataset: str) -> None:
-    """Write the page and the picture."""
-    runs = standings.add_times(results, load_times())
-    names = {name: entries[name].recipe or name for name in set(runs["recipe"])}
-    counts = {name: count_parameters(recipe, dataset) for name, recipe in names.items()}
-    runs["parameter_count"] = runs["recipe"].map(counts)
-    missing = standings.list_missing(standings.list_runs(entries), results)
-    title = load_dataset(dataset).title
-    page = standings.write_markdown(standings.rank_recipes(runs), entries, title, missing)
-    timed = runs.dropna(subset="training_seconds")
-    if not timed.empty:
-        write_figure(PICTURE_PATH, draw_leaderboard(timed, title))
-        page += f"\n![Accuracy against training time]({PICTURE_PATH.as_posix()})\n"
+def publish(board: Board, current: Collection[str]) -> int:
+    """Write the page and the picture from the ledger; return how many of its runs are today's.
+
+    Raises:
+        LeaderboardError: the ledger is empty.
+    """
+    runs = load_ledger()
+    if not runs:
+        raise LeaderboardError("expected at least one run to rank, received none")
+    todays = [run for run in runs if run.inputs in current]
+    page = render(board, runs, current)
+    write_figure(PICTURE_PATH, draw_leaderboard(todays or runs, board.published, board.title))
     write_text(MARKDOWN_PATH, page)
+    return len(todays)
 
 
 def main(arguments: Namespace) -> None:
-    dataset = load_params("dataset", str, BOARD_PATH)
-    entries = load_entries(dataset)
-    inputs, wanted = list_inputs(), standings.list_runs(entries)
-    chosen = [] if arguments.no_run else choose_runs(wanted, arguments)
-    check_committed(inputs)
-    results = load_results(wanted, inputs)
-    runs = chosen if arguments.force else standings.list_missing(chosen, results)
-    print(f"{len(runs)} of {len(chosen)} runs to do", flush=True)
-    if runs:
+    board = load_board()
+    current = {digest_inputs(job): job for job in list_jobs(board.entries)}
+    chosen = [] if arguments.no_run else choose_jobs(list(current.values()), arguments)
+    done = {run.inputs for run in load_ledger()}
+    jobs = [
+        job
+        for inputs, job in current.items()
+        if job in chosen and (arguments.force or inputs not in done)
+    ]
+    print(f"{len(jobs)} of {len(chosen)} runs to do", flush=True)
+    if jobs:
+        check_committed()
         check_outputs()
         fetch_data()
-        perform_all(runs, inputs, force=arguments.force)
-        results = load_results(wanted, inputs)
-    if results.empty:
-        raise LeaderboardError("expected at least one run to rank, received none")
-    publish(results, entries, dataset)
-    print(f"Ranked {len(results)} runs in {MARKDOWN_PATH}, drawn in {PICTURE_PATH}")
+        perform_all(jobs, force=arguments.force)
+    count = publish(board, current)
+    print(f"Ranked {count} runs in {MARKDOWN_PATH}, drawn in {PICTURE_PATH}")

@@ -1,7 +1,8 @@
 """`make pr-report BASE=origin/main`: what the workspace changes against BASE, as one Markdown page.
 
-Parameters, metrics, the errors that are fixed and new, and whether `dvc.lock` and the metrics tell
-the truth. The page is written whatever is amiss, and says what; then the exit status is not 0.
+Parameters, metrics, the errors on validation that are fixed and new, both results on the test
+images for the record, and whether `dvc.lock` and the metrics tell the truth. The page is written
+whatever is amiss, and says what; then the exit status is not 0.
 """
 
 import json
@@ -12,7 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from digits.commands.compare import check_same_images, cut_strips, render_markdown
+from digits.commands.compare import (
+    check_same_images,
+    describe_side,
+    describe_split,
+    judge_models,
+    list_notes,
+    render_models,
+)
 from digits.commands.dvc import read_dvc
 from digits.commands.git import GitError, ask_git, is_commit, try_git
 from digits.commands.markdown import escape, render_table
@@ -21,9 +29,7 @@ from digits.commands.places import PlaceError, check_shown
 from digits.commands.results import NOT_VERIFIED, load_metrics
 from digits.commands.revisions import WORKSPACE, load_record
 from digits.errors import DigitsError
-from digits.evaluation.comparison import compare, tabulate_changes
-from digits.evaluation.figures import write_figure
-from digits.evaluation.galleries import draw_strips
+from digits.evaluation.comparison import score_side
 from digits.files.artifacts import write_text
 from digits.paths import EVALUATE_METRICS_PATH
 
@@ -132,18 +138,29 @@ def judge_metrics() -> str:
 
 
 def judge_errors(base: str) -> str:
-    """Compare the errors and draw them; where predictions cannot be had, say so instead."""
+    """Compare the errors on validation, draw them; where predictions cannot be had, say so."""
+    split = "validation"
     try:
-        before, after = load_record(base), load_record(WORKSPACE)
-        check_same_images(before, after)
+        before, after = load_record(base, split), load_record(WORKSPACE, split)
+        check_same_images(before, after, split)
     except DigitsError as error:
         return f"No comparison: {escape(error)}"
-    result = compare(before.predictions, after.predictions)
-    changes = tabulate_changes(result, before.predictions.labels, before.card)
-    strips = cut_strips(result, before.predictions, after.predictions, before.card)
-    title = f"Errors fixed and new against {base} · {before.card.title}\n{result.verdict}"
-    write_figure(PICTURE_PATH, draw_strips(strips, title))
-    return render_markdown((base, WORKSPACE), result, changes)
+    result, changes = judge_models(before, after, PICTURE_PATH)
+    text = render_models(result, changes, (base, WORKSPACE))
+    notes = map(escape, list_notes((before, after), split))
+    return "\n\n".join([escape(describe_split(before, split)), text, *notes])
+
+
+def record_test(base: str) -> str:
+    """Write down both models' results on the test images; nothing is decided by them."""
+    rows = []
+    for name in (base, WORKSPACE):
+        try:
+            side = score_side(load_record(name, "test").predictions)
+        except DigitsError as error:
+            return f"Not known: {escape(error)}"
+        rows.append((name, *describe_side(side)))
+    return render_table(("", "accuracy", "95 % interval", "errors"), rows)
 
 
 def describe_diff(kind: str, base: str) -> str:
@@ -196,6 +213,7 @@ def list_sections(start: str) -> dict[str, Callable[[], str]]:
         "Does dvc.lock tell the truth?": judge_lock,
         "Do the metrics?": judge_metrics,
         "Is it better?": lambda: judge_errors(start),
+        "For the record: the test images": lambda: record_test(start),
         "Parameters": lambda: describe_diff("params", start),
         "Metrics": lambda: describe_diff("metrics", start),
         "Pictures": lambda: draw_plots(start),

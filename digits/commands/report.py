@@ -16,7 +16,14 @@ import jinja2
 from ruamel.yaml import YAML
 
 from digits.commands.places import check_shown
-from digits.commands.results import Metrics, Share, check_against, check_numbers
+from digits.commands.results import (
+    LOCK_PATH,
+    Metrics,
+    Share,
+    check_against,
+    check_evaluated,
+    check_numbers,
+)
 from digits.data.splits import Card, load_card
 from digits.errors import DigitsError
 from digits.evaluation.predictions import load_predictions
@@ -29,9 +36,9 @@ from digits.paths import (
     EVALUATE_METRICS_PATH,
     MODEL_PATH,
     PLOTS_DIR,
-    PREDICTIONS_DIR,
     SCORES_PATH,
     SUMMARY_PATH,
+    TEST_PREDICTIONS_DIR,
     TRAIN_METRICS_PATH,
 )
 
@@ -163,8 +170,9 @@ def verify_metrics(card: Card) -> None:
     Raises:
         ResultError: a number is another.
     """
-    predictions = load_predictions(PREDICTIONS_DIR, card.class_count)
+    predictions = load_predictions(TEST_PREDICTIONS_DIR, card.class_count)
     check_numbers(load_json(EVALUATE_METRICS_PATH), EVALUATE_METRICS_PATH)
+    check_evaluated(LOCK_PATH, str(EVALUATE_METRICS_PATH))
     for path in (EVALUATE_METRICS_PATH, SCORES_PATH, SUMMARY_PATH):
         check_against(load_json(path), predictions, path)
 

@@ -12,9 +12,17 @@ from digits.errors import DigitsError
 from digits.evaluation.predictions import Predictions, load_predictions
 from digits.evaluation.scores import summarize_predictions
 from digits.files.artifacts import load_json
-from digits.files.params import Params, describe_errors
-from digits.paths import CARD_PATH, EVALUATE_METRICS_PATH, PREDICTIONS_DIR
+from digits.files.params import Params, describe_errors, load_params
+from digits.paths import (
+    CARD_PATH,
+    EVALUATE_METRICS_PATH,
+    MODEL_PATH,
+    TEST_PREDICTIONS_DIR,
+    TRAIN_METRICS_PATH,
+    VALIDATION_PREDICTIONS_DIR,
+)
 
+LOCK_PATH = Path("dvc.lock")
 TOLERANCE = 1e-5  # metrics are written with six decimals, and other machines round otherwise
 NOT_VERIFIED = "not verified: the predictions are not here, `make pull` brings them"
 
@@ -49,20 +57,51 @@ def check_numbers(values: Mapping[str, Any], path: Path, expected: type[Metrics]
 
 
 def check_against(values: Mapping[str, Any], predictions: Predictions, path: Path) -> None:
-    """Compute from the predictions what can be, and compare.
+    """Compute from the predictions for a split what can be, and compare.
 
     Raises:
         ResultError: a number is another.
     """
-    computed = summarize_predictions(predictions.labels, predictions.probabilities)
+    validated = path == TRAIN_METRICS_PATH
+    prefix, stage = ("val_", "train") if validated else ("", "evaluate")
+    folder = VALIDATION_PREDICTIONS_DIR if validated else TEST_PREDICTIONS_DIR
+    summary = summarize_predictions(predictions.labels, predictions.probabilities)
+    computed = {f"{prefix}{name}": value for name, value in summary.items()}
     for name in sorted(values.keys() & computed.keys()):
         expected, received = computed[name], values[name]
         is_number = isinstance(received, int | float)
         if not is_number or not math.isclose(received, expected, abs_tol=TOLERANCE):
             raise ResultError(
-                f"{path}: expected {name} {expected:.6g}, computed from {PREDICTIONS_DIR}, "
-                f"received {received}: `dvc repro --single-item --force evaluate` makes both anew"
+                f"{path}: expected {name} {expected:.6g}, computed from {folder}, received "
+                f"{received}: `dvc repro --single-item --force {stage}` makes both anew"
             )
+
+
+def read_models(lock_path: Path) -> dict[str, str]:
+    """Return the MD5 of the model that `train` made, and of the one that `evaluate` judged."""
+    stages: dict[str, Any] = load_params("stages", dict[str, Any], lock_path)
+    return {
+        stage: entry["md5"]
+        for stage, kind in (("train", "outs"), ("evaluate", "deps"))
+        for entry in stages.get(stage, {}).get(kind, [])
+        if entry["path"] == MODEL_PATH.as_posix()
+    }
+
+
+def check_evaluated(lock_path: Path, name: str, bring: str = "") -> None:
+    """Refuse test results that a run up to `train` has left as they were: of another model.
+
+    Raises:
+        ResultError: says what evaluates the model.
+    """
+    if not lock_path.exists():  # stages that were run by hand
+        return
+    models = read_models(lock_path)
+    if models.get("train") != models.get("evaluate"):
+        raise ResultError(
+            f"{name}: expected test results of its model, received those of another: it was "
+            f"trained and not evaluated; `{bring}dvc repro` does"
+        )
 
 
 def load_metrics() -> tuple[dict[str, Any], bool]:
@@ -70,12 +109,16 @@ def load_metrics() -> tuple[dict[str, Any], bool]:
 
     Raises:
         ArtifactError: a file is missing or damaged.
-        ResultError: no numbers, or not those of the predictions.
+        ResultError: no numbers, not those of the predictions, or those of another model.
     """
     path = EVALUATE_METRICS_PATH
     values = load_json(path)
     check_numbers(values, path)
-    if not (CARD_PATH.exists() and PREDICTIONS_DIR.exists()):
+    check_evaluated(LOCK_PATH, str(path))
+    folders = (TEST_PREDICTIONS_DIR, VALIDATION_PREDICTIONS_DIR)
+    if not all(it.exists() for it in (CARD_PATH, *folders)):
         return values, False
-    check_against(values, load_predictions(PREDICTIONS_DIR, load_card(CARD_PATH).class_count), path)
+    class_count = load_card(CARD_PATH).class_count
+    for folder, of_split in zip(folders, (path, TRAIN_METRICS_PATH), strict=True):
+        check_against(load_json(of_split), load_predictions(folder, class_count), of_split)
     return values, True

@@ -1,27 +1,37 @@
 """What a revision of this project predicted, brought by DVC from its cache or its remote."""
 
+import fnmatch
+import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 from dvc.scm import RevError
 
-from digits.commands.git import ask_git, is_commit
+from digits.commands.git import ask_git, is_commit, try_git
+from digits.commands.results import LOCK_PATH, check_evaluated, read_models
 from digits.data.splits import Card, load_card
 from digits.errors import DigitsError
-from digits.evaluation.predictions import Predictions, load_predictions
-from digits.paths import CARD_PATH, PREDICTIONS_DIR
+from digits.evaluation.predictions import FILES, Predictions, load_predictions
+from digits.files.artifacts import load_json
+from digits.files.params import PARAMS_PATH, load_params
+from digits.paths import (
+    CARD_PATH,
+    TEST_PREDICTIONS_DIR,
+    TRAIN_METRICS_PATH,
+    VALIDATION_PREDICTIONS_DIR,
+)
 
 WORKSPACE = "workspace"
-ARRAYS = ("images.npy", "labels.npy", "probabilities.npy")
-FILES = (CARD_PATH, *(PREDICTIONS_DIR / name for name in ARRAYS))
+SPLITS = {"validation": VALIDATION_PREDICTIONS_DIR, "test": TEST_PREDICTIONS_DIR}
+FACTS = (CARD_PATH, PARAMS_PATH, LOCK_PATH, TRAIN_METRICS_PATH)
+SEED = "train.seed"
 LONGEST = 160  # letters of a name or a reason, in a message
-
-T = TypeVar("T")
+EXPERIMENT = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/(.+)")
 
 
 class RevisionError(DigitsError):
@@ -30,59 +40,118 @@ class RevisionError(DigitsError):
 
 @dataclass(frozen=True)
 class Record:
-    """A revision's predictions, and the card of the dataset they are about."""
+    """What a revision says of a split, how its model came about, and the card of the dataset."""
 
     name: str
     card: Card
     predictions: Predictions
+    settings: dict[str, Any]  # all on which the model depends, by key of params.yaml
+    stopped_early: bool  # at an epoch that was chosen on validation
+    is_candidate: bool  # an experiment, or edits: no branch says that it was chosen
 
 
-def load_record(name: str) -> Record:
-    """Load what a Git revision, branch or experiment predicted, or the workspace.
+def load_record(name: str, split: str = "validation") -> Record:
+    """Load what a Git revision, branch or experiment, or the workspace, predicted for a split.
 
     Raises:
         RevisionError: no such revision, or files that are neither in the cache nor on the remote.
+        ResultError: test predictions of another model than the revision's.
         GitError: no repository, or one that Git does not open.
         ArtifactError: damaged files.
     """
     if name == WORKSPACE:
-        return _load(name, CARD_PATH, PREDICTIONS_DIR)
-    return _with_files(
+        return _load(name, split, Path())
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [*FACTS, *(SPLITS[split] / file for file in FILES)]
+        bring(name, paths, Path(folder))
+        return _load(name, split, Path(folder))
+
+
+def find_experiments(pattern: str) -> list[str]:
+    """Find the experiments whose names match a pattern of the shell.
+
+    Raises:
+        RevisionError: there is none.
+    """
+    refs = ask_git("for-each-ref", "--format=%(refname)", "refs/exps").splitlines()
+    names = sorted({found[1] for ref in refs if (found := EXPERIMENT.fullmatch(ref))})
+    chosen = [name for name in names if fnmatch.fnmatchcase(name, pattern)]
+    if not chosen:
+        raise RevisionError(
+            f"{_show(pattern)}: expected a pattern of experiments' names, received one that none "
+            f"of {len(names)} matches: `make experiments` lists those of this commit"
+        )
+    return chosen
+
+
+def _load(name: str, split: str, root: Path) -> Record:
+    card = load_card(root / CARD_PATH)
+    if split == "test":
+        apply = "" if name == WORKSPACE else f"dvc exp apply {_show(name)} && "
+        check_evaluated(root / LOCK_PATH, _show(name), apply)
+    settings = _list_settings(root / PARAMS_PATH)
+    return Record(
         name,
-        lambda folder: _load(
-            name, folder / CARD_PATH.parent.name / CARD_PATH.name, folder / PREDICTIONS_DIR.name
-        ),
+        card,
+        load_predictions(root / SPLITS[split], card.class_count),
+        settings,
+        bool(load_json(root / TRAIN_METRICS_PATH).get("early_stopping")),
+        _is_candidate(name),
     )
 
 
-def _load(name: str, card_path: Path, predictions_dir: Path) -> Record:
-    card = load_card(card_path)
-    return Record(name, card, load_predictions(predictions_dir, card.class_count))
+def _list_settings(path: Path) -> dict[str, Any]:
+    sections: dict[str, Any] = {
+        key: load_params(key, Any, path) for key in ("dataset", "decode", "train")
+    }
+    recipe = f"recipes.{sections['train']['recipe']}"
+    return dict(_flatten("", sections | {recipe: load_params(recipe, Any, path)}))
 
 
-def _with_files(name: str, use: Callable[[Path], T]) -> T:
-    """Bring the revision's files into a folder that exists as long as `use` runs."""
+def _flatten(prefix: str, value: Any) -> Iterable[tuple[str, Any]]:
+    if not isinstance(value, dict) or not value:
+        return [(prefix, value)]
+    start = f"{prefix}." if prefix else ""
+    return [pair for key, it in value.items() for pair in _flatten(f"{start}{key}", it)]
+
+
+def _is_candidate(name: str) -> bool:
+    if name == WORKSPACE:
+        return bool(try_git("status", "--porcelain", "--", str(PARAMS_PATH)))
+    refs = ("refs/heads", "refs/remotes", "refs/tags")
+    return not try_git("for-each-ref", "--count=1", f"--contains={name}", *refs)
+
+
+def read_model(name: str) -> str:
+    """Return the MD5 of a revision's model.
+
+    Raises:
+        RevisionError: no such revision.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        bring(name, [LOCK_PATH], Path(folder))
+        return read_models(Path(folder) / LOCK_PATH)["train"]
+
+
+def bring(name: str, paths: Iterable[Path], target: Path) -> None:
+    """Bring files of a revision into a folder, each under its own path."""
     # DVC sees a revision from Git's root, of which this project may be a subfolder.
     prefix = Path(ask_git("rev-parse", "--show-prefix"))
-    with tempfile.TemporaryDirectory() as temporary:
-        try:
-            files = DVCFileSystem(rev=name, subrepos=True)
-            for folder in {path.parent.name for path in FILES}:
-                (Path(temporary) / folder).mkdir()
-            for path in FILES:  # by name: a folder's list may name files elsewhere
-                target = Path(temporary) / path.parent.name / path.name
-                files.get_file((prefix / path).as_posix(), str(target))
-        except (DvcException, OSError) as error:
-            if is_commit(name) or not isinstance(error, RevError):
-                raise RevisionError(
-                    f"{_show(name)}: expected its predictions in the cache or on the remote, "
-                    f"received {_reason(error)}: `dvc push` where it was trained"
-                ) from error
-            raise _no_revision(name, "a name that is none of them") from error
-        except Exception as error:
-            # What is no commit, or no text, fails in one of several libraries, each in its own way.
-            raise _no_revision(name, _reason(error)) from error
-        return use(Path(temporary))
+    try:
+        files = DVCFileSystem(rev=name, subrepos=True)
+        for path in paths:  # by name: a folder's list may name files elsewhere
+            (target / path).parent.mkdir(parents=True, exist_ok=True)
+            files.get_file((prefix / path).as_posix(), str(target / path))
+    except (DvcException, OSError) as error:
+        if is_commit(name) or not isinstance(error, RevError):
+            raise RevisionError(
+                f"{_show(name)}: expected its predictions in the cache or on the remote, "
+                f"received {_reason(error)}: `dvc push` where it was trained"
+            ) from error
+        raise _no_revision(name, "a name that is none of them") from error
+    except Exception as error:
+        # What is no commit, or no text, fails in one of several libraries, each in its own way.
+        raise _no_revision(name, _reason(error)) from error
 
 
 def _no_revision(name: str, received: str) -> RevisionError:

@@ -1,38 +1,21 @@
-"""Standings of the recipes: from runs and their times to a ranking, and that as Markdown."""
+"""Standings of the recipes: from the ledger's runs to a ranking, and that as Markdown."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 from pydantic import Field
 from tabulate import tabulate
 
+from digits.commands.ledger import Run
 from digits.commands.markdown import escape, quote
-from digits.errors import DigitsError
+from digits.data.datasets import Line
 from digits.evaluation.scores import score_accuracy_interval
-from digits.files.params import PARAMS_PATH
+from digits.evaluation.seeds import bound_accuracy
+from digits.files.params import Params
 from digits.model.recipes import Overrides
-from digits.paths import EVALUATE_METRICS_PATH, MODEL_PATH
-
-# As `dvc.api.exp_show` calls a finished run; those of the queue say so.
-FINISHED = (None, "Success")
-METRICS = {
-    "accuracy": (EVALUATE_METRICS_PATH, float),
-    "error_count": (EVALUATE_METRICS_PATH, int),
-    "image_count": (EVALUATE_METRICS_PATH, int),
-}
-RESULT_COLUMNS = ("recipe", "seed", *METRICS, "model")
-TIME_COLUMNS = (
-    "experiment",
-    "recipe",
-    "seed",
-    "model",  # DVC's hash of the model that was trained in this time
-    "training_seconds",
-    "machine",
-    "tensorflow",
-)
 
 
 class Entry(Overrides):
@@ -44,8 +27,21 @@ class Entry(Overrides):
     seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**32)]], Field(min_length=1)]
 
 
-class Run(NamedTuple):
-    """An entry's recipe trained from a seed."""
+class Published(Params):
+    """A figure of others, and how it came about."""
+
+    name: Line
+    accuracy: Annotated[float, Field(gt=0, le=100)]  # per cent
+    deviation: float | None  # between runs
+    runs: int | None = Field(ge=1)  # None: not said
+    protocol: Line
+    source: Line  # Markdown: it may be a link
+    multiply_adds: int | None = Field(ge=1)  # of one image, forward; None: not known
+    images_seen: int | None = Field(ge=1)  # in training
+
+
+class Job(NamedTuple):
+    """An entry's recipe to be trained from a seed."""
 
     recipe: str  # the entry's name, under which it is ranked
     seed: int
@@ -53,6 +49,7 @@ class Run(NamedTuple):
 
     @property
     def name(self) -> str:
+        """Name the experiment."""
         return f"leaderboard-{self.recipe}-{self.seed}"
 
     @property
@@ -63,175 +60,181 @@ class Run(NamedTuple):
         return {"train.recipe": recipe, "train.seed": self.seed, **overrides}
 
 
-class Timing(NamedTuple):
-    """How long a training took, and on what."""
-
-    training_seconds: float
-    machine: str
-    tensorflow: str
+def list_jobs(entries: Mapping[str, Entry]) -> list[Job]:
+    """List every entry's jobs, in the order of the file."""
+    return [Job(name, seed, entry) for name, entry in entries.items() for seed in entry.seeds]
 
 
-class StandingsError(DigitsError):
-    """An experiment that bears the name of a run is another one."""
+def rank_recipes(runs: Iterable[Run]) -> pd.DataFrame:
+    """Summarize the runs, a row a recipe, the most accurate first; times and costs are medians.
 
-
-def list_runs(entries: Mapping[str, Entry]) -> list[Run]:
-    """List every entry's runs, in the order of the file."""
-    return [Run(name, seed, entry) for name, entry in entries.items() for seed in entry.seeds]
-
-
-def list_missing(wanted: Iterable[Run], results: pd.DataFrame) -> list[Run]:
-    """List the runs that have no result yet."""
-    done = set(zip(results["recipe"], results["seed"], strict=True))
-    return [run for run in wanted if (run.recipe, run.seed) not in done]
-
-
-def collect_results(rows: Iterable[Mapping[str, Any]], wanted: Sequence[Run]) -> pd.DataFrame:
-    """Find the results of the wanted runs among the rows of `dvc.api.exp_show`, newest first.
-
-    Raises:
-        StandingsError: an experiment has the name of a run, but another recipe, seed or override.
+    The standard deviation is the sample's (n - 1), NaN for a single seed. The interval is that of
+    the mean over new seeds and new images; of a single seed, over new images alone (Wilson).
     """
-    found: dict[str, dict[str, Any]] = {}
-    names = {run.name: run for run in wanted}
-    for row in rows:
-        run = names.get(str(row["Experiment"]))
-        if run is None or run.name in found or row["State"] not in FINISHED:
-            continue
-        _check_settings(row, run)
-        found[run.name] = _read_result(row, run)
-    results = [found[run.name] for run in wanted if run.name in found]
-    return pd.DataFrame(results, columns=RESULT_COLUMNS)
-
-
-def _check_settings(row: Mapping[str, Any], run: Run) -> None:
-    differences = [
-        f"{key}: expected {expected!r}, received {received!r}"
-        for key, expected in run.settings.items()
-        if (received := _read_setting(row, key)) != expected
-    ]
-    if differences:
-        raise StandingsError(
-            f"experiment {run.name}: {'; '.join(differences)}; "
-            f"`dvc exp remove {run.name}` makes room"
-        )
-
-
-def _read_setting(row: Mapping[str, Any], key: str) -> Any:
-    """Read a parameter; where it is null, DVC gives the text None, or nothing at all."""
-    value = row.get(f"{PARAMS_PATH}:{key}", row.get(key))
-    return None if pd.isna(value) or value in ("", "None") else value
-
-
-def _read_result(row: Mapping[str, Any], run: Run) -> dict[str, Any]:
-    metrics = {name: kind(_read_cell(row, path, name)) for name, (path, kind) in METRICS.items()}
-    model = f"md5:{row[str(MODEL_PATH)]}"
-    return {"recipe": run.recipe, "seed": run.seed, **metrics, "model": model}
-
-
-def _read_cell(row: Mapping[str, Any], path: Path, name: str) -> Any:
-    """Read a metric; DVC puts its file before its name where two files have that name."""
-    return row[f"{path}:{name}"] if f"{path}:{name}" in row else row[name]
-
-
-def record_timing(times: pd.DataFrame, run: Run, model: str, timing: Timing | None) -> pd.DataFrame:
-    """Put the timing of a run into the table, in place of what the run had there.
-
-    Where nothing was trained, the time known for the very same model stays; any other gives way
-    to empty cells.
-    """
-    rows = {row["experiment"]: row for row in times.to_dict("records")}
-    if timing is None and rows.get(run.name, {}).get("model") == model:
-        return times
-    known = timing or (math.nan, None, None)
-    values = (run.name, run.recipe, run.seed, model, *known)
-    rows[run.name] = dict(zip(TIME_COLUMNS, values, strict=True))
-    ordered = sorted(rows.values(), key=lambda row: (row["recipe"], row["seed"]))
-    return pd.DataFrame(ordered, columns=TIME_COLUMNS)
-
-
-def add_times(results: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
-    """Give each result the time in which its very model was trained; NaN where none is known."""
-    keys = ["recipe", "seed", "model"]
-    return results.merge(times.drop(columns="experiment"), how="left", on=keys)
-
-
-def rank_recipes(runs: pd.DataFrame) -> pd.DataFrame:
-    """Summarize the timed runs, a row a recipe, the most accurate first; times are medians.
-
-    The standard deviation is the sample's (n - 1), NaN for a single seed.
-    """
-    rows = [_summarize(str(recipe), group) for recipe, group in runs.groupby("recipe")]
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run.recipe, []).append(run)
+    rows = [_summarize(recipe, group) for recipe, group in groups.items()]
     return pd.DataFrame(rows).sort_values("accuracy", ascending=False, ignore_index=True)
 
 
-def _summarize(recipe: str, runs: pd.DataFrame) -> dict[str, Any]:
-    count, error_count = int(runs["image_count"].sum()), int(runs["error_count"].sum())
-    low, high = score_accuracy_interval(count - error_count, count)
-    timed = runs.dropna(subset="training_seconds")
-    machines = sorted(set(timed["machine"] + ", TensorFlow " + timed["tensorflow"]))
+def _summarize(recipe: str, runs: Sequence[Run]) -> dict[str, Any]:
+    accuracies = pd.Series([run.accuracy for run in runs])
+    if len(runs) > 1:
+        low, high = bound_accuracy(np.array([run.right for run in runs]))
+    else:
+        count = runs[0].image_count
+        low, high = score_accuracy_interval(count - runs[0].error_count, count)
+    seconds = [run.training_seconds for run in runs if run.training_seconds is not None]
     return {
         "recipe": recipe,
         "seed_count": len(runs),
-        "accuracy": runs["accuracy"].mean(),
-        "accuracy_sd": runs["accuracy"].std(ddof=1),
+        "accuracy": accuracies.mean(),
+        "accuracy_sd": accuracies.std(ddof=1),
         "accuracy_low": low,
         "accuracy_high": high,
-        "parameter_count": int(runs["parameter_count"].iloc[0]),
-        "training_seconds": timed["training_seconds"].median(),
-        "machine": "; ".join(machines),
+        "val_accuracy": np.mean([run.val_accuracy for run in runs]),
+        "parameter_count": runs[0].parameter_count,
+        "cost": float(np.median([count_cost(run) for run in runs])),
+        "training_seconds": np.median(seconds) if seconds else math.nan,
+        "made_on": "; ".join(sorted({describe_machine(run) for run in runs})),
     }
 
 
-HEADER = (
+def count_cost(run: Run) -> int:
+    """Count the multiply-adds of the forward passes of a training, all networks' together."""
+    return run.multiply_adds * run.images_seen
+
+
+def describe_machine(run: Run) -> str:
+    """Say on what a run was made."""
+    machine = run.machine
+    cores = f"{machine.cores} core{'' if machine.cores == 1 else 's'}"
+    return f"{machine.processor}, {cores}, {run.precision}, TensorFlow {machine.tensorflow}"
+
+
+RANKING = (
     "recipe",
     "published",
     "ours",
     "95 % interval",
+    "validation",
     "parameters",
+    "multiply-adds",
     "training seconds",
-    "machine",
+    "made on",
 )
 LEGEND = """\
-Ours: accuracy on the test images, mean ± standard deviation over the seeds. The interval is
-Wilson's for the errors of all seeds together; they share their test images, so for new images it
-would be wider. Training seconds are those of the stage `train`, the median over the seeds; they are
-missing where DVC restored a training whose time nobody took.
-"""
+Ours: accuracy on the test images, mean ± standard deviation over the seeds. The interval is that of
+the mean for new seeds and new images (of one seed: for new images, Wilson's). Validation: mean
+accuracy on the images held out of the training file, on which choices are made. Multiply-adds: of
+the forward passes of one training, images times networks included. Training seconds are those of
+the stage `train`, the median over the seeds; they are missing where DVC restored a training whose
+time nobody took."""
+OLDER = """\
+## Older code
+
+Runs of these recipes by code, parameters or data that have changed since. They are kept, since they
+looked at the test images too."""
+USE = """\
+## What the test images were used for
+
+Every model below has been evaluated on the test images, once, after its training. Nothing was
+chosen by them: choices are made on validation. The runs are lines of
+[the ledger](benchmarks/ledger.json), each with the test images that it misreads. What was evaluated
+before there was a ledger is in [the history](docs/history.md#before-the-ledger)."""
+OTHERS = """\
+## Published figures, and how they came about"""
 
 
 def write_markdown(
-    ranking: pd.DataFrame, entries: Mapping[str, Entry], title: str, missing: Sequence[Run] = ()
+    runs: Sequence[Run],
+    current: Collection[str],
+    entries: Mapping[str, Entry],
+    published: Sequence[Published],
+    title: str,
 ) -> str:
-    """Write the ranking as a page of Markdown, with the notes and the runs that are missing."""
-    rows = [_write_row(row, entries) for _, row in ranking.iterrows()]
-    table = tabulate(rows, HEADER, tablefmt="github", disable_numparse=True)
-    notes = [
-        f"- {quote(recipe)}: {entries[recipe].note}\n"
-        for recipe in ranking["recipe"]
-        if entries[recipe].note
-    ]
-    parts = [f"# Leaderboard: {escape(title)}\n", f"{table}\n", LEGEND, "".join(notes)]
+    """Write the page; `current` are the inputs of the jobs as they would be run today."""
+    todays = [run for run in runs if run.inputs in current and run.recipe in entries]
+    older = [run for run in runs if run not in todays]
+    parts = [f"# Leaderboard: {escape(title)}"]
+    if todays:
+        ranking = rank_recipes(todays)
+        notes = [
+            f"- {quote(recipe)}: {entries[recipe].note}"
+            for recipe in ranking["recipe"]
+            if entries[recipe].note
+        ]
+        parts += [_tabulate_ranking(ranking, entries), LEGEND, "\n".join(notes)]
+    done = {(run.recipe, run.seed) for run in todays}
+    missing = [job for job in list_jobs(entries) if (job.recipe, job.seed) not in done]
     if missing:
-        parts.append(
-            f"Not run yet: {', '.join(f'{quote(run.recipe)} {run.seed}' for run in missing)}.\n"
-        )
-    return "\n".join(part for part in parts if part)
+        names = ", ".join(f"{quote(job.recipe)} {job.seed}" for job in missing)
+        parts.append(f"Not run yet by today's code: {names}.")
+    if older:
+        parts += [OLDER, _tabulate_ranking(rank_recipes(older), entries)]
+    parts += [USE, _tabulate_use(runs, todays), OTHERS, _tabulate_published(published)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _tabulate(rows: Iterable[Sequence[str]], header: Sequence[str]) -> str:
+    return tabulate(rows, header, tablefmt="github", disable_numparse=True)
+
+
+def _tabulate_ranking(ranking: pd.DataFrame, entries: Mapping[str, Entry]) -> str:
+    return _tabulate([_write_row(row, entries) for _, row in ranking.iterrows()], RANKING)
 
 
 def _write_row(row: pd.Series, entries: Mapping[str, Entry]) -> tuple[str, ...]:
-    count = row["seed_count"]
+    count, entry = row["seed_count"], entries.get(row["recipe"])
     spread = f" ± {_percent(row['accuracy_sd'])}" if count > 1 else ""
     known = not math.isnan(row["training_seconds"])
     return (
         quote(row["recipe"]),
-        escape(entries[row["recipe"]].published),
+        escape(entry.published) if entry else "",
         f"{_percent(row['accuracy'])}{spread} % ({count} seed{'s' if count > 1 else ''})",
         f"{_percent(row['accuracy_low'])} to {_percent(row['accuracy_high'])} %",
+        f"{_percent(row['val_accuracy'])} %",
         f"{row['parameter_count']:,}",
+        _write_cost(row["cost"]),
         f"{row['training_seconds']:,.1f}" if known else "",
-        escape(row["machine"]),
+        escape(row["made_on"]),
     )
+
+
+def _tabulate_use(runs: Sequence[Run], todays: Sequence[Run]) -> str:
+    rows = [
+        (
+            quote(recipe),
+            str(sum(run.recipe == recipe for run in runs)),
+            str(sum(run.recipe == recipe for run in todays)),
+        )
+        for recipe in sorted({run.recipe for run in runs})
+    ]
+    total = ("all", str(len(runs)), str(len(todays)))
+    return _tabulate([*rows, total], ("recipe", "models evaluated", "of these by today's code"))
+
+
+def _tabulate_published(published: Sequence[Published]) -> str:
+    rows = [
+        (
+            escape(it.name),
+            f"{it.accuracy:g}" + (f" ± {it.deviation:g} %" if it.deviation else " %"),
+            f"{it.runs:,}" if it.runs else "not said",
+            escape(it.protocol),
+            _write_cost(it.multiply_adds * it.images_seen)
+            if it.multiply_adds and it.images_seen
+            else "",
+            it.source,
+        )
+        for it in published
+    ]
+    header = ("network", "test accuracy", "runs", "protocol", "multiply-adds", "source")
+    return _tabulate(rows, header)
+
+
+def _write_cost(cost: float) -> str:
+    return f"{cost:.2g}".replace("e+", "e")
 
 
 def _percent(fraction: float) -> str:

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from digits.commands.dvc import run_dvc
+from digits.commands.results import LOCK_PATH
 from digits.files.params import load_params
 from digits.paths import DVC_YAML_PATH
-
-LOCK_PATH = Path("dvc.lock")
 
 Digests = dict[Path, str]  # SHA-256 by file
 

@@ -1,16 +1,18 @@
-"""Two models on the same test images: what changed, and whether chance would explain it."""
+"""Two models on the same images: what changed, and whether chance would explain it."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
+from scipy.stats import binomtest, norm
 
 from digits.data.splits import Card
 from digits.evaluation.predictions import Predictions
 from digits.evaluation.scores import score_accuracy_interval
 
 SIGNIFICANT = 0.05
+CONFIDENCE = 1 - SIGNIFICANT
+POWER = 0.8  # of seeing the difference that is called detectable
 RESAMPLE_COUNT = 100_000
 BOOTSTRAP_SEED = 0  # the same predictions give the same interval
 
@@ -27,7 +29,10 @@ class Side:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Model b against model a; fixed and new are indices of test images, int (k,)."""
+    """Model b against model a; fixed and new are indices of images, int (k,).
+
+    `detectable` is the least difference that would have been seen with a power of 80 %.
+    """
 
     image_count: int
     before: Side
@@ -38,14 +43,13 @@ class Comparison:
     difference_low: float
     difference_high: float
     p_value: float
+    detectable: float
 
     @property
     def verdict(self) -> str:
         """Say in words what the numbers allow to say."""
-        counts = f"{len(self.fixed)} fixed, {len(self.new)} new, {format_p(self.p_value)}"
-        if self.p_value >= SIGNIFICANT:
-            return f"{counts}: no evidence of a difference"
-        return f"{counts}: {'better' if len(self.fixed) > len(self.new) else 'worse'}"
+        counts = f"{len(self.fixed)} fixed, {len(self.new)} new"
+        return f"{counts}, {judge(self.p_value, self.difference)}"
 
 
 def compare(before: Predictions, after: Predictions) -> Comparison:
@@ -63,15 +67,33 @@ def compare(before: Predictions, after: Predictions) -> Comparison:
     low, high = bound_difference(len(fixed), len(new), count)
     return Comparison(
         image_count=count,
-        before=_score_side(right_before),
-        after=_score_side(right_after),
+        before=score_side(before),
+        after=score_side(after),
         fixed=fixed,
         new=new,
         difference=(len(fixed) - len(new)) / count,
         difference_low=low,
         difference_high=high,
         p_value=float(binomtest(len(fixed), changed).pvalue) if changed else 1.0,
+        detectable=find_detectable(changed, count),
     )
+
+
+def find_detectable(changed_count: int, count: int) -> float:
+    """Find the least difference in accuracy that McNemar's test would see with a power of 80 %.
+
+    By how many images two models differ in being right; fewer than one are taken as one. Connor
+    1987, doi 10.2307/2531961, for differences that are small beside the share of these images.
+    """
+    quantiles = norm.ppf(1 - SIGNIFICANT / 2) + norm.ppf(POWER)
+    return float(quantiles * np.sqrt(max(changed_count, 1)) / count)
+
+
+def judge(p_value: float, difference: float) -> str:
+    """Say whether a difference is more than chance, and in whose favour."""
+    if p_value >= SIGNIFICANT:
+        return f"{format_p(p_value)}: no evidence of a difference"
+    return f"{format_p(p_value)}: {'better' if difference > 0 else 'worse'}"
 
 
 def bound_difference(fixed_count: int, new_count: int, count: int) -> tuple[float, float]:
@@ -99,7 +121,9 @@ def format_p(p_value: float) -> str:
     return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.{2 if p_value >= 0.1 else 3}f}"
 
 
-def _score_side(right: np.ndarray) -> Side:
+def score_side(predictions: Predictions) -> Side:
+    """Score one model by itself."""
+    right = predictions.predicted == predictions.labels
     correct_count = int(right.sum())
     low, high = score_accuracy_interval(correct_count, len(right))
     return Side(len(right) - correct_count, correct_count / len(right), low, high)

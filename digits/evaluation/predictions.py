@@ -1,4 +1,4 @@
-"""What a model said of the test images: a record that later stages need nothing else beside."""
+"""What a model said of the images of a split: a record that needs nothing else beside it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,17 +6,25 @@ from pathlib import Path
 import numpy as np
 
 from digits.data.datasets import IMAGE_SIDE
-from digits.data.splits import check_labels, check_probabilities
+from digits.data.splits import Split, check_labels, check_probabilities
 from digits.files.artifacts import ArtifactError, load_array, write_array
+
+FILES = ("images.npy", "labels.npy", "probabilities.npy")
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Test images uint8 (n, 28, 28), labels uint8 (n,), probabilities float32 (n, k)."""
+    """Images uint8 (n, 28, 28), labels uint8 (n,), probabilities float32 (n, k)."""
 
     images: np.ndarray
     labels: np.ndarray
     probabilities: np.ndarray
+
+    @classmethod
+    def of_split(cls, split: Split, probabilities: np.ndarray) -> "Predictions":
+        """Put what a model said beside the images of a split, as pixels, and their labels."""
+        pixels = np.rint(split.images[..., 0] * 255).astype(np.uint8)
+        return cls(pixels, split.labels, probabilities)
 
     @property
     def predicted(self) -> np.ndarray:
@@ -26,23 +34,23 @@ class Predictions:
 
 def write_predictions(folder: Path, predictions: Predictions) -> None:
     """Write one `.npy` an array."""
-    write_array(folder / "images.npy", predictions.images)
-    write_array(folder / "labels.npy", predictions.labels)
-    write_array(folder / "probabilities.npy", predictions.probabilities)
+    for name, array in zip(FILES, vars(predictions).values(), strict=True):
+        write_array(folder / name, array)
 
 
 def load_predictions(folder: Path, class_count: int) -> Predictions:
-    """Load what `evaluate` wrote.
+    """Load what `train` or `evaluate` wrote.
 
     Raises:
         ArtifactError: damaged files, arrays that do not fit each other, no probabilities.
     """
-    probabilities = load_array(folder / "probabilities.npy", "float32", (None, class_count))
+    images_path, labels_path, probabilities_path = (folder / name for name in FILES)
+    probabilities = load_array(probabilities_path, "float32", (None, class_count))
     count = len(probabilities)
     if count == 0:
         raise ArtifactError(f"{folder}: expected predictions, received none")
-    images = load_array(folder / "images.npy", "uint8", (count, IMAGE_SIDE, IMAGE_SIDE))
-    labels = load_array(folder / "labels.npy", "uint8", (count,))
+    images = load_array(images_path, "uint8", (count, IMAGE_SIDE, IMAGE_SIDE))
+    labels = load_array(labels_path, "uint8", (count,))
     check_labels(folder, labels, class_count)
     check_probabilities(folder, probabilities)
     return Predictions(images, labels, probabilities)

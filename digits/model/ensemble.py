@@ -63,11 +63,15 @@ class Plan:
 
 @dataclass(frozen=True)
 class Trained:
-    """A model for prediction, its members' mean scores epoch by epoch, and its own scores."""
+    """A model for prediction, its members' mean scores epoch by epoch, and its own scores.
+
+    `probabilities` is float32 (n, k), what the model says of the validation images.
+    """
 
     model: keras.Model
     history: pd.DataFrame
     metrics: dict[str, Any]
+    probabilities: np.ndarray
 
 
 def train_recipe(
@@ -187,11 +191,14 @@ def _finish(plan: Plan, members: Sequence[keras.Model], checkpoint: Checkpoint) 
     model = join_members(plan.name, members, recipe.test_time_shift)
     # This optimizer has no state but its rate and its count of steps.
     model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    loss, accuracy = model.evaluate(
-        validation.images, validation.labels, batch_size=VALIDATION_BATCH_SIZE, verbose=0
-    )
-    metrics = dict(zip(METRICS, (accuracy, loss), strict=True))
-    return Trained(model, _summarize(checkpoint)[0], metrics)
+    probabilities = predict_probabilities(model, validation.images, VALIDATION_BATCH_SIZE)
+    labels = validation.labels.astype("int32")
+    losses = keras.losses.sparse_categorical_crossentropy(labels, probabilities)
+    accuracy = float(np.mean(probabilities.argmax(axis=1) == labels))
+    metrics = dict(zip(METRICS, (accuracy, float(np.mean(losses))), strict=True))
+    if recipe.stops_early:
+        metrics |= {"early_stopping": True}  # its epoch was chosen on these very images
+    return Trained(model, _summarize(checkpoint)[0], metrics, probabilities)
 
 
 def _summarize(checkpoint: Checkpoint) -> tuple[pd.DataFrame, dict[str, Any]]:

@@ -70,6 +70,11 @@ class Recipe(Params):
     # Divide the logits by the temperature at which validation has the least loss.
     temperature_scaling: bool = False
 
+    @property
+    def stops_early(self) -> bool:
+        """Tell whether the last epoch is chosen by how the network does on validation."""
+        return any("EarlyStopping" in spec for spec in self.callbacks)
+
     def suit_classes(self, count: int) -> "Recipe":
         """Return the recipe with a number where its layers say `classes`."""
         return self.model_copy(update={"layers": _replace_classes(self.layers, count)})

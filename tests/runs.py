@@ -1,0 +1,62 @@
+"""Runs of the leaderboard as a ledger has them, and published figures, for tests."""
+
+import hashlib
+from typing import Any
+
+from digits.commands.ledger import Machine, Run
+from digits.commands.standings import Published
+
+IMAGE_COUNT = 100
+
+
+def make_machine(**changes: Any) -> Machine:
+    known: dict[str, Any] = {
+        "processor": "Abacus",
+        "cores": 2,
+        "python": "3.11.7",
+        "tensorflow": "2.21.0",
+    }
+    return Machine(**{**known, "keras": "3.15.1", "numpy": "2.4.6", **changes})
+
+
+def make_run(recipe: str = "big", seed: int = 0, wrong: int = 5, **changes: Any) -> Run:
+    """Return a run that misreads the first images, so many; inputs and model are its name's."""
+    digest = hashlib.sha256(f"{recipe} {seed}".encode()).hexdigest()
+    known: dict[str, Any] = {
+        "recipe": recipe,
+        "seed": seed,
+        "inputs": digest,
+        "model": digest[:32],
+        "date": "2026-01-31",
+        "precision": "float32",
+        "threads": 0,
+        "machine": make_machine(),
+        "training_seconds": 12.5,
+        "training_cpu_seconds": 20.0,
+        "parameter_count": 5000,
+        "multiply_adds": 200,
+        "images_seen": 600,
+        "val_image_count": 50,
+        "val_error_count": 1,
+        "val_accuracy": 0.98,
+        "image_count": IMAGE_COUNT,
+        "error_count": wrong,
+        "accuracy": round(1 - wrong / IMAGE_COUNT, 6),
+        "robustness": 0.5,
+        "errors": list(range(wrong)),
+    }
+    return Run(**(known | changes))
+
+
+def make_published(**changes: Any) -> Published:
+    known: dict[str, Any] = {
+        "name": "theirs",
+        "accuracy": 98.5,
+        "deviation": 0.1,
+        "runs": 3,
+        "protocol": "Mean of the last epochs.",
+        "source": "[page](https://example.org)",
+        "multiply_adds": 1000,
+        "images_seen": 6000,
+    }
+    return Published(**(known | changes))

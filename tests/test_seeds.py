@@ -1,0 +1,127 @@
+"""Recipes compared over several seeds: against sums written out, and against drawing anew."""
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from scipy.stats import norm, t
+
+from digits.evaluation.seeds import bound_accuracy, compare_seeds, estimate_variance
+
+Rows = list[list[int]]
+
+
+def draw(seed: int, shape: tuple[int, int], share: float) -> np.ndarray:
+    return np.random.default_rng(seed).random(shape) < share
+
+
+def mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def vary(values: Sequence[float]) -> float:
+    """Return the sample's variance."""
+    return sum((value - mean(values)) ** 2 for value in values) / (len(values) - 1)
+
+
+def sum_residuals(rows: Rows) -> float:
+    """Sum what neither row nor column explains, squared, a cell at a time."""
+    seeds, images = len(rows), len(rows[0])
+    by_seed = [mean(row) for row in rows]
+    by_image = [mean([row[i] for row in rows]) for i in range(images)]
+    whole = mean(by_seed)
+    return sum(
+        (rows[j][i] - by_seed[j] - by_image[i] + whole) ** 2
+        for j, i in itertools.product(range(seeds), range(images))
+    )
+
+
+def estimate_by_hand(before: Rows, after: Rows) -> tuple[float, float]:
+    """Estimate the variance and its degrees of freedom by sums written out."""
+    images = len(before[0])
+    gaps = [
+        mean([row[i] for row in after]) - mean([row[i] for row in before]) for i in range(images)
+    ]
+    variance = vary(gaps) / images
+    doubt = variance**2 / (images - 1)
+    for rows in (before, after):
+        seeds = len(rows)
+        of_seeds = vary([mean(row) for row in rows]) / seeds
+        residual = sum_residuals(rows) / ((seeds - 1) * (images - 1)) / (images * seeds)
+        if of_seeds > residual:
+            variance += of_seeds - residual
+            doubt += of_seeds**2 / (seeds - 1)
+    return variance, variance**2 / doubt
+
+
+@pytest.mark.parametrize(("count", "other"), [(2, 2), (3, 5), (4, 2)])
+@pytest.mark.parametrize("spread", [0.0, 0.2])
+def test_numbers_against_sums_by_hand(count: int, other: int, spread: float) -> None:
+    before, after = draw(1, (count, 40), 0.8), draw(2, (other, 40), 0.9)
+    before[0, : int(40 * spread)] = False  # a seed that is worse: seeds have a share of their own
+    result = compare_seeds(before, after)
+    rows = [[[int(it) for it in row] for row in side] for side in (before, after)]
+    variance, freedom = estimate_by_hand(*rows)
+    assert estimate_variance(before, after) == pytest.approx((variance, freedom))
+    difference = mean([mean(row) for row in rows[1]]) - mean([mean(row) for row in rows[0]])
+    reach = t.ppf(0.975, freedom) * math.sqrt(variance)
+    assert result.difference == pytest.approx(difference)
+    assert result.difference_low == pytest.approx(difference - reach)
+    assert result.difference_high == pytest.approx(difference + reach)
+    assert result.p_value == pytest.approx(2 * t.sf(abs(difference) / math.sqrt(variance), freedom))
+    quantiles = t.ppf(0.975, freedom) + t.ppf(0.8, freedom)
+    assert result.detectable == pytest.approx(quantiles * math.sqrt(variance))
+    wins = [
+        (sum(a) > sum(b)) + (sum(a) == sum(b)) / 2 for a, b in itertools.product(rows[1], rows[0])
+    ]
+    assert result.superiority == pytest.approx(mean(wins))
+    assert result.before.accuracies == pytest.approx([mean(row) for row in rows[0]])
+    assert result.after.deviation == pytest.approx(math.sqrt(vary([mean(row) for row in rows[1]])))
+
+
+def read_right(generator: np.random.Generator, skill: float, images: np.ndarray) -> np.ndarray:
+    """Draw which images three new seeds of a recipe read right: some images are hard for all."""
+    own = generator.normal(size=len(images)) * 0.8
+    seeds = generator.normal(size=(3, 1)) * 0.3
+    chances = 1 / (1 + np.exp(-(skill + images + own + seeds)))
+    return generator.random(chances.shape) < chances
+
+
+def expect_accuracy(skill: float) -> float:
+    """Integrate over images and seeds."""
+    points = norm.ppf((np.arange(20_000) + 0.5) / 20_000) * math.sqrt(3**2 + 0.8**2 + 0.3**2)
+    return float((1 / (1 + np.exp(-(skill + points)))).mean())
+
+
+def test_interval_holds_the_truth_as_often_as_it_says() -> None:
+    generator = np.random.default_rng(0)
+    truth = expect_accuracy(9.0) - expect_accuracy(8.0)
+    held, alone, count = 0, 0, 500
+    for _ in range(count):
+        images = generator.normal(size=1500) * 3
+        before, after = (read_right(generator, skill, images) for skill in (8.0, 9.0))
+        result = compare_seeds(before, after)
+        held += result.difference_low <= truth <= result.difference_high
+        low, high = bound_accuracy(after)
+        alone += low <= expect_accuracy(9.0) <= high
+    assert 0.93 <= held / count <= 0.99
+    assert 0.93 <= alone / count <= 0.99
+
+
+def test_same_answers_on_both_sides_are_no_difference() -> None:
+    same = np.ones((2, 30), bool)
+    result = compare_seeds(same, same)
+    assert (result.difference_low, result.difference, result.difference_high) == (0, 0, 0)
+    assert result.verdict == "p = 1.00: no evidence of a difference"
+    assert result.superiority == 0.5
+
+
+def test_other_order_turns_everything_round() -> None:
+    before, after = draw(3, (3, 500), 0.8), draw(4, (4, 500), 0.95)
+    there, back = compare_seeds(before, after), compare_seeds(after, before)
+    assert there.verdict == "p = 0.009: better"
+    assert back.verdict == "p = 0.009: worse"
+    assert there.difference_low == pytest.approx(-back.difference_high)
+    assert there.superiority + back.superiority == pytest.approx(1)
