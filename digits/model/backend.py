@@ -4,6 +4,7 @@ Everything that needs them imports them from here: the settings must come before
 """
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -57,9 +58,13 @@ def _without_startup_noise() -> Iterator[None]:
             os.close(kept)
 
 
-with without_mplbackend(), _without_startup_noise():
-    import keras
-    import tensorflow as tf
+try:
+    with without_mplbackend(), _without_startup_noise():
+        import keras
+        import tensorflow as tf
+except KeyboardInterrupt:  # in seconds that come before a stage's own answer to Ctrl-C
+    print("ERROR: interrupted", file=sys.stderr)
+    sys.exit(128 + signal.SIGINT)
 
 # It takes the networks of an ensemble, each of which has a graph of its own, for one traced anew.
 RETRACING = "triggered tf.function retracing"
