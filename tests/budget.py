@@ -1,6 +1,7 @@
 """Model files loaded in a process that may take only so much more memory, and so much time."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -41,7 +42,13 @@ def load_within(whole: Path, paths: Sequence[Path], seconds: float = SECONDS) ->
         names = "\n".join(map(str, [whole, *paths[len(answers) :]])).encode()
         try:
             done = subprocess.run(
-                command, input=names, capture_output=True, cwd=ROOT, timeout=seconds, check=False
+                command,
+                input=names,
+                capture_output=True,
+                cwd=whole.parent,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                timeout=seconds,
+                check=False,
             )
             output = done.stdout
         except subprocess.TimeoutExpired as error:
