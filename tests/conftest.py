@@ -1,6 +1,7 @@
 """Shared fixtures: a dataset small enough to be made anew for every test."""
 
 import contextlib
+import gc
 import gzip
 import hashlib
 import json
@@ -73,6 +74,12 @@ def forge_mnist(folder: Path, patch: pytest.MonkeyPatch) -> Path:
     datasets.DATASETS_DIR.mkdir()
     (datasets.DATASETS_DIR / "mnist.yaml").write_text(json.dumps(facts))
     return mirror
+
+
+def pytest_collection_finish() -> None:
+    """Let garbage collection pass over all that has been imported: Keras asks for it a lot."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
