@@ -61,11 +61,6 @@ def make_project(folder: Path, **changes: str) -> Path:
     return folder
 
 
-def read_outputs(folder: Path) -> dict[str, bytes]:
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
-
-
 @pytest.fixture
 def project(synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:  # noqa: ARG001 (the files of `dataset: mnist`)
     """Return the current folder: a project with the parameters and nothing else."""
@@ -125,20 +120,6 @@ def test_evaluation_agrees_with_keras(project: Path) -> None:
     evaluated = json.loads((project / "data/predictions/scores.json").read_bytes())
     assert evaluated["accuracy"] == pytest.approx(accuracy, abs=1e-6)
     assert evaluated["loss"] == pytest.approx(loss, rel=1e-5)
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("synthetic")
-def test_twice_gives_equal_bytes(
-    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for stage in STAGES:
-        stage.main()
-    again = make_project(tmp_path / "again")
-    monkeypatch.chdir(again)
-    for stage in STAGES:
-        stage.main()
-    assert read_outputs(project) == read_outputs(again)
 
 
 @pytest.mark.usefixtures("synthetic")
