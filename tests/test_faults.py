@@ -114,15 +114,21 @@ def test_full_disk(stage: str, project: Project, trained: Project, tmp_path: Pat
 
 
 @each_stage
-def test_read_only_folder(stage: str, project: Project, trained: Project) -> None:
-    folder, before = project.folder / FOLDERS[stage], read_results(project.folder)
+def test_read_only_folder(stage: str, trained: Project, tmp_path: Path) -> None:
+    project = trained.copy(tmp_path / "project")
+    folder = project.folder / FOLDERS[stage]
+    if stage == "fetch":  # it writes what is not there
+        for path in folder.iterdir():
+            path.unlink()
+    before = read_results(project.folder)
     folder.chmod(0o555)
     said = project.call(*unprivileged(), "python", "-m", f"pipeline.{stage}", status=1)
     folder.chmod(0o755)
     assert said.splitlines()[-1].startswith("ERROR: [Errno 13] Permission denied: '")
     assert "Traceback" not in said
     assert read_results(project.folder) == before
-    assert_recovers(project, trained, stage)
+    project.call("dvc", "repro")
+    assert read_results(project.folder) == read_results(trained.folder)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["kill", "interrupt"])

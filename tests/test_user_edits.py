@@ -18,7 +18,14 @@ from imports import ROOT
 from projects import Project
 from ruamel.yaml import YAML
 
-READERS = ("-m", "checkout and not slow")
+READERS = (
+    *("-m", "checkout and not slow"),
+    *(
+        f"tests/{it.name}"
+        for it in ROOT.glob("tests/test_*.py")
+        if "mark.checkout" in it.read_text()
+    ),
+)
 
 
 @pytest.fixture(scope="module")
