@@ -1,6 +1,7 @@
 """Model files loaded in a process that may take only so much more memory, and so much time."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,13 +12,14 @@ from imports import ROOT
 MEMORY = 2**30  # bytes beyond those of a process that has loaded a model
 SECONDS = 60  # for all the files of one process
 WORKER = """
-import json, resource, sys
+import gc, json, resource, sys
 from pathlib import Path
 from digits.files.artifacts import ArtifactError
 from digits.model.archive import load_model
 
 whole, *others = map(Path, sys.stdin.read().splitlines())
 load_model(whole, 10)  # TensorFlow takes its own memory
+gc.freeze()  # Keras collects garbage after each refusal, and would look at all of TensorFlow
 taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 limit = taken + int(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
@@ -41,7 +43,13 @@ def load_within(whole: Path, paths: Sequence[Path], seconds: float = SECONDS) ->
         names = "\n".join(map(str, [whole, *paths[len(answers) :]])).encode()
         try:
             done = subprocess.run(
-                command, input=names, capture_output=True, cwd=ROOT, timeout=seconds, check=False
+                command,
+                input=names,
+                capture_output=True,
+                cwd=whole.parent,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                timeout=seconds,
+                check=False,
             )
             output = done.stdout
         except subprocess.TimeoutExpired as error:

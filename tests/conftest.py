@@ -1,16 +1,19 @@
 """Shared fixtures: a dataset small enough to be made anew for every test."""
 
+import contextlib
+import gc
 import gzip
 import hashlib
 import json
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from guard import guarding
 from projects import Project, make_once, retrain, train_project
 
 from digits.data import datasets, idx, kept
@@ -71,6 +74,30 @@ def forge_mnist(folder: Path, patch: pytest.MonkeyPatch) -> Path:
     datasets.DATASETS_DIR.mkdir()
     (datasets.DATASETS_DIR / "mnist.yaml").write_text(json.dumps(facts))
     return mirror
+
+
+def pytest_collection_finish() -> None:
+    """Let garbage collection pass over all that has been imported: Keras asks for it a lot."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    with guarding(item):
+        return (yield)
+
+
+@pytest.fixture(scope="session")
+def nowhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("nowhere")
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(nowhere: Path) -> Iterator[None]:
+    """Begin each test in an empty folder: no relative path leads to the checkout's files."""
+    with contextlib.chdir(nowhere):
+        yield
 
 
 @pytest.fixture

@@ -132,11 +132,13 @@ __main__.main()
 """
 
 
-def test_command_survives_its_parent() -> None:
+def test_command_survives_its_parent(tmp_path: Path) -> None:
     """As `nohup python -m digits leaderboard &` has to, once its shell is closed."""
+    (tmp_path / "dvc.yaml").touch()
     parent_code = f"import subprocess, sys; subprocess.call([sys.executable, '-c', {SURVIVOR!r}])"
     with subprocess.Popen(
         [sys.executable, "-c", parent_code],
+        cwd=tmp_path,
         env=ENVIRONMENT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import remotes
 from imports import ROOT
-from projects import Project, retrain
+from projects import Project
 from remotes import Server
 from sharing import MODEL, UP_TO_DATE, read_block
 from test_readme import read_blocks, type_block
@@ -24,8 +24,13 @@ np.save("probabilities.npy", probabilities)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("server", [remotes.local_folder, remotes.http_server])
-def test_model_is_had_by_name_as_written(server: Server, trained: Project, tmp_path: Path) -> None:
-    project = trained.copy(tmp_path / "team/digits")
+def test_model_is_had_by_name_as_written(
+    server: Server, retrained: Project, tmp_path: Path
+) -> None:
+    project = retrained.copy(tmp_path / "team/digits")
+    other = project.call("git", "rev-parse", "HEAD").strip()  # another training, in the cache
+    project.call("git", "reset", "--quiet", "--hard", "HEAD~1")
+    project.call("dvc", "checkout")
     project.call("git", "clone", "--quiet", "--bare", ".", str(tmp_path / "digits.git"))
     project.call("git", "remote", "add", "origin", str(tmp_path / "digits.git"))
     address, version, later, get, import_ = read_blocks(PAGE, "console")
@@ -43,7 +48,8 @@ def test_model_is_had_by_name_as_written(server: Server, trained: Project, tmp_p
         type_(project, address)
         type_(project, version)
         first = (project.folder / MODEL).read_bytes()
-        retrain(project)
+        project.call("git", "cherry-pick", other)
+        project.call("dvc", "checkout")
         second = (project.folder / MODEL).read_bytes()
         project.call("dvc", "push")
         project.call("git", "push", "--quiet", "origin", "HEAD")

@@ -50,6 +50,7 @@ def find_secrets(folder: Path) -> list[str]:
     return found
 
 
+@pytest.mark.checkout
 def test_repository_holds_no_secret() -> None:
     assert find_secrets(ROOT) == []
 

@@ -1,5 +1,6 @@
 """The rules that no stage can see for itself: declared dependencies, and who may import whom."""
 
+import os
 import re
 import subprocess
 import sys
@@ -63,7 +64,11 @@ def test_library_is_imported_in_its_room_only(library: str, allowed: set[str]) -
 def test_stage_without_network_does_not_import_tensorflow(stage: str) -> None:
     script = f"import sys, pipeline.{stage}; print('tensorflow' in sys.modules)"
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout == "False\n"
 

@@ -1,7 +1,7 @@
 """What a user may do to the checkout leaves its tests green: parameters, recipes, results.
 
 Tests marked `checkout` read the checkout's own files, and follow each edit; all others bring their
-own.
+own, and fail if they read those (guard.py). So only the former need to be run again after an edit.
 """
 
 import os
@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,9 +18,14 @@ from imports import ROOT
 from projects import Project
 from ruamel.yaml import YAML
 
-pytestmark = pytest.mark.slow
-
-READERS = ("-m", "checkout and not slow")
+READERS = (
+    *("-m", "checkout and not slow"),
+    *(
+        f"tests/{it.name}"
+        for it in ROOT.glob("tests/test_*.py")
+        if "mark.checkout" in it.read_text()
+    ),
+)
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +80,7 @@ def change_numbers(values: Any) -> Any:
     return values + 1 if isinstance(values, int) else float(values) * 0.9
 
 
+@pytest.mark.slow
 def test_any_recipe_may_be_selected(checkout: Project) -> None:
     recipes = YAML(typ="safe").load(checkout.folder / "params.yaml")["recipes"]
     for name in recipes:
@@ -82,6 +89,7 @@ def test_any_recipe_may_be_selected(checkout: Project) -> None:
     checkout.call("git", "restore", "params.yaml")
 
 
+@pytest.mark.slow
 def test_all_edits_together(checkout: Project) -> None:
     """An experiment on other data, committed; every number changed; recipes come, go, get names."""
     settings = ("dataset=optdigits", "train.recipe=cnn_optdigits", "train.epochs=1")
@@ -101,4 +109,17 @@ def test_all_edits_together(checkout: Project) -> None:
 
     edit(checkout, change)
     checkout.commit("all numbers, other recipes")
-    assert "passed" in run_tests(checkout, "--numprocesses=logical")  # the whole fast suite
+    run_tests(checkout, *READERS)
+
+
+def test_other_tests_cannot_read_what_a_user_edits(tmp_path: Path) -> None:
+    for read in (
+        (ROOT / "params.yaml").read_bytes,
+        lambda: os.listdir(ROOT / "metrics"),  # noqa: PTH208
+        lambda: shutil.copytree(ROOT / "plots", tmp_path / "plots"),
+        lambda: subprocess.run(["git", "status"], cwd=ROOT, check=False),
+        lambda: subprocess.run(["cat", ROOT / "dvc.lock"], cwd=tmp_path, check=False),
+        lambda: subprocess.run(["git", "clone", ROOT, "clone"], cwd=tmp_path, check=False),
+    ):
+        with pytest.raises(pytest.fail.Exception, match="mark the test `checkout` to read it"):
+            read()
