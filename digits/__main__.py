@@ -16,7 +16,7 @@ COMMANDS = {
     "convert": "Convert 28x28 images and labels from .csv, .npz or .npy to a dataset",
     "docs": "Write the numbers of the committed run into README.md and docs/",
     "experiments": "List the experiments: what they changed, how good they are",
-    "leaderboard": "Run what the ledger lacks of every recipe and seed, and rank all",
+    "leaderboard": "Run what the ledger lacks, and rank all recipes",
     "pr-report": "Report what the workspace changes against another revision",
     "pull": "Pull what dvc.lock names from the remote",
     "push": "Push what dvc.lock names to the remote, and complete a push that was broken off",

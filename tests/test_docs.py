@@ -28,6 +28,9 @@ stages:
     outs:
     - {{path: models/model.keras, md5: {md5}, size: 600000}}
     - {{path: metrics/train.json, md5: {md5}, size: 100}}
+  evaluate:
+    deps:
+    - {{path: models/model.keras, md5: {md5}, size: 600000}}
   fetch:
     params: {{params.yaml: {{dataset: mnist}}}}
     outs:

@@ -160,6 +160,7 @@ def test_run_sets_all_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
         return Outcome(0, {"train": {"exit_status": 0, "seconds": 12.5}})
 
     monkeypatch.setattr(leaderboard, "run_experiment", pretend)
+    monkeypatch.setattr(leaderboard, "ask_git", lambda *_: "0" * 40)
     monkeypatch.setattr(leaderboard, "try_git", lambda *_: "")
     assert leaderboard.perform(JOBS[3], force=False).stages["train"]["seconds"] == 12.5
     assert given == {

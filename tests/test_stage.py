@@ -310,7 +310,7 @@ def test_failing_import_is_one_line(
 def test_imported_library_leaves_the_failures_of_others_alone() -> None:
     done = subprocess.run(
         [sys.executable, "-c", "import digits; raise ValueError('of whoever imports')"],
-        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
