@@ -39,7 +39,7 @@ stages:
 LEADERBOARD = """\
 # Leaderboard
 
-| recipe | published | ours | 95 % interval | parameters | training seconds | machine |
+| recipe | published | ours | 95 % interval | parameters | CPU seconds | made on |
 |---|---|---|---|---|---|---|
 | `tiny` | none | 98.00 % (1 seed) | 97 to 99 % | 7,850 | 5.0 | a |
 """

@@ -46,16 +46,16 @@ PAGE = f"""\
 
 | recipe   | published   | ours                     | 95 % interval    | validation   \
 | parameters   | multiply-adds   \
-| training seconds   | made on                                     |
+| training seconds   | CPU seconds   | made on                                     |
 |----------|-------------|--------------------------|------------------|--------------\
 |--------------|-----------------\
-|--------------------|---------------------------------------------|
+|--------------------|---------------|---------------------------------------------|
 | `small`  | none given  | 95.00 % (1 seed)         | 88.82 to 97.85 % | 98.00 %      \
 | 1,234        | 1.2e05          \
-|                    | Abacus, 2 cores, float32, TensorFlow 2.21.0 |
+|                    |               | Abacus, 2 cores, float32, TensorFlow 2.21.0 |
 | `big`    | 98 %        | 90.00 ± 2.00 % (3 seeds) | 83.95 to 96.05 % | 98.00 %      \
 | 5,000        | 1.2e05          \
-| 1,020.0            | Abacus, 2 cores, float32, TensorFlow 2.21.0 |
+| 1,020.0            | 20.0          | Abacus, 2 cores, float32, TensorFlow 2.21.0 |
 
 {standings.LEGEND}
 

@@ -85,7 +85,6 @@ def _summarize(recipe: str, runs: Sequence[Run]) -> dict[str, Any]:
     else:
         count = runs[0].image_count
         low, high = score_accuracy_interval(count - runs[0].error_count, count)
-    seconds = [run.training_seconds for run in runs if run.training_seconds is not None]
     return {
         "recipe": recipe,
         "seed_count": len(runs),
@@ -96,9 +95,15 @@ def _summarize(recipe: str, runs: Sequence[Run]) -> dict[str, Any]:
         "val_accuracy": np.mean([run.val_accuracy for run in runs]),
         "parameter_count": runs[0].parameter_count,
         "cost": float(np.median([count_cost(run) for run in runs])),
-        "training_seconds": np.median(seconds) if seconds else math.nan,
+        "training_seconds": _find_median(run.training_seconds for run in runs),
+        "training_cpu_seconds": _find_median(run.training_cpu_seconds for run in runs),
         "made_on": "; ".join(sorted({describe_machine(run) for run in runs})),
     }
+
+
+def _find_median(seconds: Iterable[float | None]) -> float:
+    known = [it for it in seconds if it is not None]
+    return float(np.median(known)) if known else math.nan
 
 
 def count_cost(run: Run) -> int:
@@ -122,15 +127,16 @@ RANKING = (
     "parameters",
     "multiply-adds",
     "training seconds",
+    "CPU seconds",
     "made on",
 )
 LEGEND = """\
 Ours: accuracy on the test images, mean ± standard deviation over the seeds. The interval is that of
 the mean for new seeds and new images (of one seed: for new images, Wilson's). Validation: mean
 accuracy on the images held out of the training file, on which choices are made. Multiply-adds: of
-the forward passes of one training, images times networks included. Training seconds are those of
-the stage `train`, the median over the seeds; they are missing where DVC restored a training whose
-time nobody took."""
+the forward passes of one training, images times networks included. Training seconds and CPU seconds
+are those of the stage `train`, medians over the seeds, on a machine that may have had other work as
+well; they are missing where DVC restored a training whose time nobody took."""
 OLDER = """\
 ## Older code
 
@@ -188,7 +194,7 @@ def _tabulate_ranking(ranking: pd.DataFrame, entries: Mapping[str, Entry]) -> st
 def _write_row(row: pd.Series, entries: Mapping[str, Entry]) -> tuple[str, ...]:
     count, entry = row["seed_count"], entries.get(row["recipe"])
     spread = f" ± {_percent(row['accuracy_sd'])}" if count > 1 else ""
-    known = not math.isnan(row["training_seconds"])
+    seconds = (row["training_seconds"], row["training_cpu_seconds"])
     return (
         quote(row["recipe"]),
         escape(entry.published) if entry else "",
@@ -197,7 +203,7 @@ def _write_row(row: pd.Series, entries: Mapping[str, Entry]) -> tuple[str, ...]:
         f"{_percent(row['val_accuracy'])} %",
         f"{row['parameter_count']:,}",
         _write_cost(row["cost"]),
-        f"{row['training_seconds']:,.1f}" if known else "",
+        *("" if math.isnan(it) else f"{it:,.1f}" for it in seconds),
         escape(row["made_on"]),
     )
 
