@@ -196,7 +196,7 @@ def test_page_can_be_typed_as_written(page: str, typed: Project) -> None:
 
 @pytest.mark.slow
 def test_experiments_can_be_typed_as_written(typed: Project) -> None:
-    one, grid, listing, keep = read_blocks("docs/experiments.md", "console")
+    one, grid, listing, several, keep = read_blocks("docs/experiments.md", "console")
     type_block(typed, one)
     type_block(typed, grid)
     wait_for_queue(typed)
@@ -204,6 +204,7 @@ def test_experiments_can_be_typed_as_written(typed: Project) -> None:
     for epochs in (2, 3):
         assert listed.count(f"train.epochs={epochs}") == 2
     assert listed.count("Success") >= 4
+    assert "of 4 pairs" in type_block(typed, several)
     type_block(typed, keep)
     assert "epochs: 4" in typed.call("git", "show", "HEAD:params.yaml")
 
