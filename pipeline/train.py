@@ -16,7 +16,7 @@ from digits.files.params import load_params
 from digits.model.archive import write_model
 from digits.model.batches import count_steps
 from digits.model.ensemble import Plan, train_recipe
-from digits.model.recipes import Overrides, Precision, Recipe
+from digits.model.recipes import Overrides, Recipe
 from digits.paths import (
     CARD_PATH,
     MODEL_PATH,
@@ -37,7 +37,6 @@ class TrainParams(Overrides):
     recipe: str
     seed: int = Field(ge=0, lt=2**32)
     threads: int = Field(ge=0)
-    precision: Precision
 
 
 def load_plan() -> Plan:
@@ -53,7 +52,6 @@ def load_plan() -> Plan:
         class_count,
         params.seed,
         params.threads,
-        params.precision,
     )
 
 

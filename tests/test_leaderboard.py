@@ -399,7 +399,7 @@ def test_runs_through_dvc_and_only_once_and_in_a_clone_not_at_all(
 
     clone.change("  batch_size: 64\n", "  batch_size: 32\n")  # an override that both set
     assert "0 of 2 runs to do" in rank(clone)
-    clone.change("precision: float32", "precision: bfloat16")
+    clone.change("  threads: 0", "  threads: 1")
     assert "expected everything committed, received changes in params.yaml" in rank(clone, status=1)
     rank(clone, "--no-run")
     assert standings.OLDER in (clone.folder / MARKDOWN_PATH).read_text()

@@ -273,7 +273,7 @@ def test_learning_rate_overrides_the_optimizer_that_steps(
 
 def test_precision_is_that_of_all_but_the_last_layer() -> None:
     branches = {"Average": {"branches": [[FLATTEN, SOFTMAX], [CONVOLUTION, FLATTEN, SOFTMAX]]}}
-    network = build_trainable("n", make_recipe(CONVOLUTION, branches), "bfloat16")
+    network = build_trainable("n", make_recipe(CONVOLUTION, branches, precision="bfloat16"))
     dtypes = {layer.name: layer.compute_dtype for layer in network.layers[1:]}
     assert dtypes == {
         "conv2d": "bfloat16",

@@ -79,7 +79,7 @@ BAD_VALUES: dict[tuple[str, str], dict[str, tuple[Any, ...]]] = {
         "a finite number": NOT_FINITE,
     },
     ("train", "precision"): {
-        "'float32' or 'bfloat16'": ("float16", 32, None),
+        "'auto', 'float32' or 'bfloat16'": ("float16", 32, True),
     },
     ("evaluate", "batch_size"): {
         "a valid integer": ("500", True, None, 500.0),
@@ -153,6 +153,9 @@ BAD_VALUES: dict[tuple[str, str], dict[str, tuple[Any, ...]]] = {
         "greater than or equal to 0": (-1,),
         "less than or equal to 14": (15,),
     },
+    (TRAINING_RECIPE, "precision"): {
+        "'auto', 'float32' or 'bfloat16'": ("float16", 32, None),
+    },
     (TRAINING_RECIPE, "temperature_scaling"): {
         "a valid boolean": ("true", 1, None, "on"),
     },
@@ -164,6 +167,7 @@ BAD_VALUES: dict[tuple[str, str], dict[str, tuple[Any, ...]]] = {
 
 # Deeper than a key of a section: what stands at the key, then the place within and the complaint.
 ONE_NAME = "one name with its arguments, such as `Dropout: {rate: 0.5}`"
+MILD = {"chance": 0.1, "strength": 1.0}
 STILL = {"shift": 0, "angle": 0, "scale": 0, "shear": 0}
 BAD_INNER_VALUES: list[tuple[tuple[str, str], Any, str]] = [
     *(
@@ -188,6 +192,17 @@ BAD_INNER_VALUES: list[tuple[tuple[str, str], Any, str]] = [
             ("scale", 1, "less than 1"),
             ("shear", -0.1, "greater than or equal to 0"),
             ("angle", "10", "a valid number"),
+            ("noise", 0.1, "a valid dictionary or instance of Effect"),
+            ("polarity", 1.5, "less than or equal to 1"),
+            ("fade_fraction", -0.5, "greater than or equal to 0"),
+        )
+    ),
+    *(
+        ((TRAINING_RECIPE, "augmentation"), {"blur": {**MILD, **changes}}, message)
+        for changes, message in (
+            ({"chance": 1.1}, "blur.chance: expected less than or equal to 1, received 1.1"),
+            ({"strength": 0}, "blur.strength: expected greater than 0, received 0"),
+            ({"limit": 1}, "blur.limit: unknown key"),
         )
     ),
     (

@@ -28,7 +28,7 @@ fetch:
   timeout_seconds: 1
   deadline_seconds: 1
 decode: {{validation_fraction: 0.2, seed: 0}}
-train: {{recipe: tiny, seed: 0, threads: 0, precision: float32}}
+train: {{recipe: tiny, seed: 0, threads: 0}}
 evaluate: {{batch_size: 16, sample_count: 3, robustness_count: 20}}
 analyze: {{gallery_count: 3, gallery_pair_limit: 2}}
 recipes:
@@ -174,7 +174,7 @@ def test_training_is_quiet_and_writes_its_scores_while_it_runs(
         metrics = json.loads((project / "metrics/train.json").read_bytes())
         seen.append((metrics.get("epoch_count"), len(history) - 1, "val_loss" in metrics))
 
-    change_params("precision: float32", "precision: float32, epochs: 3")
+    change_params("threads: 0", "threads: 0, epochs: 3")
     for stage in (fetch, decode):
         stage.main()
     write = train.write_results
@@ -200,8 +200,8 @@ def change_params(before: str, after: str) -> None:
 
 @pytest.mark.usefixtures("copied")
 def test_overrides_of_the_section_train(capsys: pytest.CaptureFixture[str]) -> None:
-    overrides = "precision: float32, epochs: null, batch_size: 1, learning_rate: 0.5"
-    change_params("precision: float32", overrides)
+    overrides = "epochs: null, batch_size: 1, learning_rate: 0.5"
+    change_params("threads: 0", f"threads: 0, {overrides}")
     plan = train.load_plan()
     assert plan.recipe.epochs == 2
     assert plan.recipe.batch_size == 1

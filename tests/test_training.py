@@ -231,9 +231,9 @@ def test_normalization_leaves_masks_to_keras() -> None:
 def test_bfloat16_trains_and_predicts_in_float32() -> None:
     make_repeatable(1, threads=0)
     convolution: dict[str, Any] = {"Conv2D": {"filters": 2, "kernel_size": 3}}
-    recipe = make_recipe(convolution, {"BatchNormalization": {}}, {"Flatten": {}}, SOFTMAX)
-    plan = make_plan(recipe)
-    trained = train_recipe(
-        type(plan)(plan.name, recipe, plan.train, plan.validation, 10, 0, precision="bfloat16")
+    recipe = make_recipe(
+        convolution, {"BatchNormalization": {}}, {"Flatten": {}}, SOFTMAX, precision="bfloat16"
     )
+    trained = train_recipe(make_plan(recipe))
+    assert trained.metrics["precision"] == "bfloat16"
     assert {layer.compute_dtype for layer in trained.model.layers} == {"float32"}

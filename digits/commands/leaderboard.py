@@ -41,7 +41,7 @@ from digits.files.history import COLUMNS
 from digits.files.params import PARAMS_PATH, did_you_mean, load_params
 from digits.files.tables import load_table
 from digits.model.recipes import Recipe
-from digits.paths import DVC_YAML_PATH, EVALUATE_METRICS_PATH, HISTORY_PATH
+from digits.paths import DVC_YAML_PATH, EVALUATE_METRICS_PATH, HISTORY_PATH, TRAIN_METRICS_PATH
 
 BOARD_PATH = Path("benchmarks/leaderboard.yaml")
 PICTURE_PATH = Path("benchmarks/leaderboard.png")
@@ -203,8 +203,9 @@ def describe_run(job: Job, timing: Mapping[str, Any]) -> Run:
 
     validation, test = (load_record(job.name, split) for split in ("validation", "test"))
     with tempfile.TemporaryDirectory() as folder:
-        bring(job.name, (HISTORY_PATH, EVALUATE_METRICS_PATH), Path(folder))
+        bring(job.name, (HISTORY_PATH, TRAIN_METRICS_PATH, EVALUATE_METRICS_PATH), Path(folder))
         epochs = int(load_table(Path(folder) / HISTORY_PATH, COLUMNS)["epoch"].max())
+        precision = load_json(Path(folder) / TRAIN_METRICS_PATH)["precision"]
         robustness = load_json(Path(folder) / EVALUATE_METRICS_PATH)["robustness"]
     predictions = (validation.predictions, test.predictions)
     recipe = load_params(f"recipes.{job.settings['train.recipe']}", Recipe)
@@ -217,7 +218,7 @@ def describe_run(job: Job, timing: Mapping[str, Any]) -> Run:
         inputs=digest_inputs(job),
         model=read_model(job.name),
         date=dt.datetime.now(tz=dt.UTC).date().isoformat(),
-        precision=test.settings["train.precision"],
+        precision=precision,
         threads=test.settings["train.threads"],
         machine=describe_machine(),
         training_seconds=timing.get("seconds"),

@@ -4,11 +4,13 @@ Everything that needs them imports them from here: the settings must come before
 """
 
 import os
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from digits.settings import without_mplbackend
 
@@ -70,7 +72,23 @@ except KeyboardInterrupt:  # in seconds that come before a stage's own answer to
 RETRACING = "triggered tf.function retracing"
 tf.get_logger().addFilter(lambda record: RETRACING not in record.getMessage())
 
-__all__ = ["keras", "make_repeatable", "tf"]
+__all__ = ["has_bfloat16", "keras", "make_repeatable", "tf"]
+
+CPUINFO_PATH = Path("/proc/cpuinfo")  # Linux
+BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
+AMPERE = (8, 0)  # the compute capability of the first GPUs with bfloat16
+
+
+def has_bfloat16() -> bool:
+    """Tell whether the first GPU, or else the processor, has instructions for bfloat16."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        details = tf.config.experimental.get_device_details(gpus[0])
+        return details.get("compute_capability", (0, 0)) >= AMPERE
+    if "ONEDNN_MAX_CPU_ISA" in os.environ or not CPUINFO_PATH.is_file():
+        return False  # another processor is imitated, or none with such instructions
+    flags = re.search(r"^flags\s*:(.*)", CPUINFO_PATH.read_text(), re.MULTILINE)
+    return bool(flags and BFLOAT16_FLAGS & set(flags[1].split()))
 
 
 def make_repeatable(seed: int, threads: int) -> None:

@@ -3,7 +3,7 @@
 import math
 
 from digits.data.splits import Split
-from digits.model.augmentation import distort
+from digits.model.augmentation import corrupt, distort
 from digits.model.backend import tf
 from digits.model.networks import encode_labels
 from digits.model.recipes import Recipe
@@ -35,9 +35,12 @@ def make_batches(
 
     def gather(step: tf.Tensor, chosen: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         batch = tf.gather(images, chosen)
-        if not recipe.augmentation.is_still:
-            seeds = tf.stack([tf.constant(seed, tf.int64), epoch * steps + step])
+        number = epoch * steps + step
+        seeds = tf.stack([tf.constant(seed, tf.int64), number])
+        if recipe.augmentation.moves:
             batch = distort(batch, seeds, recipe.augmentation)
+        progress = tf.cast(number, tf.float32) / (recipe.epochs * steps)
+        batch = corrupt(batch, seeds, recipe.augmentation, progress)
         return batch, tf.gather(targets, chosen)
 
     orders = tf.data.Dataset.range(1).flat_map(shuffle)  # one, drawn as the epoch begins

@@ -12,7 +12,7 @@ import pandas as pd
 from digits.data.splits import Split
 from digits.files.history import COLUMNS
 from digits.model.archive import check_loadable, predict_probabilities
-from digits.model.backend import keras, make_repeatable
+from digits.model.backend import has_bfloat16, keras, make_repeatable
 from digits.model.batches import count_steps, make_batches
 from digits.model.calibration import apply_temperature, fit_temperature
 from digits.model.checkpoint import (
@@ -32,7 +32,7 @@ from digits.model.networks import (
     find_reason,
     join_members,
 )
-from digits.model.recipes import CLASSES, Precision, Recipe
+from digits.model.recipes import CLASSES, Recipe
 
 METRICS = ("val_accuracy", "val_loss")  # of an epoch, by Keras's names
 VALIDATION_BATCH_SIZE = 500  # a matter of memory, not of results
@@ -52,10 +52,14 @@ class Plan:
     class_count: int
     seed: int
     threads: int = 0  # of one operation; 0: one a core
-    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "recipe", self.recipe.suit_classes(self.class_count))
+        """Settle in the recipe what depends on the dataset and on the machine."""
+        recipe = self.recipe.suit_classes(self.class_count)
+        if recipe.precision == "auto":
+            precision = "bfloat16" if has_bfloat16() else "float32"
+            recipe = recipe.model_copy(update={"precision": precision})
+        object.__setattr__(self, "recipe", recipe)
 
     def name_member(self, number: int) -> str:
         return self.name if self.recipe.ensemble_size == 1 else f"{self.name}_{number + 1}"
@@ -111,7 +115,7 @@ def rehearse(plan: Plan) -> None:
     make_repeatable(plan.seed, plan.threads)
     few = Split(plan.train.images[:REHEARSAL_COUNT], plan.train.labels[:REHEARSAL_COUNT])
     build_callbacks(name, recipe)
-    network = build_trainable(name, recipe, plan.precision)
+    network = build_trainable(name, recipe)
     if network.output_shape[1] != plan.class_count:
         raise NetworkError(
             f"recipes.{name}.layers: expected the last one to give {plan.class_count} "
@@ -133,7 +137,7 @@ def rehearse(plan: Plan) -> None:
 
 def _identify(plan: Plan) -> str:
     arrays = [*vars(plan.train).values(), *vars(plan.validation).values()]
-    settings = (plan.name, plan.recipe, plan.seed, plan.threads, plan.precision)
+    settings = (plan.name, plan.recipe, plan.seed, plan.threads)
     return identify_run(repr(settings), arrays)
 
 
@@ -151,7 +155,7 @@ def _train_member(
     make_repeatable(seed, plan.threads)
     if number == len(checkpoint.finished):
         step_count = recipe.epochs * count_steps(len(train.labels), recipe.batch_size)
-        network = build_trainable(name, recipe, plan.precision, step_count)
+        network = build_trainable(name, recipe, step_count)
         if number == 0:
             network.summary()
         batches, epoch = make_batches(train, recipe, seed, plan.class_count)
@@ -196,6 +200,7 @@ def _finish(plan: Plan, members: Sequence[keras.Model], checkpoint: Checkpoint) 
     losses = keras.losses.sparse_categorical_crossentropy(labels, probabilities)
     accuracy = float(np.mean(probabilities.argmax(axis=1) == labels))
     metrics = dict(zip(METRICS, (accuracy, float(np.mean(losses))), strict=True))
+    metrics |= {"precision": recipe.precision}
     if recipe.stops_early:
         metrics |= {"early_stopping": True}  # its epoch was chosen on these very images
     return Trained(model, _summarize(checkpoint)[0], metrics, probabilities)

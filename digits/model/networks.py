@@ -15,7 +15,7 @@ from digits.files.params import did_you_mean
 from digits.model import convolution, normalization
 from digits.model.backend import keras, tf
 from digits.model.inspection import REFUSED
-from digits.model.recipes import Precision, Recipe, Spec
+from digits.model.recipes import Recipe, Spec
 
 INPUT_SHAPE = (IMAGE_SIDE, IMAGE_SIDE, 1)
 # Where an object is looked for, by the end of the argument's name; elsewhere it is a layer.
@@ -83,9 +83,7 @@ def build_network(name: str, recipe: Recipe, weights: Sequence[np.ndarray] = ())
     return network
 
 
-def build_trainable(
-    name: str, recipe: Recipe, precision: Precision = "float32", step_count: int = 1
-) -> keras.Model:
+def build_trainable(name: str, recipe: Recipe, step_count: int = 1) -> keras.Model:
     """Build and compile the same network for a training of so many steps.
 
     In bfloat16 all but the last layer compute in it; weights and probabilities stay float32.
@@ -93,7 +91,7 @@ def build_trainable(
     Raises:
         NetworkError: which layer or optimizer Keras refused, and why.
     """
-    dtype = "mixed_bfloat16" if precision == "bfloat16" else "float32"
+    dtype = "mixed_bfloat16" if recipe.precision == "bfloat16" else "float32"
     network = _build(name, recipe, _Context(dtype, training=True))
     where = f"recipes.{name}.optimizer"
     optimizer = _make(where, recipe.optimizer, keras.optimizers, _Context(step_count=step_count))

@@ -33,19 +33,38 @@ def _check_spec(spec: dict[Any, Any]) -> dict[Any, Any]:
 Spec = Annotated[dict[str, dict[str, Any]], AfterValidator(_check_spec)]
 
 Precision = Literal["float32", "bfloat16"]
+Choice = Literal["auto", "float32", "bfloat16"]  # auto: bfloat16 where the hardware has it
+
+
+class Effect(Params):
+    """What befalls a share of the images, each with a strength of its own, evenly from 0."""
+
+    chance: float = Field(ge=0, le=1)
+    strength: float = Field(gt=0)  # at most; augmentation.py says of what
 
 
 class Augmentation(Params):
-    """How far an image may be moved each time it is trained on, at most, either way."""
+    """What may befall an image each time it is trained on: it is moved, then seen by a camera."""
 
+    # How far it is moved at most, either way.
     shift: float = Field(default=0.0, ge=0, le=14)  # pixels
     angle: float = Field(default=0.0, ge=0, le=180)  # degrees
     scale: float = Field(default=0.0, ge=0, lt=1)  # fraction, of each axis by itself
     shear: float = Field(default=0.0, ge=0, le=1)  # columns a row
+    # What a camera and a pen do, in this order.
+    thickness: Effect | None = None
+    occlusion: Effect | None = None
+    blur: Effect | None = None
+    contrast: Effect | None = None
+    brightness: Effect | None = None
+    noise: Effect | None = None
+    polarity: float = Field(default=0.0, ge=0, le=1)  # chance of white paper and black ink
+    # Over the last part of the training, a share of it, their chances fall evenly to 0.
+    fade_fraction: float = Field(default=0.0, ge=0, le=1)
 
     @property
-    def is_still(self) -> bool:
-        return not any((self.shift, self.angle, self.scale, self.shear))
+    def moves(self) -> bool:
+        return any((self.shift, self.angle, self.scale, self.shear))
 
 
 class Recipe(Params):
@@ -69,6 +88,7 @@ class Recipe(Params):
     test_time_shift: int = Field(default=0, ge=0, le=14)
     # Divide the logits by the temperature at which validation has the least loss.
     temperature_scaling: bool = False
+    precision: Choice = "auto"  # of all layers but the last one
 
     @property
     def stops_early(self) -> bool:
@@ -110,10 +130,11 @@ class Overrides(Params):
     epochs: int | None = Field(default=None, ge=1)
     batch_size: int | None = Field(default=None, ge=1)
     learning_rate: float | None = Field(default=None, gt=0)
+    precision: Choice | None = None
 
     def apply(self, recipe: Recipe) -> Recipe:
         """Return the recipe that is trained."""
-        changes: dict[str, Any] = self.model_dump(include={"epochs", "batch_size"})
+        changes: dict[str, Any] = self.model_dump(include={"epochs", "batch_size", "precision"})
         if self.learning_rate is not None:
             changes["optimizer"] = _set_rate(recipe.optimizer, self.learning_rate)
         return recipe.model_copy(update={key: it for key, it in changes.items() if it is not None})
