@@ -26,3 +26,4 @@ EVALUATE_METRICS_PATH = Path("metrics/evaluate.json")
 
 PLOTS_DIR = Path("plots")
 HISTORY_PATH = PLOTS_DIR / "history.csv"
+VAL_ROBUSTNESS_PATH = PLOTS_DIR / "val_robustness.csv"

@@ -5,12 +5,20 @@ import pandas as pd
 from pydantic import Field
 from sklearn.metrics import classification_report
 
-from digits.data.splits import Card, load_card, load_split
+from digits.data.splits import Card, Split, load_card, load_split
 from digits.evaluation import charts, scores, tabulation
-from digits.evaluation.corruptions import measure_robustness, score_robustness
 from digits.evaluation.figures import write_figure
 from digits.evaluation.galleries import draw_gallery
+from digits.evaluation.other_hands import score_other_hands
 from digits.evaluation.predictions import Predictions, write_predictions
+from digits.evaluation.robustness import (
+    add_groups,
+    corrupt_in_turn,
+    load_groups,
+    measure_robustness,
+    spread,
+    summarize_robustness,
+)
 from digits.files.artifacts import write_json, write_text
 from digits.files.history import load_history
 from digits.files.params import Params, load_params
@@ -24,10 +32,22 @@ from digits.paths import (
     SCORES_PATH,
     TEST_DIR,
     TEST_PREDICTIONS_DIR,
+    VAL_ROBUSTNESS_PATH,
 )
 from digits.stage import run
 
-METRICS = ("accuracy", "error_count", "image_count", "loss", "robustness")  # of all the scores
+# Of all the scores; a model has none of other hands unless it reads digits, and none of a group of
+# corruptions that is empty.
+METRICS = (
+    "accuracy",
+    "error_count",
+    "image_count",
+    "loss",
+    "other_hands",
+    "robustness",
+    "robustness_seen",
+    "robustness_unseen",
+)
 
 
 class EvaluateParams(Params):
@@ -53,11 +73,8 @@ def write_report(predictions: Predictions, card: Card) -> None:
     print(report)
 
 
-def write_plots(
-    predictions: Predictions, robustness: pd.DataFrame, card: Card, recipe: str, sample_count: int
-) -> None:
+def write_plots(predictions: Predictions, card: Card, title: str, sample_count: int) -> None:
     """Write the data that `dvc plots` draws and the figures that people look at."""
-    title = f"{card.title}, {recipe}"
     labels, predicted = predictions.labels, predictions.predicted
     confusion = scores.count_confusion(labels, predicted, card.class_count)
     classes = tabulation.tabulate_classes(labels, predicted, card)
@@ -68,7 +85,6 @@ def write_plots(
     write_table(PLOTS_DIR / "confusion.csv", tabulation.tabulate_confusion(confusion))
     write_table(PLOTS_DIR / "classes.csv", classes)
     write_table(PLOTS_DIR / "reliability.csv", reliability)
-    write_table(PLOTS_DIR / "robustness.csv", robustness)
     names = card.class_names
     captions = [
         f"true {names[true]}\npredicted {names[guess]}"
@@ -82,7 +98,6 @@ def write_plots(
         "reliability": charts.draw_reliability(
             reliability, calibration_error, scores.BIN_COUNT, title
         ),
-        "robustness": charts.draw_robustness(robustness, title),
         "samples": draw_gallery(
             samples, captions, f"The first {len(captions)} test images\n{title}"
         ),
@@ -91,29 +106,48 @@ def write_plots(
         write_figure(PLOTS_DIR / f"{name}.png", figure)
 
 
+def write_robustness(robustness: pd.DataFrame, mean: float, test: Split, title: str) -> None:
+    """Write how the model does under each corruption, and what that makes of the first image."""
+    write_table(PLOTS_DIR / "robustness.csv", robustness)
+    write_figure(PLOTS_DIR / "robustness.png", charts.draw_robustness(robustness, mean, title))
+    accuracies = robustness.set_index("corruption")["accuracy"]
+    images = dict(corrupt_in_turn(test.images[:1]))
+    figure = draw_gallery(
+        np.rint(255 * np.concatenate([*images.values()])[..., 0]).astype(np.uint8),
+        [f"{name}\n{accuracies[name]:.1%}" for name in images],
+        f"The first test image under each corruption, and the accuracy there\n{title}",
+    )
+    write_figure(PLOTS_DIR / "corruptions.png", figure)
+
+
 def main() -> None:
     params = load_params("evaluate", EvaluateParams)
     card = load_card(CARD_PATH)
     model = load_model(MODEL_PATH, card.class_count)  # bears the name of its recipe
     test = load_split(TEST_DIR, card.class_count)
+    groups = load_groups(VAL_ROBUSTNESS_PATH)  # what training has seen, training says
     probabilities = predict_probabilities(model, test.images, params.batch_size)
     predictions = Predictions.of_split(test, probabilities)
     write_predictions(TEST_PREDICTIONS_DIR, predictions)
     write_report(predictions, card)
-    robustness = measure_robustness(
-        lambda images: predict_probabilities(model, images, params.batch_size).argmax(axis=1),
-        test,
-        params.robustness_count,
-    )
-    write_plots(predictions, robustness, card, model.name, params.sample_count)
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        return predict_probabilities(model, images, params.batch_size).argmax(axis=1)
+
+    chosen = spread(test, params.robustness_count)
+    robustness = add_groups(measure_robustness(predict, chosen.images, chosen.labels), groups)
     scored = {
         "dataset": card.name,
         "recipe": model.name,
-        "robustness": score_robustness(robustness),
+        **summarize_robustness(robustness),
+        **score_other_hands(predict, card),
         **scores.summarize_predictions(test.labels, probabilities),
     }
+    title = f"{card.title}, {model.name}"
+    write_plots(predictions, card, title, params.sample_count)
+    write_robustness(robustness, scored["robustness"], test, title)
     write_json(SCORES_PATH, scored)
-    write_json(EVALUATE_METRICS_PATH, {name: scored[name] for name in METRICS})
+    write_json(EVALUATE_METRICS_PATH, {name: scored[name] for name in METRICS if name in scored})
 
 
 if __name__ == "__main__":

@@ -10,18 +10,27 @@ from pydantic import Field
 
 from digits.data.splits import load_card, load_split
 from digits.evaluation.predictions import Predictions, write_predictions
+from digits.evaluation.robustness import (
+    add_groups,
+    group_kinds,
+    measure_robustness,
+    spread,
+    summarize_robustness,
+)
 from digits.files.artifacts import write_json
 from digits.files.history import write_history
 from digits.files.params import load_params
-from digits.model.archive import write_model
+from digits.files.tables import write_table
+from digits.model.archive import predict_probabilities, write_model
 from digits.model.batches import count_steps
-from digits.model.ensemble import Plan, train_recipe
+from digits.model.ensemble import VALIDATION_BATCH_SIZE, Plan, Trained, train_recipe
 from digits.model.recipes import Overrides, Recipe
 from digits.paths import (
     CARD_PATH,
     MODEL_PATH,
     TRAIN_DIR,
     TRAIN_METRICS_PATH,
+    VAL_ROBUSTNESS_PATH,
     VALIDATION_DIR,
     VALIDATION_PREDICTIONS_DIR,
 )
@@ -29,6 +38,9 @@ from digits.stage import run
 
 CHECKPOINT_PATH = Path("models/checkpoint.json")  # no output: DVC would delete it before the stage
 FEW_STEPS = 200
+# Validation images that are corrupted: not all, since this is part of the time that a training
+# takes, and `champion` looks at each 30 times.
+ROBUSTNESS_COUNT = 1000
 
 
 class TrainParams(Overrides):
@@ -73,11 +85,24 @@ def write_results(history: pd.DataFrame, metrics: Mapping[str, Any]) -> None:
     write_json(TRAIN_METRICS_PATH, metrics)
 
 
+def judge_robustness(plan: Plan, trained: Trained) -> pd.DataFrame:
+    """Score the model on corrupted validation images: to choose by, no test image may be opened."""
+    images, labels = vars(spread(plan.validation, ROBUSTNESS_COUNT)).values()
+    robustness = measure_robustness(
+        lambda batch: predict_probabilities(trained.model, batch, VALIDATION_BATCH_SIZE).argmax(1),
+        images,
+        labels,
+    )
+    return add_groups(robustness, group_kinds(plan.recipe.augmentation.model_dump()))
+
+
 def main() -> None:
     plan = load_plan()
     warn_of_few_steps(plan)
     trained = train_recipe(plan, write_results, CHECKPOINT_PATH)
-    write_results(trained.history, trained.metrics)
+    robustness = judge_robustness(plan, trained)
+    write_table(VAL_ROBUSTNESS_PATH, robustness)
+    write_results(trained.history, trained.metrics | summarize_robustness(robustness, "val_"))
     write_model(MODEL_PATH, trained.model)
     predictions = Predictions.of_split(plan.validation, trained.probabilities)
     write_predictions(VALIDATION_PREDICTIONS_DIR, predictions)

@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -203,7 +204,7 @@ def test_choice_between_experiments_up_to_a_decision(project: Project, tmp_path:
 
 
 def make_record(
-    name: str, labels: np.ndarray, wrong: set[int], settings: dict[str, object], **facts: bool
+    name: str, labels: np.ndarray, wrong: set[int], settings: dict[str, object], **facts: Any
 ) -> Record:
     settings = {"train.seed": 0, "train.epochs": 2, **settings}
     known = {"stopped_early": False, "is_candidate": True, **facts}
@@ -226,6 +227,14 @@ def test_early_stopping_is_said_on_validation(labels: np.ndarray) -> None:
     (note,) = command.list_notes([stopped, plain], "validation")
     assert note.startswith("a stopped early, at an epoch chosen on these images")
     assert command.list_notes([stopped, plain], "test") == []
+
+
+def test_robustness_is_said_where_every_model_has_it(labels: np.ndarray) -> None:
+    a, b, c = (make_record(str(n), labels, set(), {}, val_robustness=n) for n in (0.5, 0.7, 0.81))
+    old = make_record("old", labels, set(), {})
+    (said,) = command.describe_robustness(["HEAD", "x-*"], [[a], [b, c]])
+    assert said == "Of corrupted validation images, right on average: HEAD 50.0 %, x-* 75.5 %."
+    assert command.describe_robustness(["HEAD", "x-*"], [[a], [b, old]]) == []
 
 
 def test_other_images_are_refused_with_what_chose_them(labels: np.ndarray) -> None:

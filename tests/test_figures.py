@@ -15,8 +15,10 @@ from matplotlib.transforms import Bbox
 
 from digits.data.splits import Card
 from digits.evaluation import charts, galleries, label_issues, mistakes, scores, tabulation
+from digits.evaluation.corruptions import KINDS
 from digits.evaluation.figures import FONT_SIZE, measure_text, wrap_text
 from digits.evaluation.predictions import Predictions
+from digits.evaluation.robustness import CLEAN
 
 CLASSES = {
     "two": ("no", "yes"),
@@ -26,6 +28,18 @@ CLASSES = {
 }
 CASES = [("two", 3), ("digits", 0), ("fashion", 400), ("letters", 400)]
 TITLE = "A dataset of a long name, recipe_of_a_longer_name"
+
+
+ROBUSTNESS = pd.DataFrame(
+    [(CLEAN, "apart", 1.0), *((name, "seen", i / 17) for i, name in enumerate(KINDS))],
+    columns=["corruption", "group", "accuracy"],
+)
+
+
+def draw_gallery_of_kinds() -> Figure:
+    names = [CLEAN, *KINDS]
+    images = np.zeros((len(names), 28, 28), np.uint8)
+    return galleries.draw_gallery(images, [f"{name}\n100.0%" for name in names], TITLE)
 
 
 def predict(class_count: int, error_count: int, count: int = 2_000) -> Predictions:
@@ -42,7 +56,7 @@ def predict(class_count: int, error_count: int, count: int = 2_000) -> Predictio
 
 @cache
 def draw_all(names: str, error_count: int) -> dict[str, Figure]:
-    """Draw every figure of the stages but the learning curves and the robustness."""
+    """Draw every figure of the stages but the learning curves."""
     class_names = CLASSES[names]
     card = Card(name="any", title="Any", class_names=list(class_names), image_counts={})
     found = predict(len(class_names), error_count)
@@ -65,6 +79,8 @@ def draw_all(names: str, error_count: int) -> dict[str, Figure]:
         "classes": charts.draw_classes(classes, TITLE),
         "reliability": charts.draw_reliability(reliability, 0.1, scores.BIN_COUNT, TITLE),
         "rejection": charts.draw_rejection(*coverage, 0.999, TITLE),
+        "robustness": charts.draw_robustness(ROBUSTNESS, 0.5, TITLE),
+        "corruptions": draw_gallery_of_kinds(),
         "errors": galleries.draw_gallery(images, captions, TITLE),
         "label_issues": galleries.draw_gallery(images, doubts, TITLE),
         "strips": galleries.draw_strips(strips, 5 * f"{TITLE} "),
@@ -101,7 +117,8 @@ def test_texts_of_a_sheet_touch_neither_each_other_nor_an_image(
     names: str, error_count: int
 ) -> None:
     figures = draw_all(names, error_count)
-    for figure in (figures["errors"], figures["label_issues"], figures["strips"]):
+    for name in ("errors", "label_issues", "strips", "corruptions"):
+        figure = figures[name]
         (sheet,) = figure.axes
         texts = find_boxes(figure, list(sheet.texts))
         images = [image.get_window_extent() for image in sheet.images]
@@ -190,6 +207,30 @@ def test_counts_of_full_bins_stand_apart() -> None:
     figure = charts.draw_reliability(tabulation.tabulate_reliability(bins), 0.01, 15, TITLE)
     boxes = find_boxes(figure, list(figure.axes[1].texts))
     assert len(boxes) == 15
+    assert not [pair for pair in pairwise(boxes) if overlap(*pair)]
+
+
+def test_corruptions_are_sorted_and_marked_by_group() -> None:
+    table = ROBUSTNESS.assign(accuracy=np.linspace(0.1, 0.95, len(ROBUSTNESS)))
+    table.loc[5:, "group"] = "unseen"
+    figure = charts.draw_robustness(table, 0.523, TITLE)
+    (axes,) = figure.axes
+    names = [text.get_text() for text in axes.get_yticklabels()]
+    assert names == table["corruption"].tolist()[::-1]
+    assert axes.get_ylim() == (len(table) - 0.5, -0.5)  # the first one on top
+    shares = [text.get_text() for text in axes.texts]
+    assert (shares[0], shares[-1]) == ("95.0%", "10.0%")
+    mean, *groups = axes.lines
+    assert mean.get_xdata() == [0.523, 0.523]
+    assert "52.3% right on average" in figure.get_suptitle()
+    drawn = {line.get_label(): line for line in groups}
+    assert {name: np.size(line.get_xdata()) for name, line in drawn.items()} == {
+        "not seen in training": 13,
+        "seen in training": 4,
+        "not counted in the mean": 1,
+    }
+    assert len({(line.get_color(), line.get_marker()) for line in groups}) == 3
+    boxes = find_boxes(figure, list(axes.get_yticklabels()))
     assert not [pair for pair in pairwise(boxes) if overlap(*pair)]
 
 

@@ -115,8 +115,16 @@ def test_five_stages_agree_with_each_other(finished: Path) -> None:
     reliability = pd.read_csv(project / "plots/reliability.csv")
     rejection = pd.read_csv(project / "plots/rejection.csv")
     issues = pd.read_csv(project / "data/analysis/label_issues.csv")
-    corrupted = robustness[robustness["strength"] > 0].groupby("corruption")["accuracy"].mean()
-    assert evaluated["robustness"] == pytest.approx(corrupted.mean(), abs=1e-5)
+    chosen = pd.read_csv(project / "plots/val_robustness.csv")
+    trained = json.loads((project / "metrics/train.json").read_bytes())
+    for table, metrics, prefix in ((robustness, evaluated, ""), (chosen, trained, "val_")):
+        assert table["group"].tolist() == ["apart", *["unseen"] * 15, "apart", "apart"]
+        mean = table.query("group == 'unseen'")["accuracy"].mean()
+        assert metrics[f"{prefix}robustness"] == pytest.approx(mean, abs=1e-5)
+        assert metrics[f"{prefix}robustness_unseen"] == metrics[f"{prefix}robustness"]
+        assert f"{prefix}robustness_seen" not in metrics
+    assert chosen["accuracy"][0] == pytest.approx(trained["val_accuracy"], abs=1e-5)
+    assert 0 < evaluated["other_hands"] < 1
     assert reliability["count"].sum() == len(labels)
     gaps = (reliability["accuracy"] - reliability["confidence"]).abs() * reliability["count"]
     assert evaluated["calibration_error"] == pytest.approx(gaps.sum() / len(labels), abs=1e-5)
@@ -235,7 +243,7 @@ def test_members_are_joined_into_one_model(tmp_path: Path, monkeypatch: pytest.M
         stage.main()
     metrics = json.loads(Path("metrics/train.json").read_bytes())
     history = pd.read_csv("plots/history.csv")
-    assert list(metrics) == ["val_accuracy", "val_loss"]
+    assert list(metrics) == ["val_accuracy", "val_loss", "val_robustness", "val_robustness_unseen"]
     assert load_model(Path("models/model.keras"), 10).count_params() == 3 * 7_850
     assert history["epoch"].tolist() == [1, 2]  # the members' mean
     assert json.loads(Path("data/predictions/test/scores.json").read_bytes())["recipe"] == "tiny"

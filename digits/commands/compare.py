@@ -138,6 +138,18 @@ def list_notes(records: Sequence[Record], split: str) -> list[str]:
     ]
 
 
+def describe_robustness(names: Sequence[str], sides: Sequence[Sequence[Record]]) -> list[str]:
+    """Say how many corrupted validation images each side reads right, if every run says so."""
+    means = []
+    for side in sides:
+        measured = [it.val_robustness for it in side if it.val_robustness is not None]
+        if len(measured) < len(side):
+            return []
+        means.append(f"{100 * np.mean(measured):.1f} %")
+    said = ", ".join(f"{name} {mean}" for name, mean in zip(names, means, strict=True))
+    return [f"Of corrupted validation images, right on average: {said}."]
+
+
 def describe_split(record: Record, split: str) -> str:
     """Say which images the numbers are about."""
     count = len(record.predictions.labels)
@@ -261,6 +273,8 @@ def main(arguments: Namespace) -> None:
     for record in records[1:]:
         check_same_images(records[0], record, split)
     notes = list_notes(records, split)
+    if split == "validation":
+        notes += describe_robustness(names, (before, after))
     if len(records) == 2:
         result, changes = judge_models(before[0], after[0], arguments.png)
         write = partial(render_models, result, changes)

@@ -48,6 +48,7 @@ class Record:
     settings: dict[str, Any]  # all on which the model depends, by key of params.yaml
     stopped_early: bool  # at an epoch that was chosen on validation
     is_candidate: bool  # an experiment, or edits: no branch says that it was chosen
+    val_robustness: float | None = None  # runs of an earlier version have none
 
 
 def load_record(name: str, split: str = "validation") -> Record:
@@ -90,13 +91,16 @@ def _load(name: str, split: str, root: Path) -> Record:
         apply = "" if name == WORKSPACE else f"dvc exp apply {_show(name)} && "
         check_evaluated(root / LOCK_PATH, _show(name), apply)
     settings = _list_settings(root / PARAMS_PATH)
+    trained = load_json(root / TRAIN_METRICS_PATH)
+    robustness = trained.get("val_robustness")
     return Record(
         name,
         card,
         load_predictions(root / SPLITS[split], card.class_count),
         settings,
-        bool(load_json(root / TRAIN_METRICS_PATH).get("early_stopping")),
+        bool(trained.get("early_stopping")),
         _is_candidate(name),
+        robustness if isinstance(robustness, float) else None,
     )
 
 

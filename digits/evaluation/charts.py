@@ -20,6 +20,13 @@ from digits.evaluation.figures import (
     write_title,
 )
 
+# How a group of corruptions is called and marked.
+GROUPS = {
+    "seen": ("seen in training", BLUE, "o"),
+    "unseen": ("not seen in training", ORANGE, "s"),
+    "apart": ("not counted in the mean", GREY, "^"),
+}
+
 
 def draw_confusion(confusion: np.ndarray, class_names: Sequence[str], title: str) -> Figure:
     """Draw counts (k, k), rows true, columns predicted; only errors are the darker, the more."""
@@ -154,25 +161,27 @@ def draw_reliability(
     return figure
 
 
-def draw_robustness(robustness: pd.DataFrame, title: str) -> Figure:
-    """Draw accuracy against strength, a panel a corruption, from the table of robustness."""
-    groups = list(robustness.groupby("corruption", sort=False))
-    columns = 2
-    rows = -(-len(groups) // columns)
-    with drawing_style(STYLE):
-        figure = Figure(figsize=(WIDTH, 2.7 * rows + 0.6), layout="constrained")
-        grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
-        for axes, (corruption, curve) in zip(grid.ravel(), groups, strict=False):
-            # Between nothing and all there is no curve.
-            line = "-" if len(curve) > 2 else ""
-            axes.plot(curve["strength"], curve["accuracy"], f"o{line}", color=BLUE, markersize=5)
-            axes.set_title(corruption)
-            axes.set_xlabel(curve["unit"].iloc[0])
-            axes.set_ylim(0, 1.05)
-            axes.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
-        for axes in grid[:, 0]:
-            axes.set_ylabel("accuracy")
-        write_title(figure, f"Accuracy on corrupted test images\n{title}")
+def draw_robustness(robustness: pd.DataFrame, mean: float, title: str) -> Figure:
+    """Draw the accuracy under each corruption, the best first, from the table of robustness."""
+    table = robustness.sort_values("accuracy", ascending=False, kind="stable", ignore_index=True)
+    with drawing_style({**STYLE, "axes.grid.axis": "x"}):
+        figure = Figure(figsize=(WIDTH, 0.34 * len(table) + 1.9), layout="constrained")
+        axes = figure.add_subplot()
+        axes.hlines(table.index, 0, table["accuracy"], color=PALE, linewidth=3)
+        axes.axvline(mean, color=GREY, linestyle="--", label="mean")
+        for group, rows in table.groupby("group", sort=False):
+            label, colour, marker = GROUPS[str(group)]
+            axes.plot(rows["accuracy"], rows.index, marker, color=colour, markersize=8, label=label)
+        for row, accuracy in enumerate(table["accuracy"]):
+            axes.text(1.03, row, f"{accuracy:.1%}", va="center")
+        axes.set_yticks(table.index, table["corruption"])
+        axes.set_ylim(len(table) - 0.5, -0.5)
+        axes.set_xlim(0, 1.16)
+        axes.set_xticks(np.linspace(0, 1, 6))
+        axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
+        axes.set_xlabel("accuracy")
+        figure.legend(frameon=False, loc="outside lower center", ncols=2)
+        write_title(figure, f"Corrupted test images: {mean:.1%} right on average\n{title}")
     return figure
 
 

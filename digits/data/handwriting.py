@@ -1,0 +1,39 @@
+"""Handwriting from anywhere, brought into the form that MNIST's images have.
+
+LeCun, Cortes and Burges, "The MNIST database": a digit is fitted into a box of 20x20 pixels, its
+aspect kept, smooth edges grey, and then moved so that its centre of mass is in the middle of the
+28x28 pixels.
+"""
+
+import numpy as np
+
+from digits.data.datasets import IMAGE_SIDE
+
+BOX_SIDE = 20  # pixels
+MIDDLE = IMAGE_SIDE / 2  # where MNIST's centres of mass lie: pixel 14 of 0 to 27, on average
+
+
+def centre(ink: np.ndarray) -> np.ndarray:
+    """Turn float (height, width) in [0, 1], 0 where there is no ink, into float32 (28, 28).
+
+    All is one linear interpolation, over as many pixels as become one where it shrinks. Without any
+    ink the image is empty.
+    """
+    written = ink > 0
+    if not written.any():
+        return np.zeros((IMAGE_SIDE, IMAGE_SIDE), np.float32)
+    lengths = (np.ptp(places) + 1 for places in np.nonzero(written))
+    pitch = max(lengths) / BOX_SIDE  # pixels there to a pixel here
+    rows, columns = (_interpolate(ink.sum(axis=1 - axis), pitch) for axis in (0, 1))
+    return (rows @ ink @ columns.T).clip(0, 1).astype(np.float32)
+
+
+def _interpolate(mass: np.ndarray, pitch: float) -> np.ndarray:
+    """Return the weights (28, n) of n places in 28 pixels, the centre of mass in the middle."""
+    places = np.arange(len(mass))
+    centre_of_mass = places @ mass / mass.sum()
+    wanted = centre_of_mass + (np.arange(IMAGE_SIDE) - MIDDLE) * pitch
+    reach = max(pitch, 1.0)
+    weights = np.maximum(0, 1 - np.abs(places - wanted[:, np.newaxis]) / reach)
+    # Beyond the edge there is paper: weights that reach there are not made up for.
+    return weights / np.maximum(weights.sum(axis=1, keepdims=True), reach)

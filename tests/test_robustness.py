@@ -1,0 +1,87 @@
+"""The score of a model under corruptions, of kinds that training has seen and of others."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from digits.data.splits import Split
+from digits.evaluation.corruptions import KINDS, MNIST_C
+from digits.evaluation.robustness import (
+    CLEAN,
+    add_groups,
+    group_kinds,
+    load_groups,
+    measure_robustness,
+    spread,
+    summarize_robustness,
+)
+from digits.files.artifacts import ArtifactError
+from digits.files.tables import write_table
+
+AFFINE = {"shift": 2.0, "angle": 10.0, "scale": 0.1, "shear": 0.0}
+
+
+def test_every_kind_is_scored_on_all_images() -> None:
+    labels = np.arange(40) % 2
+    images = np.zeros((40, 28, 28, 1), np.float32)
+    images[labels == 1] = 0.9
+    asked = []
+
+    def predict(batch: np.ndarray) -> np.ndarray:
+        asked.append(batch.shape)
+        return (batch.mean(axis=(1, 2, 3)) > 0.45).astype(int)
+
+    table = measure_robustness(predict, images, labels)
+    assert table["corruption"].tolist() == [CLEAN, *KINDS]
+    assert asked == [images.shape] * len(table)
+    accuracy = table.set_index("corruption")["accuracy"]
+    assert accuracy[CLEAN] == accuracy["translate"] == 1
+    assert accuracy["inversion"] == 0
+    assert accuracy["brightness"] == accuracy["canny edges"] == 0.5
+
+
+def test_kinds_that_an_augmentation_resembles_are_seen() -> None:
+    groups = group_kinds(AFFINE)
+    assert groups.keys() == {CLEAN, *KINDS}
+    assert [name for name in groups if groups[name] == "seen"] == ["scale", "rotate", "translate"]
+    assert [name for name in groups if groups[name] == "apart"] == [CLEAN, "inversion", "defocus"]
+    assert "seen" not in group_kinds({}).values()
+    every = group_kinds({kind.resembles: 0.1 for kind in MNIST_C.values() if kind.resembles})
+    unseen = [name for name in every if every[name] == "unseen"]
+    assert unseen == ["stripe", "dotted line", "zigzag", "canny edges"]
+
+
+def test_mean_is_over_the_kinds_of_the_benchmark_alone() -> None:
+    table = pd.DataFrame({"corruption": [CLEAN, *KINDS], "accuracy": 0.0})
+    table.loc[table["corruption"].isin(["scale", "rotate"]), "accuracy"] = 0.9
+    table.loc[table["corruption"].isin(["fog"]), "accuracy"] = 0.6
+    table.loc[table["corruption"].isin([CLEAN, "inversion"]), "accuracy"] = 1.0
+    scored = summarize_robustness(add_groups(table, group_kinds(AFFINE)))
+    assert scored == pytest.approx(
+        {"robustness": 2.4 / 15, "robustness_seen": 1.8 / 3, "robustness_unseen": 0.6 / 12}
+    )
+    untouched = summarize_robustness(add_groups(table, group_kinds({})), "val_")
+    assert untouched == pytest.approx(
+        {"val_robustness": 2.4 / 15, "val_robustness_unseen": 2.4 / 15}
+    )
+
+
+def test_groups_are_those_that_training_wrote(tmp_path: Path) -> None:
+    path = tmp_path / "val_robustness.csv"
+    table = pd.DataFrame({"corruption": [CLEAN, *KINDS], "accuracy": 0.5})
+    table = add_groups(table, group_kinds(AFFINE))
+    write_table(path, table)
+    assert load_groups(path) == group_kinds(AFFINE)
+    for damaged in (table[1:], table.assign(group="maybe"), table.drop(columns="group")):
+        write_table(path, damaged)
+        with pytest.raises(ArtifactError, match=r"val_robustness\.csv: expected"):
+            load_groups(path)
+
+
+def test_images_are_chosen_from_all_over_the_split() -> None:
+    split = Split(np.arange(100).reshape(-1, 1, 1, 1), np.arange(100))
+    chosen = spread(split, 4)
+    assert chosen.labels.tolist() == chosen.images.ravel().tolist() == [0, 33, 66, 99]
+    assert spread(split, 1000).labels.tolist() == split.labels.tolist()
