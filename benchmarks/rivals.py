@@ -12,12 +12,12 @@ from benchmarks.timing import Rival
 from digits.data.splits import Split, load_card, load_split
 from digits.files.artifacts import ArtifactError
 from digits.files.params import load_params
-from digits.model.augmentation import distort
+from digits.model.augmentation import corrupt, distort
 from digits.model.backend import keras, tf
 from digits.model.batches import count_steps, make_batches
 from digits.model.ensemble import Plan, Trained, train_recipe
 from digits.model.networks import OneCycle, build_network, build_trainable, encode_labels
-from digits.model.recipes import Precision, Recipe
+from digits.model.recipes import Recipe
 from digits.paths import CARD_PATH, TRAIN_DIR, VALIDATION_DIR
 
 CLASS_COUNT = 10
@@ -43,12 +43,10 @@ def load_recipe(name: str) -> Recipe:
     return recipe.suit_classes(CLASS_COUNT)
 
 
-def make_plan(
-    name: str, recipe: Recipe, splits: Sequence[Split], seed: int, precision: Precision = "float32"
-) -> Plan:
+def make_plan(name: str, recipe: Recipe, splits: Sequence[Split], seed: int) -> Plan:
     """Plan a training on MNIST's train and validation split."""
     train, validation = splits
-    return Plan(name, recipe, train, validation, CLASS_COUNT, seed, precision=precision)
+    return Plan(name, recipe, train, validation, CLASS_COUNT, seed)
 
 
 def count_all_steps(recipe: Recipe, train: Split) -> int:
@@ -88,8 +86,7 @@ def fit_dataset(network: keras.Model, recipe: Recipe, train: Split) -> Rival:
     targets = encode_labels(train.labels, recipe.loss, CLASS_COUNT)
     images = tf.data.Dataset.from_tensor_slices((train.images, targets))
     batches = images.shuffle(SHUFFLE_BUFFER).batch(recipe.batch_size)
-    if not recipe.augmentation.is_still:
-        batches = _distort_batches(batches, recipe)
+    batches = _augment(batches, recipe)
     batches = batches.prefetch(tf.data.AUTOTUNE)
     return lambda: network.fit(batches, shuffle=False, verbose=0)  # the images are
 
@@ -118,15 +115,17 @@ def train_whole(plan: Plan) -> Trained:
         return train_recipe(plan)
 
 
-def _distort_batches(batches: tf.data.Dataset, recipe: Recipe) -> tf.data.Dataset:
-    """Distort by the stage's own function, so that all rivals compute the same."""
+def _augment(batches: tf.data.Dataset, recipe: Recipe) -> tf.data.Dataset:
+    """Augment by the stage's own functions, so that all rivals compute the same."""
 
-    def distort_batch(
+    def augment(
         batch: tuple[tf.Tensor, tf.Tensor], seed: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         images, targets = batch
-        return distort(images, seed, recipe.augmentation), targets
+        if recipe.augmentation.moves:
+            images = distort(images, seed, recipe.augmentation)
+        return corrupt(images, seed, recipe.augmentation, tf.constant(0.0)), targets
 
     seeds = tf.data.Dataset.random(SEED, rerandomize_each_iteration=True).batch(2)
     pairs = tf.data.Dataset.zip((batches, seeds))
-    return pairs.map(distort_batch, num_parallel_calls=tf.data.AUTOTUNE)
+    return pairs.map(augment, num_parallel_calls=tf.data.AUTOTUNE)

@@ -31,11 +31,10 @@ from benchmarks.timing import (
     summarize,
 )
 from digits.data.splits import Split
-from digits.files.params import load_params
 from digits.model.batches import count_steps
 from digits.model.ensemble import Trained
 from digits.model.networks import build_network
-from digits.model.recipes import Precision, Recipe
+from digits.model.recipes import Recipe
 from digits.stage import run
 
 REFERENCE_ACCURACY = 0.9927  # the best published reference
@@ -56,16 +55,14 @@ def list_schedules(recipe: Recipe) -> Iterator[Recipe]:
             yield recipe.model_copy(update={"epochs": epochs, "batch_size": batch_size})
 
 
-def choose_schedule(
-    recipe: Recipe, train: Split, validation: Split, precision: Precision
-) -> Recipe:
+def choose_schedule(recipe: Recipe, train: Split, validation: Split) -> Recipe:
     """Return the first schedule whose mean validation accuracy is the reference's, or the last."""
     rows: list[tuple[object, ...]] = []
     schedule = recipe
     for schedule in list_schedules(recipe):
         accuracies = []
         for seed in CHOICE_SEEDS:
-            plan = make_plan("quick", schedule, (train, validation), seed, precision)
+            plan = make_plan("quick", schedule, (train, validation), seed)
             accuracies.append(train_whole(plan).metrics["val_accuracy"])
         mean = statistics.mean(accuracies)
         each = ", ".join(f"{accuracy:.2%}" for accuracy in accuracies)
@@ -77,7 +74,7 @@ def choose_schedule(
     return schedule
 
 
-def describe_schedule(recipe: Recipe, precision: Precision) -> str:
+def describe_schedule(recipe: Recipe, precision: str) -> str:
     """Say how `quick` was trained."""
     epochs = "1 epoch" if recipe.epochs == 1 else f"{recipe.epochs} epochs"
     return f"`quick`, {epochs}, batches of {recipe.batch_size}, {precision}"
@@ -133,17 +130,16 @@ def take_part(recipe: Recipe, train: Split) -> Split:
 
 
 def main() -> None:
-    precision: Precision = load_params("train.precision", Precision)
     deep = load_recipe("deep_cnn")
     quick = load_recipe("quick")
     train, validation = load_mnist()
-    quick = choose_schedule(quick, train, validation, precision)
+    quick = choose_schedule(quick, train, validation)
     part = take_part(deep, train)
     seeds = itertools.count(len(CHOICE_SEEDS))  # none that the choice has seen
     finished: list[Trained] = []
 
     def train_quick() -> None:
-        plan = make_plan("quick", quick, (train, validation), next(seeds), precision)
+        plan = make_plan("quick", quick, (train, validation), next(seeds))
         finished.append(train_whole(plan))
 
     rivals: dict[str, Rival] = {
@@ -153,7 +149,7 @@ def main() -> None:
     }
     laps = alternate(rivals, ROUND_COUNT)
     scale = deep.epochs * count_steps(len(train.labels), deep.batch_size) / PART_STEPS
-    print_speed(laps, scale, describe_schedule(quick, precision))
+    print_speed(laps, scale, describe_schedule(quick, finished[0].metrics["precision"]))
     print_quality(finished)
     counts = {"quick": quick.epochs * len(train.labels), "deep_cnn": len(part.labels)}
     print_share(laps, {"quick": quick, "deep_cnn": deep}, counts)

@@ -27,6 +27,7 @@ MODULES = {
     "optimizer": keras.optimizers,
 }
 PENALTIES = ("ActivityRegularization.l1", "ActivityRegularization.l2")
+NO_LAYERS = ("InputSpec", "Layer", "Wrapper")  # there for those who write layers
 # Layers that compute what Keras's do, faster or the same each time; models are built of Keras's.
 IN_TRAINING = {
     "BatchNormalization": normalization.BatchNormalization,
@@ -235,7 +236,7 @@ def _resolve(where: str, key: str, value: Any, context: _Context) -> Any:
 
 def _find_class(where: str, name: str, module: Any, context: _Context) -> type:
     kinds = (it for it, kind in vars(module).items() if isinstance(kind, type))
-    known = [it for it in kinds if it not in REFUSED]
+    known = [it for it in kinds if it not in (*REFUSED, *NO_LAYERS)]
     if name not in known:
         sort, hint = module.__name__.rpartition(".")[2].removesuffix("s"), did_you_mean(name, known)
         raise NetworkError(f"{where}: expected a Keras {sort} by name, received {name!r}{hint}")

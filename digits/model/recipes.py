@@ -9,6 +9,7 @@ from digits.files.params import Params, check_plain, walk_values
 CLASSES = "classes"  # as `units` or `filters`: as many as the dataset has
 CALLBACKS = ("EarlyStopping", "ReduceLROnPlateau")
 WATCHED = ("val_loss", "val_accuracy", "val_cross_entropy")
+TEXTS = ("monitor", "mode")  # of their arguments; the others are numbers and switches
 
 
 def _check_spec(spec: dict[Any, Any]) -> dict[Any, Any]:
@@ -115,6 +116,9 @@ class Recipe(Params):
                 for ((name, arguments),) in map(dict.items, value):
                     if name not in CALLBACKS or arguments.get("monitor", "val_loss") not in WATCHED:
                         raise ValueError(f"some of {CALLBACKS} with a monitor of {WATCHED}")
+                    for key, argument in arguments.items():
+                        if key not in TEXTS and isinstance(argument, str | list | dict):
+                            raise ValueError(f"{name}.{key} as a number")
                     if name == "ReduceLROnPlateau" and scheduled:
                         raise ValueError(f"no {name} where a schedule sets the learning rate")
             case "temperature_scaling" if (
