@@ -118,9 +118,7 @@ def train_whole(plan: Plan) -> Trained:
 def _augment(batches: tf.data.Dataset, recipe: Recipe) -> tf.data.Dataset:
     """Augment by the stage's own functions, so that all rivals compute the same."""
 
-    def augment(
-        batch: tuple[tf.Tensor, tf.Tensor], seed: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def augment(batch: tuple[tf.Tensor, tf.Tensor], seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         images, targets = batch
         if recipe.augmentation.moves:
             images = distort(images, seed, recipe.augmentation)

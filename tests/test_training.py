@@ -1,6 +1,5 @@
 """What a training is made of: batches, distortion, learning rates, normalization."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,6 @@ from pydantic import ValidationError
 from samples import SOFTMAX, make_plan, make_recipe, make_split
 
 from digits.data.splits import Split
-from digits.model.augmentation import distort
 from digits.model.backend import keras, make_repeatable, tf
 from digits.model.batches import count_steps, make_batches
 from digits.model.ensemble import train_recipe
@@ -72,51 +70,6 @@ def test_distortion_is_a_function_of_seed_epoch_and_step() -> None:
     np.testing.assert_array_equal(second, alone)
     drawn = np.concatenate([first, second]).reshape(96, -1)
     assert len(np.unique(drawn.round(5), axis=0)) == 96
-
-
-def test_distortion_depends_on_the_seed_alone() -> None:
-    images = make_split(64).images
-    first, again, other = (
-        distort(tf.constant(images), tf.constant([0, step]), LIMITS).numpy() for step in (1, 1, 2)
-    )
-    np.testing.assert_array_equal(first, again)
-    assert np.abs(first - other).max() > 0.1
-    assert first.shape == images.shape
-    assert first.min() >= 0
-    assert first.max() <= 1
-
-
-def test_no_limits_leave_images_alone() -> None:
-    images = make_split(8).images
-    still = distort(tf.constant(images), tf.constant([0, 1]), Augmentation()).numpy()
-    np.testing.assert_allclose(still, images, atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("changed", "limit"), [("shift", 3.0), ("angle", 20.0), ("scale", 0.2), ("shear", 0.3)]
-)
-def test_each_limit_moves_a_dot_no_farther_than_it_says(changed: str, limit: float) -> None:
-    limits = Augmentation(**{changed: limit})
-    row, column, centre = 18, 21, 13.5
-    images = np.zeros((400, 28, 28, 1), np.float32)
-    images[:, row - 1 : row + 2, column - 1 : column + 2] = 1
-    moved = distort(tf.constant(images), tf.constant([0, 1]), limits).numpy()[..., 0]
-    grid = np.arange(28)
-    mass = moved.sum(axis=(1, 2))
-    y = (moved.sum(axis=2) @ grid) / mass - centre
-    x = (moved.sum(axis=1) @ grid) / mass - centre
-    dy, dx = row - centre, column - centre
-    radius = math.hypot(dx, dy)
-    farthest = {
-        "shift": (limit, limit),
-        "angle": (radius * math.radians(limit),) * 2,
-        "scale": (abs(dx) * limit, abs(dy) * limit),
-        "shear": (abs(dy) * limit, 0.0),
-    }[changed]
-    slack = 0.25  # of a pixel, for the bilinear blur
-    for move, far in ((np.abs(x - dx), farthest[0]), (np.abs(y - dy), farthest[1])):
-        assert move.max() <= far + slack
-        assert move.max() >= far * 0.5
 
 
 def test_one_cycle_rises_then_falls_linearly() -> None:

@@ -1,0 +1,194 @@
+"""Images are moved and seen through a camera, each by its own draw, as far as a recipe says."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from samples import make_split
+from scipy import ndimage
+
+from digits.model.augmentation import BLURS, EFFECTS, corrupt, distort
+from digits.model.backend import tf
+from digits.model.recipes import Augmentation
+
+LIMITS = Augmentation(shift=2.0, angle=10.0, scale=0.1, shear=0.1)
+SEED = tf.constant([0, 1], tf.int64)
+COUNT = 400
+
+
+def draw_blot() -> np.ndarray:
+    """Return float32 (28, 28), grey paper with a darker blot of rugged edges."""
+    noise = np.random.default_rng(0).random((28, 28))
+    return (0.2 + 0.6 * (ndimage.gaussian_filter(noise, 2) > 0.5)).astype(np.float32)
+
+
+def apply(name: str, amount: float, image: np.ndarray, count: int = COUNT) -> np.ndarray:
+    """Apply an effect, always by the same amount, to copies of an image, (28, 28); (n, 28, 28)."""
+    images = tf.constant(np.repeat(image[np.newaxis, ..., np.newaxis], count, axis=0))
+    amounts = tf.fill([count, 1, 1, 1], amount)
+    return EFFECTS[name](images, amounts, SEED).numpy()[..., 0]
+
+
+def corrupt_blots(
+    limits: dict[str, Any], progress: float = 0.0, seed: tf.Tensor = SEED
+) -> np.ndarray:
+    """Return copies of the blot, (n, 28, 28), after the effects."""
+    images = tf.constant(np.repeat(draw_blot()[np.newaxis, ..., np.newaxis], COUNT, axis=0))
+    return corrupt(images, seed, Augmentation.model_validate(limits), tf.constant(progress)).numpy()[..., 0]
+
+
+def count_changed(images: np.ndarray) -> int:
+    return int((images != draw_blot()).any(axis=(1, 2)).sum())
+
+
+def test_distortion_depends_on_the_seed_alone() -> None:
+    images = make_split(64).images
+    first, again, other = (
+        distort(tf.constant(images), tf.constant([0, step]), LIMITS).numpy() for step in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 0.1
+    assert first.shape == images.shape
+    assert first.min() >= 0
+    assert first.max() <= 1
+
+
+def test_no_limits_leave_images_alone() -> None:
+    images = make_split(8).images
+    still = distort(tf.constant(images), tf.constant([0, 1]), Augmentation()).numpy()
+    np.testing.assert_allclose(still, images, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changed", "limit"), [("shift", 3.0), ("angle", 20.0), ("scale", 0.2), ("shear", 0.3)]
+)
+def test_each_limit_moves_a_dot_no_farther_than_it_says(changed: str, limit: float) -> None:
+    limits = Augmentation(**{changed: limit})
+    row, column, centre = 18, 21, 13.5
+    images = np.zeros((400, 28, 28, 1), np.float32)
+    images[:, row - 1 : row + 2, column - 1 : column + 2] = 1
+    moved = distort(tf.constant(images), tf.constant([0, 1]), limits).numpy()[..., 0]
+    grid = np.arange(28)
+    mass = moved.sum(axis=(1, 2))
+    y = (moved.sum(axis=2) @ grid) / mass - centre
+    x = (moved.sum(axis=1) @ grid) / mass - centre
+    dy, dx = row - centre, column - centre
+    radius = math.hypot(dx, dy)
+    farthest = {
+        "shift": (limit, limit),
+        "angle": (radius * math.radians(limit),) * 2,
+        "scale": (abs(dx) * limit, abs(dy) * limit),
+        "shear": (abs(dy) * limit, 0.0),
+    }[changed]
+    slack = 0.25  # of a pixel, for the bilinear blur
+    for move, far in ((np.abs(x - dx), farthest[0]), (np.abs(y - dy), farthest[1])):
+        assert move.max() <= far + slack
+        assert move.max() >= far * 0.5
+
+
+@pytest.mark.parametrize("name", EFFECTS)
+def test_effect_befalls_its_share_of_the_images(name: str) -> None:
+    effect = 0.3 if name == "polarity" else {"chance": 0.3, "strength": 0.5}
+    images = corrupt_blots({name: effect})
+    assert 0.2 * COUNT < count_changed(images) < 0.4 * COUNT
+    assert images.min() >= 0
+    assert images.max() <= 1
+    np.testing.assert_array_equal(images, corrupt_blots({name: effect}))
+    other = corrupt_blots({name: effect}, seed=tf.constant([0, 2], tf.int64))
+    assert (images != other).any()
+
+
+def test_images_draw_for_themselves_and_for_each_effect() -> None:
+    """Whether noise befalls an image has nothing to do with polarity."""
+    noise = {"chance": 0.5, "strength": 0.5}
+    alone = corrupt_blots({"noise": noise})
+    both = corrupt_blots({"noise": noise, "polarity": 0.5})
+    inverted = corrupt_blots({"polarity": 0.5})
+    by_noise = (alone != draw_blot()).any(axis=(1, 2))
+    by_polarity = (inverted != draw_blot()).any(axis=(1, 2))
+    untouched = (both == draw_blot()).all(axis=(1, 2))
+    np.testing.assert_array_equal(untouched, ~(by_noise | by_polarity))
+    assert 0.15 * COUNT < (by_noise & by_polarity).sum() < 0.35 * COUNT
+
+
+def test_strengths_are_drawn_from_nothing_to_the_most() -> None:
+    images = corrupt_blots({"brightness": {"chance": 1.0, "strength": 0.2}})
+    light = (images - draw_blot()).max(axis=(1, 2))
+    assert light.max() <= 0.2 + 1e-6
+    assert np.histogram(light, 4, (0, 0.2))[0].min() > COUNT / 20
+
+
+def test_chances_fall_evenly_to_nothing_over_the_last_part() -> None:
+    counts = [
+        count_changed(corrupt_blots({"polarity": 0.5, "fade_fraction": 0.5}, progress))
+        for progress in (0.0, 0.5, 0.75, 1.0)
+    ]
+    assert counts[0] == counts[1] == count_changed(corrupt_blots({"polarity": 0.5}, 1.0))
+    assert counts[2] == pytest.approx(counts[0] / 2, rel=0.3)
+    assert counts[3] == 0
+
+
+def test_strokes_grow_or_shrink_by_a_pixel() -> None:
+    image = draw_blot()
+    images = apply("thickness", 1.0, image)
+    grown = (images == ndimage.grey_dilation(image, (3, 3))).all(axis=(1, 2))
+    shrunk = np.isclose(images, ndimage.grey_erosion(image, (3, 3))).all(axis=(1, 2))
+    assert (grown | shrunk).all()
+    assert 0.4 * COUNT < grown.sum() < 0.6 * COUNT
+
+
+def test_blur_is_a_gaussian() -> None:
+    image = np.zeros((28, 28), np.float32)
+    image[10:18, 12:16] = 1
+    for deviation in BLURS:
+        expected = ndimage.gaussian_filter(image, deviation, mode="constant")
+        np.testing.assert_allclose(apply("blur", deviation, image, 1)[0], expected, atol=5e-3)
+    between = apply("blur", sum(BLURS[:2]) / 2, image, 1)[0]
+    assert apply("blur", BLURS[1], image, 1)[0].max() < between.max()
+    assert between.max() < apply("blur", BLURS[0], image, 1)[0].max()
+
+
+def test_contrast_sinks_to_the_mean() -> None:
+    image = draw_blot()
+    np.testing.assert_allclose(apply("contrast", 1.0, image, 1)[0], image.mean(), rtol=1e-5)
+    half = (image + image.mean()) / 2
+    np.testing.assert_allclose(apply("contrast", 0.5, image, 1)[0], half, rtol=1e-5)
+
+
+def test_light_is_a_slope_between_the_corners() -> None:
+    light = apply("brightness", 0.5, np.zeros((28, 28), np.float32))
+    rows, columns = np.diff(light, 2, axis=1), np.diff(light, 2, axis=2)
+    np.testing.assert_allclose(np.concatenate([rows.ravel(), columns.ravel()]), 0, atol=1e-6)
+    corners = light[:, [0, 0, -1, -1], [0, -1, 0, -1]]
+    assert corners.min() >= 0
+    assert 0.49 < corners.max() <= 0.5
+    assert np.abs(corners[:, 0] - corners[:, 3]).max() > 0.3
+
+
+def test_noise_has_the_deviation_that_it_says() -> None:
+    added = apply("noise", 0.25, np.zeros((28, 28), np.float32))
+    assert added.std() == pytest.approx(0.25, rel=0.01)
+    assert added.mean() == pytest.approx(0, abs=0.002)
+
+
+def test_rectangle_is_as_long_as_it_says_and_of_one_grey() -> None:
+    paper = np.full((28, 28), -1, np.float32)
+    lengths = []
+    for image in apply("occlusion", 0.5, paper):
+        covered = image != -1
+        height, width = covered.any(axis=1).sum(), covered.any(axis=0).sum()
+        assert covered.sum() == height * width
+        assert len(np.unique(image[covered])) <= 1
+        lengths.append(max(height, width))
+    assert max(lengths) == pytest.approx(0.5 * 28, abs=1)
+    assert np.median(lengths) > 0.3 * 28  # some lie over the edge
+
+
+def test_ink_and_paper_change_places() -> None:
+    np.testing.assert_allclose(apply("polarity", 0.5, draw_blot(), 1)[0], 1 - draw_blot())
+
+
+def test_every_effect_of_a_recipe_is_applied() -> None:
+    others = {"shift", "angle", "scale", "shear", "fade_fraction"}
+    assert list(EFFECTS) == [key for key in Augmentation.model_fields if key not in others]
