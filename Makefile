@@ -74,7 +74,7 @@ test-slow: .venv/test.stamp ## Run the slow tests: faults, fuzzing, the pipeline
 
 .PHONY: test-remotes
 test-remotes: .venv/test.stamp .venv/swift.stamp ## Run the tests of remotes against Swift, sshd and apache2 (Debian)
-	@python -m pytest -m remotes
+	@python -m pytest --numprocesses logical --dist worksteal -m remotes
 
 .PHONY: lint
 lint: .venv/test.stamp ## Lint, format and types, without the tests

@@ -86,9 +86,10 @@ class Held:
 @contextmanager
 def holding(project: Project, stage: str, output: int) -> Iterator[Held]:
     """Run the stage anew by `dvc repro`, up to the moment when it has flushed so many outputs."""
-    (project.folder / "hold.tmp").mkdir()
+    (project.folder / "hold.tmp").mkdir(exist_ok=True)
     (project.folder / "hold.tmp/sitecustomize.py").write_text(HOLD)
-    os.mkfifo(project.folder / "pipe.tmp")
+    pipe_path = project.folder / "pipe.tmp"
+    os.mkfifo(pipe_path)
     environment = project.environment | {
         "PYTHONPATH": str(project.folder / "hold.tmp"),
         "HOLD": f"{stage}:{output}",
@@ -103,11 +104,12 @@ def holding(project: Project, stage: str, output: int) -> Iterator[Held]:
         start_new_session=True,
     ) as dvc:
         try:
-            pipe = _open_once_read(project.folder / "pipe.tmp", dvc)
+            pipe = _open_once_read(pipe_path, dvc)
             yield Held(dvc, int((project.folder / "held.tmp").read_text()), pipe)
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(dvc.pid, signal.SIGKILL)
+            pipe_path.unlink()
 
 
 def _open_once_read(path: Path, dvc: subprocess.Popen[str]) -> int:

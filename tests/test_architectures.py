@@ -218,13 +218,13 @@ def list_architectures() -> Iterator[tuple[str, Architecture]]:  # noqa: PLR0915
         ),
     )
     # keras-team/keras 2, examples/mnist_hierarchical_rnn.py (Li, Luong, Jurafsky 2015), on
-    # images of seven rows.
+    # images of four rows.
     yield (
         "hierarchical_rnn",
         Architecture(
             recipe_of(
                 [
-                    pool(4),
+                    pool(7),
                     {"TimeDistributed": {"layer": {"LSTM": {"units": 8}}}},
                     {"LSTM": {"units": 8}},
                     SOFTMAX,
@@ -232,7 +232,7 @@ def list_architectures() -> Iterator[tuple[str, Architecture]]:  # noqa: PLR0915
                 {"RMSprop": {}},
             ),
             chain(
-                lambda: L.MaxPooling2D(4),
+                lambda: L.MaxPooling2D(7),
                 lambda: L.TimeDistributed(L.LSTM(8)),
                 lambda: L.LSTM(8),
                 softmax,
@@ -871,16 +871,19 @@ def list_architectures() -> Iterator[tuple[str, Architecture]]:  # noqa: PLR0915
 
 # What the loop before `fit` ignored or got wrong, and optimizers that keep a state of their own.
 OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "ema": ("Adam", {"use_ema": True, "ema_momentum": 0.8}),
-    "ema_overwritten": (
+    "ema_amsgrad": ("Adam", {"use_ema": True, "ema_momentum": 0.8, "amsgrad": True}),
+    "ema_overwritten_loss_scale": (
         "SGD",
-        {"use_ema": True, "ema_momentum": 0.8, "ema_overwrite_frequency": 3},
+        {
+            "learning_rate": 0.1,
+            "loss_scale_factor": 128.0,
+            "use_ema": True,
+            "ema_momentum": 0.8,
+            "ema_overwrite_frequency": 3,
+        },
     ),
-    "accumulation": ("Adam", {"gradient_accumulation_steps": 2}),
-    "loss_scale": ("SGD", {"learning_rate": 0.1, "loss_scale_factor": 128.0}),
-    "lion": ("Lion", {"learning_rate": 0.001}),
+    "lion_accumulation": ("Lion", {"learning_rate": 0.001, "gradient_accumulation_steps": 2}),
     "ftrl": ("Ftrl", {}),
-    "amsgrad": ("Adam", {"amsgrad": True}),
     "lamb": ("Lamb", {}),
 }
 
@@ -954,7 +957,8 @@ def test_same_bits_as_plain_fit(architecture: Architecture) -> None:
 )
 def test_fused_kernel_rounds_as_plain_fit_does(architecture: Architecture) -> None:
     # A ReLU at its kink, or two equal maxima, may fall either way: in one draw, not in all three.
-    for seed in range(3):
+    # The largest networks fall alike in the last: it comes first, and is mostly the only one.
+    for seed in (2, 0, 1):
         plan = make_plan(architecture.recipe, seed=seed)
         ours = train_recipe(plan).model.get_weights()
         first, plain = fit_plain(architecture, plan)

@@ -112,8 +112,9 @@ def test_push_and_pull_through_the_default_remote(project: Project) -> None:
 
 
 @pytest.mark.slow
-def test_unreachable_dataset_falls_back_loudly(tmp_path: Path) -> None:
+def test_unreachable_dataset_falls_back_loudly(trained: Project, tmp_path: Path) -> None:
     project = make_project(tmp_path / "project", "mnist", "quick")
+    project.borrow(trained)
     facts = project.folder / "datasets/mnist.yaml"
     facts.write_text(re.sub(r"\n- (https|\.\.).*", "\n- nowhere", facts.read_text()))
     project.call("git", "commit", "--all", "--quiet", "--message", "no mirrors")

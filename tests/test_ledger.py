@@ -98,11 +98,22 @@ def test_other_json_is_refused(text: str) -> None:
         ledger.load_ledger()
 
 
+@pytest.mark.parametrize("value", [0.99, 0.97])
+def test_value_that_is_said_twice_is_refused(value: float) -> None:
+    ledger.write_ledger(RUNS)
+    text = LEDGER_PATH.read_text()
+    LEDGER_PATH.write_text(text.replace('"seed": 0', f'"accuracy": {value}, "seed": 0', 1))
+    with pytest.raises(LedgerError, match=r"'accuracy' twice in a run.*`git checkout ") as raised:
+        ledger.load_ledger()
+    assert str(raised.value).isprintable()
+
+
 @pytest.mark.parametrize(
     ("other", "reason"),
     [
         (RUNS[0].model_copy(update={"seed": 7}), "one run of each inputs, received 2"),
         (make_run("big", 8, 4, model=RUNS[0].model), "one result of the model"),
+        (make_run("big", 8, 3, model=RUNS[0].model, parameter_count=7), "one result of the model"),
         (
             make_run("big", 8, 4, image_count=50, accuracy=0.92),
             r"one number of test images, received \[50, 100\]",

@@ -47,7 +47,8 @@ def test_report_holds_everything(project: Project) -> None:
     said, page = report(project)
     assert page in said
     assert "digests in `dvc.lock` are those of this code" in page
-    assert "`metrics/evaluate.json` is what the predictions come to." in page
+    told = "`metrics/evaluate.json` is what the predictions come to, but for robustness, of which"
+    assert told in page
     assert "recipes.cnn\\_optdigits.epochs" in page
     assert "error\\_count" in page
     validation, test = page.split("## For the record: the test images")
@@ -124,9 +125,10 @@ def test_forged_metrics_are_seen_through(project: Project) -> None:
 def test_forged_validation_is_seen_through(project: Project) -> None:
     path = project.folder / "metrics/train.json"
     path.write_text(json.dumps(json.loads(path.read_bytes()) | {"val_accuracy": 0.9999}))
-    said = project.call("python", "-m", "digits", "docs", status=1)
-    assert "ERROR: metrics/train.json: expected val_accuracy 0." in said
-    assert "computed from data/predictions/validation, received 0.9999" in said
+    for command in ("docs", "report"):
+        said = project.call("python", "-m", "digits", command, status=1)
+        assert "ERROR: metrics/train.json: expected val_accuracy 0." in said
+        assert "computed from data/predictions/validation, received 0.9999" in said
     project.call("dvc", "repro", "--single-item", "--force", "train")  # the advice
     assert "0.9999" not in path.read_text()
 
@@ -173,6 +175,22 @@ def test_damaged_metrics_are_one_line_everywhere(
         load_metrics()
     assert str(raised.value).startswith("metrics/evaluate.json: ")
     assert str(raised.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "text", ["{}", '{"val_accuracy": "a", "val_loss": 1}', '{"epoch_count": 3}']
+)
+def test_damaged_metrics_of_a_training_are_one_line(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    METRICS.parent.mkdir()
+    METRICS.write_text('{"accuracy": 0.99, "error_count": 1, "image_count": 100}')
+    (tmp_path / "metrics/train.json").write_text(text)
+    with pytest.raises(
+        ResultError, match=r"^metrics/train\.json: val_accuracy: expected .*`dvc repro`"
+    ):
+        load_metrics()
 
 
 # Which base

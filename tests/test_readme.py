@@ -278,7 +278,8 @@ def test_your_data_can_be_typed_as_written(tmp_path: Path) -> None:
     type_block(project, emnist)
     assert len(cast("list[str]", project.load("data/decoded/dataset.json")["class_names"])) == 26
     type_block(project, csv)
-    assert project.load("metrics/evaluate.json")["image_count"] == 40
+    counts = cast("dict[str, int]", project.load("data/decoded/dataset.json")["image_counts"])
+    assert counts["test"] == 40
     project.call("git", "add", "datasets")
     type_block(project, npz)
     assert project.load("data/decoded/dataset.json")["title"] == "My digits"

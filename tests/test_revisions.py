@@ -61,7 +61,7 @@ def test_subfolder_of_a_repository_is_reported(within: Project) -> None:
 @pytest.mark.slow
 def test_subfolder_of_a_repository_has_experiments(within: Project) -> None:
     within.call("git", "checkout", "--quiet", "--", ".")
-    within.call("dvc", "exp", "run", "--name", "inner", "-S", "train.seed=3")
+    within.call("dvc", "exp", "run", "--name", "inner", "-S", "train.seed=3", "train")
     within.call("git", "checkout", "--quiet", "--", ".")
     assert "inner" in within.call("python", "-m", "digits", "experiments")
     assert "inner" in within.call("python", "-m", "digits", "compare", "HEAD", "inner")

@@ -87,6 +87,18 @@ def test_nothing_but_decode_and_evaluate_knows_where_the_test_split_is() -> None
     assert users == {"paths", "decode", "evaluate"}
 
 
+def test_few_commands_run_stages_and_none_runs_evaluate_by_another_way() -> None:
+    """A model is evaluated on the test images by these, by `dvc repro` and by nothing else."""
+    folder = ROOT / "digits/commands"
+    sources = {path.stem: path.read_text() for path in folder.glob("*.py")}
+    running = re.compile(r"""run_experiment\(|(?:run|read)_dvc\(\s*"(?:repro|exp", "run)""")
+    runners = {name for name, source in sources.items() if running.search(source)}
+    # `dvc` runs decode, and experiments for the others; the last one is `dvc repro` twice.
+    assert runners == {"dvc", "leaderboard", "repro", "verify_reproducible"}
+    others = [*sources.values(), *(path.read_text() for path in (ROOT / "benchmarks").glob("*.py"))]
+    assert not [source for source in others if re.search(r"pipeline(\.| import )evaluate", source)]
+
+
 def test_lock_names_no_index_and_hashes_every_package() -> None:
     for lock in ROOT.glob("requirements*.lock"):
         text = lock.read_text()

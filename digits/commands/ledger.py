@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
@@ -101,7 +101,7 @@ def load_ledger() -> list[Run]:
     if not LEDGER_PATH.exists():
         return []
     try:
-        rows = json.loads(LEDGER_PATH.read_text(encoding="utf-8"))
+        rows = json.loads(LEDGER_PATH.read_text(encoding="utf-8"), object_pairs_hook=_read_object)
     except (ValueError, RecursionError) as error:
         raise LedgerError(
             f"{LEDGER_PATH}: expected a list of runs as JSON, received a file that was cut or "
@@ -120,6 +120,15 @@ def load_ledger() -> list[Run]:
     return runs
 
 
+def _read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object of JSON, of which Python would keep the last of two values of a key."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise ValueError(f"{twice[:40]!a} twice in a run")
+    return values
+
+
 def check_runs(runs: Sequence[Run]) -> None:
     """Refuse runs that cannot all be true.
 
@@ -135,7 +144,7 @@ def check_runs(runs: Sequence[Run]) -> None:
     known: dict[str, Run] = {}
     for run in runs:
         other = known.setdefault(run.model, run)
-        if (run.errors, run.val_error_count) != (other.errors, other.val_error_count):
+        if _tell_model(run) != _tell_model(other):
             raise LedgerError(
                 f"{LEDGER_PATH}: expected one result of the model {run.model}, received those of "
                 f"{other.recipe} {other.seed} and {run.recipe} {run.seed}: {REPAIR}"
@@ -146,6 +155,12 @@ def check_runs(runs: Sequence[Run]) -> None:
             f"{LEDGER_PATH}: expected one number of test images, received {sorted(counts)}: "
             f"{REPAIR}"
         )
+
+
+def _tell_model(run: Run) -> tuple[object, ...]:
+    """Return what follows from a model and the images, whatever code has trained it."""
+    results = (run.errors, run.val_error_count, run.val_image_count)
+    return (*results, run.parameter_count, run.multiply_adds)
 
 
 def write_ledger(runs: Iterable[Run]) -> None:

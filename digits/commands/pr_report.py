@@ -126,15 +126,17 @@ def judge_lock() -> str:
 
 
 def judge_metrics() -> str:
-    """Say that the metrics are those of the predictions, or that it is not known.
+    """Say which of the metrics are those of the predictions, or that it is not known.
 
     Raises:
         ResultError: they are not.
     """
-    _, verified = load_metrics()
-    return f"`{EVALUATE_METRICS_PATH}` is " + (
-        "what the predictions come to." if verified else f"{NOT_VERIFIED}."
-    )
+    metrics, verified = load_metrics()
+    if not verified:
+        return f"`{EVALUATE_METRICS_PATH}` is {NOT_VERIFIED}."
+    untold = ", ".join(sorted(metrics.keys() - verified))
+    rest = f", but for {escape(untold)}, of which they say nothing" if untold else ""
+    return f"`{EVALUATE_METRICS_PATH}` is what the predictions come to{rest}."
 
 
 def judge_errors(base: str) -> str:

@@ -20,6 +20,7 @@ from digits.commands.results import (
     LOCK_PATH,
     Metrics,
     Share,
+    TrainMetrics,
     check_against,
     check_evaluated,
     check_numbers,
@@ -40,6 +41,7 @@ from digits.paths import (
     SUMMARY_PATH,
     TEST_PREDICTIONS_DIR,
     TRAIN_METRICS_PATH,
+    VALIDATION_PREDICTIONS_DIR,
 )
 
 TEMPLATE_PATH = Path(__file__).with_suffix(".html")
@@ -177,11 +179,16 @@ def verify_metrics(card: Card) -> None:
     Raises:
         ResultError: a number is another.
     """
-    predictions = load_predictions(TEST_PREDICTIONS_DIR, card.class_count)
     check_numbers(load_json(EVALUATE_METRICS_PATH), EVALUATE_METRICS_PATH)
+    check_numbers(load_json(TRAIN_METRICS_PATH), TRAIN_METRICS_PATH, TrainMetrics)
     check_evaluated(LOCK_PATH, str(EVALUATE_METRICS_PATH))
-    for path in (EVALUATE_METRICS_PATH, SCORES_PATH, SUMMARY_PATH):
-        check_against(load_json(path), predictions, path)
+    for folder, paths in (
+        (VALIDATION_PREDICTIONS_DIR, (TRAIN_METRICS_PATH,)),
+        (TEST_PREDICTIONS_DIR, (EVALUATE_METRICS_PATH, SCORES_PATH, SUMMARY_PATH)),
+    ):
+        predictions = load_predictions(folder, card.class_count)
+        for path in paths:
+            check_against(load_json(path), predictions, path)
 
 
 def dump_params(recipe: str) -> str:

@@ -43,7 +43,16 @@ class Metrics(Params):
     image_count: int = Field(ge=1)
 
 
-def check_numbers(values: Mapping[str, Any], path: Path, expected: type[Metrics] = Metrics) -> None:
+class TrainMetrics(Params):
+    """What every training says of its model on validation."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    val_accuracy: Share
+    val_loss: float = Field(ge=0)
+
+
+def check_numbers(values: Mapping[str, Any], path: Path, expected: type[Params] = Metrics) -> None:
     """Check that the numbers are there, and numbers.
 
     Raises:
@@ -56,8 +65,8 @@ def check_numbers(values: Mapping[str, Any], path: Path, expected: type[Metrics]
         raise ResultError(f"{path}: {reason}: run `dvc repro`") from error
 
 
-def check_against(values: Mapping[str, Any], predictions: Predictions, path: Path) -> None:
-    """Compute from the predictions for a split what can be, and compare.
+def check_against(values: Mapping[str, Any], predictions: Predictions, path: Path) -> set[str]:
+    """Compute from the predictions for a split what can be, and compare; return the names of that.
 
     Raises:
         ResultError: a number is another.
@@ -67,7 +76,8 @@ def check_against(values: Mapping[str, Any], predictions: Predictions, path: Pat
     folder = VALIDATION_PREDICTIONS_DIR if validated else TEST_PREDICTIONS_DIR
     summary = summarize_predictions(predictions.labels, predictions.probabilities)
     computed = {f"{prefix}{name}": value for name, value in summary.items()}
-    for name in sorted(values.keys() & computed.keys()):
+    names = values.keys() & computed.keys()
+    for name in sorted(names):
         expected, received = computed[name], values[name]
         is_number = isinstance(received, int | float)
         if not is_number or not math.isclose(received, expected, abs_tol=TOLERANCE):
@@ -75,6 +85,7 @@ def check_against(values: Mapping[str, Any], predictions: Predictions, path: Pat
                 f"{path}: expected {name} {expected:.6g}, computed from {folder}, received "
                 f"{received}: `dvc repro --single-item --force {stage}` makes both anew"
             )
+    return names
 
 
 def read_models(lock_path: Path) -> dict[str, str]:
@@ -104,8 +115,10 @@ def check_evaluated(lock_path: Path, name: str, bring: str = "") -> None:
         )
 
 
-def load_metrics() -> tuple[dict[str, Any], bool]:
-    """Load the workspace's metrics; tell whether they are verified: whether predictions are there.
+def load_metrics() -> tuple[dict[str, Any], set[str]]:
+    """Load the workspace's metrics, and the names of those that are verified.
+
+    Without predictions that is none.
 
     Raises:
         ArtifactError: a file is missing or damaged.
@@ -114,11 +127,13 @@ def load_metrics() -> tuple[dict[str, Any], bool]:
     path = EVALUATE_METRICS_PATH
     values = load_json(path)
     check_numbers(values, path)
+    trained = load_json(TRAIN_METRICS_PATH)
+    check_numbers(trained, TRAIN_METRICS_PATH, TrainMetrics)
     check_evaluated(LOCK_PATH, str(path))
     folders = (TEST_PREDICTIONS_DIR, VALIDATION_PREDICTIONS_DIR)
     if not all(it.exists() for it in (CARD_PATH, *folders)):
-        return values, False
+        return values, set()
     class_count = load_card(CARD_PATH).class_count
-    for folder, of_split in zip(folders, (path, TRAIN_METRICS_PATH), strict=True):
-        check_against(load_json(of_split), load_predictions(folder, class_count), of_split)
-    return values, True
+    verified = check_against(values, load_predictions(folders[0], class_count), path)
+    check_against(trained, load_predictions(folders[1], class_count), TRAIN_METRICS_PATH)
+    return values, verified
