@@ -43,6 +43,9 @@ def make_run(recipe: str = "big", seed: int = 0, wrong: int = 5, **changes: Any)
         "error_count": wrong,
         "accuracy": round(1 - wrong / IMAGE_COUNT, 6),
         "robustness": 0.5,
+        "robustness_seen": 0.75,
+        "robustness_unseen": 0.25,
+        "other_hands": 0.875,
         "errors": list(range(wrong)),
     }
     return Run(**(known | changes))

@@ -34,7 +34,7 @@ BLOCK = re.compile(rf"{MARKER}(?:(.*?)(<!-- /\1 -->))?", re.DOTALL)
 DATA = ("data/raw", "data/decoded")
 RESULTS = ("data/predictions", "models/model.keras", "data/analysis")
 RELIABILITY_COLUMNS = ("low", "count", "confidence", "accuracy", "accuracy_low", "accuracy_high")
-LEADERBOARD_COLUMNS = ("recipe", "published", "ours", "CPU seconds", "parameters")
+LEADERBOARD_COLUMNS = ("recipe", "published", "ours", "corrupted", "CPU seconds", "parameters")
 
 
 class DocsError(DigitsError):

@@ -47,10 +47,11 @@ BOARD_PATH = Path("benchmarks/leaderboard.yaml")
 PICTURE_PATH = Path("benchmarks/leaderboard.png")
 MARKDOWN_PATH = Path("LEADERBOARD.md")
 CPUINFO_PATH = Path("/proc/cpuinfo")
-# What makes a model: these stages, of their code that which computes. How errors are said and files
-# are written changes no weight.
+# What makes a model and judges it on validation: these stages, of their code that which computes.
+# How errors are said and files are written changes no number.
 MAKERS = ("decode", "train")
-COMPUTING = ("pipeline/", "digits/data/", "digits/model/")
+COMPUTING = ("pipeline/", "digits/data/", "digits/model/", "digits/evaluation/corruptions.py")
+ROBUSTNESS_KEYS = ("robustness", "robustness_seen", "robustness_unseen", "other_hands")
 
 
 class LeaderboardError(DigitsError):
@@ -206,7 +207,7 @@ def describe_run(job: Job, timing: Mapping[str, Any]) -> Run:
         bring(job.name, (HISTORY_PATH, TRAIN_METRICS_PATH, EVALUATE_METRICS_PATH), Path(folder))
         epochs = int(load_table(Path(folder) / HISTORY_PATH, COLUMNS)["epoch"].max())
         precision = load_json(Path(folder) / TRAIN_METRICS_PATH)["precision"]
-        robustness = load_json(Path(folder) / EVALUATE_METRICS_PATH)["robustness"]
+        evaluated = load_json(Path(folder) / EVALUATE_METRICS_PATH)
     predictions = (validation.predictions, test.predictions)
     recipe = load_params(f"recipes.{job.settings['train.recipe']}", Recipe)
     network = build_network("network", recipe.suit_classes(test.card.class_count))
@@ -232,7 +233,7 @@ def describe_run(job: Job, timing: Mapping[str, Any]) -> Run:
         image_count=counts[1],
         error_count=len(errors[1]),
         accuracy=round(1 - len(errors[1]) / counts[1], 6),
-        robustness=robustness,
+        **{key: evaluated.get(key) for key in ROBUSTNESS_KEYS},
         errors=errors[1].tolist(),
     )
 

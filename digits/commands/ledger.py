@@ -66,7 +66,12 @@ class Run(Params):
     image_count: Count
     error_count: Count
     accuracy: Share
-    robustness: Share  # accuracy on corrupted test images
+    # Mean accuracy over kinds of corrupted test images; of runs without the three below: by other
+    # kinds, which are no longer measured.
+    robustness: Share
+    robustness_seen: Share | None = None  # over the kinds that training has met; None: over none
+    robustness_unseen: Share | None = None
+    other_hands: Share | None = None  # accuracy on digits of other people and another scanner
     errors: list[Count]  # the test images that it misreads
 
     @model_validator(mode="after")
