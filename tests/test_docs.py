@@ -10,7 +10,7 @@ from imports import ROOT
 from digits.commands import docs
 from digits.commands.docs import DocsError, render
 from digits.files.artifacts import write_json
-from digits.paths import EVALUATE_METRICS_PATH
+from digits.paths import EVALUATE_METRICS_PATH, TRAIN_METRICS_PATH
 
 MODEL, OTHER = "a" * 32, "b" * 32
 BLOCKS = {"result": "99 %", "sizes": "1 MB"}
@@ -80,6 +80,7 @@ def project(synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """Return the current folder: the results of a run, and pages with markers."""
     monkeypatch.chdir(tmp_path)
     write_json(EVALUATE_METRICS_PATH, METRICS)
+    write_json(TRAIN_METRICS_PATH, {"val_accuracy": 0.98, "val_loss": 0.05})
     Path("plots").mkdir()
     Path("plots/reliability.csv").write_text(RELIABILITY)
     Path("plots/rejection.csv").write_text(REJECTION)
