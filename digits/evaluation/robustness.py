@@ -39,12 +39,19 @@ def corrupt_in_turn(images: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
 
 def group_kinds(augmentation: Mapping[str, Any]) -> dict[str, str]:
     """Tell by a recipe's `augmentation` which kinds a network of it has met in training."""
-    seen = {name: bool(augmentation.get(kind.resembles or "")) for name, kind in MNIST_C.items()}
+    seen = {
+        name: _happens(augmentation.get(kind.resembles or "")) for name, kind in MNIST_C.items()
+    }
     return {
         CLEAN: APART,
         **{name: SEEN if seen[name] else UNSEEN for name in MNIST_C},
         **dict.fromkeys(CAMERA, APART),
     }
+
+
+def _happens(effect: Any) -> bool:
+    """Tell whether an augmentation does anything: a limit, a chance, or one with its strength."""
+    return bool(effect["chance"] if isinstance(effect, Mapping) else effect)
 
 
 def add_groups(robustness: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFrame:
