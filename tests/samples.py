@@ -18,6 +18,7 @@ def make_recipe(*layers: dict[str, Any], **changes: Any) -> Recipe:
         "optimizer": {"Adam": {"learning_rate": 0.01}},
         "epochs": 1,
         "batch_size": 64,
+        "precision": "float32",  # on every machine
     }
     return Recipe(**(values | changes))
 

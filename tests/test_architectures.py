@@ -17,7 +17,7 @@ from samples import SOFTMAX, make_plan, make_recipe, make_split
 from digits.model import ensemble
 from digits.model.backend import keras, make_repeatable
 from digits.model.batches import make_batches
-from digits.model.ensemble import Plan, train_recipe
+from digits.model.ensemble import Plan, rehearse, train_recipe
 from digits.model.networks import INPUT_SHAPE, build_trainable, encode_labels
 from digits.model.recipes import Recipe
 
@@ -971,6 +971,11 @@ def test_fused_kernel_rounds_as_plain_fit_does(architecture: Architecture) -> No
         if differ(ours, exact) <= 4 * rounding < 0.05:
             return
     pytest.fail("farther from float64 than float32 rounds, in each of three draws")
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=ARCHITECTURES)
+def test_trains_in_bfloat16(architecture: Architecture) -> None:
+    rehearse(make_plan(architecture.recipe.model_copy(update={"precision": "bfloat16"})))
 
 
 def test_same_seed_gives_the_same_bytes_25_times() -> None:

@@ -293,6 +293,19 @@ def test_precision_is_that_of_all_but_the_last_layer() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        {"Dense": {"units": 4, "activity_regularizer": "l2"}},
+        {"ActivityRegularization": {"l1": 0.1}},
+        {"TimeDistributed": {"layer": {"Dense": {"units": 4, "activity_regularizer": "l2"}}}},
+    ],
+)
+def test_penalties_on_activations_go_with_bfloat16(layer: dict[str, Any]) -> None:
+    rows = {"Reshape": {"target_shape": [28, 28]}}
+    rehearse(make_plan(make_recipe(rows, layer, FLATTEN, SOFTMAX, precision="bfloat16")))
+
+
 def test_model_is_what_a_keras_user_expects(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

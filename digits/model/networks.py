@@ -206,6 +206,8 @@ def _make(where: str, spec: Spec, module: Any, context: _Context, inputs: Any = 
         made[key] = _resolve(f"{where}.{key}", key, value, context)
         if module is keras.optimizers.schedules and key.endswith(("_steps", "boundaries")):
             made[key] = _count_steps(f"{where}.{key}", value, context.step_count)
+    if context.training and (name == "ActivityRegularization" or "activity_regularizer" in made):
+        made["dtype"] = "float32"  # as is the loss, to which Keras adds no penalty in bfloat16
     if name == "Normalization" and None in (made.get("mean"), made.get("variance")):
         raise NetworkError(f"{where}: expected mean and variance: no training adapts it to images")
     try:
