@@ -233,3 +233,16 @@ def test_untracked_modules_are_named(
     dvc.run_experiment({}, "--temp")
     assert capsys.readouterr().err == ""
     assert len(commands) == 3
+
+
+@pytest.mark.parametrize("task", ["merge", "bisect"])
+def test_experiment_does_not_end_what_git_has_begun(
+    task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, commands: list[tuple[str, ...]]
+) -> None:
+    """DVC has libgit2 forget it: a merge would be committed with one parent."""
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    Path(".git", {"merge": "MERGE_HEAD", "bisect": "BISECT_LOG"}[task]).touch()
+    with pytest.raises(CheckoutError, match=rf"expected no {task} under way, .*`git {task} "):
+        dvc.run_experiment({"x": 1})
+    assert commands == []

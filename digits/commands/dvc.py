@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from digits.commands.git import try_git
+from digits.commands.git import describe_task, try_git
 from digits.commands.recover import recover_loudly
 from digits.errors import DigitsError
 from digits.stage import JOURNAL_VARIABLE
@@ -71,8 +71,12 @@ def run_experiment(settings: Mapping[str, object], *options: str) -> Outcome:
     """Run an experiment with changed parameters; None is DVC's `null`, an empty value.
 
     Raises:
-        CheckoutError: it is to run in a folder of its own, and the checkout's path forbids that.
+        CheckoutError: it is to run in a folder of its own, and the checkout's path forbids that; or
+            Git is amid a merge or the like, which DVC would have it forget.
     """
+    task = describe_task()
+    if task:
+        raise CheckoutError(f"{task}; a run of DVC would have Git forget it")
     if ELSEWHERE & set(options):
         check_path(Path.cwd())
         warn_of_untracked()
