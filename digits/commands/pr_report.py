@@ -41,6 +41,7 @@ UNSHALLOW = "this checkout is shallow, `git fetch --unshallow` brings the others
 MARKER = "<!-- digits pr-report -->"  # by which CI finds its own comment
 # Bytes: GitHub refuses comments of more than 65,536 letters, and a letter is a byte or more.
 LONGEST_PAGE = 65_000
+UNREAD = "Can DVC read it?"
 CUT = "\n\nCut here: GitHub takes no longer comment.\n"
 
 
@@ -205,12 +206,16 @@ def cut(page: str) -> str:
 
 
 def list_sections(start: str) -> dict[str, Callable[[], str]]:
-    """Return what writes each section; of a branch that would show other files, only that."""
+    """Return what writes each section; of a branch that would show other files, only that.
+
+    What DVC cannot read, such as a merge's conflict, may do so.
+    """
     try:
         check_shown()
         check_outputs()
-    except PlaceError as error:
-        return {"Does it stay in the project?": partial(_refuse, error)}
+    except DigitsError as error:
+        question = "Does it stay in the project?" if isinstance(error, PlaceError) else UNREAD
+        return {question: partial(_refuse, error)}
     return {
         "Does dvc.lock tell the truth?": judge_lock,
         "Do the metrics?": judge_metrics,
@@ -222,7 +227,7 @@ def list_sections(start: str) -> dict[str, Callable[[], str]]:
     }
 
 
-def _refuse(error: PlaceError) -> str:
+def _refuse(error: DigitsError) -> str:
     raise error
 
 
