@@ -25,7 +25,7 @@ from digits.commands.dvc import read_dvc
 from digits.commands.git import GitError, ask_git, is_commit, try_git
 from digits.commands.markdown import escape, render_table
 from digits.commands.outputs import check_outputs
-from digits.commands.places import PlaceError, check_shown
+from digits.commands.places import PlaceError, check_page, check_shown
 from digits.commands.results import NOT_VERIFIED, load_metrics
 from digits.commands.revisions import WORKSPACE, load_record
 from digits.errors import DigitsError
@@ -234,7 +234,8 @@ def _refuse(error: DigitsError) -> str:
 def main(arguments: Namespace) -> None:
     base = arguments.base
     start = find_merge_base(base)
-    shutil.rmtree(REPORT_DIR / "plots", ignore_errors=True)
+    check_page(PLOTS_DIR / "index.html")
+    shutil.rmtree(PLOTS_DIR, ignore_errors=True)
     PICTURE_PATH.unlink(missing_ok=True)
     failed, text = render(list_sections(start))
     page = cut(f"{MARKER}\n# Against {escape(base)} ({start})\n\n{text}")
