@@ -141,7 +141,10 @@ $(REMOTES:%=.venv/%.stamp): .venv/%.stamp: requirements-%.lock .venv/run.stamp
 	@.venv/swift/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
+# A link that leads nowhere is taken for none: the Python that it was made with is gone.
 .venv/bin/python: | .git
+	@! test -L $@ || { echo "ERROR: .venv: expected its Python, received a link to none: an upgrade?" \
+	    "make one anew: rm -rf .venv && make $(MAKECMDGOALS)"; exit 1; } >&2
 	@$(PYTHON) -c '$(SUPPORTED)' 2>/dev/null || \
 	    { echo "ERROR: $(PYTHON): expected Python 3.11 to 3.13, received $$($(PYTHON) --version 2>&1 | head -n 1);" \
 	        "install one and name it: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; } >&2

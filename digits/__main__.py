@@ -32,6 +32,10 @@ class FolderError(DigitsError):
     """A command was called elsewhere than in the project's folder."""
 
 
+class PackageError(DigitsError):
+    """Python has not what the project needs: it is another, or the system was upgraded."""
+
+
 def check_arguments(arguments: Sequence[str]) -> None:
     """Refuse empty texts: a variable of the shell was not set, and a default is not meant.
 
@@ -54,7 +58,16 @@ def call_command() -> None:
         listed.add_parser(name, help=summary, add_help=False)
     name = parser.parse_args(sys.argv[1:2]).command
     # Imported here: no command waits for the libraries of another.
-    module = importlib.import_module(f"digits.commands.{name.replace('-', '_')}")
+    try:
+        module = importlib.import_module(f"digits.commands.{name.replace('-', '_')}")
+    except ModuleNotFoundError as error:
+        if str(error.name).partition(".")[0] == "digits":
+            raise
+        raise PackageError(
+            f"{sys.executable}: expected the packages of requirements.lock, received no module "
+            f"{error.name!r}: `rm -rf .venv && make {name}` makes an environment anew; in one of "
+            "your own, `pip install .`"
+        ) from error
     own = argparse.ArgumentParser(f"digits {name}", description=COMMANDS[name])
     if hasattr(module, "add_arguments"):
         module.add_arguments(own)

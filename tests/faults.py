@@ -86,10 +86,9 @@ class Held:
 @contextmanager
 def holding(project: Project, stage: str, output: int) -> Iterator[Held]:
     """Run the stage anew by `dvc repro`, up to the moment when it has flushed so many outputs."""
-    (project.folder / "hold.tmp").mkdir(exist_ok=True)
+    (project.folder / "hold.tmp").mkdir()
     (project.folder / "hold.tmp/sitecustomize.py").write_text(HOLD)
-    pipe_path = project.folder / "pipe.tmp"
-    os.mkfifo(pipe_path)
+    os.mkfifo(project.folder / "pipe.tmp")
     environment = project.environment | {
         "PYTHONPATH": str(project.folder / "hold.tmp"),
         "HOLD": f"{stage}:{output}",
@@ -104,12 +103,11 @@ def holding(project: Project, stage: str, output: int) -> Iterator[Held]:
         start_new_session=True,
     ) as dvc:
         try:
-            pipe = _open_once_read(pipe_path, dvc)
+            pipe = _open_once_read(project.folder / "pipe.tmp", dvc)
             yield Held(dvc, int((project.folder / "held.tmp").read_text()), pipe)
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(dvc.pid, signal.SIGKILL)
-            pipe_path.unlink()
 
 
 def _open_once_read(path: Path, dvc: subprocess.Popen[str]) -> int:

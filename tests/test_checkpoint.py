@@ -128,32 +128,28 @@ HIDDEN: list[dict[str, Any]] = [
 ROWS: dict[str, Any] = {"Reshape": {"target_shape": [28, 28]}}
 STOPPING = {"EarlyStopping": {"patience": 2, "restore_best_weights": True}}
 TRAININGS: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
-    # Nadam's product of momenta, averages, and the sum of a step that an epoch leaves half done.
-    "nadam, ema, accumulation": (
+    "momentum": (HIDDEN, {"optimizer": {"SGD": {"momentum": 0.9}}}),
+    "nadam": (HIDDEN, {"optimizer": {"Nadam": {}}}),
+    "lion": (HIDDEN, {"optimizer": {"Lion": {"learning_rate": 0.001}}}),
+    "ema": (HIDDEN, {"optimizer": {"Adam": {"use_ema": True}}}),
+    "accumulation": (HIDDEN, {"optimizer": {"Adam": {"gradient_accumulation_steps": 3}}}),
+    "loss scale": (
         HIDDEN,
-        {"optimizer": {"Nadam": {"use_ema": True, "gradient_accumulation_steps": 3}}},
-    ),
-    "loss scale, lion": (
-        HIDDEN,
-        {
-            "optimizer": {
-                "LossScaleOptimizer": {"inner_optimizer": {"Lion": {"learning_rate": 0.001}}}
-            }
-        },
+        {"optimizer": {"LossScaleOptimizer": {"inner_optimizer": {"Adam": {}}}}},
     ),
     "stopping": (
         HIDDEN,
         {"callbacks": [STOPPING], "epochs": 9, "optimizer": {"Adam": {"learning_rate": 0.05}}},
     ),
-    "plateau, momentum, random layers": (
-        [{"RandomRotation": {"factor": 0.1}}, {"GaussianNoise": {"stddev": 0.1}}, *HIDDEN],
-        {
-            "callbacks": [{"ReduceLROnPlateau": {"patience": 1, "cooldown": 1}}],
-            "epochs": 4,
-            "optimizer": {"SGD": {"momentum": 0.9}},
-        },
+    "plateau": (
+        HIDDEN,
+        {"callbacks": [{"ReduceLROnPlateau": {"patience": 1, "cooldown": 1}}], "epochs": 5},
     ),
     "recurrent": ([ROWS, {"LSTM": {"units": 4, "dropout": 0.3}}, SOFTMAX], {}),
+    "random layers": (
+        [{"RandomRotation": {"factor": 0.1}}, {"GaussianNoise": {"stddev": 0.1}}, *HIDDEN],
+        {},
+    ),
 }
 
 

@@ -114,6 +114,34 @@ def test_foreign_venv_is_refused_and_the_way_out_leads_on(
     assert any(line.startswith("Installing ") for line in make(repository, goal, status=0))
 
 
+def test_python_that_an_upgrade_has_removed_is_named(repository: Project) -> None:
+    python = repository.folder / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to("/usr/bin/python3.99")
+    (repository.folder / ".venv/run.stamp").touch()
+    reason, *_ = make(repository, "repro")
+    assert reason.startswith("ERROR: .venv: expected its Python, received a link to none")
+    assert reason.endswith("make one anew: rm -rf .venv && make repro")
+
+
+def test_python_without_the_packages_is_one_line(tmp_path: Path) -> None:
+    """That of another environment, or of a system that was upgraded below `.venv`."""
+    (tmp_path / "dvc.yaml").touch()
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "digits", "compare"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(
+        f"ERROR: {sys.executable}: expected the packages of requirements.lock, received no module"
+    )
+    assert done.stderr.count("\n") == 1
+
+
 # Without .venv: conda, or a global `pip install .`
 
 
@@ -129,6 +157,7 @@ def test_stages_run_by_the_python_of_the_command(tmp_path: Path) -> None:
     other.write_text("#!/bin/sh\nexit 1\n")
     other.chmod(0o755)
     environment = {**os.environ, "PATH": f"{other.parent}:/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
+    environment["SHELL"] = "/bin/false"  # that of a service's account
     done = subprocess.run(
         [sys.executable, "-c", "from digits.commands.dvc import run_dvc; run_dvc('repro')"],
         cwd=folder,
@@ -233,3 +262,16 @@ def test_untracked_modules_are_named(
     dvc.run_experiment({}, "--temp")
     assert capsys.readouterr().err == ""
     assert len(commands) == 3
+
+
+@pytest.mark.parametrize("task", ["merge", "bisect"])
+def test_experiment_does_not_end_what_git_has_begun(
+    task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, commands: list[tuple[str, ...]]
+) -> None:
+    """DVC has libgit2 forget it: a merge would be committed with one parent."""
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    Path(".git", {"merge": "MERGE_HEAD", "bisect": "BISECT_LOG"}[task]).touch()
+    with pytest.raises(CheckoutError, match=rf"expected no {task} under way, .*`git {task} "):
+        dvc.run_experiment({"x": 1})
+    assert commands == []

@@ -90,6 +90,22 @@ def test_stale_lock_is_said_without_data(fork: Project) -> None:
     assert "not verified: the predictions are not here" in page
 
 
+def test_report_comes_where_dvc_cannot_read(fork: Project) -> None:
+    """As in the middle of a merge."""
+    lock = fork.folder / "dvc.lock"
+    lock.write_text(f"<<<<<<< HEAD\n{lock.read_text()}")
+    said, page = report(fork, status=1)
+    assert page in said
+    assert "Can DVC read it?\n\n**unable to read: 'dvc.lock'" in page
+
+
+def test_base_without_a_run_is_called_that(fork: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(fork.folder)
+    said = pr_report.judge_errors("HEAD~2")  # sources alone
+    assert "received one without dvc.lock: nothing that was run is committed there" in said
+    assert "push" not in said
+
+
 def forge(project: Project, **changes: Any) -> None:
     """Write other metrics, and their digest into `dvc.lock`, as one who would deceive does."""
     path = project.folder / METRICS

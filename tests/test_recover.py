@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -110,6 +112,77 @@ def test_head_that_people_detached_stays(repository: Project, target: str) -> No
     repository.call("git", "symbolic-ref", "--quiet", "HEAD", status=1)
 
 
+def test_head_that_people_detached_stays_beside_a_cut_lock(repository: Project) -> None:
+    """As `git bisect` and CI leave it: by the full digest, too, which is how DVC does it."""
+    commit = ask(repository, "rev-parse", "main~1")
+    ask(repository, "checkout", "--quiet", commit)
+    cut_lock(RWLOCK_PATH, "")
+    assert "HEAD stays on no branch" in str(recover.recover())
+    assert ask(repository, "rev-parse", "HEAD") == commit
+    assert ask(repository, "status", "--porcelain", "--untracked-files=no") == ""
+    repository.call("git", "symbolic-ref", "--quiet", "HEAD", status=1)
+    note_killed_start(60)  # which began after that
+    assert "HEAD stays on no branch" in str(recover.recover())
+    for ref in ("EXEC_HEAD", "EXEC_BASELINE"):  # as did this one: DVC notes no checkout then
+        ask(repository, "update-ref", f"{EXEC_REFS}/{ref}", commit)
+        path = repository.folder / ".git" / EXEC_REFS / ref
+        os.utime(path, (time.time() + 60,) * 2)
+    assert "HEAD stays on no branch" in str(recover.recover())
+    assert ask(repository, "rev-parse", "HEAD") == commit
+
+
+@pytest.mark.parametrize("task", ["merge", "cherry-pick", "revert", "rebase"])
+def test_what_git_has_not_ended_is_ended_first(repository: Project, task: str) -> None:
+    """On the HEAD that the run has left, as people meet it when they go on."""
+    other = ask(repository, "commit-tree", "-p", "HEAD~1", "-m", "x", "HEAD~1^{tree}")
+    (repository.folder / "params.yaml").write_text("third")
+    repository.commit("third")
+    start = break_off(repository)
+    ask(repository, "checkout", "--quiet", "-b", "theirs", other)
+    (repository.folder / "params.yaml").write_text("theirs")
+    repository.commit("theirs")
+    ask(repository, "checkout", "--quiet", start)
+    what = {"revert": "HEAD~1"}.get(task, "theirs")
+    repository.call("git", task, what, status=1)
+    before = ask(repository, "status")
+    with pytest.raises(RecoverError, match=rf"`git {task} --abort`, then `make recover`"):
+        recover.recover()
+    assert ask(repository, "status") == before
+    ask(repository, task, "--abort")
+    ask(repository, "reflog", "expire", "--expire=now", "--all")
+    assert recover.recover()
+    assert ask(repository, "for-each-ref", EXEC_REFS) == ""
+
+
+@pytest.fixture
+def other(repository: Project) -> Project:
+    """Return another worktree, within the first, on a branch of its own; not the current folder."""
+    ask(repository, "worktree", "add", "--quiet", ".worktrees/a b", "-b", "other")
+    return Project(repository.folder / ".worktrees/a b")
+
+
+def test_run_that_was_killed_in_another_worktree_is_ended_there(
+    repository: Project, other: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    break_off(other)
+    with pytest.raises(RecoverError, match=r"`make -C '.*a b' recover`"):
+        recover.recover()
+    monkeypatch.chdir(other.folder)
+    assert recover.recover()
+    assert_whole(other, "other")
+    monkeypatch.chdir(repository.folder)
+    assert_whole(repository)
+
+
+def test_run_in_another_worktree_goes_on(
+    repository: Project, other: Project, tmp_path: Path
+) -> None:
+    start = break_off(other)
+    with running(other.folder, tmp_path / "dvc"):
+        assert recover.recover() is None
+        assert ask(repository, "rev-parse", f"{EXEC_REFS}/EXEC_BASELINE") == start
+
+
 def test_edits_put_aside_by_a_run_are_in_the_stash(repository: Project) -> None:
     (repository.folder / "params.yaml").write_text("mine")
     aside = ask(repository, "stash", "create")
@@ -123,9 +196,14 @@ def test_edits_put_aside_by_a_run_are_in_the_stash(repository: Project) -> None:
     assert read_edit(repository) == "mine"
 
 
+def cut_lock(path: Path, content: str) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+
+
 def note_killed_start(age: int) -> None:
     """Leave DVC's note of a process that has the workspace to itself, and is dead."""
-    RWLOCK_PATH.parent.mkdir(parents=True)
+    RWLOCK_PATH.parent.mkdir(parents=True, exist_ok=True)
     RWLOCK_PATH.write_text(json.dumps({"write": {"workspace": {"pid": DEAD, "cmd": "dvc"}}}))
     moment = time.time() + age
     os.utime(RWLOCK_PATH, (moment, moment))
@@ -161,8 +239,7 @@ def test_file_that_a_start_left_half_written_is_as_before(repository: Project, l
 @pytest.mark.parametrize("content", ["", '{"write": {'])
 def test_lock_that_was_cut_short_is_removed(repository: Project, path: Path, content: str) -> None:
     (repository.folder / "params.yaml").write_text("mine")
-    path.parent.mkdir(parents=True)
-    path.write_text(content)
+    cut_lock(path, content)
     assert recover.recover()
     assert not path.exists()
     assert read_edit(repository) == "mine"
@@ -186,17 +263,25 @@ def test_lock_of_a_killed_git_is_removed(repository: Project) -> None:
     repository.commit("Git goes on")
 
 
-def test_run_that_goes_on_is_left_alone(repository: Project, tmp_path: Path) -> None:
-    start = break_off(repository)
-    program = tmp_path / "dvc"
+@contextmanager
+def running(folder: Path, program: Path) -> Iterator[int]:
+    """Have a program of that name, which may be `dvc`, run there; yield its process."""
     program.write_text("import sys; print(flush=True); sys.stdin.read()")
     command = [sys.executable, str(program)]
     options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(command, cwd=repository.folder, **options) as running:  # type: ignore[call-overload]
-        running.stdout.readline()
-        with pytest.raises(RecoverError, match=f"received process {running.pid}"):
-            recover.recover()
-        running.stdin.close()
+    with subprocess.Popen(command, cwd=folder, **options) as process:  # type: ignore[call-overload]
+        process.stdout.readline()
+        yield process.pid
+        process.stdin.close()
+
+
+def test_run_that_goes_on_is_left_alone(repository: Project, tmp_path: Path) -> None:
+    start = break_off(repository)
+    with (
+        running(repository.folder, tmp_path / "dvc") as process,
+        pytest.raises(RecoverError, match=f"received process {process}"),
+    ):
+        recover.recover()
     assert ask(repository, "rev-parse", f"{EXEC_REFS}/EXEC_BASELINE") == start
     assert recover.recover()
 

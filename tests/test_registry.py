@@ -1,7 +1,6 @@
 """The model by name: docs/model-registry.md, typed as written, got from elsewhere."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 import remotes
 from imports import ROOT
 from projects import Project
-from remotes import Remote
+from remotes import Server
 from sharing import MODEL, UP_TO_DATE, read_block
 from test_readme import read_blocks, type_block
 
@@ -23,34 +22,29 @@ np.save("probabilities.npy", probabilities)
 """
 
 
-def publish(project: Project, folder: Path) -> None:
-    """Give the project an origin in the folder, where /srv/git is for the page."""
-    project.call("git", "clone", "--quiet", "--bare", ".", str(folder / "digits.git"))
-    project.call("git", "remote", "add", "origin", str(folder / "digits.git"))
-
-
-def make_typing(folder: Path, remote: Remote) -> Callable[[Project, str], str]:
-    """Return what types a block of the page there."""
-
-    def type_(project: Project, block: str) -> str:
-        for example, value in {"/srv/git": str(folder), **remote.stand_ins}.items():
-            block = block.replace(example, value)
-        return type_block(project, block)
-
-    return type_
-
-
 @pytest.mark.slow
-def test_model_is_had_by_name_as_written(retrained: Project, tmp_path: Path) -> None:
+@pytest.mark.parametrize("server", [remotes.local_folder, remotes.http_server])
+def test_model_is_had_by_name_as_written(
+    server: Server, retrained: Project, tmp_path: Path
+) -> None:
     project = retrained.copy(tmp_path / "team/digits")
     other = project.call("git", "rev-parse", "HEAD").strip()  # another training, in the cache
     project.call("git", "reset", "--quiet", "--hard", "HEAD~1")
     project.call("dvc", "checkout")
-    publish(project, tmp_path)
+    project.call("git", "clone", "--quiet", "--bare", ".", str(tmp_path / "digits.git"))
+    project.call("git", "remote", "add", "origin", str(tmp_path / "digits.git"))
     address, version, later, get, import_ = read_blocks(PAGE, "console")
     (tmp_path / "server").mkdir()
-    with remotes.local_folder(tmp_path / "server") as remote:
-        type_ = make_typing(tmp_path, remote)
+    with server(tmp_path / "server") as remote:
+        stand_ins = {"/srv/git": str(tmp_path), **remote.stand_ins}
+        if remote.read_only:
+            address = read_block("A public remote")
+
+        def type_(project: Project, block: str) -> str:
+            for example, value in stand_ins.items():
+                block = block.replace(example, value)
+            return type_block(project, block)
+
         type_(project, address)
         type_(project, version)
         first = (project.folder / MODEL).read_bytes()
@@ -83,30 +77,6 @@ def test_model_is_had_by_name_as_written(retrained: Project, tmp_path: Path) -> 
         clone.call("dvc", "pull")
         assert UP_TO_DATE in clone.call("dvc", "repro")
     use(user, np.load(clone.folder / "data/decoded/test/images.npy"))
-
-
-@pytest.mark.slow
-def test_model_is_had_by_name_from_a_public_remote(trained: Project, tmp_path: Path) -> None:
-    """What differs from a folder is where the objects come from: by name, and for a clone."""
-    project = trained.copy(tmp_path / "team/digits")
-    publish(project, tmp_path)
-    _, version, _, get, _ = read_blocks(PAGE, "console")
-    (tmp_path / "server").mkdir()
-    with remotes.http_server(tmp_path / "server") as remote:
-        type_ = make_typing(tmp_path, remote)
-        type_(project, read_block("A public remote"))
-        type_(project, version)
-        first = (project.folder / MODEL).read_bytes()
-        project.folder.rename(tmp_path / "away")
-
-        user = Project(tmp_path / "user/app")
-        user.folder.mkdir(parents=True)
-        type_(user, get.splitlines()[0])
-        assert (user.folder / "digits.keras").read_bytes() == first
-        user.call("git", "clone", "--quiet", str(tmp_path / "digits.git"), str(tmp_path / "clone"))
-        clone = Project(tmp_path / "clone")
-        clone.call("dvc", "pull")
-        assert UP_TO_DATE in clone.call("dvc", "repro")
 
 
 def use(user: Project, images: np.ndarray) -> None:

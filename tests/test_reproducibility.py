@@ -1,15 +1,11 @@
-"""Twice from scratch: every file the same, byte for byte.
-
-With one thread here; with one a core, what the tests of settings, faults and killed experiments
-compare with other projects' results.
-"""
+"""Twice from scratch, with one thread and with several: every file the same, byte for byte."""
 
 import re
 from argparse import Namespace
 from pathlib import Path
 
 import pytest
-from projects import make_project
+from projects import Project, make_project
 
 from digits.commands import verify_reproducible
 from digits.commands.verify_reproducible import describe_differences, digest_files, list_results
@@ -68,10 +64,17 @@ def test_results_are_the_outputs_of_the_stages(
     ]
 
 
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    folder = tmp_path_factory.mktemp("twice") / "project"
+    return make_project(folder, "optdigits", "cnn_optdigits")
+
+
 @pytest.mark.slow
-def test_two_runs_agree(tmp_path: Path) -> None:
-    project = make_project(tmp_path / "project", "optdigits", "cnn_optdigits")
-    project.change("  threads: 0\n", "  threads: 1\n")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_two_runs_agree(threads: int, project: Project) -> None:
+    project.call("git", "restore", "params.yaml")
+    project.change("  threads: 0\n", f"  threads: {threads}\n")
     said = project.call("python", "-m", "digits", "verify-reproducible")
     assert said.count("Running stage 'train'") == 2
     assert re.search(

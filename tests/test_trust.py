@@ -10,6 +10,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from argparse import Namespace
 from contextlib import closing
 from pathlib import Path
 
@@ -24,11 +25,12 @@ from digits.commands import docs, experiments, pr_report, state
 from digits.commands.dvc import list_experiments
 from digits.commands.markdown import escape
 from digits.commands.outputs import check_outputs
-from digits.commands.places import PlaceError, check_shown
+from digits.commands.places import PlaceError, check_page, check_shown
 from digits.commands.standings import Entry, write_markdown
 from digits.commands.state import StateError
 from digits.data import datasets
 from digits.data.splits import Card
+from digits.errors import DigitsError
 from digits.files.params import ParamsError, load_params
 
 # DVC's state
@@ -347,7 +349,8 @@ def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "secret.yaml").write_text("password: hunter2\n")
     (folder / "link.yaml").symlink_to(tmp_path / "secret.yaml")
     (folder / "up").symlink_to(tmp_path)
-    subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
+    Project(folder).call("git", "init", "--quiet")
+    Project(folder).identify()
     monkeypatch.chdir(folder)
     return folder
 
@@ -363,6 +366,57 @@ def test_numbers_and_plots_elsewhere_are_not_shown(place: str, shown: Path) -> N
         assert "hunter2" not in str(raised.value)
     (shown / "dvc.yaml").write_text(SHOWN[place].format("own.yaml"))
     check_outputs()
+
+
+@pytest.mark.parametrize("name", ["config.local", "Config.local", "cache", "tmp/rwlock", "link"])
+def test_what_is_a_persons_own_is_none_of_the_branch(name: str, shown: Path) -> None:
+    """Its remote would name a command; files of a cache that is a link would be shown."""
+    (shown / ".dvc/config").touch()
+    path = shown / ".dvc" / name
+    path.parent.mkdir(exist_ok=True)
+    if name in ("cache", "link"):
+        path.symlink_to(shown.parent)
+    else:
+        path.write_text("{}" if "tmp" in name else "")
+    check_outputs()  # it is nobody else's
+    subprocess.run(["git", "add", "--force", f".dvc/{name}"], check=True)
+    with pytest.raises(PlaceError, match=rf"^'\.dvc/{name}': expected none in Git, "):
+        check_outputs()
+
+
+@pytest.mark.parametrize("template", ["../../secret.yaml", "config.local", "plots/link", ""])
+def test_page_of_plots_holds_no_file_from_elsewhere(template: str, shown: Path) -> None:
+    (shown / ".dvc/plots").mkdir()
+    (shown / ".dvc/plots/link").symlink_to(shown.parent / "secret.yaml")
+    setting = f"[plots]\nhtml_template = {template or 'plots/page.html'}\n"
+    (shown / ".dvc/config").write_text(setting)
+    if template:
+        with pytest.raises(PlaceError, match=r"expected a plots\.html_template of this project"):
+            check_outputs()
+    else:
+        check_outputs()
+
+
+def test_page_is_not_written_where_a_link_leads(shown: Path) -> None:
+    (shown / "report").symlink_to(shown.parent)
+    (shown.parent / "plots").mkdir()
+    for name in ("plots/index.html", "pull-request.md"):
+        with pytest.raises(PlaceError, match="expected a place in this project, received '/"):
+            check_page(Path("report") / name)
+    subprocess.run(["git", "commit", "--quiet", "--allow-empty", "-m", "x"], check=True)
+    with pytest.raises(PlaceError):
+        pr_report.main(Namespace(base="HEAD"))
+    assert (shown.parent / "plots").is_dir()
+
+
+@pytest.mark.parametrize("text", ["outs: [{path: ../x}]", "outs: [{path: "])
+def test_name_that_a_terminal_obeys_is_written_out(text: str, shown: Path) -> None:
+    folder = shown / "e\x1b[2J"
+    folder.mkdir()
+    (folder / "a.dvc").write_text(text)
+    with pytest.raises(DigitsError, match=r"e\\x1b\[2J/a\.dvc") as raised:
+        check_outputs()
+    assert str(raised.value).isprintable()
 
 
 def test_experiments_show_no_parameter_elsewhere(shown: Path) -> None:

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from digits.commands.git import try_git
+from digits.commands.git import describe_task, try_git
 from digits.commands.recover import recover_loudly
 from digits.errors import DigitsError
+from digits.files.params import CONTROL
 from digits.stage import JOURNAL_VARIABLE
 
 ELSEWHERE = {"--temp", "--queue"}  # options of `dvc exp run` for a folder of the run's own
@@ -22,7 +23,10 @@ UNUSABLE = re.compile(r"[^\x00-\x7f]|[#?]")
 
 
 class DvcError(DigitsError):
-    """A command of DVC failed; it has said why."""
+    """A command of DVC failed; it has said why, and may quote a branch's names."""
+
+    def __str__(self) -> str:
+        return CONTROL.sub(lambda found: ascii(found[0])[1:-1], super().__str__())
 
 
 class CheckoutError(DigitsError):
@@ -71,8 +75,12 @@ def run_experiment(settings: Mapping[str, object], *options: str) -> Outcome:
     """Run an experiment with changed parameters; None is DVC's `null`, an empty value.
 
     Raises:
-        CheckoutError: it is to run in a folder of its own, and the checkout's path forbids that.
+        CheckoutError: it is to run in a folder of its own, and the checkout's path forbids that; or
+            Git is amid a merge or the like, which DVC would have it forget.
     """
+    task = describe_task()
+    if task:
+        raise CheckoutError(f"{task}; a run of DVC would have Git forget it")
     if ELSEWHERE & set(options):
         check_path(Path.cwd())
         warn_of_untracked()
@@ -156,5 +164,6 @@ def _build_environment() -> dict[str, str]:
         for field, value in (("NAME", "digits-pipeline"), ("EMAIL", "digits@localhost"))
     }
     known = try_git("config", "user.email")
-    given = {**os.environ, "PATH": path}
+    # A service's account may have a shell that runs nothing.
+    given = {**os.environ, "PATH": path, "SHELL": "/bin/sh"}
     return given if known else {**identity, **given}

@@ -1,6 +1,7 @@
 """The one way to ask Git."""
 
 import subprocess
+from pathlib import Path
 
 from digits.errors import DigitsError
 
@@ -8,6 +9,16 @@ NO_REPOSITORY = (
     "expected a Git repository, received a folder without one, such as a downloaded .zip: clone "
     "the project, or `git init && git add --all && git commit --message start`"
 )
+
+# What Git keeps of a task until it is ended, and by which commands that is.
+TASKS = {
+    "MERGE_HEAD": "merge",
+    "CHERRY_PICK_HEAD": "cherry-pick",
+    "REVERT_HEAD": "revert",
+    "rebase-merge": "rebase",
+    "rebase-apply": "rebase",
+    "BISECT_LOG": "bisect",
+}
 
 
 class GitError(DigitsError):
@@ -45,3 +56,14 @@ def is_commit(name: str) -> bool:
     """Tell whether a name, whatever its letters, is one of a commit, a branch or a tag of one."""
     commit = f"{name}^{{commit}}"
     return bool(try_git("rev-parse", "--verify", "--quiet", "--end-of-options", commit))
+
+
+def describe_task() -> str:
+    """Say what Git has begun and not ended, a merge for one, and how it is; nothing if nothing."""
+    folder = try_git("rev-parse", "--absolute-git-dir")
+    for name, task in TASKS.items():
+        if folder and Path(folder, name).exists():
+            ends = ["reset"] if task == "bisect" else ["--continue", "--abort"]
+            commands = " or ".join(f"`git {task} {end}`" for end in ends)
+            return f"expected no {task} under way, received one: end it with {commands}"
+    return ""

@@ -14,12 +14,16 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 from digits.commands.dvc import DvcError
+from digits.commands.git import try_git
 from digits.commands.objects import open_stores
 from digits.commands.places import TRUSTED, PlaceError, find_stray_link, is_trusted, lies_inside
+from digits.files.params import CONTROL
 
 # Settings of a remote that name a command, or a file that may (`credential_process`).
 RUNNING = {"bearer_token_command", "configpath", "credentialpath"}
 CONFIG_PATH = Path(".dvc/config")
+TEMPLATES = Path(".dvc/plots")
+OWN = {"config.local", "cache", "tmp"}  # in .dvc: a person's, or of DVC's making
 LOCAL = "local"  # DVC's name of the disk
 
 
@@ -53,10 +57,14 @@ def check_written(repo: Repo) -> None:
         DvcError: DVC cannot read its files.
         PlaceError: says which.
     """
+    _check_own()
     # What Git brings; what a person has said with --local is not in there.
     _check_settings(repo.config.read("repo"))
     cache = Path(repo.cache.local.path)
     for out in repo.index.outs:
+        name = f"{out.stage.relpath}: {out.def_path}"
+        if CONTROL.search(name):
+            raise PlaceError(f"expected names that a terminal only shows, received {name!a}")
         path = Path(out.fs_path)
         if out.protocol != LOCAL or not lies_inside(path, follow=False):
             raise _elsewhere(out, out.def_path)
@@ -116,6 +124,17 @@ def _check_read(repo: Repo, paths: Iterable[Path]) -> None:
             )
 
 
+def _check_own() -> None:
+    """Refuse what Git brings into .dvc, and DVC takes for its user's own, and links there."""
+    for line in filter(None, try_git("ls-files", "--stage", "-z", "--", ".dvc").split("\0")):
+        facts, name = line.split("\t", 1)
+        if facts.startswith("120000") or OWN & set(name.casefold().split("/")[1:2]):
+            raise PlaceError(
+                f"{name!r}: expected none in Git, since DVC takes it for your own, received one "
+                "of the branch"
+            )
+
+
 def _check_settings(config: Mapping[str, Any]) -> None:
     for name, remote in config["remote"].items():
         for key in RUNNING & remote.keys():
@@ -123,6 +142,11 @@ def _check_settings(config: Mapping[str, Any]) -> None:
                 f"{CONFIG_PATH}: remote {name}: expected no {key}, by which a branch runs commands "
                 f"on your machine; your own: `dvc remote modify --local {name} {key} VALUE`"
             )
+    page = Path(CONFIG_PATH.parent, config["plots"].get("html_template", TEMPLATES.name))
+    if not (lies_inside(page) or page.resolve().is_relative_to(TEMPLATES.resolve())):
+        raise PlaceError(
+            f"{CONFIG_PATH}: expected a plots.html_template of this project, received {str(page)!r}"
+        )
     folder = config["cache"].get("dir")
     if folder and not lies_inside(Path(CONFIG_PATH.parent, folder)):
         raise PlaceError(

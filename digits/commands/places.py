@@ -71,6 +71,18 @@ def check_shown() -> None:
             )
 
 
+def check_page(path: Path) -> None:
+    """Refuse to write a page where links of the branch lead elsewhere.
+
+    Raises:
+        PlaceError: says where that is.
+    """
+    if not lies_inside(path, follow=False):
+        raise PlaceError(
+            f"{path}: expected a place in this project, received {os.path.realpath(path)!r}"
+        )
+
+
 def _show(path: Path) -> str:
     """Return a path that a branch may have chosen, without signs that a terminal obeys."""
     return str(path) if str(path).isprintable() else ascii(str(path))

@@ -25,7 +25,7 @@ from digits.commands.dvc import read_dvc
 from digits.commands.git import GitError, ask_git, is_commit, try_git
 from digits.commands.markdown import escape, render_table
 from digits.commands.outputs import check_outputs
-from digits.commands.places import PlaceError, check_shown
+from digits.commands.places import PlaceError, check_page, check_shown
 from digits.commands.results import NOT_VERIFIED, load_metrics
 from digits.commands.revisions import WORKSPACE, load_record
 from digits.errors import DigitsError
@@ -41,6 +41,7 @@ UNSHALLOW = "this checkout is shallow, `git fetch --unshallow` brings the others
 MARKER = "<!-- digits pr-report -->"  # by which CI finds its own comment
 # Bytes: GitHub refuses comments of more than 65,536 letters, and a letter is a byte or more.
 LONGEST_PAGE = 65_000
+UNREAD = "Can DVC read it?"
 CUT = "\n\nCut here: GitHub takes no longer comment.\n"
 
 
@@ -205,12 +206,16 @@ def cut(page: str) -> str:
 
 
 def list_sections(start: str) -> dict[str, Callable[[], str]]:
-    """Return what writes each section; of a branch that would show other files, only that."""
+    """Return what writes each section; of a branch that would show other files, only that.
+
+    What DVC cannot read, such as a merge's conflict, may do so.
+    """
     try:
         check_shown()
         check_outputs()
-    except PlaceError as error:
-        return {"Does it stay in the project?": partial(_refuse, error)}
+    except DigitsError as error:
+        question = "Does it stay in the project?" if isinstance(error, PlaceError) else UNREAD
+        return {question: partial(_refuse, error)}
     return {
         "Does dvc.lock tell the truth?": judge_lock,
         "Do the metrics?": judge_metrics,
@@ -222,14 +227,15 @@ def list_sections(start: str) -> dict[str, Callable[[], str]]:
     }
 
 
-def _refuse(error: PlaceError) -> str:
+def _refuse(error: DigitsError) -> str:
     raise error
 
 
 def main(arguments: Namespace) -> None:
     base = arguments.base
     start = find_merge_base(base)
-    shutil.rmtree(REPORT_DIR / "plots", ignore_errors=True)
+    check_page(PLOTS_DIR / "index.html")
+    shutil.rmtree(PLOTS_DIR, ignore_errors=True)
     PICTURE_PATH.unlink(missing_ok=True)
     failed, text = render(list_sections(start))
     page = cut(f"{MARKER}\n# Against {escape(base)} ({start})\n\n{text}")

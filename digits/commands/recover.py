@@ -8,13 +8,14 @@ file of locks that was being written then is cut short, and every DVC fails at i
 
 import json
 import re
+import shlex
 import sys
 from argparse import Namespace
 from pathlib import Path
 
 import psutil
 
-from digits.commands.git import ask_git, try_git
+from digits.commands.git import ask_git, describe_task, try_git
 from digits.errors import DigitsError
 
 EXEC_REFS = "refs/exps/exec"
@@ -31,17 +32,44 @@ class RecoverError(DigitsError):
     """The way back is not for a program to choose, or Git failed."""
 
 
-def find_detached_from() -> tuple[str, str] | None:
-    """Return the branch that DVC has left, and its commit then; None on a branch."""
-    if try_git("symbolic-ref", "--quiet", "HEAD"):
+def find_detached_from(began: float | None, folder: Path = Path()) -> tuple[str, str] | None:
+    """Return the branch that a killed run has left, and its commit then; None if none has.
+
+    A person may have left one before the run began, as may `git bisect` and CI.
+    """
+    if try_git("-C", str(folder), "symbolic-ref", "--quiet", "HEAD"):
         return None
-    for subject in try_git("reflog", "--format=%gs", "HEAD").splitlines():
+    reflog = ("reflog", "--date=unix", "--format=%gd %gs", "HEAD")
+    for line in try_git("-C", str(folder), *reflog).splitlines():
+        moment, subject = line.split(" ", 1)
         if subject.startswith("dvc: Restore HEAD"):
             return None  # DVC has found it detached, and left it so
         if subject.startswith("checkout: "):
             found = DETACHED.fullmatch(subject)
-            return (found[1], found[2]) if found and is_branch(found[1]) else None
+            if began is None or not found or not is_branch(found[1]):
+                return None
+            return (found[1], found[2]) if int(moment.strip("HEAD@{}")) >= int(began) else None
     return None
+
+
+def has_other_run(left: list[str]) -> bool:
+    """Tell whether DVC runs in another of Git's worktrees, which share what it keeps.
+
+    Raises:
+        RecoverError: it did so, and was killed.
+    """
+    here = Path(ask_git("rev-parse", "--show-toplevel"))
+    lines = try_git("worktree", "list", "--porcelain", "-z").split("\0")
+    folders = {Path(it.removeprefix("worktree ")) for it in lines if it.startswith("worktree ")}
+    for folder in filter(Path.is_dir, folders - {here}):
+        if find_running(folder):
+            return True
+        if find_detached_from(find_start(left), folder):
+            raise RecoverError(
+                f"{folder}: a run of DVC had been killed in this worktree: "
+                f"`make -C {shlex.quote(str(folder))} recover`"
+            )
+    return False
 
 
 def find_killed_start() -> float | None:
@@ -56,6 +84,13 @@ def find_killed_start() -> float | None:
     if any(not psutil.pid_exists(writer["pid"]) for writer in writers):
         return RWLOCK_PATH.stat().st_mtime
     return None
+
+
+def find_start(left: list[str]) -> float | None:
+    """Return when the run began that has left these; 0 if Git no longer knows."""
+    paths = [Path(ask_git("rev-parse", "--git-path", ref)) for ref in left]
+    moments = [path.stat().st_mtime if path.exists() else 0 for path in paths]
+    return min(moments, default=None)
 
 
 def is_branch(name: str) -> bool:
@@ -157,14 +192,19 @@ def recover() -> str | None:
     began, cut = find_killed_start(), find_cut_locks()
     if not left and began is None and not cut:
         return None
+    detached = find_detached_from(find_start(left) if began is None else began)
+    if left and has_other_run(left) and not (detached or began or cut):
+        return None
     running = find_running(Path(ask_git("rev-parse", "--show-toplevel")))
     if running:
         raise RecoverError(
             f"expected no other DVC or Git at work here, received process {running}: wait for it, "
             f"or end it with `kill -INT {running}`"
         )
+    task = describe_task()
+    if task and "bisect" not in task:
+        raise RecoverError(f"a run of DVC had been killed: {task}, then `make recover`")
     remove_locks()
-    detached = find_detached_from()
     if detached:
         return_to(*detached)
     ask_git("reset", "--quiet")
@@ -173,7 +213,11 @@ def recover() -> str | None:
         ask_git("update-ref", "-d", ref)
     for path in {RWLOCK_PATH, *cut}:
         path.unlink(missing_ok=True)
-    place = f"HEAD is on {detached[0]} again" if detached else "what it had left is removed"
+    place = "what it had left is removed"
+    if detached:
+        place = f"HEAD is on {detached[0]} again"
+    elif not try_git("symbolic-ref", "--quiet", "HEAD"):
+        place += ", HEAD stays on no branch"
     return f"a run of DVC had been killed: {place}, files are as they were{brought}"
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import jinja2
 from ruamel.yaml import YAML
 
-from digits.commands.places import check_shown
+from digits.commands.places import check_page, check_shown
 from digits.commands.results import (
     LOCK_PATH,
     Metrics,
@@ -246,6 +246,7 @@ def render(metrics: Mapping[str, Any], card: Card, params: str, summary: str) ->
 
 def main(_: Namespace) -> None:
     check_shown()
+    check_page(REPORT_PATH)
     card = load_card(CARD_PATH)
     verify_metrics(card)
     metrics = load_metrics()

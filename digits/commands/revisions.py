@@ -147,6 +147,11 @@ def bring(name: str, paths: Iterable[Path], target: Path) -> None:
             (target / path).parent.mkdir(parents=True, exist_ok=True)
             files.get_file((prefix / path).as_posix(), str(target / path))
     except (DvcException, OSError) as error:
+        if is_commit(name) and not try_git("ls-tree", name, "--", str(LOCK_PATH)):
+            raise RevisionError(
+                f"{_show(name)}: expected a commit of a run, received one without {LOCK_PATH}: "
+                "nothing that was run is committed there"
+            ) from error
         if is_commit(name) or not isinstance(error, RevError):
             raise RevisionError(
                 f"{_show(name)}: expected its predictions in the cache or on the remote, "

@@ -1,10 +1,12 @@
 """Load sections of `params.yaml`, strictly: every key typed, in range, known and present."""
 
+import copy
 import math
 import re
 import reprlib
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
@@ -101,12 +103,8 @@ def describe_errors(section: str, kind: Any, error: ValidationError) -> str:
 def _load_yaml(path: Path) -> tuple[Any, Any]:
     """Return what a file says in YAML 1.2, and the same as nodes of YAML 1.1."""
     try:
-        text = path.read_text(encoding="utf-8")
-        parser = yaml.SafeLoader if "\t" in text else PYYAML
-        _check_written_out(path, yaml.parse(text, parser))
-        nodes = yaml.compose(text, parser)
-        _check_keys(path, nodes)
-        return YAML(typ="safe").load(text), nodes
+        document, nodes = _parse(path, path.read_text(encoding="utf-8"))
+        return copy.deepcopy(document), nodes
     except FileNotFoundError as error:
         raise ParamsError(f"{path}: expected a file, received none") from error
     except (MarkedYAMLError, yaml.MarkedYAMLError) as error:
@@ -115,6 +113,15 @@ def _load_yaml(path: Path) -> tuple[Any, Any]:
     except (YAMLError, yaml.YAMLError, ValueError, OverflowError) as error:
         # Characters that YAML does not allow, or not UTF-8; a number or a date that is none.
         raise ParamsError(f"{path}: expected YAML, {str(error).splitlines()[0]}") from error
+
+
+@lru_cache(maxsize=4)  # a command asks for section after section of the same file
+def _parse(path: Path, text: str) -> tuple[Any, Any]:
+    parser = yaml.SafeLoader if "\t" in text else PYYAML
+    _check_written_out(path, yaml.parse(text, parser))
+    nodes = yaml.compose(text, parser)
+    _check_keys(path, nodes)
+    return YAML(typ="safe").load(text), nodes
 
 
 def _check_written_out(path: Path, events: Iterable[yaml.Event]) -> None:
