@@ -51,6 +51,11 @@ def test_an_epoch_has_every_image_once_with_its_label(train: Split) -> None:
     )
 
 
+def test_no_epoch_ends_in_a_wait_for_a_tuner(train: Split) -> None:
+    dataset, _ = make_batches(train, make_recipe(SOFTMAX, batch_size=16), 1, 10)
+    assert not dataset.options().autotune.enabled
+
+
 def test_order_is_a_function_of_seed_and_epoch(train: Split) -> None:
     first, second = take_epochs(train, 1, [0, 1])
     alone, again = take_epochs(train, 1, [1, 0])

@@ -45,4 +45,9 @@ def make_batches(
 
     orders = tf.data.Dataset.range(1).flat_map(shuffle)  # one, drawn as the epoch begins
     batches = orders.batch(recipe.batch_size).enumerate().map(gather).prefetch(2)
+    options = tf.data.Options()
+    # There is nothing to tune, and who ends an epoch may wait for the tuner's thread, which sleeps
+    # twice as long each time: up to as long as the epoch took.
+    options.autotune.enabled = False
+    batches = batches.with_options(options)
     return batches.apply(tf.data.experimental.assert_cardinality(steps)), epoch
