@@ -53,7 +53,10 @@ def test_image_at_a_position_does_not_depend_on_the_others(name: str) -> None:
     np.testing.assert_array_equal(corrupt(name, others)[[2, 4]], corrupted[[2, 4]])
 
 
-@pytest.mark.parametrize("name", set(MNIST_C) - {"scale", "brightness", "stripe", "canny edges"})
+STILL = ("scale", "brightness", "stripe", "canny edges")  # no draw is in them
+
+
+@pytest.mark.parametrize("name", [name for name in MNIST_C if name not in STILL])
 def test_equal_images_at_other_positions_fare_otherwise(name: str) -> None:
     assert len(np.unique(corrupt(name, np.repeat(NOISY[:1], 20, axis=0)), axis=0)) > 1
 
