@@ -66,7 +66,7 @@ def test_no_limits_leave_images_alone() -> None:
     ("changed", "limit"), [("shift", 3.0), ("angle", 20.0), ("scale", 0.2), ("shear", 0.3)]
 )
 def test_each_limit_moves_a_dot_no_farther_than_it_says(changed: str, limit: float) -> None:
-    limits = Augmentation(**{changed: limit})
+    limits = Augmentation.model_validate({changed: limit})
     row, column, centre = 18, 21, 13.5
     images = np.zeros((400, 28, 28, 1), np.float32)
     images[:, row - 1 : row + 2, column - 1 : column + 2] = 1

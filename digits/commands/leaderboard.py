@@ -213,6 +213,7 @@ def describe_run(job: Job, timing: Mapping[str, Any]) -> Run:
     network = build_network("network", recipe.suit_classes(test.card.class_count))
     errors = [np.flatnonzero(it.predicted != it.labels) for it in predictions]
     counts = [len(it.labels) for it in predictions]
+    robustness: dict[str, Any] = {key: evaluated.get(key) for key in ROBUSTNESS_KEYS}
     return Run(
         recipe=job.recipe,
         seed=job.seed,
@@ -233,7 +234,7 @@ def describe_run(job: Job, timing: Mapping[str, Any]) -> Run:
         image_count=counts[1],
         error_count=len(errors[1]),
         accuracy=round(1 - len(errors[1]) / counts[1], 6),
-        **{key: evaluated.get(key) for key in ROBUSTNESS_KEYS},
+        **robustness,
         errors=errors[1].tolist(),
     )
 
