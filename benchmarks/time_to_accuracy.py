@@ -152,7 +152,7 @@ def main() -> None:
     }
     laps = alternate(rivals, ROUND_COUNT)
     scale = deep.epochs * count_steps(len(train.labels), deep.batch_size) / PART_STEPS
-    print_speed(laps, scale, describe_schedule(quick, finished[0].metrics["precision"]))
+    print_speed(laps, scale, describe_schedule(quick, finished[0].metrics["compute_dtype"]))
     print_quality(finished)
     counts = {"quick": quick.epochs * len(train.labels), "deep_cnn": len(part.labels)}
     print_share(laps, {"quick": quick, "deep_cnn": deep}, counts)

@@ -47,7 +47,8 @@ def test_report_holds_everything(project: Project) -> None:
     said, page = report(project)
     assert page in said
     assert "digests in `dvc.lock` are those of this code" in page
-    told = "`metrics/evaluate.json` is what the predictions come to, but for robustness, of which"
+    untold = r"robustness, robustness\_unseen, of which they say nothing"
+    told = f"`metrics/evaluate.json` is what the predictions come to, but for {untold}"
     assert told in page
     assert "recipes.cnn\\_optdigits.epochs" in page
     assert "error\\_count" in page

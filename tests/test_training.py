@@ -193,5 +193,5 @@ def test_bfloat16_trains_and_predicts_in_float32() -> None:
         convolution, {"BatchNormalization": {}}, {"Flatten": {}}, SOFTMAX, precision="bfloat16"
     )
     trained = train_recipe(make_plan(recipe))
-    assert trained.metrics["precision"] == "bfloat16"
+    assert trained.metrics["compute_dtype"] == "bfloat16"
     assert {layer.compute_dtype for layer in trained.model.layers} == {"float32"}

@@ -206,7 +206,7 @@ def describe_run(job: Job, timing: Mapping[str, Any]) -> Run:
     with tempfile.TemporaryDirectory() as folder:
         bring(job.name, (HISTORY_PATH, TRAIN_METRICS_PATH, EVALUATE_METRICS_PATH), Path(folder))
         epochs = int(load_table(Path(folder) / HISTORY_PATH, COLUMNS)["epoch"].max())
-        precision = load_json(Path(folder) / TRAIN_METRICS_PATH)["precision"]
+        precision = load_json(Path(folder) / TRAIN_METRICS_PATH)["compute_dtype"]
         evaluated = load_json(Path(folder) / EVALUATE_METRICS_PATH)
     predictions = (validation.predictions, test.predictions)
     recipe = load_params(f"recipes.{job.settings['train.recipe']}", Recipe)

@@ -200,7 +200,7 @@ def _finish(plan: Plan, members: Sequence[keras.Model], checkpoint: Checkpoint) 
     losses = keras.losses.sparse_categorical_crossentropy(labels, probabilities)
     accuracy = float(np.mean(probabilities.argmax(axis=1) == labels))
     scores = zip(METRICS, (accuracy, float(np.mean(losses))), strict=True)
-    metrics: dict[str, Any] = {**dict(scores), "precision": recipe.precision}
+    metrics: dict[str, Any] = {**dict(scores), "compute_dtype": recipe.precision}
     if recipe.stops_early:
         metrics |= {"early_stopping": True}  # its epoch was chosen on these very images
     return Trained(model, _summarize(checkpoint)[0], metrics, probabilities)
