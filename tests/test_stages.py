@@ -243,7 +243,8 @@ def test_members_are_joined_into_one_model(tmp_path: Path, monkeypatch: pytest.M
         stage.main()
     metrics = json.loads(Path("metrics/train.json").read_bytes())
     history = pd.read_csv("plots/history.csv")
-    assert list(metrics) == ["val_accuracy", "val_loss", "val_robustness", "val_robustness_unseen"]
+    scores = ["val_accuracy", "val_loss", "val_robustness", "val_robustness_unseen"]
+    assert list(metrics) == ["compute_dtype", *scores]
     assert load_model(Path("models/model.keras"), 10).count_params() == 3 * 7_850
     assert history["epoch"].tolist() == [1, 2]  # the members' mean
     assert json.loads(Path("data/predictions/test/scores.json").read_bytes())["recipe"] == "tiny"
