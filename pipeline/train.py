@@ -11,6 +11,7 @@ from pydantic import Field
 from digits.data.splits import load_card, load_split
 from digits.evaluation.predictions import Predictions, write_predictions
 from digits.evaluation.robustness import (
+    COLUMNS,
     add_groups,
     group_kinds,
     measure_robustness,
@@ -99,6 +100,8 @@ def judge_robustness(plan: Plan, trained: Trained) -> pd.DataFrame:
 def main() -> None:
     plan = load_plan()
     warn_of_few_steps(plan)
+    # DVC draws it while the training runs, too; judged is the model at the end.
+    write_table(VAL_ROBUSTNESS_PATH, pd.DataFrame(columns=COLUMNS))
     trained = train_recipe(plan, write_results, CHECKPOINT_PATH)
     robustness = judge_robustness(plan, trained)
     write_table(VAL_ROBUSTNESS_PATH, robustness)
