@@ -80,8 +80,15 @@ def warn_of_few_steps(plan: Plan) -> None:
         )
 
 
+def write_progress(history: pd.DataFrame, metrics: Mapping[str, Any]) -> None:
+    """Write how the training stands, for whoever looks on."""
+    # Without rows until the model is judged: DVC draws it all the time.
+    write_table(VAL_ROBUSTNESS_PATH, pd.DataFrame(columns=COLUMNS))
+    write_results(history, metrics)
+
+
 def write_results(history: pd.DataFrame, metrics: Mapping[str, Any]) -> None:
-    """Write how the training stands, for whoever looks on, and how it ended."""
+    """Write the learning curves and the scores."""
     write_history(history)
     write_json(TRAIN_METRICS_PATH, metrics)
 
@@ -100,9 +107,7 @@ def judge_robustness(plan: Plan, trained: Trained) -> pd.DataFrame:
 def main() -> None:
     plan = load_plan()
     warn_of_few_steps(plan)
-    # DVC draws it while the training runs, too; judged is the model at the end.
-    write_table(VAL_ROBUSTNESS_PATH, pd.DataFrame(columns=COLUMNS))
-    trained = train_recipe(plan, write_results, CHECKPOINT_PATH)
+    trained = train_recipe(plan, write_progress, CHECKPOINT_PATH)
     robustness = judge_robustness(plan, trained)
     write_table(VAL_ROBUSTNESS_PATH, robustness)
     write_results(trained.history, trained.metrics | summarize_robustness(robustness, "val_"))

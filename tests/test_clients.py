@@ -70,7 +70,7 @@ def test_answers_after_a_training(retrained: Project, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_answers_during_a_training(trained: Project, tmp_path: Path) -> None:
     project = trained.copy(tmp_path / "project")
-    with holding(project, "train", 8) as held:  # its first epoch is on disk
+    with holding(project, "train", 9) as held:  # its first epoch is on disk
         answers = ask(project)
         metrics = read_workspace(answers)["metrics"]
         held.end("both", signal.SIGINT)

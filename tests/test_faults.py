@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 # The output that is being written when the fault comes, and how many there are. The first outputs
 # of train are checkpoint, history and metrics at its start, then the same of each epoch.
-MIDDLE = {"fetch": 2, "decode": 3, "train": 5, "evaluate": 5, "analyze": 3}
+MIDDLE = {"fetch": 2, "decode": 3, "train": 7, "evaluate": 5, "analyze": 3}
 FOLDERS = {
     "fetch": "data/raw",
     "decode": "data/decoded/train",
