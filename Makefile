@@ -16,6 +16,8 @@ REMOTES := s3 ssh webdav
 ifneq ($(filter-out $(REMOTES),$(EXTRAS)),)
 $(error EXTRAS: expected some of $(REMOTES), received $(EXTRAS))
 endif
+# Extras with a lock of their own.
+LOCKED := $(REMOTES) export
 ENVIRONMENT := .venv/run.stamp $(EXTRAS:%=.venv/%.stamp)
 
 .PHONY: repro
@@ -38,6 +40,10 @@ compare: .venv/run.stamp ## Compare two models on validation: errors fixed, new,
 convert: .venv/run.stamp ## Convert 28x28 images and labels from .csv, .npz or .npy to a dataset: ARGS="NAME SOURCE"
 	@python -m digits convert $(ARGS)
 
+.PHONY: export
+export: .venv/run.stamp .venv/export.stamp ## Convert the model for other programs, and compare each form with Keras: exported/
+	@python -m digits export $(ARGS)
+
 .PHONY: experiments
 experiments: .venv/run.stamp ## List the experiments: what they changed, how good they are
 	@python -m digits experiments
@@ -47,7 +53,7 @@ recover: .venv/run.stamp ## Put right what a killed run of DVC has left, edits k
 	@python -m digits recover
 
 .PHONY: docs
-docs: .venv/run.stamp ## Write the numbers of the committed run into README.md and docs/, between markers
+docs: .venv/run.stamp ## Write the numbers of the committed run into README.md, docs/ and MODEL_CARD.md
 	@python -m digits docs
 
 .PHONY: pr-report
@@ -103,7 +109,7 @@ COMPILE := uv pip compile --universal --upgrade --fork-strategy fewest --generat
 lock: ## Pin the newest dependencies by version and hash (needs uv)
 	@$(COMPILE) pyproject.toml -o requirements.lock
 	@$(COMPILE) pyproject.toml -c requirements.lock --extra test -o requirements-test.lock
-	@for extra in $(REMOTES); do \
+	@for extra in $(LOCKED); do \
 	    $(COMPILE) pyproject.toml -c requirements-test.lock --extra $$extra -o $$extra.tmp && \
 	    grep -vxFf requirements.lock $$extra.tmp > requirements-$$extra.lock && \
 	    rm $$extra.tmp || exit; \
@@ -127,7 +133,7 @@ CHECK_ENVIRONMENT = .venv/bin/python -c 'import pip; $(SUPPORTED)' 2>/dev/null |
 .venv/run.stamp: requirements.lock
 .venv/test.stamp: requirements-test.lock
 # An extra's lock holds only what it adds to the first.
-$(REMOTES:%=.venv/%.stamp): .venv/%.stamp: requirements-%.lock .venv/run.stamp
+$(LOCKED:%=.venv/%.stamp): .venv/%.stamp: requirements-%.lock .venv/run.stamp
 .venv/%.stamp: | .git .venv/bin/python
 	@$(CHECK_ENVIRONMENT)
 	@echo "Installing $< into .venv; this takes a minute or two."

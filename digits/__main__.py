@@ -14,8 +14,9 @@ from digits.paths import DVC_YAML_PATH
 COMMANDS = {
     "compare": "Compare two models on validation: errors fixed, new, and by chance?",
     "convert": "Convert 28x28 images and labels from .csv, .npz or .npy to a dataset",
-    "docs": "Write the numbers of the committed run into README.md and docs/",
+    "docs": "Write the numbers of the committed run into README.md, docs/ and MODEL_CARD.md",
     "experiments": "List the experiments: what they changed, how good they are",
+    "export": "Convert the model for other programs, and compare each form with Keras",
     "leaderboard": "Run what the ledger lacks, and rank all recipes",
     "pr-report": "Report what the workspace changes against another revision",
     "pull": "Pull what dvc.lock names from the remote",

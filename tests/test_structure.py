@@ -47,6 +47,9 @@ def test_stages_import_no_stage_and_tools_none_either(source: Path) -> None:
         ("seaborn", {"drawing"}),
         ("cleanlab", {"label_issues"}),
         ("requests", {"download"}),
+        ("onnx", {"conversion"}),
+        ("onnxruntime", {"runtimes"}),
+        ("ai_edge_litert", {"runtimes"}),
         ("dvc", {"dvc", "masked_dvc", "objects", "outputs", "revisions"}),
         ("dvc_data", {"objects"}),
     ],
@@ -112,3 +115,6 @@ def test_base_install_is_lean() -> None:
     for lock in ("s3", "ssh", "webdav"):
         assert f"dvc-{lock}==" in (ROOT / f"requirements-{lock}.lock").read_text()
         assert f"dvc-{lock}==" not in (ROOT / "requirements.lock").read_text()
+    for name in ("ai-edge-litert", "onnx", "onnxruntime", "tf2onnx"):
+        assert f"\n{name}==" in "\n" + (ROOT / "requirements-export.lock").read_text()
+        assert f"\n{name}==" not in (ROOT / "requirements.lock").read_text()

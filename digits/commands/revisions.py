@@ -154,7 +154,7 @@ def bring(name: str, paths: Iterable[Path], target: Path) -> None:
             ) from error
         if is_commit(name) or not isinstance(error, RevError):
             raise RevisionError(
-                f"{_show(name)}: expected its predictions in the cache or on the remote, "
+                f"{_show(name)}: expected its files in the cache or on the remote, "
                 f"received {_reason(error)}: `dvc push` where it was trained"
             ) from error
         raise _no_revision(name, "a name that is none of them") from error
