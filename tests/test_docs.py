@@ -1,14 +1,18 @@
 """`make docs`: numbers of the committed run between markers, and only they."""
 
+import json
 import re
 from argparse import Namespace
 from pathlib import Path
 
 import pytest
 from imports import ROOT
+from runs import make_run
 
 from digits.commands import docs
 from digits.commands.docs import DocsError, render
+from digits.commands.ledger import write_ledger
+from digits.commands.model_card import MODEL_CARD_PATH, load_facts, render_card
 from digits.files.artifacts import write_json
 from digits.paths import EVALUATE_METRICS_PATH, TRAIN_METRICS_PATH
 
@@ -24,17 +28,26 @@ REJECTION = "rejected,accuracy\n0,0.98\n0.02,0.9952\n0.9,1\n"
 LOCK = """\
 stages:
   train:
-    params: {{params.yaml: {{train: {{recipe: tiny}}}}}}
+    params: {{params.yaml: {{train: {{recipe: tiny, seed: 3}}}}}}
     outs:
     - {{path: models/model.keras, md5: {md5}, size: 600000}}
     - {{path: metrics/train.json, md5: {md5}, size: 100}}
   evaluate:
     deps:
     - {{path: models/model.keras, md5: {md5}, size: 600000}}
+  decode:
+    params: {{params.yaml: {{decode: {{validation_fraction: 0.125, seed: 4}}}}}}
   fetch:
     params: {{params.yaml: {{dataset: mnist}}}}
     outs:
     - {{path: data/raw, md5: {md5}.dir, size: 11500000}}
+"""
+ROBUSTNESS = """\
+corruption,group,accuracy
+none,apart,0.98
+fog,seen,0.9
+stripe,unseen,0.5
+inversion,apart,0.1
 """
 LEADERBOARD = """\
 # Leaderboard
@@ -84,6 +97,7 @@ def project(synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     Path("plots").mkdir()
     Path("plots/reliability.csv").write_text(RELIABILITY)
     Path("plots/rejection.csv").write_text(REJECTION)
+    Path("plots/robustness.csv").write_text(ROBUSTNESS)
     Path("dvc.lock").write_text(LOCK.format(md5=MODEL))
     Path("LEADERBOARD.md").write_text(LEADERBOARD)
     Path("docs").mkdir()
@@ -108,9 +122,58 @@ def test_pages_are_written(project: Path, capsys: pytest.CaptureFixture[str]) ->
     assert sizes["`models/model.keras`"] == "0.6 MB"
     assert sizes["`data/decoded`"] == "below 0.1 MB"
     assert sizes["the first push"] == "12.1 MB"
-    assert capsys.readouterr().out == "README.md: written\ndocs/sharing.md: written\n"
+    pages = ("README.md", "docs/sharing.md", "MODEL_CARD.md")
+    assert capsys.readouterr().out == "".join(f"{page}: written\n" for page in pages)
     docs.main(Namespace())
-    assert capsys.readouterr().out.count("nothing to change") == 2
+    assert capsys.readouterr().out.count("nothing to change") == 3
+
+
+def read_card() -> str:
+    """Write the card and return it, its lines joined."""
+    docs.main(Namespace())
+    return " ".join(Path("MODEL_CARD.md").read_text().split())
+
+
+@pytest.mark.usefixtures("project")
+def test_card_says_what_the_run_has_left() -> None:
+    card = read_card()
+    assert "# Model card: Synthetic, recipe `tiny`" in card
+    assert "this is its training with seed 3." in card
+    assert "Synthetic: none. [datasets/mnist.yaml]" in card
+    assert "Held out of the training file for validation: 12.5 % of the images" in card
+    assert "with seed 4." in card
+    assert re.search(r"accuracy on test images +\| 98.00% \|", card)
+    assert re.search(r"its 95 % interval \(Wilson\) +\| 96.93% to 98.70% \|", card)
+    assert "The expected calibration error of `tiny` on the test images is 1.38 %." in card
+    assert "worst under stripe (50.00%, unseen), fog (90.00%, seen). " in card
+    assert f"MD5 `{MODEL}`, 600,000 bytes" in card
+    assert "lists 0 models" in card
+    assert "parameters and was trained in" not in card  # no run of the leaderboard made it
+    assert "other people" not in card  # nor was that measured
+
+
+@pytest.mark.usefixtures("project")
+def test_card_says_what_the_ledger_knows_of_the_model() -> None:
+    other = make_run(recipe="other")
+    write_ledger([other, make_run(model=MODEL, parameter_count=7850, images_seen=54_000)])
+    write_json(EVALUATE_METRICS_PATH, METRICS | {"other_hands": 0.9, "robustness_unseen": 0.5})
+    card = read_card()
+    assert "It has 7,850 parameters and was trained in float32 on 54,000 images" in card
+    assert "lists 2 models" in card
+    assert re.search(r"accuracy on digits of other people and another scanner \| 90.00% +\|", card)
+    assert (
+        "it misreads 10.0%, of the test images 2.0%. From new writers, expect the former." in card
+    )
+
+
+@pytest.mark.usefixtures("project")
+def test_card_shows_names_and_no_more() -> None:
+    path = Path("datasets/mnist.yaml")
+    facts = json.loads(path.read_text()) | {"title": "<b>a", "licence": "[x](http://evil)"}
+    path.write_text(json.dumps(facts))
+    card = read_card()
+    assert "# Model card: &lt;b>a, recipe" in card
+    assert "[x](http" not in card
 
 
 @pytest.mark.parametrize(
@@ -128,6 +191,19 @@ def test_refusals(path: str, text: str, message: str, project: Path) -> None:
 
 
 OF_RUN = r"<!-- (result|confidence|sizes) ([0-9a-f]{32}) -->\n\n(.*?)\n\n<!-- /\1 -->"
+
+
+@pytest.mark.checkout
+def test_committed_card_is_what_the_command_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Only while the first line says that it is of these results: a user's run has others.
+    monkeypatch.chdir(ROOT)
+    if not EVALUATE_METRICS_PATH.exists():
+        pytest.skip("no results in the workspace: a stage failed, or is running")
+    committed = MODEL_CARD_PATH.read_text()
+    facts = load_facts()
+    if facts.digest in committed.partition("\n")[0]:
+        card = render_card(facts, docs.load_blocks()[0]["confidence"])
+        assert card == committed, "make docs"
 
 
 @pytest.mark.checkout

@@ -1,4 +1,4 @@
-"""`make docs`: write the numbers of the committed run into README.md and docs/.
+"""`make docs`: write the numbers of the committed run into README.md and docs/, and the model card.
 
 They stand between `<!-- NAME -->` and `<!-- /NAME -->`, which readers of the rendered page do not
 see. The first marker comes to carry the MD5 of the committed model: the tests compare the numbers
@@ -17,7 +17,8 @@ import pandas as pd
 from tabulate import tabulate
 
 from digits.commands.markdown import quote
-from digits.commands.places import check_shown
+from digits.commands.model_card import MODEL_CARD_PATH, load_facts, render_card
+from digits.commands.places import check_page, check_shown
 from digits.commands.repro import describe_result
 from digits.commands.results import LOCK_PATH, NOT_VERIFIED, load_metrics
 from digits.data.datasets import load_dataset
@@ -136,15 +137,22 @@ def load_blocks() -> tuple[dict[str, str], str]:
     return blocks, models[0]
 
 
+def write_page(path: Path, written: str) -> None:
+    """Write a page unless it says that already, and say which of the two it was."""
+    same = path.exists() and path.read_text(encoding="utf-8") == written
+    if not same:
+        write_text(path, written)
+    print(f"{path}: {'nothing to change' if same else 'written'}")
+
+
 def main(_: Namespace) -> None:
     check_shown()
+    check_page(MODEL_CARD_PATH)
     blocks, model = load_blocks()
     for path in (Path("README.md"), *sorted(Path("docs").glob("*.md"))):
-        text = path.read_text(encoding="utf-8")
         try:
-            written = render(text, blocks, model)
+            written = render(path.read_text(encoding="utf-8"), blocks, model)
         except DocsError as error:
             raise DocsError(f"{path}: {error}") from error
-        if written != text:
-            write_text(path, written)
-        print(f"{path}: {'written' if written != text else 'nothing to change'}")
+        write_page(path, written)
+    write_page(MODEL_CARD_PATH, render_card(load_facts(), blocks["confidence"]))

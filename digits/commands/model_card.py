@@ -1,0 +1,141 @@
+"""The model's card: what it is for, what it was made of, how good it is, and where it ends.
+
+`make docs` writes it. Every number comes from what the run has left: the metrics, the tables below
+`plots/`, `dvc.lock` with the parameters of that run, the dataset's file and the ledger.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+from tabulate import tabulate
+
+from digits.commands.ledger import Run, load_ledger
+from digits.commands.markdown import escape, quote
+from digits.commands.results import LOCK_PATH
+from digits.data.datasets import DATASETS_DIR, Dataset, load_dataset
+from digits.evaluation.scores import score_accuracy_interval
+from digits.files.artifacts import load_json
+from digits.files.params import PARAMS_PATH, load_params
+from digits.files.tables import load_table
+from digits.paths import EVALUATE_METRICS_PATH, MODEL_PATH, PLOTS_DIR, TRAIN_METRICS_PATH
+
+TEMPLATE_PATH = Path(__file__).with_suffix(".md")
+MODEL_CARD_PATH = Path("MODEL_CARD.md")
+# Of `metrics/`, in the order of the page. A run that has not measured one has no row of it.
+MEASURED = (
+    ("val_accuracy", "accuracy on validation images, by which choices are made"),
+    ("other_hands", "accuracy on digits of other people and another scanner"),
+    ("robustness", "mean accuracy on corrupted test images, 15 kinds"),
+    ("robustness_seen", "of these, kinds that training has met"),
+    ("robustness_unseen", "of these, kinds that it has not"),
+)
+WORST_COUNT = 3  # kinds of corruption that are named
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a run has left of its model."""
+
+    model: Mapping[str, Any]  # path, md5 and size, as in dvc.lock
+    dataset: Dataset
+    params: Mapping[str, Any]  # sections of params.yaml, as they were in that run
+    metrics: Mapping[str, Any]
+    robustness: pd.DataFrame
+    runs: Sequence[Run]
+
+    @property
+    def digest(self) -> str:
+        """Digest what the page is made of: tests know by it a page that ought to be the same."""
+        texts = [
+            json.dumps([self.model, self.params, self.metrics], sort_keys=True),
+            self.dataset.model_dump_json(),
+            self.robustness.to_csv(),
+            *(run.model_dump_json() for run in self.runs),
+        ]
+        return hashlib.sha256("\n".join(texts).encode()).hexdigest()
+
+
+def load_facts() -> Facts:
+    """Load them from the workspace.
+
+    Raises:
+        ArtifactError: a file is missing or damaged.
+        ParamsError: `dvc.lock` is not that of a run.
+    """
+    stages: dict[str, Any] = load_params("stages", dict[str, Any], LOCK_PATH)
+    outs = {out["path"]: out for stage in stages.values() for out in stage.get("outs", ())}
+    params = {
+        key: value
+        for stage in stages.values()
+        for key, value in stage.get("params", {}).get(str(PARAMS_PATH), {}).items()
+    }
+    return Facts(
+        outs[str(MODEL_PATH)],
+        load_dataset(params["dataset"]),
+        params,
+        load_json(TRAIN_METRICS_PATH) | load_json(EVALUATE_METRICS_PATH),
+        load_table(PLOTS_DIR / "robustness.csv", ("corruption", "group", "accuracy")),
+        load_ledger(),
+    )
+
+
+def render_card(facts: Facts, confidence: str) -> str:
+    """Fill in the page; `confidence` says what the model's probabilities are worth."""
+    environment = jinja2.Environment(  # noqa: S701 (a page of Markdown: `escape` is ours)
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"escape": escape, "quote": quote}
+    template = environment.from_string(TEMPLATE_PATH.read_text(encoding="utf-8"))
+    own = [run for run in facts.runs if run.model == facts.model["md5"]]
+    decode = facts.params["decode"]
+    return template.render(
+        digest=facts.digest,
+        model=facts.model,
+        dataset=facts.dataset,
+        dataset_path=f"{DATASETS_DIR.name}/{facts.params['dataset']}.yaml",
+        recipe=facts.params["train"]["recipe"],
+        seed=facts.params["train"]["seed"],
+        fraction=f"{100 * decode['validation_fraction']:g}",
+        decode_seed=decode["seed"],
+        run=own[0] if own else None,  # of the leaderboard, if it is one
+        run_count=len(facts.runs),
+        accuracy=facts.metrics["accuracy"],
+        other_hands=facts.metrics.get("other_hands"),
+        table=tabulate_metrics(facts.metrics),
+        confidence=confidence,
+        worst=name_worst(facts.robustness),
+    )
+
+
+def tabulate_metrics(metrics: Mapping[str, Any]) -> str:
+    """Tabulate what was measured, the accuracy with its interval."""
+    count, wrong = metrics["image_count"], metrics["error_count"]
+    low, high = score_accuracy_interval(count - wrong, count)
+    rows = [
+        ("accuracy on test images", f"{metrics['accuracy']:.2%}"),
+        ("its 95 % interval (Wilson)", f"{low:.2%} to {high:.2%}"),
+        ("errors", f"{wrong} in {count:,}"),
+        *(
+            (words, f"{metrics[key]:.2%}")
+            for key, words in MEASURED
+            if metrics.get(key) is not None
+        ),
+    ]
+    return tabulate(rows, ("measure", "value"), tablefmt="github", disable_numparse=True)
+
+
+def name_worst(robustness: pd.DataFrame) -> str:
+    """Name the kinds of corruption that count and cost most, the accuracy and the group of each."""
+    counted = robustness[robustness["group"].isin(["seen", "unseen"])]
+    worst = counted.nsmallest(WORST_COUNT, "accuracy")
+    kinds = zip(worst["corruption"], worst["accuracy"], worst["group"], strict=True)
+    return ", ".join(f"{kind} ({accuracy:.2%}, {group})" for kind, accuracy, group in kinds)
