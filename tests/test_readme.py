@@ -34,7 +34,7 @@ from pipeline.evaluate import EvaluateParams
 from pipeline.fetch import FetchParams
 from pipeline.train import TrainParams
 
-PAGES = ["README.md", "LEADERBOARD.md", "benchmarks/README.md"]
+PAGES = ["README.md", "LEADERBOARD.md", "MODEL_CARD.md", "benchmarks/README.md"]
 PAGES += sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md"))
 SECTIONS: dict[str, type[Params]] = {
     "fetch": FetchParams,
