@@ -18,6 +18,7 @@ COMMANDS = {
     "experiments": "List the experiments: what they changed, how good they are",
     "export": "Convert the model for other programs, and compare each form with Keras",
     "leaderboard": "Run what the ledger lacks, and rank all recipes",
+    "predict": "Read the digits on photographs, scans and drawings",
     "pr-report": "Report what the workspace changes against another revision",
     "pull": "Pull what dvc.lock names from the remote",
     "push": "Push what dvc.lock names to the remote, and complete a push that was broken off",

@@ -66,8 +66,8 @@ def check_shown() -> None:
         link = find_stray_link(path)
         if link:
             raise PlaceError(
-                f"{_show(link)}: expected a file of this project, received a link to "
-                f"{_show(link.readlink())}"
+                f"{show_path(link)}: expected a file of this project, received a link to "
+                f"{show_path(link.readlink())}"
             )
 
 
@@ -83,6 +83,6 @@ def check_page(path: Path) -> None:
         )
 
 
-def _show(path: Path) -> str:
+def show_path(path: Path) -> str:
     """Return a path that a branch may have chosen, without signs that a terminal obeys."""
     return str(path) if str(path).isprintable() else ascii(str(path))

@@ -9,17 +9,28 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from digits.data.datasets import IMAGE_SIDE
 from digits.data.handwriting import centre
+from digits.data.pictures import count_step, shrink
 
-WORK_SIDE = (
-    1000  # pixels; a longer picture is shrunk first, which costs no digit and bounds the work
-)
 PAPER_SIDE = 64  # pixels of the picture in which the paper's colour is sought
 PAPER_WINDOW = 0.25  # of the picture's longer side: wider than any stroke, narrower than a shadow
+GRAIN = 1.0  # pixels: paper's own noise, smoothed
+STROKES = 3.0  # half-widths of a stroke within which there is paper
+DEEPEST = 0.995  # quantile of the depths: what is this far from paper is ink
 FAINT = 0.08  # contrast of 1 below which there is paper, and no ink
+DIM = 0.15  # paper that is darker is taken to be this light: its noise is not enlarged
 SPECK = 0.02  # of the largest piece's area: dust, and a page's grain
+PALE = 0.5  # of the deepest piece's mean: light, not ink
 SHORT = 0.25  # of a digit's usual height: a piece that is lower belongs to a digit, or to nothing
-LINE = 0.5  # of the picture's side: a thin piece this long is ruled, not written
+SHORT_AT_EDGE = 0.6  # the same at the picture's edge, where corners of the page are
+EDGE = 0.02  # of the picture's side: nearer than this is at the edge
+LONG = 0.25  # of the picture's side, and
+SOLID = 0.45  # of its own box: what fills more of both is no digit, if anything else is
+EIGHT = np.ones((3, 3))  # pixels hang together by their corners, too
+LINE = 0.7  # of the picture's side: a thin piece this long is ruled, not written
+LIGHTER = 0.6  # of the strokes' width or depth, at most: a ruled line
+SLANT = 3  # pixels, by which a ruled line may rise
 THIN = 0.02  # of the picture's side: how thick a ruled line is at most
 DARK = 0.9  # quantile of a digit's ink that MNIST shows as white
 
@@ -39,33 +50,59 @@ def find_digits(picture: np.ndarray) -> list[Found]:
     Ink is what differs from the paper around it, in whatever channel it does so most: dark on
     light, light on dark and coloured are one.
     """
-    step = max(1, -(-max(picture.shape[:2]) // WORK_SIDE))
-    ink = measure_ink(_shrink(picture, step))
-    written = threshold(ink)
-    written = remove_lines(written)
-    boxes = sort_boxes(join_pieces(written))
-    return [_cut(ink, written, box, step) for box in boxes]
+    if picture.shape[:2] == (IMAGE_SIDE, IMAGE_SIDE):
+        return take_whole(picture)
+    ink = measure_ink(picture)
+    written = find_strokes(ink)
+    return [_cut(ink, written, box) for box in sort_boxes(join_pieces(written))]
+
+
+def take_whole(picture: np.ndarray) -> list[Found]:
+    """Take a picture of MNIST's size for a digit that was cut out and centred before.
+
+    What most of its border has is paper; without any ink there is no digit.
+    """
+    grey = picture.mean(axis=2)
+    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+    ink = 1 - grey if np.median(border) > 0.5 else grey
+    whole = slice(0, IMAGE_SIDE)
+    return [Found(whole, whole, ink.astype(np.float32))] if np.ptp(ink) > FAINT else []
 
 
 def measure_ink(picture: np.ndarray) -> np.ndarray:
-    """Return float (height, width): how far each pixel is from its paper, in the best channel."""
-    return np.abs(picture - estimate_paper(picture)).max(axis=2)
+    """Return float (height, width): how far each pixel is from its paper, in the best channel.
+
+    A median from afar says whether ink is darker than paper, and how broad strokes are. Then paper
+    is what is left where strokes are filled up from their sides (a grey closing, or an opening where
+    they are light): unlike the median it follows the edge of a shadow.
+    """
+    smooth = ndimage.gaussian_filter(picture, (GRAIN, GRAIN, 0), mode="nearest")
+    depths = estimate_paper(smooth) - smooth
+    is_dark = np.quantile(depths, DEEPEST) > -np.quantile(depths, 1 - DEEPEST)
+    written = find_strokes((depths if is_dark else -depths).max(axis=2))
+    reach = 2 * round(STROKES * measure_stroke(written)) + 1
+    # Beyond the picture there is paper.
+    if not is_dark:
+        paper = ndimage.grey_opening(smooth, size=(reach, reach, 1), mode="constant", cval=0)
+        return (picture - paper).max(axis=2).clip(0)
+    paper = ndimage.grey_closing(smooth, size=(reach, reach, 1), mode="constant", cval=1)
+    # In a shadow, ink takes as large a share of the light.
+    return ((paper - picture) / paper.clip(DIM)).max(axis=2).clip(0)
 
 
 def estimate_paper(picture: np.ndarray) -> np.ndarray:
     """Return the paper's colour at each pixel, uneven light and all: a median far around it."""
     height, width = picture.shape[:2]
-    step = max(1, -(-max(height, width) // PAPER_SIDE))
-    small = _shrink(picture, step)
+    small = shrink(picture, PAPER_SIDE)
+    step = count_step((height, width), PAPER_SIDE)
     window = max(3, round(PAPER_WINDOW * max(small.shape[:2])) | 1)
     small = ndimage.median_filter(small, size=(window, window, 1), mode="nearest")
     small = ndimage.gaussian_filter(small, (window / 6, window / 6, 0), mode="nearest")
-    rows = (np.arange(height) + 0.5) / step - 0.5
-    columns = (np.arange(width) + 0.5) / step - 0.5
-    grid = np.meshgrid(rows, columns, indexing="ij")
-    channels = np.moveaxis(small, 2, 0)
-    bands = [ndimage.map_coordinates(it, grid, order=1, mode="nearest") for it in channels]
-    return np.stack(bands, axis=2)
+    rows, columns = (
+        _interpolate((np.arange(length) + 0.5) / step - 0.5, count)
+        for length, count in zip((height, width), small.shape[:2], strict=True)
+    )
+    return np.stack([rows @ band @ columns.T for band in np.moveaxis(small, 2, 0)], axis=2)
 
 
 def threshold(ink: np.ndarray) -> np.ndarray:
@@ -73,49 +110,103 @@ def threshold(ink: np.ndarray) -> np.ndarray:
 
     doi 10.1109/TSMC.1979.4310076. A page whose darkest is faint has no ink.
     """
-    counts, edges = np.histogram(ink, bins=256, range=(0, max(float(ink.max()), 1e-6)))
+    if not ink.max(initial=0) > FAINT:
+        return np.zeros(ink.shape, bool)
+    counts, edges = np.histogram(ink, bins=256, range=(0, ink.max()))
     levels = (edges[:-1] + edges[1:]) / 2
     below = np.cumsum(counts)
     above = below[-1] - below
     mass = np.cumsum(counts * levels)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        between = below * above * (mass / below - (mass[-1] - mass) / above) ** 2
-    limit = levels[np.nanargmax(between)]
-    return ink > max(limit, FAINT)
+    gaps = mass / below.clip(1) - (mass[-1] - mass) / above.clip(1)
+    between = below * above * gaps**2
+    return ink > max(levels[between.argmax()], FAINT)
 
 
-def remove_lines(written: np.ndarray) -> np.ndarray:
-    """Take away ruled lines: long runs along a row or column that are thin across it."""
-    left = written
+def remove_lines(ink: np.ndarray, written: np.ndarray) -> np.ndarray:
+    """Take away ruled lines: long along a row or column, and finer or paler than what was written.
+
+    A stroke as long as the picture, the bar of a 7 that fills it, is neither.
+    """
+    lines = find_lines(written)
+    rest = written & ~lines
+    if not lines.any() or not rest.any():
+        return written
+    finer = measure_stroke(lines) < LIGHTER * measure_stroke(rest)
+    paler = np.median(ink[lines]) < LIGHTER * np.median(ink[rest])
+    if not (finer or paler):
+        return written
+    # Where a line crosses a stroke, it is the stroke's.
+    return rest | (lines & ndimage.binary_closing(rest, EIGHT, SLANT))
+
+
+def find_lines(written: np.ndarray) -> np.ndarray:
+    """Find long runs along a row or column that are thin across it, bool (height, width)."""
+    lines = np.zeros_like(written)
     for axis in (0, 1):
         along, across = written.shape[axis], written.shape[1 - axis]
-        run = max(9, round(LINE * along))
-        runs = ndimage.binary_opening(written, np.ones((run, 1) if axis == 0 else (1, run), bool))
+        run = max(9, round(LINE * along)) | 1
+        broad = ndimage.maximum_filter1d(written, SLANT, 1 - axis)
+        runs = ndimage.maximum_filter1d(ndimage.minimum_filter1d(broad, run, axis), run, axis)
         pieces, _ = ndimage.label(runs)
         for number, box in enumerate(ndimage.find_objects(pieces), start=1):
-            if np.ptp((box[1 - axis].start, box[1 - axis].stop)) <= max(2, THIN * across):
-                left = left & (pieces != number)
-    return left
+            if _length(box[1 - axis]) <= max(2, THIN * across) + SLANT - 1:
+                lines |= written & (pieces == number)
+    return lines
+
+
+def measure_stroke(written: np.ndarray) -> float:
+    """Return half the width of strokes, in pixels, where they are broad; 0 where there is none."""
+    radii = ndimage.distance_transform_edt(written)[written]
+    return float(np.quantile(radii, 0.9)) if radii.size else 0.0
+
+
+def find_strokes(ink: np.ndarray) -> np.ndarray:
+    """Tell strokes from all else that is not paper, bool (height, width)."""
+    written = remove_lines(ink, threshold(ink))
+    pieces, count = ndimage.label(written, EIGHT)
+    numbers = np.arange(1, count + 1)
+    areas = ndimage.sum_labels(written, pieces, numbers)
+    depths = ndimage.mean(ink, pieces, numbers)
+    kept = areas > SPECK * areas.max(initial=0)
+    # The edge of a shadow is paler than what was written.
+    kept &= depths > PALE * depths.max(where=kept, initial=0)
+    boxes = ndimage.find_objects(pieces)
+    solid = areas > SOLID * np.array([_length(rows) * _length(columns) for rows, columns in boxes])
+    beside = solid & (measure_contacts(pieces, count) > LONG)
+    if (kept & ~beside).any():
+        kept &= ~beside  # the table under the page
+    return np.concatenate(([False], kept))[pieces]
 
 
 def join_pieces(written: np.ndarray) -> list[tuple[slice, slice]]:
     """Return the box of each digit: of pieces of ink that hang together or lie over one another."""
-    pieces, _ = ndimage.label(written, np.ones((3, 3)))
-    boxes = ndimage.find_objects(pieces)
-    areas = ndimage.sum_labels(written, pieces, np.arange(1, len(boxes) + 1))
-    boxes = [box for box, area in zip(boxes, areas, strict=True) if area > SPECK * areas.max()]
-    # A shadow in a corner, the table beside the page; a digit is whole.
-    boxes = [box for box in boxes if not _touches(box, written.shape)] or boxes
-    heights = [_length(rows) for rows, _ in boxes]
-    usual = float(np.median(heights)) if heights else 0.0
+    pieces, count = ndimage.label(written, EIGHT)
+    found = ndimage.find_objects(pieces)
+    areas = ndimage.sum_labels(written, pieces, np.arange(1, count + 1)).astype(int)
+    contacts = measure_contacts(pieces, count)
+    heights = np.array([_length(rows) for rows, _ in found], int)
+    # Of what most of the ink belongs to: scraps may be more than digits.
+    usual = float(np.median(np.repeat(heights, areas))) if count else 0.0
     joined: list[tuple[slice, slice]] = []
-    for box in sorted(boxes, key=lambda box: -_length(box[0])):
+    for number in np.argsort(-heights, kind="stable"):
+        box = found[number]
         near = next((it for it in joined if _belongs(box, it, usual)), None)
         if near:
             joined[joined.index(near)] = (_span(near[0], box[0]), _span(near[1], box[1]))
-        elif _length(box[0]) >= SHORT * usual:
+        elif heights[number] >= (SHORT_AT_EDGE if contacts[number] else SHORT) * usual:
             joined.append(box)
     return joined
+
+
+def measure_contacts(pieces: np.ndarray, count: int) -> np.ndarray:
+    """Return the share of the picture's side that each of the numbered pieces takes, at most."""
+    shares = np.zeros(count)
+    for axis in (0, 1):
+        reach = max(1, round(EDGE * pieces.shape[axis]))
+        for strip in np.split(pieces, (reach, pieces.shape[axis] - reach), axis)[::2]:
+            taken = np.bincount(strip.max(axis=axis), minlength=count + 1)[1:]
+            shares = np.maximum(shares, taken / pieces.shape[1 - axis])
+    return shares
 
 
 def sort_boxes(boxes: Sequence[tuple[slice, slice]]) -> list[tuple[slice, slice]]:
@@ -130,11 +221,17 @@ def sort_boxes(boxes: Sequence[tuple[slice, slice]]) -> list[tuple[slice, slice]
     return [box for line in lines for box in sorted(line, key=lambda box: box[1].start)]
 
 
+def _interpolate(places: np.ndarray, count: int) -> np.ndarray:
+    """Return the weights (n, count) of n places between `count` points; beyond them, the last's."""
+    points = np.arange(count)
+    return np.stack([np.interp(places, points, row) for row in np.eye(count)], axis=1)
+
+
 def _belongs(box: tuple[slice, slice], other: tuple[slice, slice], usual: float) -> bool:
     """Tell whether a piece is one of another digit: over, under or in it, and not far."""
     across, down = (_gap(one, two) for one, two in zip(box[::-1], other[::-1], strict=True))
     widths, heights = ([_length(it[axis]) for it in (box, other)] for axis in (1, 0))
-    over = -across > 0.5 * min(widths)
+    over = -across > 0.35 * min(widths)
     scrap = across < 0.15 * usual and min(heights) < 0.5 * max(heights)
     return (over or scrap) and down < 0.3 * usual
 
@@ -144,29 +241,12 @@ def _gap(one: slice, other: slice) -> int:
     return int(max(one.start, other.start) - min(one.stop, other.stop))
 
 
-def _touches(box: tuple[slice, slice], shape: tuple[int, ...]) -> bool:
-    ends = zip(box, shape, strict=True)
-    return any(extent.start == 0 or extent.stop == length for extent, length in ends)
-
-
-def _cut(ink: np.ndarray, written: np.ndarray, box: tuple[slice, slice], step: int) -> Found:
+def _cut(ink: np.ndarray, written: np.ndarray, box: tuple[slice, slice]) -> Found:
     """Bring a digit's ink into MNIST's form; a pixel around its mask is its smooth edge."""
     mask = ndimage.binary_dilation(np.pad(written[box], 1))
     edge = np.pad(ink[box], 1, mode="edge")
     dark = np.quantile(edge[np.pad(written[box], 1)], DARK)
-    digit = centre(np.where(mask, (edge / dark).clip(0, 1), 0))
-    rows, columns = (slice(it.start * step, it.stop * step) for it in box)
-    return Found(rows, columns, digit)
-
-
-def _shrink(picture: np.ndarray, step: int) -> np.ndarray:
-    """Average blocks of pixels; what does not fill a block at the edge repeats the last."""
-    if step == 1:
-        return picture
-    short = [-length % step for length in picture.shape[:2]]
-    whole = np.pad(picture, ((0, short[0]), (0, short[1]), (0, 0)), mode="edge")
-    height, width, channels = whole.shape
-    return whole.reshape(height // step, step, width // step, step, channels).mean(axis=(1, 3))
+    return Found(*box, centre(np.where(mask, (edge / dark).clip(0, 1), 0)))
 
 
 def _length(extent: slice) -> int:

@@ -1,0 +1,204 @@
+"""Digits on photographs: found, in reading order, as MNIST would have them; and nothing else is."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from imports import ROOT
+from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
+
+from digits.data.handwriting import centre
+from digits.data.photographs import Found, find_digits
+
+SIZE = 60  # pixels of a letter
+PITCH = 70
+WHITE, BLACK, RED, BLUE = (1, 1, 1), (0, 0, 0), (0.7, 0.1, 0.1), (0.1, 0.2, 0.7)
+FONT = ImageFont.load_default(SIZE)
+
+
+def write(*lines: str, margin: int = 40) -> np.ndarray:
+    """Write lines of digits: float (height, width), 1 where there is ink."""
+    width = 2 * margin + PITCH * max(map(len, lines))
+    sheet = Image.new("L", (width, 2 * margin + PITCH * len(lines)))
+    for row, line in enumerate(lines):
+        for column, digit in enumerate(line):
+            place = (margin + PITCH * column, margin + PITCH * row)
+            ImageDraw.Draw(sheet).text(place, digit, fill=255, font=FONT)
+    return np.asarray(sheet) / 255
+
+
+def photograph(
+    ink: np.ndarray,
+    pen: Sequence[float] = BLACK,
+    paper: Sequence[float] = WHITE,
+    light: np.ndarray | float = 1.0,
+) -> np.ndarray:
+    """Return the picture float (height, width, 3) of ink on paper, in some light."""
+    page = np.array(paper) + ink[..., np.newaxis] * (np.array(pen) - np.array(paper))
+    return (page * np.broadcast_to(light, ink.shape)[..., np.newaxis]).astype(np.float32)
+
+
+def light_from(shape: tuple[int, ...], low: float) -> np.ndarray:
+    return np.linspace(1, low, shape[1]) * np.linspace(1, low, shape[0])[:, np.newaxis]
+
+
+def shade(shape: tuple[int, ...], depth: float) -> np.ndarray:
+    """Return the light of a page, the lower right of which lies in a shadow with an edge."""
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    dark = 1 / (1 + np.exp(-(rows / shape[0] + columns / shape[1] - 1.1) * 60))
+    return 1 - depth * dark
+
+
+def resembles(found: Found, digit: str) -> bool:
+    """Tell whether what the network would see is the letter, moved and scaled as MNIST's are."""
+    expected = centre(write(digit))
+    return float(np.corrcoef(found.ink.ravel(), expected.ravel())[0, 1]) > 0.85
+
+
+def check(picture: np.ndarray, text: str) -> None:
+    found = find_digits(picture)
+    assert len(found) == len(text)
+    assert all(resembles(one, digit) for one, digit in zip(found, text, strict=True))
+
+
+@pytest.mark.parametrize("digit", "0123456789")
+def test_one_digit(digit: str) -> None:
+    check(photograph(write(digit)), digit)
+
+
+def test_lines_are_read_as_people_read() -> None:
+    check(photograph(write("2718", "0459", "36")), "2718045936")
+
+
+@pytest.mark.parametrize("text", ["7", "23", "58364"])
+def test_digits_that_fill_the_picture(text: str) -> None:
+    ink = write(text)
+    rows, columns = (np.flatnonzero(ink.any(axis=axis)) for axis in (1, 0))
+    tight = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    check(photograph(tight), text)
+
+
+@pytest.mark.parametrize(
+    ("pen", "paper"),
+    [
+        (BLACK, WHITE),
+        (WHITE, BLACK),
+        (BLUE, (0.95, 0.9, 0.75)),
+        (RED, (0.8, 0.85, 0.9)),
+        ((0.45, 0.45, 0.45), (0.7, 0.7, 0.7)),
+        ((0.9, 0.9, 0.8), (0.1, 0.3, 0.2)),
+    ],
+    ids=["ink", "chalk", "blue on cream", "red on blue", "pencil", "chalk on green"],
+)
+def test_colours(pen: Sequence[float], paper: Sequence[float]) -> None:
+    check(photograph(write("2459"), pen, paper), "2459")
+
+
+def test_uneven_light() -> None:
+    ink = write("2459")
+    check(photograph(ink, BLUE, light=light_from(ink.shape, 0.4)), "2459")
+
+
+@pytest.mark.parametrize("depth", [0.2, 0.4, 0.6])
+def test_edge_of_a_shadow(depth: float) -> None:
+    ink = write("2459", "3308")
+    check(photograph(ink, light=shade(ink.shape, depth)), "24593308")
+
+
+@pytest.mark.parametrize("squared", [False, True])
+def test_ruled_paper(*, squared: bool) -> None:
+    ink = write("2459")
+    lines = np.zeros(ink.shape)
+    lines[15::24] = 0.4
+    if squared:
+        lines[:, 15::24] = 0.4
+    check(photograph(np.maximum(ink, lines), (0.2, 0.2, 0.5)), "2459")
+
+
+def test_grain_and_specks() -> None:
+    ink = write("2459")
+    draws = np.random.default_rng(0)
+    picture = photograph(ink) * (1 - 0.04 * draws.random((*ink.shape, 1)))
+    picture[5:8, 100:103] = 0.2
+    picture[-9:-7, 30:32] = 0.2
+    check(picture, "2459")
+
+
+def test_table_beside_the_page() -> None:
+    picture = photograph(write("2459"), paper=(0.9, 0.9, 0.9))
+    desk = np.pad(picture, ((0, 40), (60, 0), (0, 0)), constant_values=0.25)
+    check(desk, "2459")
+
+
+def test_strokes_that_a_pen_interrupts_are_one_digit() -> None:
+    ink = write("5")
+    rows = np.flatnonzero(ink.any(axis=1))
+    top = rows[0] + len(rows) // 3
+    ink[top : top + 3] = 0
+    assert len(find_digits(photograph(ink))) == 1
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_broad_and_fine_pens(turn: int) -> None:
+    ink = write("2459")
+    size = (3, 3)
+    changed = ndimage.grey_dilation(ink, size) if turn == 1 else ndimage.grey_erosion(ink, size)
+    found = find_digits(photograph(changed))
+    assert len(found) == 4
+
+
+@pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
+def test_blank_pages(level: float) -> None:
+    assert find_digits(np.full((300, 200, 3), level, np.float32)) == []
+
+
+def test_page_of_grain_in_uneven_light_is_blank() -> None:
+    draws = np.random.default_rng(0)
+    grain = draws.normal(0.8, 0.01, (300, 200, 1)).astype(np.float32)
+    assert find_digits(grain * light_from((300, 200), 0.7)[..., np.newaxis]) == []
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 500, 3), (500, 1, 1), (2, 3, 1), (29, 28, 3)])
+def test_pictures_of_any_shape(shape: tuple[int, ...]) -> None:
+    picture = np.random.default_rng(0).random(shape).astype(np.float32)
+    for found in find_digits(picture):
+        assert found.ink.shape == (28, 28)
+        assert np.isfinite(found.ink).all()
+
+
+@pytest.mark.parametrize("paper", [0.0, 1.0])
+def test_pictures_of_the_size_of_mnist_are_taken_as_they_are(paper: float) -> None:
+    image = centre(write("4"))
+    given = image if paper == 0 else 1 - image
+    (found,) = find_digits(given[..., np.newaxis])
+    assert found.ink == pytest.approx(image, abs=1e-6)
+    assert (found.rows, found.columns) == (slice(0, 28), slice(0, 28))
+    assert find_digits(np.full((28, 28, 1), paper, np.float32)) == []
+
+
+def test_boxes_frame_the_ink() -> None:
+    ink = write("24")
+    found = find_digits(photograph(ink))
+    for one, columns in zip(found, (slice(0, 40 + PITCH), slice(40 + PITCH, None)), strict=True):
+        part = np.zeros_like(ink)
+        part[:, columns] = ink[:, columns]
+        rows, places = (np.flatnonzero((part > 0.5).any(axis=axis)) for axis in (1, 0))
+        assert (one.rows.start, one.rows.stop) == pytest.approx((rows[0], rows[-1] + 1), abs=2)
+        assert (one.columns.start, one.columns.stop) == pytest.approx(
+            (places[0], places[-1] + 1), abs=2
+        )
+
+
+def test_neither_tensorflow_nor_matplotlib_is_needed() -> None:
+    script = (
+        "import sys, digits.data.photographs; "
+        "print({'tensorflow', 'keras', 'matplotlib', 'dvc'} & set(sys.modules))"
+    )
+    command = [sys.executable, "-c", script]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
