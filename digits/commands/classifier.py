@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from digits.commands.runtimes import Predict, load_litert
-from digits.data.splits import check_probabilities, load_card
+from digits.data.splits import IMAGE_SHAPE, check_probabilities, load_card
 from digits.files.artifacts import ArtifactError, write_bytes
 from digits.paths import CARD_PATH, MODEL_PATH
 
@@ -89,11 +89,15 @@ def _load(path: Path, class_count: int) -> Predict:
         return _load_keras(path, class_count)
     try:
         predict = load_litert(kept)
-        received = predict(np.zeros((1, 28, 28, 1), np.float32)).shape[1]
+        received = predict(np.zeros((1, *IMAGE_SHAPE), np.float32)).shape[1]
     except ValueError as error:
-        raise ArtifactError(f"{kept}: expected what was written there, received another: rm {kept}")
+        raise ArtifactError(
+            f"{kept}: expected what was kept there, received a damaged file: remove it"
+        ) from error
     if received != class_count:
-        raise ArtifactError(f"{path}: expected {class_count} classes, received {received}")
+        raise ArtifactError(
+            f"{path}: expected {class_count} classes, as {CARD_PATH} has, received {received}"
+        )
     return predict
 
 
@@ -102,12 +106,11 @@ def _keep(kept: Path, path: Path, class_count: int) -> bool:
     from digits.model.archive import load_model  # noqa: PLC0415 (TensorFlow takes seconds)
     from digits.model.conversion import ConversionError, to_litert  # noqa: PLC0415
 
-    model = load_model(path, class_count)
-    print(f"{path}: converted once, to answer without TensorFlow", file=sys.stderr)
+    print(f"{path}: being converted, so that answers need no TensorFlow", file=sys.stderr)
     try:
-        write_bytes(kept, to_litert(model))
+        write_bytes(kept, to_litert(load_model(path, class_count)))
     except ConversionError as error:
-        print(f"WARNING: {error}: Keras answers, in seconds", file=sys.stderr)
+        print(f"WARNING: {error}: Keras answers, which takes seconds", file=sys.stderr)
         return False
     return True
 

@@ -73,7 +73,7 @@ def measure_ink(picture: np.ndarray) -> np.ndarray:
     """Return float (height, width): how far each pixel is from its paper, in the best channel.
 
     A median from afar says whether ink is darker than paper, and how broad strokes are. Then paper
-    is what is left where strokes are filled up from their sides (a grey closing, or an opening where
+    is what is left where strokes are filled up from their sides (a grey closing, an opening where
     they are light): unlike the median it follows the edge of a shadow.
     """
     smooth = ndimage.gaussian_filter(picture, (GRAIN, GRAIN, 0), mode="nearest")

@@ -201,10 +201,8 @@ def _scale(pixels: np.ndarray) -> np.ndarray:
     low, high = pixels.min(), pixels.max()
     if not (low >= 0 and high <= 65535):  # so written that NaN is refused, too
         raise PictureError(f"expected pixels 0 to 1 or 0 to 255, received {low} to {high}")
-    if high <= 1:
-        top = 1
-    else:
-        top = 255 if high <= 255 and pixels.dtype != np.uint16 else 65535
+    tops = (1, 65535) if pixels.dtype == np.uint16 else (1, 255, 65535)
+    top = next(it for it in tops if high <= it)
     return (pixels / np.float32(top)).astype(np.float32)
 
 

@@ -1,0 +1,296 @@
+"""`predict`: pictures in, digits out; bad files get a line, the others are read all the same."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from imports import ROOT
+from PIL import Image
+from samples import SOFTMAX, make_recipe
+from test_photographs import photograph, write
+
+from digits.commands import classifier, predict
+from digits.commands.classifier import load_classifier
+from digits.commands.predict import PredictError
+from digits.data import idx
+from digits.data.handwriting import centre
+from digits.data.splits import Card, write_card
+from digits.files.artifacts import ArtifactError
+from digits.model.archive import predict_probabilities, write_model
+from digits.model.backend import keras
+from digits.model.networks import build_network
+from digits.paths import CARD_PATH, MODEL_PATH
+
+DIGITS = "0123456789"
+
+
+def build_reader() -> keras.Model:
+    """Build a network that compares an image with the letters of `write`."""
+    letters = np.stack([centre(write(digit)).ravel() for digit in DIGITS], axis=1)
+    letters -= letters.mean(axis=0)
+    weights = letters / np.linalg.norm(letters, axis=0)
+    recipe = make_recipe({"Flatten": {}}, SOFTMAX)
+    return build_network("reader", recipe, [weights.astype(np.float32), np.zeros(10, np.float32)])
+
+
+@pytest.fixture(scope="module")
+def trained_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a model and the card of its dataset, converted once."""
+    folder = tmp_path_factory.mktemp("project")
+    write_model(folder / MODEL_PATH, build_reader())
+    write_card(
+        folder / CARD_PATH,
+        Card(name="mnist", title="MNIST", class_names=list(DIGITS), image_counts={"train": 1}),
+    )
+    return folder
+
+
+@pytest.fixture
+def folder(trained_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.chdir(trained_folder)
+    yield trained_folder
+    for path in trained_folder.glob("*.png"):
+        path.unlink()
+
+
+def save(path: Path, text: str, **options: object) -> Path:
+    picture = (255 * photograph(write(*text.split("/")))).astype(np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture).save(path, **options)
+    return path
+
+
+def call(*arguments: object) -> None:
+    parser = ArgumentParser()
+    predict.add_arguments(parser)
+    predict.main(parser.parse_args([str(it) for it in arguments]))
+
+
+def read_json(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
+    return json.loads(capsys.readouterr().out)
+
+
+def join(page: dict[str, object]) -> str:
+    digits = page["digits"]
+    assert isinstance(digits, list)
+    return "".join(it["digit"] or "?" for it in digits)
+
+
+@pytest.mark.usefixtures("folder")
+def test_table_of_files_and_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(tmp_path / "pages/b.jpg", "2718")
+    save(tmp_path / "pages/deeper/a.png", "45/90")
+    save(tmp_path / "pages/.hidden.png", "1")
+    alone = save(tmp_path / "alone.webp", "7")
+    call(alone, tmp_path / "pages")
+    header, _, *rows = capsys.readouterr().out.splitlines()
+    assert header.split() == ["file", "reads", "probability", "runner-up"]
+    cells = [row.split() for row in rows]
+    assert [(Path(it[0]).name, it[1]) for it in cells] == [
+        ("alone.webp", "7"),
+        ("b.jpg", "2718"),
+        ("a.png", "4590"),
+    ]
+    assert all(0 < float(it[2]) <= 1 for it in cells)
+    assert [len(it[3]) for it in cells] == [1, 4, 4]
+
+
+@pytest.mark.usefixtures("folder")
+def test_json_has_all_probabilities_and_boxes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call(save(tmp_path / "two.png", "36"), "--format", "json")
+    (page,) = read_json(capsys)
+    assert join(page) == "36"
+    first, second = page["digits"]  # type: ignore[misc]
+    assert list(first["probabilities"]) == list(DIGITS)
+    assert sum(first["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+    left, top, right, bottom = first["box"]
+    assert 30 < left < right < 120
+    assert 30 < top < bottom < 120
+    assert second["box"][0] > right
+
+
+@pytest.mark.usefixtures("folder")
+def test_csv_has_a_line_a_digit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call(save(tmp_path / "a,b.png", "36"), "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["digit"] for row in rows] == ["3", "6"]
+    assert {row["file"] for row in rows} == {str(tmp_path / "a,b.png")}
+    assert [row["number"] for row in rows] == ["1", "2"]
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("kind", ["npy", "idx"])
+def test_arrays_of_images(tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
+    images = np.stack([(255 * centre(write(digit))).astype(np.uint8) for digit in "8350"])
+    path = tmp_path / f"images.{kind}"
+    if kind == "npy":
+        np.save(path, images)
+    else:
+        path.write_bytes(idx.encode(images))
+    call(path, "--format", "json")
+    pages = read_json(capsys)
+    assert "".join(map(join, pages)) == "8350"
+    assert [page["page"] for page in pages] == [f"image {n}" for n in range(4)]
+
+
+@pytest.mark.usefixtures("folder")
+def test_standard_input(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = save(tmp_path / "seven.png", "7").read_bytes()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(raw)))
+    call("-", "--format", "json")
+    (page,) = read_json(capsys)
+    assert (page["file"], join(page)) == ("-", "7")
+
+
+@pytest.mark.usefixtures("folder")
+def test_bad_files_get_a_line_each_and_the_others_are_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = save(tmp_path / "good.png", "4")
+    truncated = tmp_path / "truncated.png"
+    truncated.write_bytes(good.read_bytes()[:300])
+    empty = tmp_path / "empty.jpg"
+    empty.touch()
+    blank = tmp_path / "blank.png"
+    Image.new("L", (200, 200), 255).save(blank)
+    odd = tmp_path / os.fsdecode(b"\xff\n.png")
+    odd.write_text("hello")
+    bad = [truncated, empty, blank, odd, tmp_path / "missing.png"]
+    with pytest.raises(PredictError, match="5 of 6 pictures not read"):
+        call(*bad[:2], good, *bad[2:], "--format", "json")
+    printed, said = capsys.readouterr()
+    assert [join(page) for page in json.loads(printed) if "digits" in page] == ["4"]
+    assert len([page for page in json.loads(printed) if "error" in page]) == 5
+    lines = said.splitlines()
+    assert len(lines) == 5
+    for line, words in zip(
+        lines, ["damaged", "an empty file", "blank", "5 bytes", "received none"], strict=True
+    ):
+        assert line.startswith("ERROR: ")
+        assert words in line
+
+
+@pytest.mark.usefixtures("folder")
+def test_abstains_below_a_probability(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = save(tmp_path / "seven.png", "7")
+    call(path, "--format", "json")
+    (page,) = read_json(capsys)
+    probability = page["digits"][0]["probability"]  # type: ignore[index]
+    call(path, "--format", "json", "--min-probability", probability + 0.01)
+    assert [join(page) for page in read_json(capsys)] == ["?"]
+    call(path, "--format", "json", "--min-probability", probability - 0.01)
+    assert [join(page) for page in read_json(capsys)] == ["7"]
+
+
+@pytest.mark.usefixtures("folder")
+def test_picture_of_what_was_seen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    inputs = [save(tmp_path / "row.png", "27181828"), save(tmp_path / "one.png", "3")]
+    call(*inputs, "--picture", tmp_path / "seen.png")
+    assert "27181828" in capsys.readouterr().out
+    with Image.open(tmp_path / "seen.png") as drawn:
+        assert drawn.size[0] == 825
+        assert drawn.size[1] > 600
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--min-probability", "1.5"], "expected 0 to 1"),
+        (["--min-probability", "nan"], "expected 0 to 1"),
+        (["--picture", "seen.jpg"], "expected a .png"),
+        (["--picture", "one.png"], "an input"),
+    ],
+)
+def test_options_that_make_no_sense(options: list[str], expected: str) -> None:
+    with pytest.raises(PredictError, match=expected):
+        call("one.png", *options)
+
+
+@pytest.mark.usefixtures("folder")
+def test_empty_folder(tmp_path: Path) -> None:
+    with pytest.raises(PredictError, match="expected files, received none"):
+        call(tmp_path)
+
+
+# The model
+
+
+def draw_some() -> np.ndarray:
+    return np.stack([centre(write(digit)) for digit in DIGITS])
+
+
+def test_litert_and_keras_agree(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = draw_some()
+    expected = predict_probabilities(build_reader(), images[..., np.newaxis], 10)
+    assert np.abs(load_classifier().predict(images) - expected).max() < 1e-5
+    assert len(list((folder / "models").glob("*.tflite"))) == 1
+    monkeypatch.setattr(classifier, "RUNTIME", "there_is_no_such_module")
+    assert load_classifier().predict(images) == pytest.approx(expected, abs=1e-6)
+
+
+def test_another_model_is_another_file(tmp_path: Path, folder: Path) -> None:
+    load_classifier()
+    before = set((folder / "models").glob("*.tflite"))
+    network = build_reader()
+    network.set_weights([-weights for weights in network.get_weights()])
+    write_model(tmp_path / "other.keras", network)
+    read = load_classifier(tmp_path / "other.keras").predict(draw_some()).argmax(axis=1)
+    assert (read != np.arange(10)).all()
+    (new,) = set((folder / "models").glob("*.tflite")) - before
+    new.write_bytes(new.read_bytes()[:100])
+    with pytest.raises(ArtifactError, match="received a damaged file: remove it"):
+        load_classifier(tmp_path / "other.keras")
+    new.unlink()
+
+
+@pytest.mark.usefixtures("folder")
+def test_no_model(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"none\.keras: expected a model, received none"):
+        load_classifier(tmp_path / "none.keras")
+    (tmp_path / "text.keras").write_text("no model")
+    with pytest.raises(ArtifactError, match=r"text\.keras"):
+        load_classifier(tmp_path / "text.keras")
+
+
+@pytest.mark.usefixtures("folder")
+def test_model_of_other_classes(tmp_path: Path) -> None:
+    recipe = make_recipe({"Flatten": {}}, {"Dense": {"units": 3, "activation": "softmax"}})
+    write_model(tmp_path / "three.keras", build_network("three", recipe))
+    with pytest.raises(ArtifactError, match="expected"):
+        load_classifier(tmp_path / "three.keras")
+
+
+def test_answers_need_neither_tensorflow_nor_dvc(folder: Path, tmp_path: Path) -> None:
+    """What is imported decides how long a picture takes; a time itself is a benchmark."""
+    load_classifier()
+    path = save(tmp_path / "seven.png", "7")
+    script = (
+        "import sys; from argparse import ArgumentParser; from digits.commands import predict\n"
+        "parser = ArgumentParser(); predict.add_arguments(parser)\n"
+        f"predict.main(parser.parse_args([{str(path)!r}]))\n"
+        "slow = {'tensorflow', 'keras', 'dvc', 'pandas', 'matplotlib', 'sklearn'}\n"
+        "print(slow & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "set()"
+    assert done.stderr == ""
