@@ -17,7 +17,7 @@ ifneq ($(filter-out $(REMOTES),$(EXTRAS)),)
 $(error EXTRAS: expected some of $(REMOTES), received $(EXTRAS))
 endif
 # Extras with a lock of their own.
-LOCKED := $(REMOTES) export
+LOCKED := $(REMOTES) export predict
 ENVIRONMENT := .venv/run.stamp $(EXTRAS:%=.venv/%.stamp)
 
 .PHONY: repro
@@ -59,6 +59,10 @@ docs: .venv/run.stamp ## Write the numbers of the committed run into README.md, 
 .PHONY: pr-report
 pr-report: .venv/run.stamp ## Report what the workspace changes against another revision: BASE=origin/main
 	@python -m digits pr-report "$${BASE:-origin/main}"
+
+.PHONY: predict
+predict: .venv/run.stamp .venv/predict.stamp ## Read the digits on photographs, scans and drawings: ARGS="PATH..."
+	@python -m digits predict $(ARGS)
 
 .PHONY: push pull
 push: $(ENVIRONMENT) ## Push what dvc.lock names to the remote, and complete a push that was broken off

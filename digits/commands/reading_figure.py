@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 COLUMNS = 6  # digits in a row
 CELL, MARGIN, HEADING = 1.25, 0.15, 0.3  # inches
 TALL = 2.0  # of a cell: what was seen, and bars below it
-MOST_HEIGHT = 3.5  # of an input
+MOST_HEIGHT = 2.5  # of an input
 MOST_SHOWN = 12  # inputs
 SMALL = 8  # points
 
