@@ -11,7 +11,7 @@ import math
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from digits.errors import DigitsError
 STANDARD_INPUT = Path("-")
 MOST_BYTES = 2**30  # of a file
 UNSURE = "?"
+NO_PIXELS = np.empty((1, 1, 1), np.float32)
 CSV_HEADER = (
     *("file", "page", "number", "left", "top", "right", "bottom"),
     *("digit", "probability", "runner_up", "runner_up_probability"),
@@ -50,7 +51,7 @@ class Page:
     found: Sequence[Found] = ()
     pitch: float = 1.0  # pixels of the file to one in which digits were found
     error: str = ""
-    pixels: np.ndarray | None = None
+    pixels: np.ndarray = field(default_factory=lambda: NO_PIXELS)
 
     @property
     def name(self) -> str:
@@ -118,7 +119,8 @@ def find_pages(path: Path, *, keep_pixels: bool) -> Iterator[Page]:
     name = show_path(path)
     try:
         for picture in read_pictures(_read_bytes(path)):
-            found, pixels = find_digits(picture.pixels), picture.pixels if keep_pixels else None
+            found = find_digits(picture.pixels)
+            pixels = picture.pixels if keep_pixels else NO_PIXELS
             error = "" if found else "expected ink, received a blank picture"
             yield Page(name, picture.page, found, picture.pitch, error, pixels)
     except PictureError as error:

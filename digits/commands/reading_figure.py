@@ -39,8 +39,7 @@ def draw_readings(readings: Sequence["Reading"], names: Sequence[str]) -> Figure
 
 def _measure_input(reading: "Reading") -> tuple[float, float]:
     """Return the width and height of an input in the figure, in inches."""
-    pixels = reading.page.pixels
-    rows, columns = pixels.shape[:2] if pixels is not None else (1, 1)
+    rows, columns = reading.page.pixels.shape[:2]
     width = min(WIDTH - 2 * MARGIN, MOST_HEIGHT * columns / rows)
     return width, width * rows / columns
 

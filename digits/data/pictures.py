@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageOps, ImageSequence
+from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 
 from digits.data import idx
 from digits.data.datasets import IMAGE_SIDE
@@ -98,7 +98,7 @@ def _read_pages(raw: bytes) -> Iterator[Picture]:
         raise
     except Image.DecompressionBombError as error:
         raise PictureError(f"expected at most {MOST_PIXELS:,} pixels, received more") from error
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise PictureError(f"expected {FORMS}, received {_name(raw)}") from error
     except Exception as error:  # decoders raise whatever their damage leads them to
         where = f" in page {count}" if count > 1 else ""
