@@ -47,7 +47,7 @@ def test_stages_import_no_stage_and_tools_none_either(source: Path) -> None:
         ("seaborn", {"drawing"}),
         ("cleanlab", {"label_issues"}),
         ("requests", {"download"}),
-        ("dvc", {"dvc", "masked_dvc", "objects", "outputs", "revisions"}),
+        ("dvc", {"dvc", "masked_dvc", "objects", "outputs", "revisions", "state"}),
         ("dvc_data", {"objects"}),
     ],
 )
