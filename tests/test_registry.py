@@ -128,4 +128,4 @@ def test_model_of_a_subfolder_is_had_by_name_as_written(trained: Project, tmp_pa
     for name in ("digits", "production", "same", "imported"):
         assert (user.folder / f"{name}.keras").read_bytes() == model
     slash = ("dvc", "artifacts", "get", address, "team/digits/digits-classifier", "-o", "x")
-    assert "you are not inside of a DVC repository" in user.call(*slash, status=255)
+    assert "you are not inside of a DVC repository" in user.call(*slash, status=1)
