@@ -370,7 +370,9 @@ ROWS = [
         **{"train.epochs": 2.0, "train.learning_rate": 1e-05, "val_accuracy": 0.99},
     ),
     make_row("other-data", "1234abc", "branch_base", **{"params.yaml:dataset": "fashion-mnist"}),
-    make_row("failed", "2345abc", "branch_base", State="Failed", val_accuracy=None),
+    # DVC gives the commit's numbers to a run that has none of its own.
+    make_row("failed", "2345abc", "branch_base", State="Failed"),
+    make_row("waiting", "3456abc", "branch_base", State="Queued"),
 ]
 
 
@@ -385,6 +387,7 @@ def test_table_says_what_an_experiment_changed() -> None:
         ),
         ("other-data", "quick", "dataset=fashion-mnist", "99.65%"),
         ("failed", "quick", "", "Failed"),
+        ("waiting", "quick", "", "Queued"),
     ]
 
 
@@ -392,11 +395,16 @@ def test_table_fits_80_columns_and_hides_the_test_images(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(experiments, "list_experiments", lambda: ROWS)
+    monkeypatch.setattr(experiments, "find_experiments", list)
     experiments.main(Namespace())
     printed = capsys.readouterr().out
     assert max(len(line) for line in printed.splitlines()) <= 80
     assert "train.epochs=2" in printed
     assert "12.3" not in printed
+    assert printed.endswith(f"\n\n{experiments.REASONS}\n")
+    monkeypatch.setattr(experiments, "list_experiments", lambda: ROWS[:-2])
+    experiments.main(Namespace())
+    assert experiments.REASONS not in capsys.readouterr().out
 
 
 # What runs them elsewhere

@@ -1,5 +1,6 @@
 """The model by name: docs/model-registry.md, typed as written, got from elsewhere."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def test_model_is_had_by_name_as_written(
     project.call("dvc", "checkout")
     project.call("git", "clone", "--quiet", "--bare", ".", str(tmp_path / "digits.git"))
     project.call("git", "remote", "add", "origin", str(tmp_path / "digits.git"))
-    address, version, later, get, import_ = read_blocks(PAGE, "console")
+    address, version, later, get, import_, *_ = read_blocks(PAGE, "console")
     (tmp_path / "server").mkdir()
     with server(tmp_path / "server") as remote:
         stand_ins = {"/srv/git": str(tmp_path), **remote.stand_ins}
@@ -98,3 +99,33 @@ def test_relative_remote_is_not_found_from_elsewhere(trained: Project, tmp_path:
     output = project.call("dvc", "get", str(tmp_path / "digits.git"), MODEL, "-o", "x", status=255)
     assert "No storage files available" in output
     assert "No storage files available" in (ROOT / PAGE).read_text()
+
+
+@pytest.mark.slow
+def test_model_of_a_subfolder_is_had_by_name_as_written(trained: Project, tmp_path: Path) -> None:
+    """The names without a colon, which GTO takes, are those that DVC does not find."""
+    outer, address = Project(tmp_path / "outer"), str(tmp_path / "digits.git")
+    inner = trained.copy(outer.folder / "team/digits")
+    shutil.rmtree(inner.folder / ".git")
+    outer.call("git", "init", "--quiet")
+    inner.call("dvc", "remote", "modify", "team", "url", str(tmp_path / "digits"))
+    outer.identify().commit("all")
+    inner.call("dvc", "push")
+    outer.call("git", "clone", "--quiet", "--bare", ".", address)
+    outer.call("git", "remote", "add", "origin", address)
+    give, get = read_blocks(PAGE, "console")[-2:]
+    type_block(inner, give)
+    inner.call("gto", "register", "team/digits/digits-classifier", "--version", "v1.0.0")
+    inner.call("git", "push", "--quiet", "--tags")
+    model = (inner.folder / MODEL).read_bytes()
+    outer.folder.rename(tmp_path / "away")
+
+    user = Project(tmp_path / "user/app")
+    user.folder.mkdir(parents=True)
+    user.call("git", "init", "--quiet")
+    user.call("dvc", "init", "--quiet")
+    type_block(user, get.replace("/srv/git/digits.git", address))
+    for name in ("digits", "production", "same", "imported"):
+        assert (user.folder / f"{name}.keras").read_bytes() == model
+    slash = ("dvc", "artifacts", "get", address, "team/digits/digits-classifier", "-o", "x")
+    assert "you are not inside of a DVC repository" in user.call(*slash, status=1)

@@ -3,14 +3,18 @@
 import os
 import shutil
 import subprocess
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 from projects import NO_CACHES, Project
 
 from digits.__main__ import check_arguments
+from digits.commands import experiments
 from digits.commands.git import GitError, ask_git
-from digits.commands.revisions import RevisionError, load_record
+from digits.commands.leaderboard import LeaderboardError, perform
+from digits.commands.revisions import RevisionError, find_experiments, find_task, load_record
+from digits.commands.standings import Entry, Job
 from digits.errors import DigitsError
 
 
@@ -68,6 +72,56 @@ def test_subfolder_of_a_repository_has_experiments(within: Project) -> None:
     assert within.call("python", "-m", "digits", "recover").startswith("no killed")
 
 
+OURS, THEIRS = "leaderboard-ours-0", "leaderboard-theirs-0"
+
+
+@pytest.fixture
+def neighbour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """Return one of two folders of a repository, the current one, with an experiment of each."""
+    outer, ours = Project(tmp_path / "outer"), Project(tmp_path / "outer/ours")
+    for name in ("ours", "theirs"):
+        (outer.folder / name).mkdir(parents=True)
+        (outer.folder / name / "dvc.lock").touch()
+    outer.call("git", "init", "--quiet", "--initial-branch=main")
+    outer.identify().commit("start")
+    for name in ("ours", "theirs"):
+        (outer.folder / name / "dvc.lock").write_text("another")
+        outer.commit(f"dvc: commit experiment of {name}")
+        base = outer.call("git", "rev-parse", "HEAD~1").strip()
+        outer.call(
+            "git", "update-ref", f"refs/exps/{base[:2]}/{base[2:]}/leaderboard-{name}-0", "HEAD"
+        )
+        outer.call("git", "reset", "--quiet", "--hard", "HEAD~1")
+    monkeypatch.chdir(ours.folder)
+    return ours
+
+
+def test_experiment_of_another_project_is_none_of_ours(
+    neighbour: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """DVC gives it our results of the commit: compared with that, it would be no difference."""
+    assert find_experiments("*") == [OURS]
+    with pytest.raises(RevisionError, match=rf"^{THEIRS}: expected .* of another project in this"):
+        load_record(THEIRS)
+    commits = neighbour.call("git", "for-each-ref", "--format=%(objectname:short)", "refs/exps")
+    rows = [
+        {"Experiment": name, "rev": rev, "typ": "branch_base", "State": None}
+        for name, rev in zip((OURS, THEIRS), commits.split(), strict=True)
+    ]
+    monkeypatch.setattr(experiments, "list_experiments", lambda: rows)
+    experiments.main(Namespace())
+    printed = capsys.readouterr().out
+    assert OURS in printed
+    assert THEIRS not in printed
+
+
+@pytest.mark.usefixtures("neighbour")
+def test_leaderboard_does_not_replace_an_experiment_of_another_project() -> None:
+    job = Job("theirs", 0, Entry(published="", note=None, seeds=[0]))
+    with pytest.raises(LeaderboardError, match=rf"^{THEIRS}: .* another project .*`dvc exp rename"):
+        perform(job, force=False)
+
+
 @pytest.mark.parametrize("arguments", [("",), ("HEAD", ""), ("HEAD", " "), ("HEAD", "--png=")])
 def test_empty_argument_is_a_variable_that_is_not_set(arguments: tuple[str, ...]) -> None:
     with pytest.raises(DigitsError, match=r"argument [23]: expected a value, received '.*not set"):
@@ -110,6 +164,24 @@ def test_name_of_no_revision_is_one_line(
     assert line.isprintable()
     assert len(line) < 500
     assert "expected a Git revision, a branch, an experiment or 'workspace'" in line
+
+
+@pytest.mark.parametrize(
+    ("ref", "way_out"), [("failed", "`dvc queue logs slow`"), ("stash", "`dvc queue start`")]
+)
+def test_task_without_a_result_is_called_that(
+    ref: str, way_out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    repository = Project(tmp_path)
+    repository.call("git", "init", "--quiet")
+    repository.identify().call("git", "commit", "--quiet", "--allow-empty", "--message", "a")
+    digest = ask_git("rev-parse", "HEAD")
+    subject = f"commit: dvc-exp:{digest}:{digest}:slow"  # as DVC 3.67.1 writes it
+    update = ("git", "update-ref", "--create-reflog", "-m", subject)
+    repository.call(*update, f"refs/exps/celery/{ref}", digest)
+    assert way_out in find_task("slow")
+    assert find_task("low") == ""
 
 
 def test_no_repository_is_one_line_with_the_way_out(

@@ -50,7 +50,7 @@ def test_stages_import_no_stage_and_tools_none_either(source: Path) -> None:
         ("onnx", {"conversion"}),
         ("onnxruntime", {"runtimes"}),
         ("ai_edge_litert", {"runtimes"}),
-        ("dvc", {"dvc", "masked_dvc", "objects", "outputs", "revisions"}),
+        ("dvc", {"dvc", "masked_dvc", "objects", "outputs", "revisions", "state"}),
         ("dvc_data", {"objects"}),
     ],
 )

@@ -15,6 +15,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import sharing
 from imports import ROOT
 from projects import Project
 from pydantic import ValidationError
@@ -23,6 +24,7 @@ from runs import make_machine, make_published, make_run
 
 from digits.commands import docs, experiments, pr_report, state
 from digits.commands.dvc import list_experiments
+from digits.commands.git import is_tracked_link
 from digits.commands.markdown import escape
 from digits.commands.outputs import check_outputs
 from digits.commands.places import PlaceError, check_page, check_shown
@@ -78,6 +80,22 @@ def test_without_a_home_it_lies_among_temporary_files(
     folder = state.make_folder()
     assert folder == home.parent / f"digits-dvc-{os.geteuid()}"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("variable", ["HOME", *state.USERS[:2], *state.SYSTEMS])
+def test_settings_that_dvc_cannot_open_are_named(
+    variable: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DVC would end in a traceback; by the way out that is said, all is well."""
+    for name in (*state.USERS[:2], *state.SYSTEMS):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, "/dev/null/x")
+    with pytest.raises(StateError) as raised:
+        state.keep_private()
+    assert str(raised.value).startswith(f"{variable}: expected a folder in which DVC may look for ")
+    assert "received 'Not a directory': `export " in str(raised.value)
+    monkeypatch.setenv(variable, str(home))  # what `mktemp -d` makes
+    state.keep_private()
 
 
 @pytest.mark.parametrize("mode", [0o770, 0o702, 0o1777])
@@ -217,6 +235,7 @@ def test_committed_link_is_not_written_through(place: str, branch: Project) -> N
     shutil.rmtree(link, ignore_errors=True)
     link.parent.mkdir(exist_ok=True)
     link.symlink_to(branch.folder / ".git/hooks")
+    branch.call("git", "add", "--force", place)
     if not place.startswith("data"):
         track(branch, f"{place}/pre-commit")
     assert "expected outputs in this project" in refuse(branch)
@@ -320,6 +339,7 @@ def test_links_are_not_shown(place: str, branch: Project, tmp_path: Path) -> Non
     secret.write_text('{"password": "hunter2"}')
     (branch.folder / place).unlink()
     (branch.folder / place).symlink_to(secret)
+    branch.call("git", "add", place)
     reason = f"ERROR: {place}: expected a file of this project, received a link to {secret}"
     assert refuse(branch, "report") == refuse(branch, "docs") == reason
     assert "expected dvc.lock and the metrics" in refuse(branch, "pr-report HEAD")
@@ -327,6 +347,57 @@ def test_links_are_not_shown(place: str, branch: Project, tmp_path: Path) -> Non
     assert [path.name for path in pages] == ["pull-request.md"]
     assert "received a link to" in pages[0].read_text()
     assert "hunter2" not in pages[0].read_text()
+
+
+def test_link_of_ones_own_to_data_elsewhere_is_followed(branch: Project, tmp_path: Path) -> None:
+    """DVC works through it, and no branch has brought it: Git does not track it."""
+    raw = branch.folder / "data/raw"
+    raw.rename(tmp_path / "raw")
+    raw.symlink_to(tmp_path / "raw")
+    branch.call("dvc", "push")
+    branch.call("python", "-m", "digits", "pull")
+    assert branch.call("dvc", "repro").endswith("Data and pipelines are up to date.\n")
+    assert raw.is_symlink()
+    branch.call("git", "add", "--force", "data/raw")
+    assert refuse(branch).endswith(f"received 'data/raw, a link to {tmp_path / 'raw'}'")
+
+
+def test_link_of_a_submodule_is_none_of_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outer, inner = (Project(tmp_path / name) for name in ("outer", "outer/inner"))
+    for project in (outer, inner):
+        project.folder.mkdir()
+        project.call("git", "init", "--quiet")
+    for name in ("tracked", "own"):
+        (inner.folder / name).symlink_to(tmp_path)
+    inner.call("git", "add", "tracked")
+    monkeypatch.chdir(outer.folder)
+    assert is_tracked_link(Path("inner/tracked"))
+    assert not is_tracked_link(Path("inner/own"))
+    (inner.folder / ".git/index").write_bytes(b"damaged")
+    assert is_tracked_link(Path("inner/own"))  # nobody knows whose it is
+
+
+@pytest.mark.parametrize("name", ["data", "models", "plots"])
+def test_folder_behind_a_link_of_ones_own_has_a_way_out(
+    name: str, branch: Project, tmp_path: Path
+) -> None:
+    """DVC runs the stages, then fails; and Git would commit the link in place of the files."""
+    (branch.folder / name).rename(tmp_path / name)
+    (branch.folder / name).symlink_to(tmp_path / name)
+    line = refuse(branch, "report" if name == "plots" else "repro")
+    advice = re.search(r", by a link of your own, .*: `(.*)`; docs/sharing", line)
+    assert advice, line
+    branch.call("sh", "-ec", advice[1])
+    (tmp_path / "big").mkdir()
+    for command in sharing.read_commands(
+        "Data on another disk", {"/mnt/big": str(tmp_path / "big")}
+    ):
+        branch.call(*command)
+    branch.call("dvc", "push")
+    branch.call("python", "-m", "digits", "pull")
+    assert (branch.folder / "models/model.keras").resolve().is_relative_to(tmp_path / "big")
 
 
 SHOWN = {

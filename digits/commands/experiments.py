@@ -10,10 +10,13 @@ from typing import Any
 from tabulate import tabulate
 
 from digits.commands.dvc import list_experiments
+from digits.commands.neighbours import find_experiments
 from digits.files.params import CONTROL, PARAMS_PATH
 
 SECTIONS = ("dataset", "fetch", "decode", "train", "evaluate", "analyze", "recipes")
 HEADER = ("experiment", "recipe", "changed", "validation")
+SUCCESS, FAILED = "Success", "Failed"  # DVC's words
+REASONS = "Why one failed: `dvc queue logs NAME`; `dvc queue remove --failed` drops it."
 WIDTHS = (24, 13, 27, 10)  # with two spaces between: 80 columns
 
 Row = Mapping[str, Any]  # of `dvc.api.exp_show`
@@ -45,11 +48,19 @@ def find_changes(base: Row, row: Row) -> str:
 
 
 def describe(row: Row) -> str:
-    """Return the validation accuracy, or how a run stands that has none."""
+    """Return the validation accuracy, or how a run stands that has none.
+
+    DVC gives the commit's accuracy to one that failed or has not ended.
+    """
+    if row["State"] not in (None, SUCCESS):
+        return str(row["State"])
     accuracy = row.get("val_accuracy")
-    score = f"{accuracy:.2%}" if isinstance(accuracy, float) else ""
-    state = row["State"] if row["State"] not in (None, "Success") else ""
-    return f"{score} {state}".strip()
+    return f"{accuracy:.2%}" if isinstance(accuracy, float) else ""
+
+
+def is_one_of(row: Row, commits: Iterable[str]) -> bool:
+    """Tell whether a row is of an experiment whose commit is one of these; rows shorten them."""
+    return bool(row["Experiment"]) and any(it.startswith(row["rev"]) for it in commits)
 
 
 def show(text: str) -> str:
@@ -65,5 +76,10 @@ def _read_params(row: Row) -> dict[str, Any]:
 
 
 def main(_: Namespace) -> None:
-    table = [tuple(map(show, row)) for row in tabulate_experiments(list_experiments())]
+    listed = list_experiments()
+    foreign = [it.commit for it in find_experiments() if it.is_foreign()]
+    rows = [row for row in listed if not is_one_of(row, foreign)]
+    table = [tuple(map(show, row)) for row in tabulate_experiments(rows)]
     print(tabulate(table, HEADER, disable_numparse=True, maxcolwidths=WIDTHS))
+    if any(row["State"] == FAILED for row in rows):
+        print(f"\n{REASONS}")

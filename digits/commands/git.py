@@ -1,5 +1,6 @@
 """The one way to ask Git."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -10,6 +11,7 @@ NO_REPOSITORY = (
     "the project, or `git init && git add --all && git commit --message start`"
 )
 
+LINK_MODE = "120000"  # of Git's index
 # What Git keeps of a task until it is ended, and by which commands that is.
 TASKS = {
     "MERGE_HEAD": "merge",
@@ -56,6 +58,23 @@ def is_commit(name: str) -> bool:
     """Tell whether a name, whatever its letters, is one of a commit, a branch or a tag of one."""
     commit = f"{name}^{{commit}}"
     return bool(try_git("rev-parse", "--verify", "--quiet", "--end-of-options", commit))
+
+
+def is_tracked_link(link: Path) -> bool:
+    """Tell whether Git has brought a link, or does not say; any other is its user's own.
+
+    It is known by its inode: a disk may take other letters for the same name. A submodule is asked
+    for its own.
+    """
+    git = ("-C", str(link.parent))
+    try:
+        top = Path(ask_git(*git, "rev-parse", "--show-toplevel"))
+        listed = ask_git(*git, "ls-files", "--stage", "-z", "--full-name", "--", ":/")
+    except GitError:
+        return True
+    entries = (line.split("\t", 1) for line in filter(None, listed.split("\0")))
+    tracked = (top / name for facts, name in entries if facts.startswith(LINK_MODE))
+    return any(it.is_symlink() and os.path.samestat(it.lstat(), link.lstat()) for it in tracked)
 
 
 def describe_task() -> str:

@@ -28,8 +28,9 @@ import numpy as np
 
 from digits.commands.charts import draw_leaderboard
 from digits.commands.dvc import Outcome, fetch_data, run_dvc, run_experiment
-from digits.commands.git import ask_git, try_git
+from digits.commands.git import ask_git
 from digits.commands.ledger import Machine, Run, add_run, load_ledger, write_ledger
+from digits.commands.neighbours import find_experiments
 from digits.commands.outputs import check_outputs
 from digits.commands.revisions import bring, load_record, read_model
 from digits.commands.standings import Entry, Job, Published, list_jobs, write_markdown
@@ -178,10 +179,15 @@ def perform(job: Job, *, force: bool) -> Outcome:
     """Run the experiment, in place of one of its name.
 
     Raises:
-        LeaderboardError: it failed.
+        LeaderboardError: it failed, or another project of the repository has one of its name.
     """
-    commit = ask_git("rev-parse", "HEAD")
-    if try_git("for-each-ref", f"refs/exps/{commit[:2]}/{commit[2:]}/{job.name}"):
+    here = (ask_git("rev-parse", "HEAD"), job.name)
+    for rival in filter(lambda it: (it.base, it.name) == here, find_experiments()):
+        if rival.is_foreign():
+            raise LeaderboardError(
+                f"{job.name}: expected no experiment of this name in another project of the "
+                f"repository, received one: `dvc exp rename {job.name} {job.name}-other`"
+            )
         run_dvc("exp", "remove", "--quiet", job.name)  # killed before it came into the ledger
     # Forced without --downstream, a run would fetch the dataset again, too.
     again = ("--force", "--downstream", "train") if force else ()

@@ -14,9 +14,16 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 from digits.commands.dvc import DvcError
-from digits.commands.git import try_git
+from digits.commands.git import LINK_MODE, is_tracked_link, try_git
 from digits.commands.objects import open_stores
-from digits.commands.places import TRUSTED, PlaceError, find_stray_link, is_trusted, lies_inside
+from digits.commands.places import (
+    TRUSTED,
+    PlaceError,
+    advise_of_link,
+    find_stray_links,
+    is_trusted,
+    lies_inside,
+)
 from digits.files.params import CONTROL
 
 # Settings of a remote that name a command, or a file that may (`credential_process`).
@@ -67,8 +74,8 @@ def check_written(repo: Repo) -> None:
             raise PlaceError(f"expected names that a terminal only shows, received {name!a}")
         path = Path(out.fs_path)
         if out.protocol != LOCAL or not lies_inside(path, follow=False):
-            raise _elsewhere(out, out.def_path)
-        link = find_stray_link(path, cache)
+            raise _elsewhere(out, out.def_path, advise_of_link(path.parent))
+        link = next(filter(is_tracked_link, find_stray_links(path, cache)), None)
         if link:
             raise _elsewhere(out, f"{out}, a link to {link.readlink()}")
 
@@ -117,7 +124,7 @@ def check_plots(repo: Repo) -> None:
 def _check_read(repo: Repo, paths: Iterable[Path]) -> None:
     cache = Path(repo.cache.local.path)
     for path in paths:
-        if find_stray_link(path, cache) or not lies_inside(path, follow=False):
+        if any(find_stray_links(path, cache)) or not lies_inside(path, follow=False):
             raise PlaceError(
                 "expected metrics, plots and params in files of this project, received "
                 f"{os.path.relpath(path)!r}, which is {os.path.realpath(path)!r}"
@@ -128,7 +135,7 @@ def _check_own() -> None:
     """Refuse what Git brings into .dvc, and DVC takes for its user's own, and links there."""
     for line in filter(None, try_git("ls-files", "--stage", "-z", "--", ".dvc").split("\0")):
         facts, name = line.split("\t", 1)
-        if facts.startswith("120000") or OWN & set(name.casefold().split("/")[1:2]):
+        if facts.startswith(LINK_MODE) or OWN & set(name.casefold().split("/")[1:2]):
             raise PlaceError(
                 f"{name!r}: expected none in Git, since DVC takes it for your own, received one "
                 "of the branch"
@@ -165,8 +172,8 @@ def _list_files(out: Any) -> Iterator[str]:
         yield from (entry["relpath"] for entry in entries)
 
 
-def _elsewhere(out: Any, received: str) -> PlaceError:
+def _elsewhere(out: Any, received: str, advice: str = "") -> PlaceError:
     return PlaceError(
         f"{out.stage.relpath}: expected outputs in this project, outside of "
-        f"{', '.join(TRUSTED)}, received {received!r}"
+        f"{', '.join(TRUSTED)}, received {received!r}{advice}"
     )

@@ -1,9 +1,12 @@
 """Where a path of somebody's branch really leads: into the project, or out of it."""
 
 import os
+import shlex
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 
+from digits.commands.git import is_tracked_link
 from digits.errors import DigitsError
 from digits.files.params import PARAMS_PATH
 from digits.paths import DVC_YAML_PATH, EVALUATE_METRICS_PATH, PLOTS_DIR
@@ -41,8 +44,8 @@ def is_trusted(name: str) -> bool:
     return unicodedata.normalize("NFKC", plain).casefold() in TRUSTED
 
 
-def find_stray_link(path: Path, cache: Path | None = None) -> Path | None:
-    """Return a link at or below a path that leads elsewhere; a file of DVC's cache is not that."""
+def find_stray_links(path: Path, cache: Path | None = None) -> Iterator[Path]:
+    """Find links at or below a path that lead elsewhere; a file of DVC's cache is not that."""
     below = (
         Path(folder, name)
         for folder, folders, files in os.walk(path)
@@ -52,8 +55,22 @@ def find_stray_link(path: Path, cache: Path | None = None) -> Path | None:
         if found.is_symlink() and not lies_inside(found):
             target = Path(os.path.realpath(found))
             if not (cache and target.is_file() and target.is_relative_to(os.path.realpath(cache))):
-                return found
-    return None
+                yield found
+
+
+def advise_of_link(path: Path) -> str:
+    """Say the way out if the path is, or lies behind, a link that its user has made."""
+    here = Path.cwd()
+    whole = here / path
+    above = (it for it in (*reversed(whole.parents), whole) if it.is_relative_to(here))
+    link = next(filter(Path.is_symlink, above), None)
+    if link is None or is_tracked_link(link):
+        return ""
+    name = shlex.quote(show_path(link.relative_to(here)))
+    return (
+        f", by a link of your own, which Git and DVC do not follow: `rm {name} && git restore "
+        f"{name}`; docs/sharing.md, 'Data on another disk', has what works"
+    )
 
 
 def check_shown() -> None:
@@ -63,11 +80,11 @@ def check_shown() -> None:
         PlaceError: names the link.
     """
     for path in SHOWN:
-        link = find_stray_link(path)
+        link = next(find_stray_links(path), None)
         if link:
             raise PlaceError(
                 f"{show_path(link)}: expected a file of this project, received a link to "
-                f"{show_path(link.readlink())}"
+                f"{show_path(link.readlink())}{advise_of_link(link)}"
             )
 
 

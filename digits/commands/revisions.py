@@ -1,7 +1,6 @@
 """What a revision of this project predicted, brought by DVC from its cache or its remote."""
 
 import fnmatch
-import re
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 from dvc.scm import RevError
 
+from digits.commands import neighbours
 from digits.commands.git import ask_git, is_commit, try_git
 from digits.commands.results import LOCK_PATH, check_evaluated, read_models
 from digits.data.splits import Card, load_card
@@ -31,7 +31,11 @@ SPLITS = {"validation": VALIDATION_PREDICTIONS_DIR, "test": TEST_PREDICTIONS_DIR
 FACTS = (CARD_PATH, PARAMS_PATH, LOCK_PATH, TRAIN_METRICS_PATH)
 SEED = "train.seed"
 LONGEST = 160  # letters of a name or a reason, in a message
-EXPERIMENT = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/(.+)")
+# Where DVC keeps tasks without a result, as stashes whose subjects end in the tasks' names.
+TASKS = {
+    "refs/exps/celery/failed": "an experiment that failed: `dvc queue logs {}` says why",
+    "refs/exps/celery/stash": "an experiment that waits: `dvc queue start` runs it",
+}
 
 
 class RevisionError(DigitsError):
@@ -74,8 +78,8 @@ def find_experiments(pattern: str) -> list[str]:
     Raises:
         RevisionError: there is none.
     """
-    refs = ask_git("for-each-ref", "--format=%(refname)", "refs/exps").splitlines()
-    names = sorted({found[1] for ref in refs if (found := EXPERIMENT.fullmatch(ref))})
+    own = (it for it in neighbours.find_experiments() if not it.is_foreign())
+    names = sorted({it.name for it in own})
     chosen = [name for name in names if fnmatch.fnmatchcase(name, pattern)]
     if not chosen:
         raise RevisionError(
@@ -139,6 +143,8 @@ def read_model(name: str) -> str:
 
 def bring(name: str, paths: Iterable[Path], target: Path) -> None:
     """Bring files of a revision into a folder, each under its own path."""
+    if not is_commit(name) and neighbours.has_only_foreign(name):
+        raise _no_revision(name, "an experiment of another project in this repository")
     # DVC sees a revision from Git's root, of which this project may be a subfolder.
     prefix = Path(ask_git("rev-parse", "--show-prefix"))
     try:
@@ -157,10 +163,19 @@ def bring(name: str, paths: Iterable[Path], target: Path) -> None:
                 f"{_show(name)}: expected its files in the cache or on the remote, "
                 f"received {_reason(error)}: `dvc push` where it was trained"
             ) from error
-        raise _no_revision(name, "a name that is none of them") from error
+        raise _no_revision(name, find_task(name) or "a name that is none of them") from error
     except Exception as error:
         # What is no commit, or no text, fails in one of several libraries, each in its own way.
         raise _no_revision(name, _reason(error)) from error
+
+
+def find_task(name: str) -> str:
+    """Say how a task of the queue stands that has no result; nothing if there is none."""
+    for ref, fate in TASKS.items():
+        tasks = try_git("reflog", "show", "--format=%gs", ref, "--").splitlines()
+        if any(task.endswith(f":{name}") for task in tasks):
+            return fate.format(_show(name))
+    return ""
 
 
 def _no_revision(name: str, received: str) -> RevisionError:

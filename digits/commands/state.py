@@ -14,6 +14,9 @@ from digits.errors import DigitsError
 
 VARIABLE = "DVC_SITE_CACHE_DIR"  # core.site_cache_dir would be relative to the working directory
 NAME = "digits-dvc"
+# Variables that lead DVC to the user's settings, and to the system's; the strongest first.
+USERS = ("DVC_GLOBAL_CONFIG_DIR", "XDG_CONFIG_HOME", "HOME")
+SYSTEMS = ("DVC_SYSTEM_CONFIG_DIR", "XDG_CONFIG_DIRS")
 
 
 class StateError(DigitsError):
@@ -27,8 +30,9 @@ def keep_private() -> None:
     make it for everybody to write.
 
     Raises:
-        StateError: another could put something there.
+        StateError: another could put something there, or settings cannot be opened.
     """
+    check_settings()
     chosen = os.environ.get(VARIABLE)
     if chosen:
         Path(chosen).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -64,6 +68,31 @@ def make_folder() -> Path:
             folder.mkdir(mode=0o700, exist_ok=True)
     check_private(folder)
     return folder
+
+
+def check_settings() -> None:
+    """Refuse settings of the user's or the system's that DVC would find, and fail to open.
+
+    A home that is another user's, as `sudo -E` leaves it, is such a place.
+
+    Raises:
+        StateError: names the variable that leads there.
+    """
+    # Imported here: a Python without DVC is told so elsewhere.
+    from dvc.dirs import global_config_dir, system_config_dir  # noqa: PLC0415
+
+    for folder, variables in ((global_config_dir(), USERS), (system_config_dir(), SYSTEMS)):
+        path = Path(folder, "config")
+        try:
+            path.stat()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            variable = next((it for it in variables if os.environ.get(it)), variables[-1])
+            raise StateError(
+                f"{variable}: expected a folder in which DVC may look for {path}, received "
+                f"{error.strerror!r}: `export {variable}=$(mktemp -d)`, or one of your own"
+            ) from error
 
 
 def find_caches() -> Path:
