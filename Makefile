@@ -60,6 +60,10 @@ docs: .venv/run.stamp ## Write the numbers of the committed run into README.md, 
 pr-report: .venv/run.stamp ## Report what the workspace changes against another revision: BASE=origin/main
 	@python -m digits pr-report "$${BASE:-origin/main}"
 
+.PHONY: pack
+pack: .venv/run.stamp ## Turn pictures of your own digits, a subfolder a class, into a dataset: ARGS="FOLDER"
+	@python -m digits pack $(ARGS)
+
 .PHONY: predict
 predict: .venv/run.stamp .venv/predict.stamp ## Read the digits on photographs, scans and drawings: ARGS="PATH..."
 	@python -m digits predict $(ARGS)

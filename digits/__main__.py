@@ -18,6 +18,7 @@ COMMANDS = {
     "experiments": "List the experiments: what they changed, how good they are",
     "export": "Convert the model for other programs, and compare each form with Keras",
     "leaderboard": "Run what the ledger lacks, and rank all recipes",
+    "pack": "Turn pictures of your own digits, a subfolder a class, into a dataset",
     "predict": "Read the digits on photographs, scans and drawings",
     "pr-report": "Report what the workspace changes against another revision",
     "pull": "Pull what dvc.lock names from the remote",

@@ -21,6 +21,7 @@ from imports import ROOT
 from projects import Project, make_project
 from ruamel.yaml import YAML
 from samples import make_plan
+from test_pack import write_sheet
 
 from digits.__main__ import COMMANDS
 from digits.data.datasets import Dataset
@@ -267,7 +268,7 @@ def test_your_data_can_be_typed_as_written(tmp_path: Path) -> None:
     facts |= {"mirrors": [], "disputed": []}
     (project.folder / "datasets/mnist.yaml").write_text(json.dumps(facts))
     project.commit("a small dataset")
-    kaggle, emnist, csv, npz = read_blocks("docs/your-data.md", "console")
+    kaggle, emnist, csv, npz, pictures = read_blocks("docs/your-data.md", "console")
     type_block(project, kaggle)
     assert len(list((project.folder / "data/originals").rglob("*.idx?-ubyte"))) == 4
     assert project.load("data/decoded/dataset.json")["image_counts"] == {
@@ -283,6 +284,12 @@ def test_your_data_can_be_typed_as_written(tmp_path: Path) -> None:
     project.call("git", "add", "datasets")
     type_block(project, npz)
     assert project.load("data/decoded/dataset.json")["title"] == "My digits"
+    for digit in "0123456789":
+        write_sheet(downloads / "my-digits" / digit / "sheet.png", digit * 6, digit * 6)
+    project.call("git", "add", "datasets")
+    type_block(project, pictures)
+    counts = cast("dict[str, int]", project.load("data/decoded/dataset.json")["image_counts"])
+    assert counts["test"] == 20
 
 
 @pytest.mark.slow

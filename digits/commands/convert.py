@@ -67,22 +67,32 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--replace", action="store_true", help="write over a dataset file and its IDX files")
 
 
+def check_target(arguments: Namespace) -> None:
+    """Refuse names and folders that no dataset may have, and a share that is none.
+
+    Raises:
+        ConvertError: says which option.
+    """
+    fraction, folder = arguments.test_fraction, arguments.folder
+    if not NAME.fullmatch(arguments.name):
+        raise ConvertError(f"NAME: expected letters, digits, - and _, received {arguments.name!r}")
+    if folder and not is_local(str(folder)):
+        raise ConvertError(f"--folder: expected a local folder, received {folder}")
+    if fraction is not None and not 0 < fraction < 1:
+        raise ConvertError(f"--test-fraction: expected between 0 and 1, received {fraction}")
+
+
 def check_options(arguments: Namespace) -> None:
     """Refuse what no content of the sources could make good.
 
     Raises:
         ConvertError: says which option.
     """
-    fraction, scale, folder = arguments.test_fraction, arguments.scale, arguments.folder
+    fraction, scale = arguments.test_fraction, arguments.scale
     one_table = [path.suffix.lower() for path in arguments.sources] == [".csv"]
-    if not NAME.fullmatch(arguments.name):
-        raise ConvertError(f"NAME: expected letters, digits, - and _, received {arguments.name!r}")
+    check_target(arguments)
     if scale is not None and not 0 < scale < math.inf:
         raise ConvertError(f"--scale: expected a positive number, received {scale}")
-    if folder and not is_local(str(folder)):
-        raise ConvertError(f"--folder: expected a local folder, received {folder}")
-    if fraction is not None and not 0 < fraction < 1:
-        raise ConvertError(f"--test-fraction: expected between 0 and 1, received {fraction}")
     if one_table and fraction is None:
         raise ConvertError(
             f"SOURCE: expected two tables, train and test, received only {arguments.sources[0]}: "
