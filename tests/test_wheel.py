@@ -21,9 +21,10 @@ MODULES = sorted(
 )
 SHOW_FILES = f"""
 import importlib
-from digits.commands.report import TEMPLATE_PATH
+from digits.commands import model_card, report
 
-assert TEMPLATE_PATH.is_file(), TEMPLATE_PATH
+for path in (model_card.TEMPLATE_PATH, report.TEMPLATE_PATH):
+    assert path.is_file(), path
 for name in {MODULES}:
     print(importlib.import_module(name).__file__)
 """
