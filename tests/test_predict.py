@@ -219,6 +219,13 @@ def test_options_that_make_no_sense(options: list[str], expected: str) -> None:
 
 
 @pytest.mark.usefixtures("folder")
+def test_nothing_read_is_no_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(PredictError, match="1 of 1 pictures not read"):
+        call(tmp_path / "missing.png")
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.usefixtures("folder")
 def test_empty_folder(tmp_path: Path) -> None:
     with pytest.raises(PredictError, match="expected files, received none"):
         call(tmp_path)

@@ -173,7 +173,7 @@ def render_text(readings: Sequence[Reading], names: Sequence[str], least: float)
     """Tabulate a line a page: what it reads, how likely that is, and what is next likely."""
     rows = [_summarize(it, names, least) for it in readings if not it.page.error]
     header = ("file", "reads", "probability", "runner-up")
-    return tabulate(rows, header, tablefmt="simple", disable_numparse=True)
+    return tabulate(rows, header, tablefmt="simple", disable_numparse=True) if rows else ""
 
 
 def _summarize(reading: Reading, names: Sequence[str], least: float) -> tuple[str, ...]:
@@ -259,7 +259,10 @@ def main(arguments: Namespace) -> None:
     keep_pixels = arguments.picture is not None
     pages = [page for path in watched for page in find_pages(path, keep_pixels=keep_pixels)]
     readings = read_pages(pages, classifier.predict)
-    print(RENDERERS[arguments.format](readings, classifier.class_names, arguments.min_probability))
+    render = RENDERERS[arguments.format]
+    text = render(readings, classifier.class_names, arguments.min_probability)
+    if text:
+        print(text)
     if arguments.picture:
         _draw(arguments.picture, readings, classifier.class_names)
     failed = [page for page in pages if page.error]
