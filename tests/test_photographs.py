@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from digits.data.handwriting import centre
 from digits.data.photographs import Found, find_digits
+from digits.data.pictures import PictureError
 
 SIZE = 60  # pixels of a letter
 PITCH = 70
@@ -168,6 +169,13 @@ def test_pictures_of_any_shape(shape: tuple[int, ...]) -> None:
     for found in find_digits(picture):
         assert found.ink.shape == (28, 28)
         assert np.isfinite(found.ink).all()
+
+
+def test_page_of_specks_is_refused_and_soon() -> None:
+    """Pieces are compared with digits, not with one another: so many would take minutes."""
+    specks = np.random.default_rng(0).random((600, 600, 1)) < 0.03
+    with pytest.raises(PictureError, match=r"expected digits on paper, received .* specks"):
+        find_digits(1 - specks.astype(np.float32))
 
 
 @pytest.mark.parametrize("paper", [0.0, 1.0])

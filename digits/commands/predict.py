@@ -22,7 +22,7 @@ from tqdm import tqdm
 from digits.commands.classifier import load_classifier
 from digits.commands.places import show_path
 from digits.data.photographs import Found, find_digits
-from digits.data.pictures import PictureError, read_pictures
+from digits.data.pictures import Picture, PictureError, read_pictures
 from digits.errors import DigitsError
 
 STANDARD_INPUT = Path("-")
@@ -119,9 +119,8 @@ def find_pages(path: Path, *, keep_pixels: bool) -> Iterator[Page]:
     name = show_path(path)
     try:
         for picture in read_pictures(_read_bytes(path)):
-            found = find_digits(picture.pixels)
+            found, error = _find(picture)
             pixels = picture.pixels if keep_pixels else NO_PIXELS
-            error = "" if found else "expected ink, received a blank picture"
             yield Page(name, picture.page, found, picture.pitch, error, pixels)
     except PictureError as error:
         yield Page(name, error=str(error))
@@ -138,6 +137,15 @@ def read_pages(pages: Iterable[Page], predict: Callable[[np.ndarray], np.ndarray
     ends = np.cumsum([len(page.found) for page in listed])
     parts = np.split(predict(np.stack(inks)), ends[:-1])
     return [Reading(page, part) for page, part in zip(listed, parts, strict=True)]
+
+
+def _find(picture: Picture) -> tuple[list[Found], str]:
+    """Return the digits of a picture, or why there are none."""
+    try:
+        found = find_digits(picture.pixels)
+    except PictureError as error:
+        return [], str(error)
+    return found, "" if found else "expected ink, received a blank picture"
 
 
 def _is_hidden(path: Path) -> bool:

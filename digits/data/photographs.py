@@ -3,7 +3,6 @@
 Nothing here knows a network: `predict`, the demo's page and `pack` see the same digits.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,7 @@ from scipy import ndimage
 
 from digits.data.datasets import IMAGE_SIDE
 from digits.data.handwriting import centre
-from digits.data.pictures import count_step, shrink
+from digits.data.pictures import PictureError, count_step, shrink
 
 PAPER_SIDE = 64  # pixels of the picture in which the paper's colour is sought
 PAPER_WINDOW = 0.25  # of the picture's longer side: wider than any stroke, narrower than a shadow
@@ -22,6 +21,7 @@ FAINT = 0.08  # contrast of 1 below which there is paper, and no ink
 DIM = 0.15  # paper that is darker is taken to be this light: its noise is not enlarged
 SPECK = 0.02  # of the largest piece's area: dust, and a page's grain
 PALE = 0.5  # of the deepest piece's mean: light, not ink
+MOST_PIECES = 3000  # of ink on a picture
 SHORT = 0.25  # of a digit's usual height: a piece that is lower belongs to a digit, or to nothing
 SHORT_AT_EDGE = 0.6  # the same at the picture's edge, where corners of the page are
 EDGE = 0.02  # of the picture's side: nearer than this is at the edge
@@ -49,6 +49,9 @@ def find_digits(picture: np.ndarray) -> list[Found]:
 
     Ink is what differs from the paper around it, in whatever channel it does so most: dark on
     light, light on dark and coloured are one.
+
+    Raises:
+        PictureError: it is no page of digits.
     """
     if picture.shape[:2] == (IMAGE_SIDE, IMAGE_SIDE):
         return take_whole(picture)
@@ -178,24 +181,36 @@ def find_strokes(ink: np.ndarray) -> np.ndarray:
     return np.concatenate(([False], kept))[pieces]
 
 
-def join_pieces(written: np.ndarray) -> list[tuple[slice, slice]]:
-    """Return the box of each digit: of pieces of ink that hang together or lie over one another."""
+def join_pieces(written: np.ndarray) -> np.ndarray:
+    """Return boxes (n, 2, 2), start and stop of rows and columns, of what is a digit each.
+
+    A digit is pieces of ink that hang together, or lie over one another.
+
+    Raises:
+        PictureError: more pieces than a page of digits has.
+    """
     pieces, count = ndimage.label(written, EIGHT)
-    found = ndimage.find_objects(pieces)
+    if count > MOST_PIECES:
+        raise PictureError(f"expected digits on paper, received {count:,} specks")
+    found = [[(it.start, it.stop) for it in box] for box in ndimage.find_objects(pieces)]
+    boxes = np.array(found, int).reshape(-1, 2, 2)
     areas = ndimage.sum_labels(written, pieces, np.arange(1, count + 1)).astype(int)
     contacts = measure_contacts(pieces, count)
-    heights = np.array([_length(rows) for rows, _ in found], int)
+    heights = np.ptp(boxes[:, 0], axis=1)
     # Of what most of the ink belongs to: scraps may be more than digits.
     usual = float(np.median(np.repeat(heights, areas))) if count else 0.0
-    joined: list[tuple[slice, slice]] = []
+    joined, digit_count = np.empty_like(boxes), 0
     for number in np.argsort(-heights, kind="stable"):
-        box = found[number]
-        near = next((it for it in joined if _belongs(box, it, usual)), None)
-        if near:
-            joined[joined.index(near)] = (_span(near[0], box[0]), _span(near[1], box[1]))
+        box, digits = boxes[number], joined[:digit_count]
+        near = np.flatnonzero(_belongs(box, digits, usual))
+        if near.size:
+            digit = digits[near[0]]
+            digit[:, 0] = np.minimum(digit[:, 0], box[:, 0])
+            digit[:, 1] = np.maximum(digit[:, 1], box[:, 1])
         elif heights[number] >= (SHORT_AT_EDGE if contacts[number] else SHORT) * usual:
-            joined.append(box)
-    return joined
+            joined[digit_count] = box
+            digit_count += 1
+    return joined[:digit_count]
 
 
 def measure_contacts(pieces: np.ndarray, count: int) -> np.ndarray:
@@ -209,16 +224,15 @@ def measure_contacts(pieces: np.ndarray, count: int) -> np.ndarray:
     return shares
 
 
-def sort_boxes(boxes: Sequence[tuple[slice, slice]]) -> list[tuple[slice, slice]]:
-    """Sort boxes as one reads: line by line from the top, each from the left."""
-    lines: list[list[tuple[slice, slice]]] = []
-    for box in sorted(boxes, key=lambda box: box[0].start + box[0].stop):
-        middle = (box[0].start + box[0].stop) / 2
-        if lines and middle < np.median([it[0].stop for it in lines[-1]]):
+def sort_boxes(boxes: np.ndarray) -> list[np.ndarray]:
+    """Sort boxes (n, 2, 2) as one reads: line by line from the top, each from the left."""
+    lines: list[list[np.ndarray]] = []
+    for box in sorted(boxes, key=lambda box: box[0].sum()):
+        if lines and box[0].mean() < np.median([it[0, 1] for it in lines[-1]]):
             lines[-1].append(box)
         else:
             lines.append([box])
-    return [box for line in lines for box in sorted(line, key=lambda box: box[1].start)]
+    return [box for line in lines for box in sorted(line, key=lambda box: box[1, 0])]
 
 
 def _interpolate(places: np.ndarray, count: int) -> np.ndarray:
@@ -227,31 +241,26 @@ def _interpolate(places: np.ndarray, count: int) -> np.ndarray:
     return np.stack([np.interp(places, points, row) for row in np.eye(count)], axis=1)
 
 
-def _belongs(box: tuple[slice, slice], other: tuple[slice, slice], usual: float) -> bool:
-    """Tell whether a piece is one of another digit: over, under or in it, and not far."""
-    across, down = (_gap(one, two) for one, two in zip(box[::-1], other[::-1], strict=True))
-    widths, heights = ([_length(it[axis]) for it in (box, other)] for axis in (1, 0))
-    over = -across > 0.35 * min(widths)
-    scrap = across < 0.15 * usual and min(heights) < 0.5 * max(heights)
-    return (over or scrap) and down < 0.3 * usual
+def _belongs(box: np.ndarray, digits: np.ndarray, usual: float) -> np.ndarray:
+    """Tell for each of n digits whether a piece is one of it: over, under or in it, and not far."""
+    starts, stops = np.maximum(box[:, 0], digits[:, :, 0]), np.minimum(box[:, 1], digits[:, :, 1])
+    down, across = (starts - stops).T  # how far they lie apart; less than 0 if they share something
+    lengths = np.stack(np.broadcast_arrays(np.ptp(box, axis=1), np.ptp(digits, axis=2)))
+    low, high = lengths.min(axis=0), lengths.max(axis=0)
+    over = -across > 0.35 * low[:, 1]
+    scrap = (across < 0.15 * usual) & (low[:, 0] < 0.5 * high[:, 0])
+    return (over | scrap) & (down < 0.3 * usual)
 
 
-def _gap(one: slice, other: slice) -> int:
-    """Return how far two extents lie apart; less than 0 if they share something."""
-    return int(max(one.start, other.start) - min(one.stop, other.stop))
-
-
-def _cut(ink: np.ndarray, written: np.ndarray, box: tuple[slice, slice]) -> Found:
+def _cut(ink: np.ndarray, written: np.ndarray, box: np.ndarray) -> Found:
     """Bring a digit's ink into MNIST's form; a pixel around its mask is its smooth edge."""
-    mask = ndimage.binary_dilation(np.pad(written[box], 1))
-    edge = np.pad(ink[box], 1, mode="edge")
-    dark = np.quantile(edge[np.pad(written[box], 1)], DARK)
-    return Found(*box, centre(np.where(mask, (edge / dark).clip(0, 1), 0)))
+    rows, columns = (slice(int(start), int(stop)) for start, stop in box)
+    inside, edge = written[rows, columns], np.pad(ink[rows, columns], 1, mode="edge")
+    mask = np.pad(inside, 1)
+    dark = np.quantile(edge[mask], DARK)
+    grey = np.where(ndimage.binary_dilation(mask), (edge / dark).clip(0, 1), 0)
+    return Found(rows, columns, centre(grey))
 
 
 def _length(extent: slice) -> int:
     return int(extent.stop - extent.start)
-
-
-def _span(one: slice, other: slice) -> slice:
-    return slice(min(one.start, other.start), max(one.stop, other.stop))
