@@ -3,13 +3,14 @@
 import base64
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-PROGRAM = "chromium"
+PROGRAMS = ("chromium", "google-chrome")
 # Chromium reads descriptor 3 and writes descriptor 4.
 REDIRECT = 'exec "$@" 3<&0 4>&1 </dev/null >/dev/null 2>&1'
 OPTIONS = (
@@ -74,11 +75,18 @@ class Browser:
         }})"""
         assert self.evaluate(poll), condition
 
-    def drag(self, points: Sequence[tuple[float, float]]) -> None:
-        """Press the mouse at the first point, move it along, and let it go at the last."""
+    def drag(self, points: Sequence[tuple[float, float]], pointer: str = "mouse") -> None:
+        """Press a mouse, pen or finger at the first point, move it along, let it go at the last."""
+        if pointer == "touch":
+            self.call("Emulation.setTouchEmulationEnabled", enabled=True)
+            kinds = ["touchStart", *["touchMove"] * (len(points) - 1)]
+            for kind, (x, y) in zip(kinds, points, strict=True):
+                self.call("Input.dispatchTouchEvent", type=kind, touchPoints=[{"x": x, "y": y}])
+            self.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+            return
+        held = {"button": "left", "buttons": 1, "clickCount": 1, "pointerType": pointer}
         kinds = ["mousePressed", *["mouseMoved"] * (len(points) - 1), "mouseReleased"]
         for kind, (x, y) in zip(kinds, [*points, points[-1]], strict=True):
-            held = {"button": "left", "buttons": 1, "clickCount": 1}
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **held)
 
     def press(self, key: str, modifiers: int = 0) -> None:
@@ -93,11 +101,15 @@ class Browser:
         return base64.b64decode(shot["data"])
 
 
+def find_browser() -> str | None:
+    return next(filter(None, map(shutil.which, PROGRAMS)), None)
+
+
 @contextmanager
-def open_browser(folder: Path) -> Iterator[Browser]:
+def open_browser(program: str, folder: Path) -> Iterator[Browser]:
     """Start a browser whose profile is in a folder, and end it."""
     unsafe = ("--no-sandbox",) if os.geteuid() == 0 else ()  # root has no sandbox
-    words = ("sh", "-c", REDIRECT, "sh", PROGRAM, *OPTIONS, *unsafe, f"--user-data-dir={folder}")
+    words = ("sh", "-c", REDIRECT, "sh", program, *OPTIONS, *unsafe, f"--user-data-dir={folder}")
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin
         assert process.stdout
@@ -105,5 +117,4 @@ def open_browser(folder: Path) -> Iterator[Browser]:
         try:
             yield browser
         finally:
-            browser._session = {}  # noqa: SLF001 (its own)
-            browser.call("Browser.close")
+            process.stdin.close()  # it ends with its pipe

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chromium import PROGRAM, Browser, open_browser
+from chromium import PROGRAMS, Browser, find_browser, open_browser
 from imports import ROOT
 from PIL import Image, ImageDraw
 from test_photographs import photograph, write
@@ -487,9 +487,12 @@ def test_ends_quietly_and_has_no_credentials(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    if not shutil.which(PROGRAM):
-        pytest.fail(f"expected {PROGRAM}, received none; on Debian: apt-get install {PROGRAM}")
-    with open_browser(tmp_path_factory.mktemp("profile")) as browser:
+    program = find_browser()
+    if not program:
+        pytest.skip(
+            f"expected one of {PROGRAMS}, received none; on Debian: apt-get install chromium"
+        )
+    with open_browser(program, tmp_path_factory.mktemp("profile")) as browser:
         yield browser
 
 
@@ -500,13 +503,13 @@ def show(
     browser.wait("document.querySelectorAll('#labels button').length === 10")
 
 
-def pencil(browser: Browser, digit: str) -> None:
-    """Draw a digit with the mouse."""
+def pencil(browser: Browser, digit: str, pointer: str = "mouse") -> None:
+    """Draw a digit on the page."""
     left, top, side = browser.evaluate(
         "(({left, top, width}) => [left, top, width])(paper.getBoundingClientRect())"
     )
     for stroke in trace(digit):
-        browser.drag([(left + x * side, top + y * side) for x, y in stroke])
+        browser.drag([(left + x * side, top + y * side) for x, y in stroke], pointer)
 
 
 def settle(browser: Browser) -> str:
@@ -522,7 +525,7 @@ def test_digits_that_are_drawn_are_read(
 ) -> None:
     show(browser, server, is_phone=is_phone, scheme=scheme)
     for digit in DIGITS:
-        pencil(browser, digit)
+        pencil(browser, digit, "touch" if is_phone else "mouse")
         assert settle(browser) == digit
         best = browser.evaluate("document.querySelector('tr.best').textContent")
         assert re.fullmatch(rf"{digit}\d+\.\d %", best)
@@ -550,7 +553,7 @@ def test_undo_clear_and_correction(browser: Browser, server: Server, kept: Path)
     browser.evaluate("document.querySelectorAll('#labels button')[7].click()")
     browser.wait("document.getElementById('note').textContent.startsWith('Kept in ')")
     assert [path.parent.name for path in kept.rglob("*.png")] == ["7"]
-    pencil(browser, "2")  # begins anew
+    pencil(browser, "2", "pen")  # begins anew
     assert settle(browser) == "2"
     browser.press("Delete")
     assert settle(browser) == ""

@@ -21,9 +21,11 @@ MODULES = sorted(
 )
 SHOW_FILES = f"""
 import importlib
+from digits.commands.demo_server import FILES, PAGE_DIR
 from digits.commands.report import TEMPLATE_PATH
 
-assert TEMPLATE_PATH.is_file(), TEMPLATE_PATH
+for path in (TEMPLATE_PATH, *(PAGE_DIR / name for name, _ in FILES.values())):
+    assert path.is_file(), path
 for name in {MODULES}:
     print(importlib.import_module(name).__file__)
 """
