@@ -373,9 +373,9 @@ def test_body_without_a_length(server: Server) -> None:
 
 
 def drip(connection: socket.socket) -> None:
-    """Send headers so slowly that no wait for one is long."""
+    """Send a picture so slowly that no wait for a byte is long."""
     for _ in range(1000):
-        connection.sendall(b"X: y\r\n")
+        connection.sendall(b"x")
         time.sleep(0.02)
 
 
@@ -384,7 +384,11 @@ def test_request_that_takes_too_long_is_cut(tmp_path: Path) -> None:
         serving(tmp_path, most_seconds=0.2) as server,
         connect(server) as connection,
     ):
-        connection.sendall(b"GET / HTTP/1.1\r\n")
+        host = f"127.0.0.1:{server.server_address[1]}"
+        connection.sendall(
+            f"POST /read HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\n"
+            "Content-Length: 1000\r\n\r\n".encode()
+        )
         with pytest.raises(ConnectionError):
             drip(connection)
 

@@ -88,7 +88,7 @@ class Reader:
             name = f"{hashlib.sha256(kept.getvalue()).hexdigest()[:NAME_LENGTH]}.png"
             names = name_folders(self.classifier.class_names)
             write_bytes(self.folder / names[number] / name, kept.getvalue())
-            for other in names[:number] + names[number + 1 :]:
+            for other in set(names) - {names[number]}:
                 (self.folder / other / name).unlink(missing_ok=True)
             return {"folder": f"{self.folder}/{names[number]}"}
 
