@@ -68,6 +68,10 @@ pack: .venv/run.stamp ## Turn pictures of your own digits, a subfolder a class, 
 predict: .venv/run.stamp .venv/predict.stamp ## Read the digits on photographs, scans and drawings: ARGS="PATH..."
 	@python -m digits predict $(ARGS)
 
+.PHONY: demo
+demo: .venv/run.stamp .venv/predict.stamp ## Draw a digit on a page, and watch what the network makes of it
+	@python -m digits demo $(ARGS)
+
 .PHONY: push pull
 push: $(ENVIRONMENT) ## Push what dvc.lock names to the remote, and complete a push that was broken off
 pull: $(ENVIRONMENT) ## Pull what dvc.lock names from the remote

@@ -14,6 +14,7 @@ from digits.paths import DVC_YAML_PATH
 COMMANDS = {
     "compare": "Compare two models on validation: errors fixed, new, and by chance?",
     "convert": "Convert 28x28 images and labels from .csv, .npz or .npy to a dataset",
+    "demo": "Draw a digit on a page, and watch what the network makes of it",
     "docs": "Write the numbers of the committed run into README.md, docs/ and MODEL_CARD.md",
     "experiments": "List the experiments: what they changed, how good they are",
     "export": "Convert the model for other programs, and compare each form with Keras",

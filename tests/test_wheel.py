@@ -22,8 +22,10 @@ MODULES = sorted(
 SHOW_FILES = f"""
 import importlib
 from digits.commands import model_card, report
+from digits.commands.demo_server import FILES, PAGE_DIR
 
-for path in (model_card.TEMPLATE_PATH, report.TEMPLATE_PATH):
+page = [PAGE_DIR / name for name, _ in FILES.values()]
+for path in (model_card.TEMPLATE_PATH, report.TEMPLATE_PATH, *page):
     assert path.is_file(), path
 for name in {MODULES}:
     print(importlib.import_module(name).__file__)

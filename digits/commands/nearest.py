@@ -1,0 +1,48 @@
+"""The training images that are most like a digit: what the network has met of its kind.
+
+They are compared as 14x14 means of 2x2 pixels, so that a stroke a pixel beside another is still
+near it, each of length 1, so that a thick pen is near a fine one (cosine similarity). One product
+of matrices compares all of them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from digits.data.datasets import IMAGE_SIDE
+from digits.data.splits import Split
+
+BLOCK = 2  # pixels
+COUNT = 8  # images shown
+FEW = 5000  # images in a part: a matter of memory
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """Training images uint8 (n, 28, 28), their labels (n,), and what is compared of them (n, k)."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    features: np.ndarray
+
+    def find(self, ink: np.ndarray) -> list[tuple[int, np.ndarray]]:
+        """Return the labels and pixels of those most like float (28, 28), the nearest first."""
+        likeness = self.features @ describe(ink[np.newaxis])[0]
+        order = np.argsort(-likeness, kind="stable")[:COUNT]
+        return [(int(self.labels[it]), self.images[it]) for it in order]
+
+
+def index_images(split: Split) -> Nearest:
+    """Prepare images float (n, 28, 28, 1) for being searched."""
+    parts = range(0, len(split.images), FEW)
+    described = [describe(split.images[it : it + FEW, ..., 0]) for it in parts]
+    pixels = [(255 * split.images[it : it + FEW, ..., 0]).round().astype(np.uint8) for it in parts]
+    return Nearest(np.concatenate(pixels), split.labels, np.concatenate(described))
+
+
+def describe(images: np.ndarray) -> np.ndarray:
+    """Turn float (n, 28, 28) into float32 (n, 196) rows of length 1; a blank image gives 0."""
+    side = IMAGE_SIDE // BLOCK
+    means = images.reshape(-1, side, BLOCK, side, BLOCK).mean(axis=(2, 4), dtype=np.float32)
+    rows = means.reshape(-1, side**2)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True).clip(1e-6)

@@ -1,0 +1,613 @@
+"""`demo`: the rules of its server, what it answers and keeps, and its page in a real browser."""
+
+import base64
+import http.client
+import io
+import itertools
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from chromium import PROGRAMS, Browser, find_browser, open_browser
+from imports import ROOT
+from PIL import Image, ImageDraw
+from test_photographs import photograph, write
+
+from digits.commands import demo, demo_server, drawings
+from digits.commands.classifier import Classifier
+from digits.commands.demo import DemoError
+from digits.commands.demo_server import Server
+from digits.commands.drawings import Reader
+from digits.commands.nearest import index_images
+from digits.data.handwriting import centre
+from digits.data.splits import Split
+
+DIGITS = list("0123456789")
+# How a hand writes them, 0 to 100 from the left and from above: strokes, a digit each.
+STROKES = {
+    "0": ["50,18 34,26 27,45 29,65 40,80 54,82 67,72 73,52 70,32 60,21 50,18"],
+    "1": ["38,34 54,18 53,40 52,62 51,84"],
+    "2": ["28,34 36,22 50,18 64,23 68,36 60,52 44,68 28,82 48,80 72,81"],
+    "3": ["30,24 46,18 62,23 64,36 54,47 42,49 58,52 69,63 64,77 48,83 29,77"],
+    "4": ["40,18 34,38 29,56 48,57 72,55", "62,32 60,56 57,84"],
+    "5": ["68,19 52,19 37,20 34,34 32,46 48,43 63,49 69,62 62,77 46,83 29,78"],
+    "6": ["62,18 46,30 34,48 30,66 38,80 52,83 65,75 66,62 55,53 42,57 33,68"],
+    "7": ["27,24 48,22 72,21 62,40 52,60 44,83"],
+    "8": ["64,26 52,18 38,23 37,36 50,47 64,58 66,74 52,83 37,77 36,63 50,48 63,37 64,26"],
+    "9": ["66,32 56,20 42,21 34,34 40,47 54,47 65,36 67,30 65,52 60,70 54,84"],
+}
+
+
+def trace(digit: str) -> list[list[tuple[float, float]]]:
+    """Return the strokes of a digit as points, each 0 to 1."""
+    strokes = [[pair.split(",") for pair in stroke.split()] for stroke in STROKES[digit]]
+    return [[(int(x) / 100, int(y) / 100) for x, y in stroke] for stroke in strokes]
+
+
+def draw(digit: str, side: int = 120) -> Image.Image:
+    """Draw a digit's strokes as the page does."""
+    picture = Image.new("L", (side, side), 255)
+    pencil, width = ImageDraw.Draw(picture), 0.075 * side
+    for stroke in trace(digit):
+        points = [(x * side, y * side) for x, y in stroke]
+        pencil.line(points, fill=0, width=round(width), joint="curve")
+        for x, y in (points[0], points[-1]):
+            pencil.circle((x, y), width / 2, fill=0)
+    return picture
+
+
+def encode(picture: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    written = io.BytesIO()
+    picture.save(written, kind, **options)
+    return written.getvalue()
+
+
+def see(digit: str) -> np.ndarray:
+    return centre(1 - np.asarray(draw(digit), np.float32) / 255)
+
+
+def read_by_likeness(images: np.ndarray) -> np.ndarray:
+    """Give probabilities by how much images (n, 28, 28, 1) resemble the strokes: no network."""
+    known = index_images(Split(np.stack([see(digit) for digit in DIGITS])[..., np.newaxis], LABELS))
+    likeness = index_images(Split(images, np.zeros(len(images), np.uint8))).features
+    powers = np.exp(30 * likeness @ known.features.T)
+    return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+LABELS = np.arange(10, dtype=np.uint8)
+
+
+@contextmanager
+def serving(folder: Path, **options: Any) -> Iterator[Server]:
+    images = np.stack([see(digit) for digit in DIGITS])[..., np.newaxis]
+    classifier = Classifier(Path("likeness"), DIGITS, read_by_likeness)
+    reader = Reader(classifier, index_images(Split(images, LABELS)), folder)
+    with Server("127.0.0.1", 0, reader, **options) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("kept") / "drawings"
+
+
+@pytest.fixture(scope="module")
+def shared(kept: Path) -> Iterator[Server]:
+    with serving(kept) as server:
+        yield server
+
+
+@pytest.fixture
+def server(shared: Server, kept: Path) -> Iterator[Server]:
+    yield shared
+    shutil.rmtree(kept, ignore_errors=True)
+
+
+def ask(
+    server: Server, path: str, body: bytes | None = None, **headers: str | None
+) -> tuple[int, dict[str, str], bytes]:
+    """Ask as the page does, but for the headers given; return status, headers and content."""
+    host = f"127.0.0.1:{server.server_address[1]}"
+    usual = {"Host": host, "Origin": f"http://{host}" if body is not None else None}
+    method = headers.pop("method", None) or ("GET" if body is None else "POST")
+    connection = http.client.HTTPConnection(host, timeout=30)
+    try:
+        connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+        if body is not None:
+            usual["Content-Length"] = str(len(body))
+        for name, value in (usual | {it.replace("_", "-"): headers[it] for it in headers}).items():
+            if value is not None:
+                connection.putheader(name, value)
+        connection.endheaders(body)
+        answer = connection.getresponse()
+        return answer.status, dict(answer.getheaders()), answer.read()
+    finally:
+        connection.close()
+
+
+def connect(server: Server) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.server_address[1]))
+
+
+def read(server: Server, body: bytes) -> dict[str, Any]:
+    status, _, content = ask(server, "/read", body)
+    assert status == 200, content
+    return json.loads(content)
+
+
+def refuse(server: Server, path: str, body: bytes) -> str:
+    """Return what the server says of a picture that it refuses."""
+    status, _, content = ask(server, path, body)
+    assert status == 422, content
+    (said,) = json.loads(content).values()
+    return said
+
+
+# What it answers
+
+
+def test_drawing_is_read_with_all_that_the_page_shows(server: Server) -> None:
+    (digit,) = read(server, encode(draw("4")))["digits"]
+    assert np.argmax(digit["probabilities"]) == 4
+    assert sum(digit["probabilities"]) == pytest.approx(1, abs=1e-4)
+    seen = np.frombuffer(base64.b64decode(digit["seen"]), np.uint8).reshape(28, 28)
+    assert np.corrcoef(seen.ravel(), see("4").ravel())[0, 1] > 0.95
+    assert digit["nearest"][0]["class"] == 4
+    assert len(base64.b64decode(digit["nearest"][0]["pixels"])) == 28 * 28
+    assert digit["box"] == pytest.approx([0.25, 0.14, 0.76, 0.88], abs=0.03)
+
+
+def test_several_digits_are_read_in_order(server: Server) -> None:
+    row = Image.fromarray(np.hstack([np.asarray(draw(digit)) for digit in "271"]))
+    read_as = [np.argmax(it["probabilities"]) for it in read(server, encode(row, "JPEG"))["digits"]]
+    assert read_as == [2, 7, 1]
+
+
+def test_blank_paper_has_no_digit(server: Server) -> None:
+    assert read(server, encode(Image.new("L", (50, 50), 255))) == {"digits": []}
+
+
+def test_page_and_its_parts(server: Server) -> None:
+    for path in ("/", "/demo.js", "/demo.css", "/icon.svg"):
+        status, _, content = ask(server, path)
+        assert (status, len(content) > 100) == (200, True)
+        assert b"https:" not in content  # nothing from elsewhere
+        assert b"style=" not in content
+    status, _, content = ask(server, "/facts")
+    assert json.loads(content) == {"classes": DIGITS, "has_nearest": True}
+
+
+def test_nearest_is_the_image_itself() -> None:
+    generator = np.random.default_rng(0)
+    images = generator.random((30, 28, 28, 1), np.float32)
+    nearest = index_images(Split(images, np.arange(30, dtype=np.uint8)))
+    for number in (0, 17, 29):
+        label, pixels = nearest.find(0.5 * images[number, ..., 0])[0]  # a paler pen is no other
+        assert label == number
+        assert np.abs(pixels / 255 - images[number, ..., 0]).max() < 0.003
+
+
+# What it keeps
+
+
+def test_corrected_drawing_is_kept_under_a_name_of_our_own(server: Server, kept: Path) -> None:
+    status, _, content = ask(server, "/keep/7", encode(draw("1")))
+    assert (status, json.loads(content)) == (200, {"folder": f"{kept}/7"})
+    (path,) = kept.rglob("*.*")
+    assert re.fullmatch(r"7/[0-9a-f]{16}\.png", str(path.relative_to(kept)))
+    with Image.open(path) as picture:
+        assert picture.format == "PNG"
+        assert (np.asarray(picture.convert("L")) == np.asarray(draw("1"))).all()
+
+
+def test_last_label_counts(server: Server, kept: Path) -> None:
+    for label in (7, 1, 1):
+        assert ask(server, f"/keep/{label}", encode(draw("1")))[0] == 200
+    assert [path.parent.name for path in kept.rglob("*.png")] == ["1"]
+
+
+def test_what_a_file_says_beside_its_pixels_is_not_kept(server: Server, kept: Path) -> None:
+    told = Image.Exif()
+    told[0x010E] = "a secret place"
+    for _ in range(2):
+        ask(server, "/keep/2", encode(draw("2"), "JPEG", exif=told, comment=b"a secret"))
+    (path,) = kept.rglob("*.png")
+    assert b"secret" not in path.read_bytes()
+
+
+@pytest.mark.parametrize("label", ["10", "-1", "", "7/", "07", "seven", "%37", "../7", "7?x=1"])
+def test_label_that_is_no_class(server: Server, kept: Path, label: str) -> None:
+    assert ask(server, f"/keep/{label}", encode(draw("7")))[0] == 404
+    assert not kept.exists()
+
+
+def test_only_one_digit_is_kept(server: Server, kept: Path) -> None:
+    two = Image.fromarray(np.hstack([np.asarray(draw(digit)) for digit in "27"]))
+    assert refuse(server, "/keep/2", encode(two)) == "expected one digit to keep, received 2"
+    assert not kept.exists()
+
+
+def test_names_of_classes_lead_nowhere() -> None:
+    names = ["7", "T-shirt/top", "..", "../../x", "Ankle boot", "é"]
+    made = drawings.name_folders(names)
+    assert made == ["7", "T-shirt_top", "__", "______x", "Ankle boot", "é"]
+
+
+# What it refuses
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8028", "127.0.0.1.evil.example", "", "[", None]
+)
+@pytest.mark.parametrize("path", ["/", "/facts", "/read"])
+def test_other_host(server: Server, host: str | None, path: str) -> None:
+    body = encode(draw("1")) if path == "/read" else None
+    origin = f"http://{host}" if body else None
+    status, _, content = ask(server, path, body, Host=host, Origin=origin)
+    assert (status, content) == (403, b'{"error": "Forbidden"}')
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "http://127.0.0.1:1", "https://127.0.0.1", None]
+)
+def test_other_origin(server: Server, kept: Path, origin: str | None) -> None:
+    for path in ("/read", "/keep/1"):
+        assert ask(server, path, encode(draw("1")), Origin=origin)[0] == 403
+    assert not kept.exists()
+    if origin:
+        assert ask(server, "/facts", Origin=origin)[0] == 403
+
+
+def test_localhost_and_a_tunnel_are_this_machine(server: Server) -> None:
+    own = {"Host": "localhost:9000", "Origin": "http://localhost:9000"}
+    assert ask(server, "/read", encode(draw("1")), **own)[0] == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/../demo.py", "/demo.py", "/%2e%2e/demo.py", "//etc/passwd", "/index.html", "/?a"]
+)
+def test_path_that_is_no_part_of_the_page(server: Server, path: str) -> None:
+    assert ask(server, path)[::2] == (404, b'{"error": "Not Found"}')
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "HEAD", "TRACE", "<script>"])
+def test_other_method(server: Server, method: str) -> None:
+    status, _, content = ask(server, "/read", method=method)
+    assert status == 501
+    assert b"script" not in content
+
+
+def test_headers_of_every_answer(server: Server) -> None:
+    picture = encode(draw("1"))
+    for path, body in [("/", None), ("/nothing", None), ("/read", picture), ("/read", b"none")]:
+        _, headers, _ = ask(server, path, body)
+        policy = headers["Content-Security-Policy"]
+        assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'; ")
+        assert "unsafe" not in policy
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Cache-Control"] == "no-store"
+        assert "Python" not in headers["Server"]
+
+
+@pytest.mark.parametrize("kind", ["BMP", "GIF", "WEBP", "TIFF"])
+def test_other_format(server: Server, kind: str) -> None:
+    said = refuse(server, "/read", encode(draw("1"), kind))
+    assert said == "expected a PNG or JPEG picture, received something else"
+
+
+@pytest.mark.parametrize("body", [b"", b"hello", b"<svg/>", b"\x93NUMPY\x01\x00", b"\0\0\x08\x03"])
+def test_no_picture(server: Server, body: bytes) -> None:
+    assert "something else" in refuse(server, "/read", body)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_damaged_picture_is_refused_in_words_of_our_own(server: Server, kind: str) -> None:
+    whole = encode(draw("1"), kind)
+    for body in (whole[:12], whole[: len(whole) // 2]):
+        said = refuse(server, "/read", body)
+        assert said == "expected a whole picture, received a damaged one"
+
+
+def forge_size(picture: bytes, width: int, height: int) -> bytes:
+    """Make a header of a JPEG or PNG of a few bytes promise another size."""
+    if picture.startswith(b"\x89PNG"):
+        return picture[:16] + width.to_bytes(4) + height.to_bytes(4) + picture[24:]
+    place = picture.index(b"\xff\xc0") + 5
+    return picture[:place] + height.to_bytes(2) + width.to_bytes(2) + picture[place + 4 :]
+
+
+@pytest.mark.parametrize("size", [(8200, 8200), (11000, 11000), (65000, 65000)])
+def test_bomb_is_not_decoded(server: Server, size: tuple[int, int]) -> None:
+    """Of 67 million pixels; of what Pillow warns of; of what it refuses."""
+    bombs = [forge_size(encode(draw("1"), "JPEG"), *size)]
+    if size[0] < 8300:  # a forged header of a PNG has a wrong checksum
+        bombs += [encode(Image.new("1", size))]
+    for bomb in bombs:
+        assert refuse(server, "/read", bomb) == "expected at most 67,108,864 pixels, received more"
+
+
+def test_too_many_digits(server: Server) -> None:
+    page = (255 * photograph(write(*["17171717"] * 5))).astype(np.uint8)
+    assert refuse(server, "/read", encode(Image.fromarray(page))) == (
+        "expected at most 30 digits, received 40"
+    )
+    specks = np.random.default_rng(0).random((600, 600)) > 0.03
+    assert refuse(server, "/read", encode(Image.fromarray(255 * specks.astype(np.uint8)))) == (
+        "expected digits on paper, received specks"
+    )
+
+
+@pytest.mark.parametrize(
+    ("length", "status"),
+    [(str(demo_server.MOST_BYTES + 1), 413), ("9" * 19, 413), ("-1", 411), ("x", 411), ("٣", 411)],
+)
+def test_length_is_known_before_anything_is_read(server: Server, length: str, status: int) -> None:
+    host = f"127.0.0.1:{server.server_address[1]}"
+    with connect(server) as connection:
+        connection.sendall(
+            f"POST /read HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\n"
+            f"Content-Length: {length}\r\n\r\n".encode()
+        )
+        assert connection.recv(100).startswith(f"HTTP/1.0 {status} ".encode())
+
+
+def test_body_without_a_length(server: Server) -> None:
+    chunked = {"Content_Length": None, "Transfer_Encoding": "chunked"}
+    assert ask(server, "/read", b"", **chunked)[0] == 411
+
+
+def drip(connection: socket.socket) -> None:
+    """Send a picture so slowly that no wait for a byte is long."""
+    for _ in range(1000):
+        connection.sendall(b"x")
+        time.sleep(0.02)
+
+
+def test_request_that_takes_too_long_is_cut(tmp_path: Path) -> None:
+    with (
+        serving(tmp_path, most_seconds=0.2) as server,
+        connect(server) as connection,
+    ):
+        host = f"127.0.0.1:{server.server_address[1]}"
+        connection.sendall(
+            f"POST /read HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\n"
+            "Content-Length: 1000\r\n\r\n".encode()
+        )
+        with pytest.raises(ConnectionError):
+            drip(connection)
+
+
+def test_requests_at_a_time_are_limited(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        idle = [connect(server) for _ in range(demo_server.MOST_REQUESTS)]
+        waiting = connect(server)
+        waiting.sendall(b"GET /facts HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        waiting.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            waiting.recv(1)
+        idle.pop().close()
+        waiting.settimeout(30)
+        assert waiting.recv(100).startswith(b"HTTP/1.0 200 ")
+        for connection in (*idle, waiting):
+            connection.close()
+
+
+# How it starts and ends
+
+
+def parse(*words: str) -> Any:
+    parser = ArgumentParser()
+    demo.add_arguments(parser)
+    return parser.parse_args(words)
+
+
+def test_listens_to_this_machine_alone_by_default() -> None:
+    assert parse().host == "127.0.0.1"
+    assert [demo.is_loopback(it) for it in ("127.0.0.1", "::1", "localhost")] == [True] * 3
+    assert [demo.is_loopback(it) for it in ("0.0.0.0", "::", "192.0.2.1", "x")] == [False] * 4  # noqa: S104
+
+
+def test_options_that_make_no_sense(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DemoError, match="--port: expected 0 to 65535, received 65536"):
+        demo.check_options(parse("--port", "65536"))
+    (tmp_path / "project/data").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "project")
+    demo.check_options(parse())
+    Path("data/drawings").symlink_to(tmp_path)
+    with pytest.raises(DemoError, match="received a link to"):
+        demo.check_options(parse())
+    demo.check_options(parse("--drawings", str(tmp_path)))
+
+
+def test_port_that_is_taken(server: Server) -> None:
+    port = server.server_address[1]
+    with pytest.raises(DemoError, match=f"received {port}, which another program uses: `--port 0`"):
+        demo.listen("127.0.0.1", port, server.reader)
+
+
+def test_address_that_is_none(server: Server) -> None:
+    with pytest.raises(DemoError, match="--host: expected an address, received"):
+        demo.listen("no such host", 0, server.reader)
+    with pytest.raises(DemoError, match=r"192\.0\.2\.1:0: cannot listen"):
+        demo.listen("192.0.2.1", 0, server.reader)
+
+
+SCRIPT = """
+import os, sys
+from argparse import ArgumentParser
+from pathlib import Path
+import numpy as np
+from digits.commands import demo
+from digits.commands.classifier import Classifier
+
+demo.load_classifier = lambda: Classifier(Path("none"), ["0", "1"], lambda images: images)
+parser = ArgumentParser()
+demo.add_arguments(parser)
+demo.main(parser.parse_args(["--port", "0"]))
+print(sorted(os.environ))
+"""
+
+
+def test_ends_quietly_and_has_no_credentials(tmp_path: Path) -> None:
+    secrets = {"AWS_SECRET_ACCESS_KEY": "x", "GIT_ASKPASS": "x", "DVC_STUDIO_TOKEN": "x"}
+    path = os.pathsep.join([str(ROOT), *sys.path])
+    with subprocess.Popen(
+        [sys.executable, "-c", SCRIPT],
+        cwd=tmp_path,
+        env={**os.environ, **secrets, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        assert "no training images are shown" in process.stdout.readline()
+        assert re.fullmatch(
+            r"Draw at http://127\.0\.0\.1:\d+/ \(Ctrl-C ends\)\n", process.stdout.readline()
+        )
+        process.send_signal(signal.SIGINT)
+        left, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (0, "")
+    assert set(json.loads(left.replace("'", '"'))) <= demo.NEEDED
+
+
+# The page
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    program = find_browser()
+    if not program:
+        pytest.skip(
+            f"expected one of {PROGRAMS}, received none; on Debian: apt-get install chromium"
+        )
+    with open_browser(program, tmp_path_factory.mktemp("profile")) as browser:
+        yield browser
+
+
+def show(
+    browser: Browser, server: Server, *, is_phone: bool = False, scheme: str = "light"
+) -> None:
+    browser.show(server.url, *((390, 844) if is_phone else (1100, 800)), scheme)
+    browser.wait("document.querySelectorAll('#labels button').length === 10")
+
+
+def pencil(browser: Browser, digit: str, pointer: str = "mouse") -> None:
+    """Draw a digit on the page."""
+    left, top, side = browser.evaluate(
+        "(({left, top, width}) => [left, top, width])(paper.getBoundingClientRect())"
+    )
+    for stroke in trace(digit):
+        browser.drag([(left + x * side, top + y * side) for x, y in stroke], pointer)
+
+
+def settle(browser: Browser) -> str:
+    """Return the digit that the page shows when the server has answered."""
+    browser.wait("document.getElementById('answer').getAttribute('aria-busy') === 'false'")
+    return browser.evaluate("document.getElementById('digit').textContent")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("is_phone", "scheme"), [(False, "light"), (True, "dark")])
+def test_digits_that_are_drawn_are_read(
+    browser: Browser, server: Server, tmp_path: Path, *, is_phone: bool, scheme: str
+) -> None:
+    show(browser, server, is_phone=is_phone, scheme=scheme)
+    for digit in DIGITS:
+        pencil(browser, digit, "touch" if is_phone else "mouse")
+        assert settle(browser) == digit
+        best = browser.evaluate("document.querySelector('tr.best').textContent")
+        assert re.fullmatch(rf"{digit}\d+\.\d %", best)
+        assert browser.evaluate("document.querySelector('#nearest li').textContent") == digit
+        browser.wait(f"document.getElementById('said').textContent.startsWith('Reads {digit}, ')")
+        if digit != "9":
+            browser.press("Escape")
+            assert settle(browser) == ""
+    assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    (tmp_path / "page.png").write_bytes(browser.picture())
+    with Image.open(tmp_path / "page.png") as picture:
+        assert picture.size[0] == (390 if is_phone else 1100)
+        light = np.asarray(picture.convert("L")).mean()
+    assert (light < 100) if scheme == "dark" else (light > 200)
+
+
+@pytest.mark.slow
+def test_undo_clear_and_correction(browser: Browser, server: Server, kept: Path) -> None:
+    show(browser, server)
+    pencil(browser, "1")
+    assert settle(browser) == "1"
+    pencil(browser, "0")
+    browser.press("z", modifiers=2)
+    assert settle(browser) == "1"
+    browser.evaluate("document.querySelectorAll('#labels button')[7].click()")
+    browser.wait("document.getElementById('note').textContent.startsWith('Kept in ')")
+    assert [path.parent.name for path in kept.rglob("*.png")] == ["7"]
+    pencil(browser, "2", "pen")  # begins anew
+    assert settle(browser) == "2"
+    browser.press("Delete")
+    assert settle(browser) == ""
+    assert browser.evaluate("document.getElementById('undo').disabled")
+
+
+DROP = """(() => {
+    const bytes = Uint8Array.from(atob(%s), (letter) => letter.charCodeAt(0));
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File([bytes], "<b>name</b>", { type: "image/png" }));
+    document.dispatchEvent(new DragEvent("drop", { dataTransfer, cancelable: true }));
+})()"""
+
+
+@pytest.mark.slow
+def test_picture_that_is_dropped(browser: Browser, server: Server) -> None:
+    show(browser, server)
+    row = Image.fromarray(np.hstack([np.asarray(draw(digit)) for digit in "271"]))
+    browser.evaluate(DROP % json.dumps(base64.b64encode(encode(row)).decode()))
+    browser.wait("document.querySelectorAll('#several button').length === 3")
+    assert settle(browser) == "2"
+    browser.evaluate("document.querySelectorAll('#several button')[1].click()")
+    assert settle(browser) == "7"
+    browser.evaluate(DROP % json.dumps(base64.b64encode(b"no picture").decode()))
+    browser.wait("document.getElementById('note').className === 'bad'")
+    assert "name" not in browser.evaluate("document.body.textContent")
+
+
+@pytest.mark.slow
+def test_every_control_is_reached_by_tab_and_has_a_name(browser: Browser, server: Server) -> None:
+    show(browser, server)
+    pencil(browser, "3")
+    settle(browser)
+    controls = browser.evaluate("document.querySelectorAll('button').length")
+    reached = []
+    for _ in range(controls + 5):
+        key = {"key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9}
+        browser.call("Input.dispatchKeyEvent", type="rawKeyDown", **key)
+        reached.append(browser.evaluate("document.activeElement.textContent.trim()"))
+    assert {"Undo", "Clear", "Picture…", *DIGITS} <= set(reached)
+    nodes = browser.call("Accessibility.getFullAXTree")["nodes"]
+    named = [
+        (node["role"]["value"], node.get("name", {}).get("value"))
+        for node in nodes
+        if node.get("role", {}).get("value") in ("button", "image", "region")
+    ]
+    assert named
+    assert all(name for _, name in named), named
+    assert len(list(itertools.filterfalse(str.isdigit, (name for _, name in named)))) > 5
