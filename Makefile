@@ -130,7 +130,7 @@ lock: ## Pin the newest dependencies by version and hash (needs uv)
 
 .PHONY: clean
 clean: ## Remove the environment and what tools leave behind; data, results and DVC's cache stay
-	@rm -rf .venv build .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf .venv build .hypothesis .mypy_cache .pytest_cache .ruff_cache models/*.tflite
 	@find benchmarks digits pipeline tests -name __pycache__ -exec rm -rf {} +
 
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
