@@ -150,6 +150,7 @@ def typed(trained: Project, tmp_path: Path) -> Iterator[Project]:
     project = trained.copy(tmp_path / "digits")
     for path in (ROOT / "Makefile", *ROOT.glob("requirements*.lock")):
         shutil.copy(path, project.folder)
+    shutil.copytree(ROOT / "docs/examples", project.folder / "docs/examples")
     project.commit("make")
     # An environment that is these tests' own: installing one is not the pages' matter.
     binaries = project.folder / ".venv/bin"
@@ -157,7 +158,7 @@ def typed(trained: Project, tmp_path: Path) -> Iterator[Project]:
     (binaries / "activate").touch()
     (binaries / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     (binaries / "python").chmod(0o755)
-    for name in ("run", "test"):
+    for name in ("run", "test", "predict"):
         (project.folder / f".venv/{name}.stamp").touch()
     yield project
     subprocess.run(
