@@ -23,7 +23,7 @@ from samples import SOFTMAX, make_recipe, make_split
 from digits.commands import export
 from digits.commands.export import EXPORTED_DIR, FORMS, ExportError
 from digits.commands.runtimes import Predict, load_litert, load_onnx
-from digits.data.splits import Card, write_card, write_split
+from digits.data.splits import Card, load_card, write_card, write_split
 from digits.errors import run_main
 from digits.files.artifacts import ArtifactError
 from digits.model import conversion
@@ -348,24 +348,27 @@ def test_model_of_a_revision(trained: Project, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.checkout
 @pytest.mark.parametrize(("convert", "load"), CONVERTERS)
-def test_committed_model_agrees_on_all_test_images(
+def test_trained_model_agrees_on_all_test_images(
     convert: Callable[[keras.Model], bytes],
     load: Callable[[Path], Predict],
+    trained: Project,
     tmp_path: Path,
 ) -> None:
-    """No choice is made from it: only whether two programs say the same is asked."""
-    images_path = ROOT / "data/decoded/test/images.npy"
-    if not (images_path.exists() and (ROOT / MODEL_PATH).exists()):
-        pytest.skip("no model or no data in the workspace")
-    class_count = len(YAML(typ="safe").load(ROOT / CARD_PATH)["class_names"])
-    model = load_model(ROOT / MODEL_PATH, class_count)
-    (tmp_path / "model").write_bytes(convert(model))
-    run = load(tmp_path / "model")
-    for images in np.array_split(np.load(images_path), 20):
-        expected = predict(model, images)
-        received = run(images)
-        np.testing.assert_allclose(received, expected, atol=TOLERANCE, rtol=0)
-        assert (received.argmax(axis=1) == expected.argmax(axis=1)).all()
+    """That of a small project, and the workspace's if there is one.
+
+    No choice is made from it: only whether two programs say the same is asked.
+    """
+    images_path = "data/decoded/test/images.npy"
+    workspaces = [ROOT] if (ROOT / images_path).exists() and (ROOT / MODEL_PATH).exists() else []
+    for root in (trained.folder, *workspaces):
+        model = load_model(root / MODEL_PATH, load_card(root / CARD_PATH).class_count)
+        (tmp_path / "model").write_bytes(convert(model))
+        run = load(tmp_path / "model")
+        for images in np.array_split(np.load(root / images_path), 20):
+            expected = predict(model, images)
+            received = run(images)
+            np.testing.assert_allclose(received, expected, atol=TOLERANCE, rtol=0)
+            assert (received.argmax(axis=1) == expected.argmax(axis=1)).all()
 
 
 @pytest.mark.slow
