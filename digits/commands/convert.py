@@ -9,7 +9,7 @@ import math
 import re
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -231,6 +231,27 @@ def write_dataset(path: Path, text: str, folder: Path, files: Mapping[str, bytes
     write_text(path, text)
 
 
+def write_splits(
+    arguments: Namespace, classes: Classes, arrays: Sequence[np.ndarray], origin: str
+) -> str:
+    """Write train images and labels, test images and labels as a dataset; say where they are.
+
+    Raises:
+        ConvertError: something is in the way of it, or no dataset file may say it.
+    """
+    files = {key: idx.encode(array) for key, array in zip(FILE_NAMES, arrays, strict=True)}
+    path = DATASETS_DIR / f"{arguments.name}.yaml"
+    folder = arguments.folder or CONVERTED_DIR / arguments.name
+    facts = describe_dataset(arguments, classes, folder, files)
+    if not arguments.replace:
+        check_free(path, folder, files)
+    write_dataset(path, render_dataset(facts, origin), folder, files)
+    return (
+        f"{path} and four IDX files in {folder}: written. The next command:\n"
+        f"dvc exp run -S dataset={arguments.name}"
+    )
+
+
 def describe_origin(arguments: Namespace) -> str:
     """Say in one line what the dataset was made of."""
     origin = f"Converted from {join_texts(path.name for path in arguments.sources)}"
@@ -251,15 +272,9 @@ def main(arguments: Namespace) -> None:
     classes = find_classes(labels[0], labels[1], names)
     check_apart(*images)
     encoded = [classes.encode(it) for it in labels]
+    origin = describe_origin(arguments)
     arrays = (images[0], encoded[0], images[1], encoded[1])
-    files = {key: idx.encode(array) for key, array in zip(FILE_NAMES, arrays, strict=True)}
-    path = DATASETS_DIR / f"{arguments.name}.yaml"
-    folder = arguments.folder or CONVERTED_DIR / arguments.name
-    facts, origin = describe_dataset(arguments, classes, folder, files), describe_origin(arguments)
-    if not arguments.replace:
-        check_free(path, folder, files)
-    write_dataset(path, render_dataset(facts, origin), folder, files)
+    written = write_splits(arguments, classes, arrays, origin)
     print(f"{origin}: {len(labels[0]):,} training images, {len(labels[1]):,} test images")
     print(f"{len(classes.names)} classes: {classes}")
-    print(f"{path} and four IDX files in {folder}: written. The next command:")
-    print(f"dvc exp run -S dataset={arguments.name}")
+    print(written)

@@ -17,19 +17,14 @@ from tqdm import tqdm
 
 from digits.commands.convert import (
     CONVERTED_DIR,
-    FILE_NAMES,
     UNKNOWN_LICENCE,
     check_apart,
-    check_free,
     check_target,
-    describe_dataset,
-    render_dataset,
-    write_dataset,
+    write_splits,
 )
 from digits.commands.labels import Classes
 from digits.commands.places import show_path
 from digits.commands.predict import find_pages, list_files
-from digits.data import idx
 from digits.data.datasets import DATASETS_DIR
 from digits.errors import DigitsError
 
@@ -155,17 +150,11 @@ def main(arguments: Namespace) -> None:
     )
     check_apart(train, test)
     arrays = (train, labels[0], test, labels[1])
-    files = {key: idx.encode(array) for key, array in zip(FILE_NAMES, arrays, strict=True)}
-    path = DATASETS_DIR / f"{arguments.name}.yaml"
-    folder = arguments.folder or CONVERTED_DIR / arguments.name
-    facts = describe_dataset(arguments, Classes(list(range(len(names))), names), folder, files)
     origin = (
         f"Packed from pictures in {arguments.source.resolve().name}; {arguments.test_fraction} of "
         f"each class are the test images, seed {arguments.seed}"
     )
-    if not arguments.replace:
-        check_free(path, folder, files)
-    write_dataset(path, render_dataset(facts, origin), folder, files)
+    classes = Classes(list(range(len(names))), names)
+    written = write_splits(arguments, classes, arrays, origin)
     print(f"training and test images of each class: {describe_counts(names, labels)}")
-    print(f"{path} and four IDX files in {folder}: written. The next command:")
-    print(f"dvc exp run -S dataset={arguments.name}")
+    print(written)
