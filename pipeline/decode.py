@@ -1,5 +1,6 @@
 """Decode the raw IDX files into the splits: train, validation and test, as `.npy`."""
 
+from collections.abc import Mapping
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from sklearn.model_selection import train_test_split
 from digits.data import idx
 from digits.data.datasets import Dataset, RawFile, load_dataset
 from digits.data.raw import check_content
-from digits.data.splits import Card, write_card, write_split
+from digits.data.splits import Card, hold_out, write_card, write_split
 from digits.data.tidying import DatasetError, check_classes, tidy_images, tidy_labels
 from digits.files.artifacts import ArtifactError
 from digits.files.params import Params, load_params
@@ -21,10 +22,11 @@ PART_COUNT = 10_000  # images that are scaled at a time
 
 
 class DecodeParams(Params):
-    """How much of the training file is held out, and which part."""
+    """How much of the training file is held out, which part, and how often the rest is taken."""
 
     validation_fraction: float = Field(gt=0, lt=1)
     seed: int = Field(ge=0, lt=2**32)
+    added_repeats: int = Field(default=1, ge=0, le=1000)
 
 
 def load_raw(file: RawFile) -> np.ndarray:
@@ -99,18 +101,63 @@ def split_validation(
     return np.sort(train), np.sort(validation)
 
 
+def count_parts(name: str, split: str, dataset: Dataset, labels: np.ndarray) -> dict[str, int]:
+    """Count the images that each part has in the file; a dataset that is not joined is one part.
+
+    Raises:
+        DatasetError: together they have more or fewer images than the file.
+    """
+    counts = dataset.count_parts(split) or {name: len(labels)}
+    total = sum(counts.values())
+    if total != len(labels):
+        raise DatasetError(
+            f"{split} labels: expected {total}, as many as the dataset's parts have, received "
+            f"{len(labels)}"
+        )
+    return counts
+
+
+def choose_rows(
+    labels: np.ndarray, counts: Mapping[str, int], params: DecodeParams
+) -> dict[str, dict[str, np.ndarray]]:
+    """Choose which images, of each part, are for train and for validation.
+
+    The first part is divided as it would be alone, so that a model of it can be compared. Of what
+    was added even the rarest class is in both, and train has its images more than once.
+
+    Raises:
+        DatasetError: the fraction leaves a class of the first part without an image on one side.
+    """
+    rows: dict[str, dict[str, np.ndarray]] = {"train": {}, "validation": {}}
+    start = 0
+    for name, count in counts.items():
+        divide, repeats = (hold_out, params.added_repeats) if start else (split_validation, 1)
+        own = labels[start : start + count]
+        train, validation = divide(own, params.validation_fraction, params.seed)
+        rows["train"][name] = start + np.tile(train, repeats)
+        rows["validation"][name] = start + validation
+        start += count
+    return rows
+
+
 def main() -> None:
     name = load_params("dataset", str)
     params = load_params("decode", DecodeParams)
     dataset = load_dataset(name)
     images, labels = load_arrays("train", dataset)
     test_images, test_labels = load_arrays("test", dataset)
-    train, validation = split_validation(labels, params.validation_fraction, params.seed)
+    rows = choose_rows(labels, count_parts(name, "train", dataset, labels), params)
+    train, validation = (np.concatenate([*rows[it].values()]) for it in ("train", "validation"))
     write_scaled(TRAIN_DIR, images, labels, train)
     write_scaled(VALIDATION_DIR, images, labels, validation)
     write_scaled(TEST_DIR, test_images, test_labels, np.arange(len(test_labels)))
     image_counts = {"train": len(train), "validation": len(validation), "test": len(test_labels)}
+    parts = {
+        part: {split: len(chosen[part]) for split, chosen in rows.items()} | {"test": count}
+        for part, count in count_parts(name, "test", dataset, test_labels).items()
+    }
     facts = dataset.model_dump(include={"title", "class_names", "disputed"})
+    facts["parts"] = parts if dataset.parts else {}
     write_card(CARD_PATH, Card(name=name, image_counts=image_counts, **facts))
     counts = ", ".join(f"{count:,} {split}" for split, count in image_counts.items())
     print(f"{dataset.title}: {counts} images in {CARD_PATH.parent}")

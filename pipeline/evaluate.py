@@ -1,5 +1,7 @@
 """Evaluate the model on the test split, which no other stage opens."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from pydantic import Field
@@ -36,14 +38,15 @@ from digits.paths import (
 )
 from digits.stage import run
 
-# Of all the scores; a model has none of other hands unless it reads digits, and none of a group of
-# corruptions that is empty.
+# Of all the scores; a model has none of other hands unless it reads digits, none of a group of
+# corruptions that is empty, and those of parts only where its dataset was joined of some.
 METRICS = (
     "accuracy",
     "error_count",
     "image_count",
     "loss",
     "other_hands",
+    "parts",
     "robustness",
     "robustness_seen",
     "robustness_unseen",
@@ -56,6 +59,20 @@ class EvaluateParams(Params):
     batch_size: int = Field(ge=1)
     sample_count: int = Field(ge=0, le=200)
     robustness_count: int = Field(ge=1)
+
+
+def score_parts(predictions: Predictions, card: Card) -> dict[str, Any]:
+    """Score the parts of which a dataset was joined, and show it; nothing of any other dataset."""
+    if not card.parts:
+        return {}
+    slices = card.slice_parts("test")
+    parts = scores.score_parts(predictions.labels, predictions.predicted, slices)
+    for name, of in parts.items():
+        print(
+            f"{name}: {of['error_count']} errors in {of['image_count']:,} test images, "
+            f"{of['accuracy']:.2%} ({of['accuracy_low']:.2%} to {of['accuracy_high']:.2%})"
+        )
+    return {"parts": parts}
 
 
 def write_report(predictions: Predictions, card: Card) -> None:
@@ -141,6 +158,7 @@ def main() -> None:
         "recipe": model.name,
         **summarize_robustness(robustness),
         **score_other_hands(predict, card),
+        **score_parts(predictions, card),
         **scores.summarize_predictions(test.labels, probabilities),
     }
     title = f"{card.title}, {model.name}"

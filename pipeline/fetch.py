@@ -12,11 +12,10 @@ from digits.data.kept import (
     Cache,
     ForeignFilesError,
     clear,
-    find_kept,
     is_stored,
     list_unsaved,
 )
-from digits.data.mirrors import Mirrors, UnreachableError
+from digits.data.mirrors import Mirrors, UnreachableError, find_files
 from digits.files.artifacts import write_bytes
 from digits.files.params import Params, load_params
 from digits.paths import RAW_DIR
@@ -30,21 +29,6 @@ class FetchParams(Params):
 
     timeout_seconds: float = Field(gt=0, le=DAY_SECONDS)
     deadline_seconds: float = Field(gt=0, le=DAY_SECONDS)
-
-
-def fetch_all(dataset: Dataset, params: FetchParams, cache: Cache) -> dict[str, bytes]:
-    """Return the dataset's raw IDX bytes by file name; those that are here need no mirror.
-
-    Raises:
-        UnreachableError: no mirror gives one of them.
-    """
-    mirrors = Mirrors(dataset.mirrors, params.timeout_seconds, params.deadline_seconds)
-    files = {}
-    for file in dataset.files:
-        found = find_kept(file, cache) or cache.find_file(file) or mirrors.find_file(file)
-        print(f"{file.name}: {found}")
-        files[file.name] = found.raw
-    return files
 
 
 def warn_of_missing_digests(dataset: Dataset, files: Mapping[str, bytes]) -> None:
@@ -77,8 +61,9 @@ def fetch(name: str, dataset: Dataset, params: FetchParams, cache: Cache) -> dic
         ForeignFilesError: so it is, and `data/raw` has files that nothing else has: other data
             must not take their place.
     """
+    mirrors = Mirrors(dataset.mirrors, params.timeout_seconds, params.deadline_seconds)
     try:
-        return fetch_all(dataset, params, cache)
+        return find_files(dataset, mirrors, cache)
     except UnreachableError as error:
         message = f"{name}: {error}\n{explain_ways_on(dataset)}"
         if list_unsaved(cache):

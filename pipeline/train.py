@@ -50,6 +50,7 @@ class TrainParams(Overrides):
     recipe: str
     seed: int = Field(ge=0, lt=2**32)
     threads: int = Field(ge=0)
+    devices: int = Field(default=1, ge=1)
 
 
 def load_plan() -> Plan:
@@ -65,6 +66,7 @@ def load_plan() -> Plan:
         class_count,
         params.seed,
         params.threads,
+        params.devices,
     )
 
 

@@ -20,6 +20,7 @@ from digits.data.splits import Card, Split, load_card, load_split, write_card, w
 from digits.evaluation.predictions import Predictions, load_predictions, write_predictions
 from digits.files.artifacts import (
     ArtifactError,
+    expect_random_reads,
     load_array,
     load_json,
     replacing,
@@ -268,7 +269,7 @@ NOT_THE_ARRAY = {
         "received",
     ),
     "header-past-2**63": (npy_with_header(HEADER.replace("3, 4", f"{10**20}, 4")), "received"),
-    "objects": (npy(np.array([{}]), allow_pickle=True), "received Object arrays cannot be loaded"),
+    "objects": (npy(np.array([{}]), allow_pickle=True), "received (Object arrays|Array can't)"),
     "float64": (npy(ARRAY.astype(np.float64)), r"float32 \(n, 4\), received float64 \(3, 4\)"),
     "big-endian": (npy(ARRAY.astype(">f4")), r"float32 \(n, 4\), received >f4 \(3, 4\)"),
     "fewer-dimensions": (npy(ARRAY[0]), r"float32 \(n, 4\), received float32 \(4,\)"),
@@ -296,19 +297,33 @@ class TestArray:
     )
     def test_round_trip(self, array: np.ndarray, path: Path) -> None:
         write_array(path, array)
-        loaded = load_array(path, "float32", (None, 4))
-        assert loaded.dtype == np.float32
-        np.testing.assert_array_equal(loaded, array)
+        for mapped in (False, True):
+            loaded = load_array(path, "float32", (None, 4), mapped=mapped)
+            assert loaded.dtype == np.float32
+            np.testing.assert_array_equal(loaded, array)
+
+    def test_mapped_one_stays_on_disk(self, path: Path) -> None:
+        write_array(path, ARRAY)
+        loaded = load_array(path, "float32", (None, 4), mapped=True)
+        assert type(loaded) is np.ndarray
+        assert not loaded.flags.writeable
+        with path.open("r+b") as file:
+            file.seek(-4, os.SEEK_END)
+            file.write(np.float32(77).tobytes())
+        assert loaded[-1, -1] == 77
+        expect_random_reads(loaded)
+        expect_random_reads(ARRAY)
 
     def test_missing(self, path: Path) -> None:
         with refused(path, "a file, received none; `dvc repro` makes it, `dvc pull` brings it"):
             load_array(path, "float32", (None, 4))
 
+    @pytest.mark.parametrize("mapped", [False, True], ids=["read", "mapped"])
     @pytest.mark.parametrize(("data", "message"), NOT_THE_ARRAY.values(), ids=NOT_THE_ARRAY)
-    def test_refusal(self, data: bytes, message: str, path: Path) -> None:
+    def test_refusal(self, data: bytes, message: str, mapped: bool, path: Path) -> None:  # noqa: FBT001
         write_bytes(path, data)
         with refused(path, message):
-            load_array(path, "float32", (None, 4))
+            load_array(path, "float32", (None, 4), mapped=mapped)
 
     @pytest.mark.parametrize("shape", [(2, 4), (None, 3), (3,), (3, 4, None), ()], ids=str)
     def test_other_shape(self, shape: tuple[int | None, ...], path: Path) -> None:

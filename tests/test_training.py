@@ -1,5 +1,7 @@
 """What a training is made of: batches, distortion, learning rates, normalization."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,11 +9,12 @@ import pytest
 from pydantic import ValidationError
 from samples import SOFTMAX, make_plan, make_recipe, make_split
 
-from digits.data.splits import Split
+from digits.data.splits import Split, load_split, write_split
+from digits.model import archive
 from digits.model.backend import keras, make_repeatable, tf
-from digits.model.batches import count_steps, make_batches
+from digits.model.batches import count_steps, make_batches, make_validation_batches
 from digits.model.ensemble import train_recipe
-from digits.model.networks import OneCycle, build_trainable
+from digits.model.networks import OneCycle, build_network, build_trainable
 from digits.model.normalization import BatchNormalization
 from digits.model.recipes import Augmentation
 
@@ -51,9 +54,42 @@ def test_an_epoch_has_every_image_once_with_its_label(train: Split) -> None:
     )
 
 
+def test_validation_batches_are_in_order(train: Split) -> None:
+    recipe = make_recipe(SOFTMAX, loss="sparse_categorical_crossentropy")
+    batches = [*make_validation_batches(train, recipe, 20, 10)]
+    assert [len(labels) for _, labels in batches] == [20, 20, 10]
+    images, labels = (np.concatenate(each) for each in zip(*batches, strict=True))
+    np.testing.assert_array_equal(images, train.images)
+    np.testing.assert_array_equal(labels, train.labels)
+
+
 def test_no_epoch_ends_in_a_wait_for_a_tuner(train: Split) -> None:
     dataset, _ = make_batches(train, make_recipe(SOFTMAX, batch_size=16), 1, 10)
     assert not dataset.options().autotune.enabled
+
+
+def test_images_on_disk_give_the_same_weights(tmp_path: Path) -> None:
+    recipe = make_recipe(
+        {"Flatten": {}}, SOFTMAX, batch_size=10, augmentation=LIMITS, temperature_scaling=True
+    )
+    plan = make_plan(recipe)
+    sides = {"train": plan.train, "validation": plan.validation}
+    for name, split in sides.items():
+        write_split(tmp_path / name, [split.images], split.labels)
+    mapped = {name: load_split(tmp_path / name, 10) for name in sides}
+    models = [train_recipe(it).model for it in (plan, replace(plan, **mapped))]
+    for one, other in zip(*(it.get_weights() for it in models), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_predicted_in_parts_is_predicted(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build_network("n", make_recipe({"Flatten": {}}, SOFTMAX))
+    both = keras.Model(model.input, [model.output, model.output])
+    images = make_split(50).images
+    whole = model.predict(images, batch_size=8, verbose=0)
+    monkeypatch.setattr(archive, "PREDICTED_AT_A_TIME", 20)
+    np.testing.assert_array_equal(archive.predict_in_parts(model, images, 8), whole)
+    np.testing.assert_array_equal(archive.predict_in_parts(both, images, 8), [whole, whole])
 
 
 def test_order_is_a_function_of_seed_and_epoch(train: Split) -> None:

@@ -8,10 +8,11 @@ DVC. They are those for the validation images, on which choices are made, unless
 import itertools
 import json
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -67,6 +68,29 @@ def load_side(text: str, split: str) -> list[Record]:
     """Load the revision, or the experiments of the pattern, that a side is."""
     names = find_experiments(text) if WILDCARDS & set(text) and "^{" not in text else [text]
     return [load_record(name, split) for name in names]
+
+
+def divide(records: Sequence[Record], split: str) -> list[tuple[str, list[Record]]]:
+    """Divide the records of joined datasets into those of the parts that all of them have.
+
+    So a model of MNIST and one of MNIST and more are compared on MNIST. Datasets that were not
+    joined, or have no part in common, stay whole.
+    """
+    slices = [record.card.slice_parts(split) for record in records]
+    shared = [name for name in slices[0] if all(name in it for it in slices)]
+    if not shared or max(map(len, slices)) == 1:
+        return [("", list(records))]
+    return [
+        (name, [cut(record, name, it[name]) for record, it in zip(records, slices, strict=True)])
+        for name in shared
+    ]
+
+
+def cut(record: Record, name: str, part: slice) -> Record:
+    """Return what a record says of a part, as if the part were the whole dataset."""
+    card = record.card.model_copy(update={"name": name, "title": name, "parts": {}})
+    arrays = (array[part] for array in vars(record.predictions).values())
+    return replace(record, card=card, predictions=Predictions(*arrays))
 
 
 def check_same_images(before: Record, after: Record, split: str) -> None:
@@ -266,32 +290,48 @@ def judge_seeds(before: Sequence[Record], after: Sequence[Record]) -> SeedCompar
     return compare_seeds(*right)
 
 
-def main(arguments: Namespace) -> None:
-    split, names = arguments.split, (arguments.before, arguments.after)
-    before, after = (load_side(name, split) for name in names)
-    records = [*before, *after]
-    for record in records[1:]:
-        check_same_images(records[0], record, split)
-    notes = list_notes(records, split)
-    if split == "validation":
-        notes += describe_robustness(names, (before, after))
-    if len(records) == 2:
-        result, changes = judge_models(before[0], after[0], arguments.png)
-        write = partial(render_models, result, changes)
+def judge(
+    before: Sequence[Record], after: Sequence[Record], arguments: Namespace, picture: Path | None
+) -> tuple[dict[str, Any], Callable[..., str]]:
+    """Compare two sides; return the numbers, and what writes them in a style of tabulate.
+
+    Raises:
+        CompareError: they cannot be compared.
+    """
+    names = (arguments.before, arguments.after)
+    for record in [*before, *after][1:]:
+        check_same_images(before[0], record, arguments.split)
+    if len(before) == len(after) == 1:
+        result, changes = judge_models(before[0], after[0], picture)
         values = asdict(result) | {
             "fixed": result.fixed.tolist(),
             "new": result.new.tolist(),
             "classes": changes.to_dict("records"),
             "verdict": result.verdict,
         }
-    elif arguments.png:
+        return values, partial(render_models, result, changes, names)
+    if picture:
         raise CompareError("--png: expected one model on each side, received a pattern")
-    else:
-        seeds = judge_seeds(before, after)
-        write = partial(render_seeds, seeds)
-        values = asdict(seeds) | {"verdict": seeds.verdict}
+    seeds = judge_seeds(before, after)
+    return asdict(seeds) | {"verdict": seeds.verdict}, partial(render_seeds, seeds, names)
+
+
+def main(arguments: Namespace) -> None:
+    split, names = arguments.split, (arguments.before, arguments.after)
+    before, after = (load_side(name, split) for name in names)
+    records = [*before, *after]
+    notes = list_notes(records, split)
+    if split == "validation":
+        notes += describe_robustness(names, (before, after))
+    judged, texts = dict[str, Any](), list[str]()
+    for part, of_part in divide(records, split):
+        sides = (of_part[: len(before)], of_part[len(before) :])
+        picture = arguments.png and arguments.png.with_stem(f"{arguments.png.stem}{part and '-'}{part}")
+        judged[part], write = judge(*sides, arguments, picture)
+        if arguments.format != "json":
+            texts += [describe_split(of_part[0], split), write(STYLES[arguments.format])]
     if arguments.format == "json":
+        values = judged[""] if "" in judged else {"parts": judged}
         print(json.dumps({"names": names, "split": split, "notes": notes} | values, indent=2))
         return
-    text = write(names, STYLES[arguments.format])
-    print(describe_split(records[0], split), text, *notes, sep="\n\n")
+    print(*texts, *notes, sep="\n\n")

@@ -18,6 +18,8 @@ import yaml
 from pydantic import ValidationError
 from sklearn.model_selection import train_test_split
 
+from digits.commands import joining
+from digits.commands.joining import join, load_known
 from digits.commands.labels import Classes, find_classes, read_labels
 from digits.commands.sources import join_texts, read_splits
 from digits.data import idx
@@ -65,6 +67,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--seed", type=int, metavar="0", help="of the choice of test images")
     add("--folder", type=Path, help=f"for the IDX files [{CONVERTED_DIR}/NAME]")
     add("--replace", action="store_true", help="write over a dataset file and its IDX files")
+    joining.add_argument(parser)
 
 
 def check_target(arguments: Namespace) -> None:
@@ -152,16 +155,20 @@ def choose_test(labels: np.ndarray, fraction: float, seed: int) -> list[np.ndarr
 
 
 def describe_dataset(
-    arguments: Namespace, classes: Classes, folder: Path, files: Mapping[str, bytes]
+    arguments: Namespace,
+    classes: Classes,
+    more: Mapping[str, Any],
+    folder: Path,
+    files: Mapping[str, bytes],
 ) -> dict[str, Any]:
-    """Return what the dataset file says.
+    """Return what the dataset file says; a switch that is off it need not say.
 
     Raises:
         ConvertError: something that no dataset file may say, such as the same name twice.
     """
     facts: dict[str, Any] = {
         "title": arguments.title or arguments.name,
-        "licence": arguments.licence,
+        "licence": more["licence"],
         "class_names": classes.names,
     }
     first, labels = classes.labels[0], classes.labels
@@ -169,8 +176,7 @@ def describe_dataset(
         facts["label_values"] = labels
     elif first != 0:
         facts["label_values"] = first
-    if arguments.transpose:
-        facts["transpose"] = True
+    facts |= {key: value for key, value in more.items() if value is not False}
     facts["mirrors"] = [str(folder)]
     for key, raw in files.items():
         digest = hashlib.sha256(raw).hexdigest()
@@ -238,14 +244,25 @@ def write_splits(
 
     Raises:
         ConvertError: something is in the way of it, or no dataset file may say it.
+        JoinError: they do not fit the dataset to which they are to be added.
     """
+    facts: dict[str, Any] = {"licence": arguments.licence, "transpose": arguments.transpose}
+    if arguments.known:
+        known = load_known(arguments.known, arguments.name)
+        if arguments.transpose:
+            arrays = [it.swapaxes(1, 2) if it.ndim == 3 else it for it in arrays]
+        joined = join(known, arguments.name, classes, arrays)
+        arrays, classes = joined.arrays, joined.classes
+        licence = f"{arguments.licence}; {known.dataset.title}: {known.dataset.licence}"
+        facts = {**joined.facts, "licence": licence, "transpose": False}
+        origin = f"{origin}; added to {known.name}"
     files = {key: idx.encode(array) for key, array in zip(FILE_NAMES, arrays, strict=True)}
     path = DATASETS_DIR / f"{arguments.name}.yaml"
     folder = arguments.folder or CONVERTED_DIR / arguments.name
-    facts = describe_dataset(arguments, classes, folder, files)
+    described = describe_dataset(arguments, classes, facts, folder, files)
     if not arguments.replace:
         check_free(path, folder, files)
-    write_dataset(path, render_dataset(facts, origin), folder, files)
+    write_dataset(path, render_dataset(described, origin), folder, files)
     return (
         f"{path} and four IDX files in {folder}: written. The next command:\n"
         f"dvc exp run -S dataset={arguments.name}"

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from digits.commands import joining
 from digits.commands.convert import (
     CONVERTED_DIR,
     UNKNOWN_LICENCE,
@@ -22,10 +23,12 @@ from digits.commands.convert import (
     check_target,
     write_splits,
 )
+from digits.commands.joining import check_names
 from digits.commands.labels import Classes
 from digits.commands.places import show_path
 from digits.commands.predict import find_pages, list_files
-from digits.data.datasets import DATASETS_DIR
+from digits.data.datasets import DATASETS_DIR, load_dataset
+from digits.data.splits import hold_out
 from digits.errors import DigitsError
 
 TEST_FRACTION = 0.2
@@ -61,21 +64,23 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--skip-bad", action="store_true", help="leave out pictures that cannot be read")
     add("--folder", type=Path, help=f"for the IDX files [{CONVERTED_DIR}/NAME]")
     add("--replace", action="store_true", help="write over a dataset file and its IDX files")
+    joining.add_argument(parser)
     parser.set_defaults(transpose=False)
 
 
-def list_classes(source: Path) -> list[Path]:
+def list_classes(source: Path, least: int) -> list[Path]:
     """List the subfolders, a class each, in order of their names: numbers by their values.
 
     Raises:
-        PackError: there are not two of them.
+        PackError: there are fewer than the least.
     """
     if not source.is_dir():
         raise PackError(f"{show_path(source)}: expected a folder, received none")
     found = [it for it in source.iterdir() if it.is_dir() and not it.name.startswith(".")]
-    if len(found) < 2:
+    if len(found) < least:
+        number = "two classes or more" if least > 1 else "the classes"
         raise PackError(
-            f"{show_path(source)}: expected a subfolder for each of two classes or more, received "
+            f"{show_path(source)}: expected a subfolder for each of {number}, received "
             f"{', '.join(show_path(Path(it.name)) for it in found) or 'none'}"
         )
     return sorted(found, key=lambda it: (not it.name.isdecimal(), len(it.name), it.name))
@@ -115,20 +120,6 @@ def check_packed(packed: Packed, names: Sequence[str], *, skip_bad: bool) -> Non
             )
 
 
-def choose_test(labels: np.ndarray, fraction: float, seed: int) -> list[np.ndarray]:
-    """Return the indices of the training and of the test images, each in order.
-
-    Of each class the fraction, rounded, is for test, but one at least; and one is for training.
-    """
-    draws = np.random.default_rng(seed)
-    chosen = np.zeros(len(labels), bool)
-    for label in np.unique(labels):
-        places = draws.permutation(np.flatnonzero(labels == label))
-        count = np.clip(round(fraction * len(places)), 1, len(places) - 1)
-        chosen[places[:count]] = True
-    return [np.flatnonzero(~chosen), np.flatnonzero(chosen)]
-
-
 def describe_counts(names: Iterable[str], sides: Sequence[np.ndarray]) -> str:
     """Say how many images of each class there are to train and to test."""
     counts = (np.bincount(side).tolist() for side in sides)
@@ -137,13 +128,15 @@ def describe_counts(names: Iterable[str], sides: Sequence[np.ndarray]) -> str:
 
 
 def main(arguments: Namespace) -> None:
-    folders = list_classes(arguments.source)
+    folders = list_classes(arguments.source, least=1 if arguments.known else 2)
     arguments.name = arguments.name or arguments.source.resolve().name
     check_target(arguments)
     names = [it.name for it in folders]
+    if arguments.known:  # the digits on a thousand pictures take a while to find
+        check_names(names, arguments.known, load_dataset(arguments.known))
     packed = pack_pictures(folders)
     check_packed(packed, names, skip_bad=arguments.skip_bad)
-    sides = choose_test(packed.labels, arguments.test_fraction, arguments.seed)
+    sides = hold_out(packed.labels, arguments.test_fraction, arguments.seed)
     (train, test), labels = (
         [packed.images[it] for it in sides],
         [packed.labels[it] for it in sides],

@@ -51,6 +51,13 @@ SECTIONS = ("dataset", "decode", "train", "evaluate", "analyze")
 SUMMARY_WIDTH = 78  # letters: narrower, Keras cuts off the layers' names
 
 
+class PartMetrics(Metrics):
+    """Those of a part of a joined dataset."""
+
+    accuracy_low: Share
+    accuracy_high: Share
+
+
 class ReportMetrics(Metrics):
     """The numbers that the page shows."""
 
@@ -62,6 +69,7 @@ class ReportMetrics(Metrics):
     coverage_at_999: Share
     undisputed_accuracy: Share | None = None  # of a dataset whose labels reviewers disputed
     disputed_error_count: int | None = None
+    parts: dict[str, PartMetrics] = {}  # of a dataset that was joined
     label_issue_count: int
     confident_error_count: int
     most_confused_pair: str

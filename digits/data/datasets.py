@@ -23,6 +23,7 @@ DATASETS_DIR = Path("datasets")
 NAME = re.compile(r"[A-Za-z0-9][\w-]*")
 IMAGE_SIDE = 28  # pixels
 LARGEST_SIZE = 1 << 30  # bytes that are read of a file whose size nothing says
+LARGEST_DECLARED = 1 << 40  # bytes: what is more is a slip
 
 
 def check_mirror(mirror: str) -> str:
@@ -52,7 +53,7 @@ def _check_unique(values: list[T]) -> list[T]:
     return values
 
 
-Size = Annotated[int, Field(ge=0, le=LARGEST_SIZE)]  # bytes
+Size = Annotated[int, Field(ge=0, le=LARGEST_DECLARED)]  # bytes
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]  # SHA-256
 Label = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 LabelValues = Annotated[list[Label], AfterValidator(_check_unique)]
@@ -84,6 +85,13 @@ class RawFile(Params):
         return self.raw_size + self.raw_size // 64 + 4096
 
 
+class Part(Params):
+    """One of the sets that are joined in a dataset: so many of its images, after the former's."""
+
+    train: int = Field(ge=1)
+    test: int = Field(ge=1)
+
+
 class Dataset(Params):
     """Four IDX files of 28x28 grey images and their labels, and what the labels mean."""
 
@@ -104,6 +112,8 @@ class Dataset(Params):
     disputed: list[int] = Field(
         default=[]
     )  # test images whose labels human reviewers found doubtful
+    # Of a dataset that was joined: first the known one, then what was added to it.
+    parts: dict[Annotated[str, Field(pattern=NAME.pattern)], Part] = Field(default={})
 
     @model_validator(mode="after")
     def _check_label_values(self) -> Self:
@@ -118,6 +128,10 @@ class Dataset(Params):
         if isinstance(self.label_values, list):
             return self.label_values
         return list(range(self.label_values, self.label_values + len(self.class_names)))
+
+    def count_parts(self, split: str) -> dict[str, int]:
+        """Count the images of each part in the file of `train` or `test`."""
+        return {name: getattr(part, split) for name, part in self.parts.items()}
 
     def pair(self, split: str) -> tuple[RawFile, RawFile]:
         """Return the files of images and of labels of `train` or `test`."""

@@ -4,9 +4,10 @@ import os
 import sys
 from pathlib import Path
 
-from digits.data.datasets import RawFile, is_local
+from digits.data.datasets import Dataset, RawFile, is_local
 from digits.data.download import MirrorError, read_url, time_limit
 from digits.data.folders import FolderAbsentError, Found, find_file
+from digits.data.kept import Cache, find_kept
 from digits.data.raw import RawFileError, unpack
 from digits.errors import DigitsError
 
@@ -58,3 +59,17 @@ class Mirrors:
         url = f"{mirror.rstrip('/')}/{file.name}.gz"
         data = read_url(url, file.largest_size, self._timeout, self._deadline)
         return Found(unpack(file, data), mirror)
+
+
+def find_files(dataset: Dataset, mirrors: Mirrors, cache: Cache) -> dict[str, bytes]:
+    """Return the dataset's raw IDX bytes by file name; those that are here need no mirror.
+
+    Raises:
+        UnreachableError: no mirror gives one of them.
+    """
+    files = {}
+    for file in dataset.files:
+        found = find_kept(file, cache) or cache.find_file(file) or mirrors.find_file(file)
+        print(f"{file.name}: {found}")
+        files[file.name] = found.raw
+    return files

@@ -19,12 +19,16 @@ from digits.files.artifacts import (
 from digits.files.params import Params, describe_errors
 
 IMAGE_SHAPE = (IMAGE_SIDE, IMAGE_SIDE, 1)
+BLOCK = 10_000  # images that are looked at at a time
 ROUNDING = 1e-3  # of the sum of all probabilities, bfloat16's included
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images float32 (n, 28, 28, 1) in [0, 1] and their labels uint8 (n,), from 0."""
+    """Images float32 (n, 28, 28, 1) in [0, 1] and their labels uint8 (n,), from 0.
+
+    Images that were loaded are mapped: they stay on disk, and memory need not hold them.
+    """
 
     images: np.ndarray
     labels: np.ndarray
@@ -37,6 +41,8 @@ class Card(Params):
     title: Line
     class_names: ClassNames
     image_counts: dict[str, int]  # by split
+    # Of a joined dataset: the same of each part. A split has one part's images after the other's.
+    parts: dict[str, dict[str, int]] = Field(default={})
     disputed: list[int] = Field(
         default=[]
     )  # test images whose labels human reviewers found doubtful
@@ -44,6 +50,21 @@ class Card(Params):
     @property
     def class_count(self) -> int:
         return len(self.class_names)
+
+    def slice_parts(self, split: str) -> dict[str, slice]:
+        """Tell where in a split the images of each part lie; of a dataset that is one, itself."""
+        if not self.parts:
+            return {self.name: slice(None)}
+        counts = {name: part[split] for name, part in self.parts.items()}
+        ends = np.cumsum([*counts.values()]).tolist()
+        return {
+            name: slice(end - counts[name], end) for name, end in zip(counts, ends, strict=True)
+        }
+
+
+def cut_blocks(images: np.ndarray) -> list[np.ndarray]:
+    """Cut images, of which memory may not hold all, into parts that it does; or what is said of them."""
+    return [images[start : start + BLOCK] for start in range(0, len(images), BLOCK)]
 
 
 def write_split(folder: Path, images: Iterable[np.ndarray], labels: np.ndarray) -> None:
@@ -58,15 +79,30 @@ def load_split(folder: Path, class_count: int) -> Split:
     Raises:
         ArtifactError: damaged files, other shapes, pixels outside [0, 1], labels of no class.
     """
-    images = load_array(folder / "images.npy", "float32", (None, *IMAGE_SHAPE))
+    images = load_array(folder / "images.npy", "float32", (None, *IMAGE_SHAPE), mapped=True)
     labels = load_array(folder / "labels.npy", "uint8", (len(images),))
     if len(images) == 0:
         raise ArtifactError(f"{folder}: expected images, received none")
-    low, high = images.min(), images.max()
+    ranges = np.array([(block.min(), block.max()) for block in cut_blocks(images)])
+    low, high = ranges[:, 0].min(), ranges[:, 1].max()
     if not (low >= 0 and high <= 1):  # so written that NaN is refused too
         raise ArtifactError(f"{folder}: expected pixels in [0, 1], received {low} to {high}")
     check_labels(folder, labels, class_count)
     return Split(images, labels)
+
+
+def hold_out(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the indices of the images that are kept and of those that are held out, in order.
+
+    Of each class the fraction, rounded, is held out, but one at least; and one at least is kept.
+    """
+    draws = np.random.default_rng(seed)
+    held = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        places = draws.permutation(np.flatnonzero(labels == label))
+        count = min(max(round(fraction * len(places)), 1), len(places) - 1)
+        held[places[:count]] = True
+    return np.flatnonzero(~held), np.flatnonzero(held)
 
 
 def check_labels(where: Path, labels: np.ndarray, class_count: int) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import entropy
 
-from digits.data.splits import Card
+from digits.data.splits import Card, cut_blocks
 from digits.evaluation import scores
 from digits.evaluation.predictions import Predictions
 
@@ -79,7 +79,10 @@ def average_images(predictions: Predictions) -> np.ndarray:
     """Average the images of each (true, predicted) pair: float64 (k, k, 28, 28), 0 for none."""
     images, class_count = predictions.images, predictions.probabilities.shape[1]
     pairs = predictions.labels.astype(int) * class_count + predictions.predicted
-    of_pair = pairs == np.arange(class_count**2)[:, np.newaxis]
-    sums = of_pair.astype(float) @ images.reshape(len(images), -1).astype(float)
-    means = sums / np.maximum(of_pair.sum(axis=1, keepdims=True), 1)
+    sums = np.zeros((class_count**2, images[0].size))
+    for some, of in zip(cut_blocks(images), cut_blocks(pairs), strict=True):
+        of_pair = (of == np.arange(class_count**2)[:, np.newaxis]).astype(float)
+        sums += of_pair @ some.reshape(len(some), -1).astype(float)
+    counts = np.bincount(pairs, minlength=class_count**2)
+    means = sums / np.maximum(counts, 1)[:, np.newaxis]
     return means.reshape(class_count, class_count, *images.shape[1:])

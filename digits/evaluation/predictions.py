@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from digits.data.datasets import IMAGE_SIDE
-from digits.data.splits import Split, check_labels, check_probabilities
+from digits.data.splits import Split, check_labels, check_probabilities, cut_blocks
 from digits.files.artifacts import ArtifactError, load_array, write_array
 
 FILES = ("images.npy", "labels.npy", "probabilities.npy")
@@ -23,8 +23,8 @@ class Predictions:
     @classmethod
     def of_split(cls, split: Split, probabilities: np.ndarray) -> "Predictions":
         """Put what a model said beside the images of a split, as pixels, and their labels."""
-        pixels = np.rint(split.images[..., 0] * 255).astype(np.uint8)
-        return cls(pixels, split.labels, probabilities)
+        blocks = [np.rint(it[..., 0] * 255).astype(np.uint8) for it in cut_blocks(split.images)]
+        return cls(np.concatenate(blocks), split.labels, probabilities)
 
     @property
     def predicted(self) -> np.ndarray:

@@ -3,6 +3,7 @@
 Throughout, `labels` is integer (n,) from 0 and `probabilities` float (n, k), rows summing to 1.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,21 +29,34 @@ def summarize_predictions(labels: np.ndarray, probabilities: np.ndarray) -> dict
     """Summarize the predictions in numbers, by name."""
     predicted = probabilities.argmax(axis=1)
     classes = score_classes(labels, predicted, probabilities.shape[1])
-    correct_count = int((predicted == labels).sum())
-    low, high = score_accuracy_interval(correct_count, len(labels))
     tested = classes.support > 0  # a class without test images has no scores
     return {
-        "image_count": len(labels),
-        "error_count": len(labels) - correct_count,
-        "accuracy": correct_count / len(labels),
-        "accuracy_low": low,
-        "accuracy_high": high,
+        **_count_errors(labels, predicted),
         "loss": float(score_losses(labels, probabilities).mean()),
         "precision": float(classes.precision[tested].mean()),
         "recall": float(classes.recall[tested].mean()),
         "f1": float(classes.f1[tested].mean()),
         "top2_accuracy": score_top2_accuracy(labels, probabilities),
         "calibration_error": score_calibration_error(labels, probabilities),
+    }
+
+
+def score_parts(
+    labels: np.ndarray, predicted: np.ndarray, parts: Mapping[str, slice]
+) -> dict[str, dict[str, Any]]:
+    """Score each part of a joined dataset by itself, by its name."""
+    return {name: _count_errors(labels[part], predicted[part]) for name, part in parts.items()}
+
+
+def _count_errors(labels: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
+    correct_count = int((predicted == labels).sum())
+    low, high = score_accuracy_interval(correct_count, len(labels))
+    return {
+        "image_count": len(labels),
+        "error_count": len(labels) - correct_count,
+        "accuracy": correct_count / len(labels),
+        "accuracy_low": low,
+        "accuracy_high": high,
     }
 
 

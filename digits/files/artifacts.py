@@ -6,6 +6,7 @@ import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from mmap import MADV_RANDOM, mmap
 from pathlib import Path
 from tokenize import TokenError
 from types import SimpleNamespace
@@ -104,8 +105,12 @@ def load_json(path: Path) -> dict[str, Any]:
     return values
 
 
-def load_array(path: Path, dtype: str, shape: tuple[int | None, ...]) -> np.ndarray:
+def load_array(
+    path: Path, dtype: str, shape: tuple[int | None, ...], *, mapped: bool = False
+) -> np.ndarray:
     """Load a `.npy` file of just this dtype and shape (None: any length), never a pickle.
+
+    A mapped one stays on disk, and comes into memory page by page, as it is used.
 
     Raises:
         ArtifactError: missing, truncated, foreign, pickled, or of another dtype or shape.
@@ -113,7 +118,11 @@ def load_array(path: Path, dtype: str, shape: tuple[int | None, ...]) -> np.ndar
     try:
         with path.open("rb") as file, warnings.catch_warnings(action="error"):
             # np.load would take pickles and archives for arrays, too.
-            array = np.lib.format.read_array(file, allow_pickle=False)
+            if mapped:
+                array = np.lib.format.open_memmap(path, mode="r")
+                file.seek(array.offset + array.nbytes)
+            else:
+                array = np.lib.format.read_array(file, allow_pickle=False)
             surplus = len(file.read(1))
     except FileNotFoundError as error:
         raise ArtifactError(_missing(path)) from error
@@ -132,7 +141,16 @@ def load_array(path: Path, dtype: str, shape: tuple[int | None, ...]) -> np.ndar
         raise ArtifactError(
             f"{path}: expected {dtype} {wanted}, received {array.dtype} {array.shape}"
         )
-    return array
+    return np.asarray(array)
+
+
+def expect_random_reads(array: np.ndarray) -> None:
+    """Say that rows will be read in no order: of a mapped file, none is worth reading ahead."""
+    owner: Any = array
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    if isinstance(owner, mmap):
+        owner.madvise(MADV_RANDOM)
 
 
 def _missing(path: Path) -> str:

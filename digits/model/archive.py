@@ -18,6 +18,7 @@ from digits.model.inspection import Inspected, check_config, inspect_model
 from digits.paths import MODEL_PATH
 
 SHARED = re.compile(r'("shared_object_id": )(\d+)')  # no text holds it: its quotes are escaped
+PREDICTED_AT_A_TIME = 20_000  # images
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip entry can bear
 
 
@@ -69,9 +70,20 @@ def predict_probabilities(model: keras.Model, images: np.ndarray, batch_size: in
     Raises:
         ArtifactError: the model gives something else, NaN for example.
     """
-    probabilities = model.predict(images, batch_size=batch_size, verbose=0)
+    probabilities = predict_in_parts(model, images, batch_size)
     check_probabilities("model", probabilities)
     return probabilities.astype(np.float32)
+
+
+def predict_in_parts(model: keras.Model, images: np.ndarray, batch_size: int) -> np.ndarray:
+    """Return what a model gives, (n, k), or all that one of m outputs gives, (m, n, k).
+
+    Keras copies the images that it is given: these are so many batches at a time.
+    """
+    step = batch_size * max(PREDICTED_AT_A_TIME // batch_size, 1)
+    parts = (images[start : start + step] for start in range(0, len(images), step))
+    given = [model.predict(part, batch_size=batch_size, verbose=0) for part in parts]
+    return np.concatenate(given, axis=-2)
 
 
 def _build(path: Path, inspected: Inspected, class_count: int) -> keras.Model:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from digits.errors import DigitsError
 from digits.settings import without_mplbackend
 
 # Native log lines (CPU features, no CUDA found) are noise to a user; Python's warnings and errors
@@ -42,10 +43,10 @@ for line in sys.stdin.buffer:
 
 
 @contextmanager
-def _without_startup_noise() -> Iterator[None]:
-    """Pass on what native code writes to standard error, but for the noise."""
+def without_lines(start: str) -> Iterator[None]:
+    """Pass on what native code writes to standard error, but for lines of this start, a pattern."""
     sys.stderr.flush()
-    command = [sys.executable, "-IS", "-c", FILTER, STARTUP_NOISE]
+    command = [sys.executable, "-IS", "-c", FILTER, start]
     outlet, inlet = os.pipe()
     with subprocess.Popen(command, stdin=outlet):
         os.close(outlet)
@@ -61,7 +62,7 @@ def _without_startup_noise() -> Iterator[None]:
 
 
 try:
-    with without_mplbackend(), _without_startup_noise():
+    with without_mplbackend(), without_lines(STARTUP_NOISE):
         import keras
         import tensorflow as tf
 except KeyboardInterrupt:  # in seconds that come before a stage's own answer to Ctrl-C
@@ -72,11 +73,15 @@ except KeyboardInterrupt:  # in seconds that come before a stage's own answer to
 RETRACING = "triggered tf.function retracing"
 tf.get_logger().addFilter(lambda record: RETRACING not in record.getMessage())
 
-__all__ = ["has_bfloat16", "keras", "make_repeatable", "tf"]
+__all__ = ["choose_strategy", "has_bfloat16", "keras", "make_repeatable", "tf", "without_lines"]
 
 CPUINFO_PATH = Path("/proc/cpuinfo")  # Linux
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
 AMPERE = (8, 0)  # the compute capability of the first GPUs with bfloat16
+
+
+class DeviceError(DigitsError):
+    """There are fewer devices than a training is to be spread over."""
 
 
 def has_bfloat16() -> bool:
@@ -89,6 +94,26 @@ def has_bfloat16() -> bool:
         return False  # another processor is imitated, or none with such instructions
     flags = re.search(r"^flags\s*:(.*)", CPUINFO_PATH.read_text(), re.MULTILINE)
     return bool(flags and BFLOAT16_FLAGS & set(flags[1].split()))
+
+
+def choose_strategy(count: int) -> tf.distribute.Strategy:
+    """Choose where a training computes: where TensorFlow would, or mirrored on so many devices.
+
+    These are GPUs; without any, TensorFlow's logical CPU devices: one, unless it is told otherwise.
+
+    Raises:
+        DeviceError: there are fewer.
+    """
+    if count == 1:
+        return tf.distribute.get_strategy()
+    kinds = (tf.config.list_logical_devices(kind) for kind in ("GPU", "CPU"))
+    devices = next(filter(None, kinds))
+    if len(devices) < count:
+        raise DeviceError(
+            f"train.devices: expected at most {len(devices)}, the {devices[0].device_type} devices "
+            f"that TensorFlow sees here, received {count}"
+        )
+    return tf.distribute.MirroredStrategy([device.name for device in devices[:count]])
 
 
 def make_repeatable(seed: int, threads: int) -> None:

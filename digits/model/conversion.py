@@ -5,20 +5,16 @@ Forms that Keras or TensorFlow loads are loaded here, too, to be compared.
 """
 
 import logging
-import os
-import subprocess
-import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from digits.errors import DigitsError
-from digits.model.backend import FILTER, keras, tf
+from digits.model.backend import keras, tf, without_lines
 from digits.model.networks import INPUT_SHAPE, find_reason
 
 INPUT, OUTPUT = "images", "probabilities"
@@ -195,21 +191,3 @@ def _list_inputs(node: Any) -> list[str]:
     graphs = [it.g for it in node.attribute if it.HasField("g")]
     inner = [name for graph in graphs for it in graph.node for name in _list_inputs(it)]
     return [*node.input, *inner]
-
-
-@contextmanager
-def without_lines(start: str) -> Iterator[None]:
-    """Pass on what native code writes to standard error, but for lines of this start."""
-    sys.stderr.flush()
-    outlet, inlet = os.pipe()
-    with subprocess.Popen([sys.executable, "-IS", "-c", FILTER, start], stdin=outlet):
-        os.close(outlet)
-        kept = os.dup(2)
-        os.dup2(inlet, 2)
-        os.close(inlet)
-        try:
-            yield
-        finally:
-            sys.stderr.flush()
-            os.dup2(kept, 2)  # closes the pipe: the filter ends
-            os.close(kept)

@@ -11,9 +11,9 @@ import pandas as pd
 
 from digits.data.splits import Split
 from digits.files.history import COLUMNS
-from digits.model.archive import check_loadable, predict_probabilities
-from digits.model.backend import has_bfloat16, keras, make_repeatable
-from digits.model.batches import count_steps, make_batches
+from digits.model.archive import check_loadable, predict_in_parts, predict_probabilities
+from digits.model.backend import choose_strategy, has_bfloat16, keras, make_repeatable, tf
+from digits.model.batches import count_steps, make_batches, make_validation_batches
 from digits.model.calibration import apply_temperature, fit_temperature
 from digits.model.checkpoint import (
     Checkpoint,
@@ -28,7 +28,6 @@ from digits.model.networks import (
     build_network,
     build_trainable,
     collect_predictions,
-    encode_labels,
     find_reason,
     join_members,
 )
@@ -52,6 +51,7 @@ class Plan:
     class_count: int
     seed: int
     threads: int = 0  # of one operation; 0: one a core
+    devices: int = 1  # among which each batch is divided
 
     def __post_init__(self) -> None:
         """Settle in the recipe what depends on the dataset and on the machine."""
@@ -91,6 +91,7 @@ def train_recipe(
         DivergedError: a loss is not finite.
     """
     rehearse(plan)
+    strategy = choose_strategy(plan.devices)
     run = _identify(plan)
     checkpoint = load_checkpoint(checkpoint_path, run) if checkpoint_path else Checkpoint()
 
@@ -101,7 +102,9 @@ def train_recipe(
 
     save()
     seeds = _choose_seeds(plan.seed, plan.recipe.ensemble_size)
-    members = [_train_member(plan, n, seed, checkpoint, save) for n, seed in enumerate(seeds)]
+    members = [
+        _train_member(plan, n, seed, strategy, checkpoint, save) for n, seed in enumerate(seeds)
+    ]
     return _finish(plan, members, checkpoint)
 
 
@@ -137,7 +140,7 @@ def rehearse(plan: Plan) -> None:
 
 def _identify(plan: Plan) -> str:
     arrays = [*vars(plan.train).values(), *vars(plan.validation).values()]
-    settings = (plan.name, plan.recipe, plan.seed, plan.threads)
+    settings = (plan.name, plan.recipe, plan.seed, plan.threads, plan.devices)
     return identify_run(repr(settings), arrays)
 
 
@@ -147,7 +150,12 @@ def _choose_seeds(seed: int, count: int) -> list[int]:
 
 
 def _train_member(
-    plan: Plan, number: int, seed: int, checkpoint: Checkpoint, save: Callable[[], None]
+    plan: Plan,
+    number: int,
+    seed: int,
+    strategy: tf.distribute.Strategy,
+    checkpoint: Checkpoint,
+    save: Callable[[], None],
 ) -> keras.Model:
     """Train a member by Keras's `fit` from where it stands; return it built for prediction."""
     recipe, train, validation = plan.recipe, plan.train, plan.validation
@@ -155,29 +163,28 @@ def _train_member(
     make_repeatable(seed, plan.threads)
     if number == len(checkpoint.finished):
         step_count = recipe.epochs * count_steps(len(train.labels), recipe.batch_size)
-        network = build_trainable(name, recipe, step_count)
-        if number == 0:
-            network.summary()
         batches, epoch = make_batches(train, recipe, seed, plan.class_count)
         watched = build_callbacks(plan.name, recipe)
-        network.fit(
-            batches,
-            epochs=recipe.epochs,
-            initial_epoch=recipe.epochs if checkpoint.stopped else checkpoint.epochs_done,
-            validation_data=(
-                validation.images,
-                encode_labels(validation.labels, recipe.loss, plan.class_count),
-            ),
-            validation_batch_size=VALIDATION_BATCH_SIZE,
-            callbacks=[
-                keras.callbacks.LambdaCallback(on_epoch_begin=lambda n, _: epoch.assign(n)),
-                *watched,
-                Recorder(checkpoint, watched, save),
-            ],
-            shuffle=False,  # the batches are
-            verbose=1 if sys.stdout.isatty() else 2,  # a log file gets a line an epoch
-        )
-        checkpoint.finish_member(network.get_weights())
+        with strategy.scope():
+            network = build_trainable(name, recipe, step_count, plan.devices)
+            if number == 0:
+                network.summary()
+            network.fit(
+                batches,
+                epochs=recipe.epochs,
+                initial_epoch=recipe.epochs if checkpoint.stopped else checkpoint.epochs_done,
+                validation_data=make_validation_batches(
+                    validation, recipe, VALIDATION_BATCH_SIZE, plan.class_count
+                ),
+                callbacks=[
+                    keras.callbacks.LambdaCallback(on_epoch_begin=lambda n, _: epoch.assign(n)),
+                    *watched,
+                    Recorder(checkpoint, watched, save),
+                ],
+                shuffle=False,  # the batches are
+                verbose=1 if sys.stdout.isatty() else 2,  # a log file gets a line an epoch
+            )
+            checkpoint.finish_member(network.get_weights())
     return build_network(name, recipe, checkpoint.finished[number])
 
 
@@ -186,8 +193,8 @@ def _finish(plan: Plan, members: Sequence[keras.Model], checkpoint: Checkpoint) 
     recipe, validation = plan.recipe, plan.validation
     if recipe.temperature_scaling:
         parts = collect_predictions(members, recipe.test_time_shift)
-        given = parts.predict(validation.images, batch_size=VALIDATION_BATCH_SIZE, verbose=0)
-        predictions = np.reshape(given, (-1, *np.shape(given)[-2:]))  # a list, or one alone
+        given = predict_in_parts(parts, validation.images, VALIDATION_BATCH_SIZE)
+        predictions = np.reshape(given, (-1, *given.shape[-2:]))  # of several, or of one alone
         temperature = fit_temperature(predictions, validation.labels)
         for member in members:
             apply_temperature(member, temperature)

@@ -67,6 +67,7 @@ class _Context:
     dtype: str = "float32"
     training: bool = False  # with the layers of IN_TRAINING and penalties
     step_count: int = 1  # of the training
+    devices: int = 1  # among which each batch is divided
 
 
 def build_network(name: str, recipe: Recipe, weights: Sequence[np.ndarray] = ()) -> keras.Model:
@@ -84,8 +85,10 @@ def build_network(name: str, recipe: Recipe, weights: Sequence[np.ndarray] = ())
     return network
 
 
-def build_trainable(name: str, recipe: Recipe, step_count: int = 1) -> keras.Model:
-    """Build and compile the same network for a training of so many steps.
+def build_trainable(
+    name: str, recipe: Recipe, step_count: int = 1, devices: int = 1
+) -> keras.Model:
+    """Build and compile the same network for a training of so many steps, in the strategy's scope.
 
     In bfloat16 all but the last layer compute in it; weights and probabilities stay float32.
 
@@ -93,7 +96,7 @@ def build_trainable(name: str, recipe: Recipe, step_count: int = 1) -> keras.Mod
         NetworkError: which layer or optimizer Keras refused, and why.
     """
     dtype = "mixed_bfloat16" if recipe.precision == "bfloat16" else "float32"
-    network = _build(name, recipe, _Context(dtype, training=True))
+    network = _build(name, recipe, _Context(dtype, training=True, devices=devices))
     where = f"recipes.{name}.optimizer"
     optimizer = _make(where, recipe.optimizer, keras.optimizers, _Context(step_count=step_count))
     if recipe.schedule == "one_cycle":
@@ -105,7 +108,9 @@ def build_trainable(name: str, recipe: Recipe, step_count: int = 1) -> keras.Mod
     loss = getattr(keras.losses, kind)(**smoothing)
     plain = getattr(keras.metrics, kind)(name="cross_entropy")  # no smoothing, no penalties
     metrics = ["accuracy", plain]
-    network.compile(optimizer, loss, metrics=metrics, steps_per_execution=STEPS_PER_EXECUTION)
+    # Keras cannot run several steps in one call on several devices.
+    steps = STEPS_PER_EXECUTION if devices == 1 else 1
+    network.compile(optimizer, loss, metrics=metrics, steps_per_execution=steps)
     optimizer.build(network.trainable_variables)
     return network
 
@@ -208,6 +213,8 @@ def _make(where: str, spec: Spec, module: Any, context: _Context, inputs: Any = 
             made[key] = _count_steps(f"{where}.{key}", value, context.step_count)
     if context.training and (name == "ActivityRegularization" or "activity_regularizer" in made):
         made["dtype"] = "float32"  # as is the loss, to which Keras adds no penalty in bfloat16
+    if context.devices > 1 and name == "BatchNormalization":
+        made["synchronized"] = True  # statistics are the batch's, not those of a device's share
     if name == "Normalization" and None in (made.get("mean"), made.get("variance")):
         raise NetworkError(f"{where}: expected mean and variance: no training adapts it to images")
     try:

@@ -1,0 +1,81 @@
+"""Draw digits by a hand that is none of MNIST's: `python -m benchmarks.hand FOLDER`.
+
+Its sevens have a serif and a bar, its ones a long upstroke, its fours are open, its nines end in a
+hook. Each drawing is another one: points waver, the whole leans, and pens have their widths. They
+lie in FOLDER as `make demo` would have kept them, a subfolder a digit.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from digits.stage import run
+
+# Strokes of points, 0 to 100 from the left and from above.
+STROKES = {
+    "0": ["52,17 36,24 27,44 29,66 42,82 58,80 70,64 71,42 62,23 46,16"],
+    "1": ["22,62 36,44 50,26 58,16 57,40 56,62 55,85"],
+    "2": ["27,34 33,21 49,16 64,22 67,36 57,52 42,67 27,83 48,82 73,84"],
+    "3": ["28,20 48,18 67,19 54,34 43,45 60,50 69,62 64,76 48,84 30,79"],
+    "4": ["36,17 31,36 26,55 48,56 76,55", "64,30 62,56 60,86"],
+    "5": ["70,17 52,18 38,18 35,33 33,46 48,43 63,49 69,63 61,78 45,84 28,78"],
+    "6": ["64,15 47,30 35,50 31,67 40,82 55,84 67,73 65,60 53,54 40,60 33,70"],
+    "7": ["24,34 25,20 48,19 75,17 64,38 55,60 47,86", "36,54 52,51 72,49"],
+    "8": ["65,25 51,17 37,24 38,37 51,48 65,60 66,75 51,84 36,76 37,62 51,48 64,36 65,25"],
+    "9": ["67,30 55,17 39,21 33,36 42,49 57,46 67,31 68,54 64,74 52,85 36,80"],
+}
+SIDE = 280  # pixels, as the page of `make demo` has
+SEED = 20261128
+
+
+def draw(digit: str, draws: np.random.Generator) -> Image.Image:
+    """Draw a digit, dark on light."""
+    lean, turn = draws.normal(0.05, 0.08), np.radians(draws.normal(0, 4))
+    scale = draws.uniform(0.75, 1.0, 2)
+    matrix = np.array([[1, -lean], [0, 1]]) @ [
+        [np.cos(turn), -np.sin(turn)],
+        [np.sin(turn), np.cos(turn)],
+    ]
+    width = draws.uniform(0.045, 0.085) * SIDE
+    picture = Image.new("L", (SIDE, SIDE), 255)
+    pen = ImageDraw.Draw(picture)
+    for stroke in STROKES[digit]:
+        points = np.array([pair.split(",") for pair in stroke.split()], float) - 50
+        points += draws.normal(0, 1.6, points.shape)
+        points = (points * scale) @ matrix.T / 100 * SIDE + SIDE / 2
+        places = [tuple(point) for point in smooth(points)]
+        pen.line(places, fill=0, width=round(width), joint="curve")
+        for x, y in (places[0], places[-1]):
+            pen.circle((x, y), width / 2, fill=0)
+    return picture
+
+
+def smooth(points: np.ndarray) -> np.ndarray:
+    """Round corners (n, 2) off, the ends excepted: once by Chaikin's algorithm (1974)."""
+    near, far = 0.75 * points[:-1] + 0.25 * points[1:], 0.25 * points[:-1] + 0.75 * points[1:]
+    cut = np.stack([near, far], axis=1).reshape(-1, 2)
+    return np.concatenate([points[:1], cut[1:-1], points[-1:]])
+
+
+def draw_all(folder: Path, digits: Sequence[str], count: int) -> None:
+    """Draw so many of each digit."""
+    draws = np.random.default_rng(SEED)
+    for digit in digits:
+        (folder / digit).mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            draw(digit, draws).save(folder / digit / f"{number}.png")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Draw digits by a hand that is none of MNIST's.")
+    parser.add_argument("folder", type=Path, metavar="FOLDER")
+    parser.add_argument("--count", type=int, default=5, metavar="5", help="of each digit")
+    arguments = parser.parse_args()
+    draw_all(arguments.folder, list(STROKES), arguments.count)
+
+
+if __name__ == "__main__":
+    run(main)

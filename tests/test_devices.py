@@ -1,0 +1,111 @@
+"""One training on several devices: the same network but for rounding, and the same bytes twice.
+
+TensorFlow splits this machine's processor into two devices, in a process of its own: a process
+that has computed cannot split it any more.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from imports import ROOT
+from samples import SOFTMAX, make_plan, make_recipe
+
+from digits.model.backend import DeviceError, choose_strategy
+from digits.model.ensemble import train_recipe
+
+SCRIPT = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+sys.path[:0] = ["tests"]
+from digits.model.backend import keras, tf
+
+processor = tf.config.list_physical_devices("CPU")[0]
+halves = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(processor, halves)
+
+from samples import SOFTMAX, make_plan, make_recipe
+from test_devices import CHANGES, LAYERS
+from digits.model.archive import write_model
+from digits.model.ensemble import train_recipe
+
+folder = Path(sys.argv[1])
+plan = make_plan(make_recipe(*LAYERS, SOFTMAX, **CHANGES), image_count=200)
+checkpoints = []
+
+
+def keep(*_):
+    checkpoints.append((folder / "checkpoint").read_bytes())
+
+
+for name, devices in {"one": 1, "two": 2, "again": 2}.items():
+    trained = train_recipe(replace(plan, devices=devices), keep, folder / "checkpoint")
+    write_model(folder / f"{name}.keras", trained.model)
+    (folder / f"{name}.csv").write_text(trained.history.to_csv())
+    (folder / "checkpoint").unlink()
+# As a crash after the first epoch of the last one would have left it.
+(folder / "checkpoint").write_bytes(checkpoints[-2])
+trained = train_recipe(replace(plan, devices=2), checkpoint_path=folder / "checkpoint")
+write_model(folder / "resumed.keras", trained.model)
+"""
+LAYERS: list[dict[str, Any]] = [
+    {"Conv2D": {"filters": 4, "kernel_size": 3, "strides": 3, "use_bias": False}},
+    {"BatchNormalization": {}},
+    {"ReLU": {}},
+    {"Flatten": {}},
+]
+CHANGES: dict[str, Any] = {
+    "optimizer": {"SGD": {"learning_rate": 0.1, "momentum": 0.9}},
+    "augmentation": {"shift": 1.0, "noise": {"chance": 0.5, "strength": 0.5}},
+    "epochs": 2,
+    "batch_size": 33,  # neither halved without a rest, nor a part of the images
+    "temperature_scaling": True,
+}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the models of one device, of two, of two again, and resumed."""
+    folder = tmp_path_factory.mktemp("devices")
+    command = [sys.executable, "-c", SCRIPT, str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "resuming after epoch 1" in done.stdout
+    return folder
+
+
+def load_weights(path: Path) -> list[np.ndarray]:
+    from digits.model.archive import load_model  # noqa: PLC0415
+
+    return load_model(path, 10).get_weights()
+
+
+def test_two_devices_learn_what_one_does(trained: Path) -> None:
+    one, two = (load_weights(trained / f"{name}.keras") for name in ("one", "two"))
+    for alone, shared in zip(one, two, strict=True):
+        np.testing.assert_allclose(shared, alone, atol=2e-4)
+    assert (trained / "one.keras").read_bytes() != (trained / "two.keras").read_bytes()
+
+
+def test_two_devices_give_the_same_bytes_twice(trained: Path) -> None:
+    two = (trained / "two.keras").read_bytes()
+    assert (trained / "again.keras").read_bytes() == two
+    assert (trained / "again.csv").read_text() == (trained / "two.csv").read_text()
+
+
+def test_training_on_two_devices_is_resumed_to_the_same_bytes(trained: Path) -> None:
+    two = (trained / "two.keras").read_bytes()
+    assert (trained / "resumed.keras").read_bytes() == two
+
+
+def test_fewer_devices_than_asked_for_are_one_line() -> None:
+    plan = make_plan(make_recipe({"Flatten": {}}, SOFTMAX))
+    object.__setattr__(plan, "devices", 2)
+    with pytest.raises(DeviceError, match=r"^train.devices: expected at most 1, .*received 2$"):
+        train_recipe(plan)
+    assert choose_strategy(1).num_replicas_in_sync == 1

@@ -1,0 +1,254 @@
+"""One's own digits added to a known dataset: one dataset, trained together, scored apart."""
+
+import json
+import re
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import publish_dataset
+from test_comparison import make_record
+from test_pack import run as pack
+from test_pack import write_sheet
+from test_stages import STAGES, make_project
+
+from digits.commands import compare
+from digits.commands import convert as convert_command
+from digits.commands.compare import CompareError
+from digits.commands.joining import JoinError
+from digits.data import datasets
+from digits.data.datasets import load_dataset
+from digits.data.splits import hold_out, load_card
+from digits.data.tidying import DatasetError
+from digits.paths import CARD_PATH, EVALUATE_METRICS_PATH
+from pipeline import decode, fetch
+
+
+@pytest.fixture(autouse=True)
+def project(synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:  # noqa: ARG001 (the files of `dataset: mnist`)
+    """Return the current folder: a project of MNIST, with pictures of threes and sevens."""
+    monkeypatch.chdir(make_project(tmp_path / "project", dataset="mine"))
+    monkeypatch.setattr(convert_command, "DATASETS_DIR", datasets.DATASETS_DIR)
+    for digit in "37":
+        write_sheet(Path("mine") / digit / "sheet.jpg", 3 * digit, 2 * digit)
+    return Path()
+
+
+def convert(*arguments: str) -> None:
+    parser = ArgumentParser()
+    convert_command.add_arguments(parser)
+    convert_command.main(parser.parse_args(list(arguments)))
+
+
+def change_params(before: str, after: str) -> None:
+    path = Path("params.yaml")
+    assert before in path.read_text()
+    path.write_text(path.read_text().replace(before, after))
+
+
+def read_splits() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    folder = Path("data/decoded")
+    return {
+        name: (np.load(folder / name / "images.npy"), np.load(folder / name / "labels.npy"))
+        for name in ("train", "validation", "test")
+    }
+
+
+def test_own_digits_are_added_behind_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    pack("mine", "--with", "mnist")
+    dataset, mnist = load_dataset("mine"), load_dataset("mnist")
+    assert dataset.class_names == mnist.class_names
+    assert dataset.disputed == mnist.disputed
+    assert dataset.count_parts("train") == {"mnist": 150, "mine": 8}
+    assert dataset.count_parts("test") == {"mnist": 50, "mine": 2}
+    assert "Synthetic: none" in dataset.licence
+    assert "3: 4 + 1, 7: 4 + 1" in capsys.readouterr().out
+    fetch.main()
+    decode.main()
+    images, labels = read_splits()["test"]
+    assert len(images) == 52
+    assert labels[50:].tolist() == [3, 7]
+
+
+def test_known_part_is_divided_as_it_is_alone() -> None:
+    pack("mine", "--with", "mnist")
+    fetch.main()
+    decode.main()
+    joined, card = read_splits(), load_card(CARD_PATH)
+    assert card.parts == {
+        "mnist": {"train": 120, "validation": 30, "test": 50},
+        "mine": {"train": 6, "validation": 2, "test": 2},
+    }
+    assert card.image_counts == {"train": 126, "validation": 32, "test": 52}
+    change_params("dataset: mine", "dataset: mnist")
+    decode_alone()
+    for name, (images, labels) in read_splits().items():
+        part = card.slice_parts(name)["mnist"]
+        np.testing.assert_array_equal(joined[name][0][part], images)
+        np.testing.assert_array_equal(joined[name][1][part], labels)
+    assert load_card(CARD_PATH).parts == {}
+
+
+def decode_alone() -> None:
+    for path in Path("data/raw").iterdir():
+        path.unlink()
+    fetch.main()
+    decode.main()
+
+
+@pytest.mark.parametrize("repeats", [0, 1, 7])
+def test_added_images_are_repeated_in_train_alone(repeats: int) -> None:
+    pack("mine", "--with", "mnist")
+    change_params("seed: 0}\ntrain", f"seed: 0, added_repeats: {repeats}}}\ntrain")
+    fetch.main()
+    decode.main()
+    card, splits = load_card(CARD_PATH), read_splits()
+    own = splits["train"][0][card.slice_parts("train")["mine"]]
+    assert len(own) == 6 * repeats
+    assert len(np.unique(own.reshape(len(own), -1), axis=0)) == (6 if repeats else 0)
+    held = splits["validation"][0][card.slice_parts("validation")["mine"]]
+    assert len(held) == 2
+    assert not {image.tobytes() for image in own} & {image.tobytes() for image in held}
+
+
+def test_parts_are_scored_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    pack("mine", "--with", "mnist")
+    for stage in STAGES:
+        stage.main()
+    metrics = json.loads(EVALUATE_METRICS_PATH.read_bytes())
+    labels, probabilities = (
+        np.load(f"data/predictions/test/{name}.npy") for name in ("labels", "probabilities")
+    )
+    wrong = probabilities.argmax(axis=1) != labels
+    assert metrics["error_count"] == wrong.sum()
+    errors = {name: part["error_count"] for name, part in metrics["parts"].items()}
+    assert errors == {"mnist": wrong[:50].sum(), "mine": wrong[50:].sum()}
+    mine = metrics["parts"]["mine"]
+    assert mine["image_count"] == 2
+    assert mine["accuracy_low"] <= mine["accuracy"] <= mine["accuracy_high"]
+    assert f"mine: {errors['mine']} errors in 2 test images" in capsys.readouterr().out
+
+
+def test_more_can_be_added_to_what_was_joined() -> None:
+    pack("mine", "--with", "mnist")
+    write_sheet(Path("hers/7/sheet.jpg"), "7777")
+    pack("hers", "--with", "mine")
+    parts = load_dataset("hers").parts
+    assert {name: (part.train, part.test) for name, part in parts.items()} == {
+        "mnist": (150, 50),
+        "mine": (8, 2),
+        "hers": (3, 1),
+    }
+
+
+def test_what_was_converted_can_be_added(project: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (12, 28, 28), np.uint8)
+    labels = np.array([2, 5, 9] * 4)
+    for name, array in {"a": images[:9], "b": labels[:9], "c": images[9:], "d": labels[9:]}.items():
+        np.save(project / f"{name}.npy", array)
+    convert("theirs", *(f"{name}.npy" for name in "abcd"), "--with", "mnist", "--transpose")
+    dataset = load_dataset("theirs")
+    assert dataset.count_parts("train") == {"mnist": 150, "theirs": 9}
+    assert not dataset.transpose
+    change_params("dataset: mine", "dataset: theirs")
+    fetch.main()
+    decode.main()
+    found, classes = read_splits()["test"]
+    assert classes[50:].tolist() == [2, 5, 9]
+    pixels = np.rint(255 * found[50:, ..., 0]).astype(np.uint8)
+    np.testing.assert_array_equal(pixels, images[9:].swapaxes(1, 2))
+
+
+def test_embedded_digits_need_no_mirror() -> None:
+    facts = (Path(__file__).parents[1] / "datasets/optdigits.yaml").read_text()
+    (datasets.DATASETS_DIR / "optdigits.yaml").write_text(facts)
+    pack("mine", "--with", "optdigits")
+    counts = load_dataset("mine").count_parts("train")
+    assert counts["mine"] == 8
+    assert counts["optdigits"] + load_dataset("mine").parts["optdigits"].test == 1797
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["mine", "--with", "mnits"], "one of mnist, received 'mnits': did you mean"),
+        (["mine", "--with", "runes"], "--with runes: expected its classes, odd, even, received 3"),
+        (["mine", "--with", "mnist", "--name", "mnist"], "expected a name of its own"),
+        (["mine/3"], "a subfolder for each of two classes or more"),
+        (["mine/3", "--with", "mnist"], "a subfolder for each of the classes, received none"),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    arguments: list[str], message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "runes").mkdir()
+    facts = publish_dataset(tmp_path / "runes", ["odd", "even"])
+    if "runes" in arguments:
+        (datasets.DATASETS_DIR / "runes.yaml").write_text(json.dumps(facts))
+    with pytest.raises(Exception, match=re.escape(message)):
+        pack(*arguments)
+    assert not (datasets.DATASETS_DIR / "mine.yaml").exists()
+
+
+def test_converted_classes_that_are_unknown_are_refused(project: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (4, 28, 28), np.uint8)
+    for name, array in {"a": images, "b": [1, 77] * 2, "c": images[:2] // 2, "d": [1, 77]}.items():
+        np.save(project / f"{name}.npy", array)
+    with pytest.raises(JoinError, match=r"expected its classes, 0, 1.* received 77, too"):
+        convert("theirs", *(f"{name}.npy" for name in "abcd"), "--with", "mnist")
+
+
+def test_parts_that_are_not_the_files_are_refused() -> None:
+    pack("mine", "--with", "mnist")
+    path = datasets.DATASETS_DIR / "mine.yaml"
+    path.write_text(path.read_text().replace("train: 8", "train: 9"))
+    fetch.main()
+    with pytest.raises(DatasetError, match=r"^train labels: expected 159, .* received 158$"):
+        decode.main()
+
+
+@pytest.mark.parametrize("counts", [[1], [2], [3], [4, 2], [20, 1, 7]])
+def test_of_each_class_one_is_held_out_at_least(counts: list[int]) -> None:
+    labels = np.repeat(np.arange(len(counts)), counts)
+    kept, held = hold_out(labels, 0.2, 0)
+    assert sorted([*kept, *held]) == list(range(len(labels)))
+    expected = [min(max(round(0.2 * count), 1), count - 1) for count in counts]
+    assert np.bincount(labels[held], minlength=len(counts)).tolist() == expected
+
+
+def make_sides(labels: np.ndarray) -> list[Any]:
+    """Return records of a model of MNIST, and of one of MNIST and ten more."""
+    before = make_record("before", labels, {1, 2}, {"dataset": "mnist"})
+    both = np.concatenate([labels, labels[:10]])
+    after = make_record("after", both, {2, 55}, {"dataset": "mine"})
+    parts = {"mnist": {"validation": len(labels)}, "mine": {"validation": 10}}
+    card = after.card.model_copy(update={"name": "mine", "parts": parts})
+    object.__setattr__(after, "card", card)
+    return [before, after]
+
+
+def test_models_are_compared_on_the_parts_that_both_have() -> None:
+    labels = (np.arange(50) % 10).astype(np.uint8)
+    before, after = make_sides(labels)
+    ((name, records),) = compare.divide([before, after], "validation")
+    assert name == "mnist"
+    assert [len(it.predictions.labels) for it in records] == [50, 50]
+    result, _ = compare.judge_models(*records)
+    assert (result.fixed.tolist(), result.new.tolist()) == ([1], [])
+    divided = dict(compare.divide([after, after], "validation"))
+    assert list(divided) == ["mnist", "mine"]
+    assert [it.card.name for it in divided["mine"]] == ["mine"] * 2
+    assert len(divided["mine"][0].predictions.labels) == 10
+
+
+def test_datasets_without_a_part_in_common_stay_whole() -> None:
+    labels = (np.arange(50) % 10).astype(np.uint8)
+    before, after = make_sides(labels)
+    card = before.card.model_copy(update={"name": "kmnist"})
+    object.__setattr__(before, "card", card)
+    ((name, records),) = compare.divide([before, after], "validation")
+    assert name == ""
+    with pytest.raises(CompareError, match="50 of kmnist in before and 60 of mine in after"):
+        compare.check_same_images(*records, "validation")
