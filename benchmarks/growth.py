@@ -60,7 +60,7 @@ class Cost:
 
 
 def make_split(name: str, count: int, folder: Path) -> dict[str, dict[str, Any]]:
-    """Write so many distorted images and their labels as IDX; return what a dataset says of them."""
+    """Write so many distorted images and their labels as IDX; return a dataset's words on them."""
     dataset = load_dataset("mnist")
     image_file, label_file = dataset.pair(name)
     images = idx.decode((RAW_DIR / image_file.name).read_bytes())

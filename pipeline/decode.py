@@ -11,7 +11,7 @@ from sklearn.model_selection import train_test_split
 from digits.data import idx
 from digits.data.datasets import Dataset, RawFile, load_dataset
 from digits.data.raw import check_content
-from digits.data.splits import Card, hold_out, write_card, write_split
+from digits.data.splits import Card, Part, hold_out, write_card, write_split
 from digits.data.tidying import DatasetError, check_classes, tidy_images, tidy_labels
 from digits.files.artifacts import ArtifactError
 from digits.files.params import Params, load_params
@@ -152,12 +152,12 @@ def main() -> None:
     write_scaled(VALIDATION_DIR, images, labels, validation)
     write_scaled(TEST_DIR, test_images, test_labels, np.arange(len(test_labels)))
     image_counts = {"train": len(train), "validation": len(validation), "test": len(test_labels)}
-    parts = {
-        part: {split: len(chosen[part]) for split, chosen in rows.items()} | {"test": count}
+    parts = [
+        Part(name=part, test=count, **{split: len(chosen[part]) for split, chosen in rows.items()})
         for part, count in count_parts(name, "test", dataset, test_labels).items()
-    }
+    ]
     facts = dataset.model_dump(include={"title", "class_names", "disputed"})
-    facts["parts"] = parts if dataset.parts else {}
+    facts["parts"] = parts if dataset.parts else []
     write_card(CARD_PATH, Card(name=name, image_counts=image_counts, **facts))
     counts = ", ".join(f"{count:,} {split}" for split, count in image_counts.items())
     print(f"{dataset.title}: {counts} images in {CARD_PATH.parent}")

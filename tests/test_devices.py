@@ -4,6 +4,7 @@ TensorFlow splits this machine's processor into two devices, in a process of its
 that has computed cannot split it any more.
 """
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,8 +23,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-sys.path[:0] = ["tests"]
-from digits.model.backend import keras, tf
+from digits.model.backend import DeviceError, tf
 
 processor = tf.config.list_physical_devices("CPU")[0]
 halves = [tf.config.LogicalDeviceConfiguration()] * 2
@@ -48,6 +48,11 @@ for name, devices in {"one": 1, "two": 2, "again": 2}.items():
     write_model(folder / f"{name}.keras", trained.model)
     (folder / f"{name}.csv").write_text(trained.history.to_csv())
     (folder / "checkpoint").unlink()
+try:
+    odd = plan.recipe.model_copy(update={"batch_size": 33})
+    train_recipe(replace(plan, devices=2, recipe=odd))
+except DeviceError as error:
+    print(error)
 # As a crash after the first epoch of the last one would have left it.
 (folder / "checkpoint").write_bytes(checkpoints[-2])
 trained = train_recipe(replace(plan, devices=2), checkpoint_path=folder / "checkpoint")
@@ -63,7 +68,7 @@ CHANGES: dict[str, Any] = {
     "optimizer": {"SGD": {"learning_rate": 0.1, "momentum": 0.9}},
     "augmentation": {"shift": 1.0, "noise": {"chance": 0.5, "strength": 0.5}},
     "epochs": 2,
-    "batch_size": 33,  # neither halved without a rest, nor a part of the images
+    "batch_size": 34,  # the last batch has 30 images
     "temperature_scaling": True,
 }
 
@@ -73,9 +78,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with the models of one device, of two, of two again, and resumed."""
     folder = tmp_path_factory.mktemp("devices")
     command = [sys.executable, "-c", SCRIPT, str(folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "resuming after epoch 1" in done.stdout
+    assert "expected a divisor of 33, the images of a batch, received 2" in done.stdout
     return folder
 
 

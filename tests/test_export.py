@@ -28,7 +28,7 @@ from digits.errors import run_main
 from digits.files.artifacts import ArtifactError
 from digits.model import conversion
 from digits.model.archive import load_model, predict_probabilities, write_model
-from digits.model.backend import keras
+from digits.model.backend import keras, without_lines
 from digits.model.networks import build_network, join_members
 from digits.model.recipes import Recipe
 from digits.paths import CARD_PATH, MODEL_PATH, TRAIN_DIR, VALIDATION_DIR
@@ -222,7 +222,7 @@ def test_converters_are_quiet(
 
 
 def test_only_the_noise_is_kept_back(capfd: pytest.CaptureFixture[str]) -> None:
-    with conversion.without_lines("noise: "):
+    with without_lines("noise: "):
         os.write(2, b"noise: 1\nsomething real\nnoise: 2\n")
     os.write(2, b"noise: 3\n")
     assert capfd.readouterr().err == "something real\nnoise: 3\n"

@@ -73,11 +73,12 @@ def test_images_on_disk_give_the_same_weights(tmp_path: Path) -> None:
         {"Flatten": {}}, SOFTMAX, batch_size=10, augmentation=LIMITS, temperature_scaling=True
     )
     plan = make_plan(recipe)
-    sides = {"train": plan.train, "validation": plan.validation}
-    for name, split in sides.items():
+    mapped = []
+    for name, split in {"train": plan.train, "validation": plan.validation}.items():
         write_split(tmp_path / name, [split.images], split.labels)
-    mapped = {name: load_split(tmp_path / name, 10) for name in sides}
-    models = [train_recipe(it).model for it in (plan, replace(plan, **mapped))]
+        mapped.append(load_split(tmp_path / name, 10))
+    on_disk = replace(plan, train=mapped[0], validation=mapped[1])
+    models = [train_recipe(it).model for it in (plan, on_disk)]
     for one, other in zip(*(it.get_weights() for it in models), strict=True):
         np.testing.assert_array_equal(one, other)
 

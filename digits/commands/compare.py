@@ -88,7 +88,7 @@ def divide(records: Sequence[Record], split: str) -> list[tuple[str, list[Record
 
 def cut(record: Record, name: str, part: slice) -> Record:
     """Return what a record says of a part, as if the part were the whole dataset."""
-    card = record.card.model_copy(update={"name": name, "title": name, "parts": {}})
+    card = record.card.model_copy(update={"name": name, "title": name, "parts": []})
     arrays = (array[part] for array in vars(record.predictions).values())
     return replace(record, card=card, predictions=Predictions(*arrays))
 
@@ -326,12 +326,14 @@ def main(arguments: Namespace) -> None:
     judged, texts = dict[str, Any](), list[str]()
     for part, of_part in divide(records, split):
         sides = (of_part[: len(before)], of_part[len(before) :])
-        picture = arguments.png and arguments.png.with_stem(f"{arguments.png.stem}{part and '-'}{part}")
+        picture = arguments.png and arguments.png.with_stem(
+            f"{arguments.png.stem}{part and '-'}{part}"
+        )
         judged[part], write = judge(*sides, arguments, picture)
         if arguments.format != "json":
             texts += [describe_split(of_part[0], split), write(STYLES[arguments.format])]
     if arguments.format == "json":
-        values = judged[""] if "" in judged else {"parts": judged}
+        values = judged.get("", {"parts": judged})
         print(json.dumps({"names": names, "split": split, "notes": notes} | values, indent=2))
         return
     print(*texts, *notes, sep="\n\n")

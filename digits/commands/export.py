@@ -27,7 +27,7 @@ from digits.errors import DigitsError
 from digits.files.artifacts import write_bytes, write_text
 from digits.files.params import did_you_mean
 from digits.model.archive import load_model, predict_probabilities
-from digits.model.backend import keras
+from digits.model.backend import keras, without_lines
 from digits.model.conversion import (
     load_keras,
     load_saved_model,
@@ -35,7 +35,6 @@ from digits.model.conversion import (
     to_litert,
     to_litert_int8,
     to_onnx,
-    without_lines,
     write_saved_model,
 )
 from digits.paths import CARD_PATH, MODEL_PATH, TRAIN_DIR, VALIDATION_DIR

@@ -55,8 +55,8 @@ def load_known(name: str, own_name: str) -> Known:
         JoinError: it is, or has as a part, what is to be added to it.
         UnreachableError: no mirror has it.
     """
-    dataset = load_dataset(name)
-    if own_name in (name, *dataset.parts):
+    dataset = load_dataset(name, "--with")
+    if own_name in (name, *dataset.count_parts("train")):
         raise JoinError(f"--with {name}: expected a name of its own for the result: --name")
     if dataset.source == "scikit-learn":
         files = read_optdigits(dataset)
@@ -87,6 +87,11 @@ def check_names(names: Sequence[str], known_name: str, dataset: Dataset) -> None
         )
 
 
+def count(name: str, arrays: Sequence[np.ndarray]) -> dict[str, Any]:
+    """Say how many images arrays of train and test have, as a part of a dataset."""
+    return {"name": name, "train": len(arrays[0]), "test": len(arrays[2])}
+
+
 def join(known: Known, name: str, classes: Classes, arrays: Sequence[np.ndarray]) -> Joined:
     """Put one's own arrays behind those of the dataset.
 
@@ -98,9 +103,9 @@ def join(known: Known, name: str, classes: Classes, arrays: Sequence[np.ndarray]
     images, labels, test_images, test_labels = arrays
     found = [places[np.searchsorted(classes.labels, it)] for it in (labels, test_labels)]
     own = (images, found[0], test_images, found[1])
-    counts = [dict(zip(SPLITS, map(len, it[1::2]), strict=True)) for it in (known.arrays, own)]
-    former = known.dataset.model_dump()["parts"] or {known.name: counts[0]}
-    facts = {"disputed": known.dataset.disputed, "parts": former | {name: counts[1]}}
+    former = [part.model_dump() for part in known.dataset.parts]
+    parts = [*(former or [count(known.name, known.arrays)]), count(name, own)]
+    facts = {"disputed": known.dataset.disputed, "parts": parts}
     return Joined(
         [np.concatenate(pair) for pair in zip(known.arrays, own, strict=True)],
         Classes([*range(len(known.dataset.class_names))], known.dataset.class_names),

@@ -133,7 +133,7 @@ def main(arguments: Namespace) -> None:
     check_target(arguments)
     names = [it.name for it in folders]
     if arguments.known:  # the digits on a thousand pictures take a while to find
-        check_names(names, arguments.known, load_dataset(arguments.known))
+        check_names(names, arguments.known, load_dataset(arguments.known, "--with"))
     packed = pack_pictures(folders)
     check_packed(packed, names, skip_bad=arguments.skip_bad)
     sides = hold_out(packed.labels, arguments.test_fraction, arguments.seed)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from pydantic import Field
 from ruamel.yaml import YAML
 
 from digits.commands.places import check_page, check_shown
@@ -69,7 +70,7 @@ class ReportMetrics(Metrics):
     coverage_at_999: Share
     undisputed_accuracy: Share | None = None  # of a dataset whose labels reviewers disputed
     disputed_error_count: int | None = None
-    parts: dict[str, PartMetrics] = {}  # of a dataset that was joined
+    parts: dict[str, PartMetrics] = Field(default={})  # of a dataset that was joined
     label_issue_count: int
     confident_error_count: int
     most_confused_pair: str

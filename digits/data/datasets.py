@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from digits.files.params import (
     PARAMS_PATH,
@@ -88,6 +88,7 @@ class RawFile(Params):
 class Part(Params):
     """One of the sets that are joined in a dataset: so many of its images, after the former's."""
 
+    name: str = Field(pattern=f"^{NAME.pattern}$")
     train: int = Field(ge=1)
     test: int = Field(ge=1)
 
@@ -113,7 +114,14 @@ class Dataset(Params):
         default=[]
     )  # test images whose labels human reviewers found doubtful
     # Of a dataset that was joined: first the known one, then what was added to it.
-    parts: dict[Annotated[str, Field(pattern=NAME.pattern)], Part] = Field(default={})
+    parts: list[Part] = Field(default=[])
+
+    @field_validator("parts")
+    @classmethod
+    def _check_parts(cls, parts: list[Part]) -> list[Part]:
+        if len({part.name for part in parts}) < len(parts):
+            raise ValueError("names that differ")
+        return parts
 
     @model_validator(mode="after")
     def _check_label_values(self) -> Self:
@@ -131,7 +139,7 @@ class Dataset(Params):
 
     def count_parts(self, split: str) -> dict[str, int]:
         """Count the images of each part in the file of `train` or `test`."""
-        return {name: getattr(part, split) for name, part in self.parts.items()}
+        return {part.name: getattr(part, split) for part in self.parts}
 
     def pair(self, split: str) -> tuple[RawFile, RawFile]:
         """Return the files of images and of labels of `train` or `test`."""
@@ -144,8 +152,8 @@ class Dataset(Params):
         return (self.train_images, self.train_labels, self.test_images, self.test_labels)
 
 
-def load_dataset(name: str) -> Dataset:
-    """Load what is known of a dataset.
+def load_dataset(name: str, where: str = f"{PARAMS_PATH}: dataset") -> Dataset:
+    """Load what is known of a dataset; `where` is who names it.
 
     Raises:
         ParamsError: there is no such file, or it does not describe a dataset.
@@ -154,7 +162,7 @@ def load_dataset(name: str) -> Dataset:
     if not NAME.fullmatch(name) or not path.is_file():
         known = sorted(found.stem for found in DATASETS_DIR.glob("*.yaml"))
         raise ParamsError(
-            f"{PARAMS_PATH}: dataset: expected a file of {DATASETS_DIR}/, one of "
+            f"{where}: expected a file of {DATASETS_DIR}/, one of "
             f"{', '.join(known) or 'none'}, received {name!r}{did_you_mean(name, known)}"
         )
     return load_params("", Dataset, path)

@@ -34,6 +34,15 @@ class Split:
     labels: np.ndarray
 
 
+class Part(Params):
+    """How many images of each split a part of a joined dataset has."""
+
+    name: Line
+    train: int
+    validation: int
+    test: int
+
+
 class Card(Params):
     """Which dataset the arrays beside it come from; it travels with them to every figure."""
 
@@ -41,8 +50,8 @@ class Card(Params):
     title: Line
     class_names: ClassNames
     image_counts: dict[str, int]  # by split
-    # Of a joined dataset: the same of each part. A split has one part's images after the other's.
-    parts: dict[str, dict[str, int]] = Field(default={})
+    # Of a joined dataset; a split has the images of one part after those of the other.
+    parts: list[Part] = Field(default=[])
     disputed: list[int] = Field(
         default=[]
     )  # test images whose labels human reviewers found doubtful
@@ -55,15 +64,16 @@ class Card(Params):
         """Tell where in a split the images of each part lie; of a dataset that is one, itself."""
         if not self.parts:
             return {self.name: slice(None)}
-        counts = {name: part[split] for name, part in self.parts.items()}
-        ends = np.cumsum([*counts.values()]).tolist()
+        counts = [getattr(part, split) for part in self.parts]
+        ends = np.cumsum(counts).tolist()
         return {
-            name: slice(end - counts[name], end) for name, end in zip(counts, ends, strict=True)
+            part.name: slice(end - count, end)
+            for part, count, end in zip(self.parts, counts, ends, strict=True)
         }
 
 
 def cut_blocks(images: np.ndarray) -> list[np.ndarray]:
-    """Cut images, of which memory may not hold all, into parts that it does; or what is said of them."""
+    """Cut images, or what is said of each, into parts of which memory holds one at least."""
     return [images[start : start + BLOCK] for start in range(0, len(images), BLOCK)]
 
 

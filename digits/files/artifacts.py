@@ -119,8 +119,7 @@ def load_array(
         with path.open("rb") as file, warnings.catch_warnings(action="error"):
             # np.load would take pickles and archives for arrays, too.
             if mapped:
-                array = np.lib.format.open_memmap(path, mode="r")
-                file.seek(array.offset + array.nbytes)
+                array = _map(path, file)
             else:
                 array = np.lib.format.read_array(file, allow_pickle=False)
             surplus = len(file.read(1))
@@ -141,7 +140,7 @@ def load_array(
         raise ArtifactError(
             f"{path}: expected {dtype} {wanted}, received {array.dtype} {array.shape}"
         )
-    return np.asarray(array)
+    return array
 
 
 def expect_random_reads(array: np.ndarray) -> None:
@@ -151,6 +150,13 @@ def expect_random_reads(array: np.ndarray) -> None:
         owner = owner.base
     if isinstance(owner, mmap):
         owner.madvise(MADV_RANDOM)
+
+
+def _map(path: Path, file: IO[bytes]) -> np.ndarray:
+    """Map an array into memory, never a pickle, and go to its end in the file."""
+    array = np.lib.format.open_memmap(path, mode="r")
+    file.seek(array.offset + array.nbytes)
+    return np.asarray(array)
 
 
 def _missing(path: Path) -> str:

@@ -11,6 +11,8 @@ from digits.model.backend import tf
 from digits.model.networks import encode_labels
 from digits.model.recipes import Recipe
 
+TAKEN_AT_A_TIME = 2048  # images: a call of Python costs more than a small batch
+
 
 def count_steps(image_count: int, batch_size: int) -> int:
     """Count the batches of an epoch; the last one may be smaller."""
@@ -36,18 +38,20 @@ def make_batches(
         order = tf.random.experimental.stateless_shuffle(tf.range(count), seeds)
         return tf.data.Dataset.from_tensor_slices(order)
 
-    def gather(step: tf.Tensor, chosen: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        batch = _take(train.images, chosen)
+    def distort_batch(
+        step: tf.Tensor, pair: tuple[tf.Tensor, tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        batch, of_batch = pair
         number = epoch * steps + step
         seeds = tf.stack([tf.constant(seed, tf.int64), number])
         if recipe.augmentation.moves:
             batch = distort(batch, seeds, recipe.augmentation)
         progress = tf.cast(number, tf.float32) / (recipe.epochs * steps)
-        batch = corrupt(batch, seeds, recipe.augmentation, progress)
-        return batch, tf.gather(targets, chosen)
+        return corrupt(batch, seeds, recipe.augmentation, progress), of_batch
 
     orders = tf.data.Dataset.range(1).flat_map(shuffle)  # one, drawn as the epoch begins
-    batches = orders.batch(recipe.batch_size).enumerate().map(gather)
+    batches = _take(train.images, targets, orders.batch(TAKEN_AT_A_TIME))
+    batches = batches.unbatch().batch(recipe.batch_size).enumerate().map(distort_batch)
     batches = batches.apply(tf.data.experimental.assert_cardinality(steps))
     return _prefetch(batches), epoch
 
@@ -58,13 +62,17 @@ def make_validation_batches(
     """Make the dataset of the validation images and their targets, in order."""
     targets = tf.constant(encode_labels(validation.labels, recipe.loss, class_count))
     rows = tf.data.Dataset.range(len(validation.labels)).batch(batch_size)
-    return _prefetch(rows.map(lambda at: (_take(validation.images, at), tf.gather(targets, at))))
+    return _prefetch(_take(validation.images, targets, rows))
 
 
-def _take(images: np.ndarray, rows: tf.Tensor) -> tf.Tensor:
+def _take(images: np.ndarray, targets: tf.Tensor, rows: tf.data.Dataset) -> tf.data.Dataset:
     """Take rows of images that memory need not hold: a constant of the graph would be a copy."""
-    taken = tf.numpy_function(lambda at: images[at], [rows], images.dtype, stateful=False)
-    return tf.ensure_shape(taken, (None, *images.shape[1:]))
+
+    def take(at: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        taken = tf.numpy_function(lambda it: images[it], [at], images.dtype, stateful=False)
+        return tf.ensure_shape(taken, (None, *images.shape[1:])), tf.gather(targets, at)
+
+    return rows.map(take)
 
 
 def _prefetch(batches: tf.data.Dataset) -> tf.data.Dataset:

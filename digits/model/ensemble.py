@@ -12,7 +12,13 @@ import pandas as pd
 from digits.data.splits import Split
 from digits.files.history import COLUMNS
 from digits.model.archive import check_loadable, predict_in_parts, predict_probabilities
-from digits.model.backend import choose_strategy, has_bfloat16, keras, make_repeatable, tf
+from digits.model.backend import (
+    DeviceError,
+    choose_strategy,
+    has_bfloat16,
+    keras,
+    make_repeatable,
+)
 from digits.model.batches import count_steps, make_batches, make_validation_batches
 from digits.model.calibration import apply_temperature, fit_temperature
 from digits.model.checkpoint import (
@@ -91,7 +97,6 @@ def train_recipe(
         DivergedError: a loss is not finite.
     """
     rehearse(plan)
-    strategy = choose_strategy(plan.devices)
     run = _identify(plan)
     checkpoint = load_checkpoint(checkpoint_path, run) if checkpoint_path else Checkpoint()
 
@@ -102,9 +107,7 @@ def train_recipe(
 
     save()
     seeds = _choose_seeds(plan.seed, plan.recipe.ensemble_size)
-    members = [
-        _train_member(plan, n, seed, strategy, checkpoint, save) for n, seed in enumerate(seeds)
-    ]
+    members = [_train_member(plan, n, seed, checkpoint, save) for n, seed in enumerate(seeds)]
     return _finish(plan, members, checkpoint)
 
 
@@ -113,9 +116,11 @@ def rehearse(plan: Plan) -> None:
 
     Raises:
         NetworkError: why the real training would fail.
+        DeviceError: it cannot be spread over so many devices.
     """
     name, recipe = plan.name, plan.recipe
     make_repeatable(plan.seed, plan.threads)
+    check_devices(plan)
     few = Split(plan.train.images[:REHEARSAL_COUNT], plan.train.labels[:REHEARSAL_COUNT])
     build_callbacks(name, recipe)
     network = build_trainable(name, recipe)
@@ -138,6 +143,21 @@ def rehearse(plan: Plan) -> None:
         raise NetworkError(f"recipes.{name}: {find_reason(error)}") from error
 
 
+def check_devices(plan: Plan) -> None:
+    """Refuse a number of devices that are not there, or cannot share a batch evenly.
+
+    Raises:
+        DeviceError: as said. Keras adds up what the devices have of the first batch.
+    """
+    choose_strategy(plan.devices)
+    first = min(plan.recipe.batch_size, len(plan.train.labels))
+    if first % plan.devices:
+        raise DeviceError(
+            f"train.devices: expected a divisor of {first}, the images of a batch, "
+            f"received {plan.devices}"
+        )
+
+
 def _identify(plan: Plan) -> str:
     arrays = [*vars(plan.train).values(), *vars(plan.validation).values()]
     settings = (plan.name, plan.recipe, plan.seed, plan.threads, plan.devices)
@@ -150,12 +170,7 @@ def _choose_seeds(seed: int, count: int) -> list[int]:
 
 
 def _train_member(
-    plan: Plan,
-    number: int,
-    seed: int,
-    strategy: tf.distribute.Strategy,
-    checkpoint: Checkpoint,
-    save: Callable[[], None],
+    plan: Plan, number: int, seed: int, checkpoint: Checkpoint, save: Callable[[], None]
 ) -> keras.Model:
     """Train a member by Keras's `fit` from where it stands; return it built for prediction."""
     recipe, train, validation = plan.recipe, plan.train, plan.validation
@@ -165,26 +180,25 @@ def _train_member(
         step_count = recipe.epochs * count_steps(len(train.labels), recipe.batch_size)
         batches, epoch = make_batches(train, recipe, seed, plan.class_count)
         watched = build_callbacks(plan.name, recipe)
-        with strategy.scope():
-            network = build_trainable(name, recipe, step_count, plan.devices)
-            if number == 0:
-                network.summary()
-            network.fit(
-                batches,
-                epochs=recipe.epochs,
-                initial_epoch=recipe.epochs if checkpoint.stopped else checkpoint.epochs_done,
-                validation_data=make_validation_batches(
-                    validation, recipe, VALIDATION_BATCH_SIZE, plan.class_count
-                ),
-                callbacks=[
-                    keras.callbacks.LambdaCallback(on_epoch_begin=lambda n, _: epoch.assign(n)),
-                    *watched,
-                    Recorder(checkpoint, watched, save),
-                ],
-                shuffle=False,  # the batches are
-                verbose=1 if sys.stdout.isatty() else 2,  # a log file gets a line an epoch
-            )
-            checkpoint.finish_member(network.get_weights())
+        network = build_trainable(name, recipe, step_count, plan.devices)
+        if number == 0:
+            network.summary()
+        network.fit(
+            batches,
+            epochs=recipe.epochs,
+            initial_epoch=recipe.epochs if checkpoint.stopped else checkpoint.epochs_done,
+            validation_data=make_validation_batches(
+                validation, recipe, VALIDATION_BATCH_SIZE, plan.class_count
+            ),
+            callbacks=[
+                keras.callbacks.LambdaCallback(on_epoch_begin=lambda n, _: epoch.assign(n)),
+                *watched,
+                Recorder(checkpoint, watched, save),
+            ],
+            shuffle=False,  # the batches are
+            verbose=1 if sys.stdout.isatty() else 2,  # a log file gets a line an epoch
+        )
+        checkpoint.finish_member(network.get_weights())
     return build_network(name, recipe, checkpoint.finished[number])
 
 

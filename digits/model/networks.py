@@ -13,7 +13,7 @@ from digits.data.datasets import IMAGE_SIDE
 from digits.errors import DigitsError
 from digits.files.params import did_you_mean
 from digits.model import convolution, normalization
-from digits.model.backend import keras, tf
+from digits.model.backend import choose_strategy, keras, tf
 from digits.model.inspection import REFUSED
 from digits.model.recipes import Recipe, Spec
 
@@ -79,6 +79,7 @@ def build_network(name: str, recipe: Recipe, weights: Sequence[np.ndarray] = ())
     Raises:
         NetworkError: which layer Keras refused, and why.
     """
+    _name_layers_anew()
     network = _build(name, recipe, _Context())
     if weights:
         network.set_weights(weights)
@@ -88,30 +89,35 @@ def build_network(name: str, recipe: Recipe, weights: Sequence[np.ndarray] = ())
 def build_trainable(
     name: str, recipe: Recipe, step_count: int = 1, devices: int = 1
 ) -> keras.Model:
-    """Build and compile the same network for a training of so many steps, in the strategy's scope.
+    """Build and compile the same network for a training of so many steps, on so many devices.
 
     In bfloat16 all but the last layer compute in it; weights and probabilities stay float32.
 
     Raises:
         NetworkError: which layer or optimizer Keras refused, and why.
+        DeviceError: there are fewer devices.
     """
     dtype = "mixed_bfloat16" if recipe.precision == "bfloat16" else "float32"
-    network = _build(name, recipe, _Context(dtype, training=True, devices=devices))
-    where = f"recipes.{name}.optimizer"
-    optimizer = _make(where, recipe.optimizer, keras.optimizers, _Context(step_count=step_count))
-    if recipe.schedule == "one_cycle":
-        peak = float(optimizer.learning_rate)
-        optimizer.learning_rate = OneCycle(peak, recipe.warmup_fraction, step_count)
-    sparse = recipe.loss == "sparse_categorical_crossentropy"
-    kind = "SparseCategoricalCrossentropy" if sparse else "CategoricalCrossentropy"
-    smoothing = {} if sparse else {"label_smoothing": recipe.label_smoothing}
-    loss = getattr(keras.losses, kind)(**smoothing)
-    plain = getattr(keras.metrics, kind)(name="cross_entropy")  # no smoothing, no penalties
-    metrics = ["accuracy", plain]
-    # Keras cannot run several steps in one call on several devices.
-    steps = STEPS_PER_EXECUTION if devices == 1 else 1
-    network.compile(optimizer, loss, metrics=metrics, steps_per_execution=steps)
-    optimizer.build(network.trainable_variables)
+    _name_layers_anew()
+    with choose_strategy(devices).scope():
+        network = _build(name, recipe, _Context(dtype, training=True, devices=devices))
+        where = f"recipes.{name}.optimizer"
+        optimizer = _make(
+            where, recipe.optimizer, keras.optimizers, _Context(step_count=step_count)
+        )
+        if recipe.schedule == "one_cycle":
+            peak = float(optimizer.learning_rate)
+            optimizer.learning_rate = OneCycle(peak, recipe.warmup_fraction, step_count)
+        sparse = recipe.loss == "sparse_categorical_crossentropy"
+        kind = "SparseCategoricalCrossentropy" if sparse else "CategoricalCrossentropy"
+        smoothing = {} if sparse else {"label_smoothing": recipe.label_smoothing}
+        loss = getattr(keras.losses, kind)(**smoothing)
+        plain = getattr(keras.metrics, kind)(name="cross_entropy")  # no smoothing, no penalties
+        metrics = ["accuracy", plain]
+        # On several devices Keras cannot run several steps in one call.
+        steps = STEPS_PER_EXECUTION if devices == 1 else 1
+        network.compile(optimizer, loss, metrics=metrics, steps_per_execution=steps)
+        optimizer.build(network.trainable_variables)
     return network
 
 
@@ -161,8 +167,12 @@ def find_reason(error: Exception) -> str:
     return next((it for it in lines if not HEADING.fullmatch(it)), type(error).__name__)
 
 
+def _name_layers_anew() -> None:
+    """Let Keras name layers from 1 again; in a strategy's scope this would end the scope."""
+    keras.utils.clear_session(free_memory=False)
+
+
 def _build(name: str, recipe: Recipe, context: _Context) -> keras.Model:
-    keras.utils.clear_session(free_memory=False)  # layers are named from 1 again
     image = keras.Input(INPUT_SHAPE)
     output = _chain(f"recipes.{name}.layers", recipe.layers, image, context, last=True)
     if len(output.shape) != 2:
