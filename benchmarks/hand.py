@@ -1,8 +1,8 @@
 """Draw digits by a hand that is none of MNIST's: `python -m benchmarks.hand FOLDER`.
 
 Its ones have the long upstroke that is taught in much of Europe, its sevens a serif and a bar, its
-nines a hook. Each drawing is another one: points waver, the whole leans, and pens have their widths. They
-lie in FOLDER as `make demo` would have kept them, a subfolder a digit.
+nines a hook. Each drawing is another one: points waver, the whole leans, pens have their widths.
+They lie in FOLDER as `make demo` would have kept them, a subfolder a digit.
 """
 
 import argparse
