@@ -1,12 +1,12 @@
-"""Draw digits by a hand that is none of MNIST's: `python -m benchmarks.hand FOLDER`.
+"""Draw digits by a hand that is none of MNIST's: `python -m benchmarks.hand PATH`.
 
 Its ones have the long upstroke that is taught in much of Europe, its sevens a serif and a bar, its
 nines a hook. Each drawing is another one: points waver, the whole leans, pens have their widths.
-They lie in FOLDER as `make demo` would have kept them, a subfolder a digit.
+They lie in a folder as `make demo` would have kept them, a subfolder a digit.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -59,24 +59,35 @@ def smooth(points: np.ndarray) -> np.ndarray:
     return np.concatenate([points[:1], cut[1:-1], points[-1:]])
 
 
-def draw_all(folder: Path, digits: Sequence[str], count: int, seed: int) -> None:
-    """Draw so many of each digit."""
+def draw_all(
+    digits: Sequence[str], count: int, seed: int
+) -> Iterator[tuple[str, int, Image.Image]]:
+    """Draw so many of each digit; give each with its digit and its number."""
     draws = np.random.default_rng(seed)
     for digit in digits:
-        (folder / digit).mkdir(parents=True, exist_ok=True)
         for number in range(count):
-            draw(digit, draws).save(folder / digit / f"{number}.png")
+            yield digit, number, draw(digit, draws)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Draw digits by a hand that is none of MNIST's.")
-    parser.add_argument("folder", type=Path, metavar="FOLDER")
-    parser.add_argument("--digits", default="0123456789", metavar="0123456789", help="which")
-    parser.add_argument("--count", type=int, default=5, metavar="5", help="of each digit")
-    parser.add_argument("--seed", type=int, default=0, metavar="0", help="others: other drawings")
+    add = parser.add_argument
+    add("path", type=Path, metavar="PATH", help="a folder, or a .png for all in a row")
+    add("--digits", default="0123456789", metavar="0123456789", help="which")
+    add("--count", type=int, default=5, metavar="5", help="of each digit")
+    add("--seed", type=int, default=0, metavar="0", help="others: other drawings")
     arguments = parser.parse_args()
     digits = sorted({*arguments.digits} & STROKES.keys())
-    draw_all(arguments.folder, digits, arguments.count, arguments.seed)
+    drawn = [*draw_all(digits, arguments.count, arguments.seed)]
+    path: Path = arguments.path
+    if path.suffix == ".png":
+        sheet = np.concatenate([np.asarray(picture) for _, _, picture in drawn], axis=1)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(sheet).save(path)
+        return
+    for digit, number, picture in drawn:
+        (path / digit).mkdir(parents=True, exist_ok=True)
+        picture.save(path / digit / f"{number}.png")
 
 
 if __name__ == "__main__":
