@@ -26,7 +26,7 @@ class DecodeParams(Params):
 
     validation_fraction: float = Field(gt=0, lt=1)
     seed: int = Field(ge=0, lt=2**32)
-    added_repeats: int = Field(default=1, ge=0, le=1000)
+    added_repeats: int = Field(ge=0, le=1000)
 
 
 def load_raw(file: RawFile) -> np.ndarray:

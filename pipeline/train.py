@@ -50,7 +50,7 @@ class TrainParams(Overrides):
     recipe: str
     seed: int = Field(ge=0, lt=2**32)
     threads: int = Field(ge=0)
-    devices: int = Field(default=1, ge=1)
+    devices: int = Field(ge=1)
 
 
 def load_plan() -> Plan:

@@ -24,7 +24,7 @@ from digits.model.ensemble import Plan, train_recipe
 from pipeline import decode, train
 
 PARAMS: dict[str, Any] = {
-    "train": {"recipe": "tiny", "seed": 3, "threads": 0},
+    "train": {"recipe": "tiny", "seed": 3, "threads": 0, "devices": 1},
     "recipes": {
         "tiny": {
             "layers": [

@@ -140,6 +140,9 @@ class TestFacts:
     def test_labels(self, values: object, labels: list[int], facts: dict[str, Any]) -> None:
         assert load(facts | {"label_values": values}).labels == labels
 
+    def test_two_million_images_can_be_declared(self) -> None:
+        assert RawFile(name="images", raw_size=16 + 2_000_000 * 784).raw_size
+
     def test_largest_size_leaves_room_for_any_packing(self) -> None:
         raw = np.random.default_rng(0).bytes(100_000)
         file = RawFile(name="images", raw_size=len(raw))

@@ -241,7 +241,7 @@ def raw_dir(synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """Return the `data/raw` of a project, the current folder, in which fetch has run."""
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_text(
-        "dataset: mnist\ndecode:\n  validation_fraction: 0.1\n  seed: 0\n"
+        "dataset: mnist\ndecode:\n  validation_fraction: 0.1\n  seed: 0\n  added_repeats: 1\n"
     )
     folder = tmp_path / "data/raw"
     folder.mkdir(parents=True)

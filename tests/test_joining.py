@@ -101,7 +101,7 @@ def decode_alone() -> None:
 @pytest.mark.parametrize("repeats", [0, 1, 7])
 def test_added_images_are_repeated_in_train_alone(repeats: int) -> None:
     pack("mine", "--with", "mnist")
-    change_params("seed: 0}\ntrain", f"seed: 0, added_repeats: {repeats}}}\ntrain")
+    change_params("added_repeats: 1", f"added_repeats: {repeats}")
     fetch.main()
     decode.main()
     card, splits = load_card(CARD_PATH), read_splits()

@@ -53,6 +53,11 @@ BAD_VALUES: dict[tuple[str, str], dict[str, tuple[Any, ...]]] = {
         "greater than or equal to 0": (-1,),
         "less than 4294967296": (2**32, 2**64),
     },
+    ("decode", "added_repeats"): {
+        "a valid integer": ("10", True, None, 10.0),
+        "greater than or equal to 0": (-1,),
+        "less than or equal to 1000": (1001,),
+    },
     ("train", "recipe"): {
         "a valid string": (5, True, None, ["cnn"]),
     },
@@ -64,6 +69,10 @@ BAD_VALUES: dict[tuple[str, str], dict[str, tuple[Any, ...]]] = {
     ("train", "threads"): {
         "a valid integer": ("0", False, None, 0.0),
         "greater than or equal to 0": (-1,),
+    },
+    ("train", "devices"): {
+        "a valid integer": ("1", False, None, 1.0),
+        "greater than or equal to 1": (0, -1),
     },
     ("train", "epochs"): {
         "a valid integer": ("5", True, 5.0, [5]),

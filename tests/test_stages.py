@@ -27,8 +27,8 @@ dataset: {dataset}
 fetch:
   timeout_seconds: 1
   deadline_seconds: 1
-decode: {{validation_fraction: 0.2, seed: 0}}
-train: {{recipe: tiny, seed: 0, threads: 0}}
+decode: {{validation_fraction: 0.2, seed: 0, added_repeats: 1}}
+train: {{recipe: tiny, seed: 0, devices: 1, threads: 0}}
 evaluate: {{batch_size: 16, sample_count: 3, robustness_count: 20}}
 analyze: {{gallery_count: 3, gallery_pair_limit: 2}}
 recipes:
