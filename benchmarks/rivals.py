@@ -8,6 +8,8 @@ import itertools
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 
+import numpy as np
+
 from benchmarks.timing import Rival
 from digits.data.splits import Split, load_card, load_split
 from digits.files.artifacts import ArtifactError
@@ -77,13 +79,13 @@ def build_plain(
 
 def fit_arrays(network: keras.Model, recipe: Recipe, train: Split) -> Rival:
     """Make the rival that trains as a notebook does: on NumPy arrays, images undistorted."""
-    targets = encode_labels(train.labels, recipe.loss, CLASS_COUNT)
+    targets = np.asarray(encode_labels(train.labels, recipe.loss, CLASS_COUNT))
     return lambda: network.fit(train.images, targets, batch_size=recipe.batch_size, verbose=0)
 
 
 def fit_dataset(network: keras.Model, recipe: Recipe, train: Split) -> Rival:
     """Make the rival that trains as Keras's guides do: on a `tf.data.Dataset`."""
-    targets = encode_labels(train.labels, recipe.loss, CLASS_COUNT)
+    targets = np.asarray(encode_labels(train.labels, recipe.loss, CLASS_COUNT))
     images = tf.data.Dataset.from_tensor_slices((train.images, targets))
     batches = images.shuffle(SHUFFLE_BUFFER).batch(recipe.batch_size)
     batches = _augment(batches, recipe)

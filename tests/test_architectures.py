@@ -922,7 +922,10 @@ def fit_plain(
     network.fit(
         batches,
         epochs=plan.recipe.epochs,
-        validation_data=(validation.images, encode_labels(validation.labels, plan.recipe.loss, 10)),
+        validation_data=(
+            validation.images,
+            np.asarray(encode_labels(validation.labels, plan.recipe.loss, 10)),
+        ),
         callbacks=[
             keras.callbacks.LambdaCallback(on_epoch_begin=lambda number, _: epoch.assign(number)),
             *architecture.callbacks(),

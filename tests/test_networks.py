@@ -327,7 +327,7 @@ def test_model_is_what_a_keras_user_expects(
 
 def test_labels_are_one_hot_or_as_they_are() -> None:
     labels = np.array([3, 0], np.uint8)
-    one_hot = encode_labels(labels, "categorical_crossentropy", 10)
+    one_hot = np.asarray(encode_labels(labels, "categorical_crossentropy", 10))
     assert one_hot.dtype == np.float32
     assert one_hot.tolist() == [[0, 0, 0, 1, *[0] * 6], [1, *[0] * 9]]
     assert encode_labels(labels, "sparse_categorical_crossentropy", 10) is labels

@@ -2,8 +2,6 @@
 
 import math
 
-import numpy as np
-
 from digits.data.splits import Split
 from digits.files.artifacts import expect_random_reads
 from digits.model.augmentation import corrupt, distort
@@ -28,7 +26,6 @@ def make_batches(
     first; a training that goes on from a checkpoint sees what an unbroken one would have seen.
     """
     expect_random_reads(train.images)
-    targets = tf.constant(encode_labels(train.labels, recipe.loss, class_count))
     count = len(train.labels)
     steps = count_steps(count, recipe.batch_size)
     epoch = tf.Variable(0, trainable=False, dtype=tf.int64)
@@ -50,7 +47,7 @@ def make_batches(
         return corrupt(batch, seeds, recipe.augmentation, progress), of_batch
 
     orders = tf.data.Dataset.range(1).flat_map(shuffle)  # one, drawn as the epoch begins
-    batches = _take(train.images, targets, orders.batch(TAKEN_AT_A_TIME))
+    batches = _take(train, recipe, class_count, orders.batch(TAKEN_AT_A_TIME))
     batches = batches.unbatch().batch(recipe.batch_size).enumerate().map(distort_batch)
     batches = batches.apply(tf.data.experimental.assert_cardinality(steps))
     return _prefetch(batches), epoch
@@ -60,17 +57,18 @@ def make_validation_batches(
     validation: Split, recipe: Recipe, batch_size: int, class_count: int
 ) -> tf.data.Dataset:
     """Make the dataset of the validation images and their targets, in order."""
-    targets = tf.constant(encode_labels(validation.labels, recipe.loss, class_count))
     rows = tf.data.Dataset.range(len(validation.labels)).batch(batch_size)
-    return _prefetch(_take(validation.images, targets, rows))
+    return _prefetch(_take(validation, recipe, class_count, rows))
 
 
-def _take(images: np.ndarray, targets: tf.Tensor, rows: tf.data.Dataset) -> tf.data.Dataset:
+def _take(split: Split, recipe: Recipe, class_count: int, rows: tf.data.Dataset) -> tf.data.Dataset:
     """Take rows of images that memory need not hold: a constant of the graph would be a copy."""
+    images, labels = split.images, tf.constant(split.labels)
 
     def take(at: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         taken = tf.numpy_function(lambda it: images[it], [at], images.dtype, stateful=False)
-        return tf.ensure_shape(taken, (None, *images.shape[1:])), tf.gather(targets, at)
+        targets = encode_labels(tf.gather(labels, at), recipe.loss, class_count)
+        return tf.ensure_shape(taken, (None, *images.shape[1:])), targets
 
     return rows.map(take)
 

@@ -153,11 +153,9 @@ def collect_predictions(members: Sequence[keras.Model], shift: int) -> keras.Mod
     return keras.Model(image, [member(view) for member in members for view in views])
 
 
-def encode_labels(labels: np.ndarray, loss: str, class_count: int) -> np.ndarray:
+def encode_labels(labels: tf.Tensor, loss: str, class_count: int) -> tf.Tensor:
     """Turn uint8 (n,) labels into what the loss compares: one-hot float32 (n, k), or as is."""
-    if loss == "categorical_crossentropy":
-        return keras.utils.to_categorical(labels, class_count).astype(np.float32)
-    return labels
+    return tf.one_hot(labels, class_count) if loss == "categorical_crossentropy" else labels
 
 
 def find_reason(error: Exception) -> str:
