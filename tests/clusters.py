@@ -1,4 +1,4 @@
-"""A PostgreSQL and a Slurm of the tests' own, on free ports, ended with the test whatever it does."""
+"""A PostgreSQL and a Slurm of the tests' own, on free ports, ended with the test."""
 
 import os
 import pwd
@@ -29,7 +29,11 @@ class Database:
     def call(self, *words: str) -> None:
         # Its output goes with the server's, which stays: a pipe would be waited for.
         subprocess.run(
-            [*self.control, *words], check=True, cwd="/", stdin=subprocess.DEVNULL, capture_output=False
+            [*self.control, *words],
+            check=True,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            capture_output=False,
         )
 
     def restart(self) -> None:
@@ -102,7 +106,9 @@ MessageTimeout=5
 SlurmdParameters=config_overrides
 PartitionName=all Nodes={nodes} Default=YES LLN=YES MaxTime=INFINITE State=UP
 """
-NODE_CONF = "NodeName={node} NodeHostname={name} NodeAddr={host} Port={port} CPUs=2 RealMemory=1000\n"
+NODE_CONF = (
+    "NodeName={node} NodeHostname={name} NodeAddr={host} Port={port} CPUs=2 RealMemory=1000\n"
+)
 
 
 @dataclass
@@ -157,7 +163,9 @@ class Slurm:
     def kill_node(self, node: str) -> None:
         """Kill a node's daemon with all that runs there, as when the machine loses its power."""
         processes = self.list_processes(node)
-        keepers = [it for process in processes for it in process.parents() if "slurmstepd" in it.name()]
+        keepers = [
+            it for process in processes for it in process.parents() if "slurmstepd" in it.name()
+        ]
         for process in [self.daemons[node], *keepers, *processes]:
             try:
                 process.kill()
@@ -186,7 +194,10 @@ def slurm() -> Iterator[Slurm]:
         own.chmod(0o755)
         facts = {"name": socket.gethostname().partition(".")[0], "host": HOST, "folder": own}
         text = SLURM_CONF.format(
-            **facts, port=choose_port(), user=pwd.getpwuid(os.getuid()).pw_name, nodes=",".join(NODES)
+            **facts,
+            port=choose_port(),
+            user=pwd.getpwuid(os.getuid()).pw_name,
+            nodes=",".join(NODES),
         )
         ports = {node: choose_port() for node in NODES}
         text += "".join(NODE_CONF.format(**facts, node=it, port=port) for it, port in ports.items())
@@ -197,7 +208,13 @@ def slurm() -> Iterator[Slurm]:
         munge = own / "munge"
         names = {"key-file": "key", "socket": "sock", "pid-file": "pid", "log-file": "log"}
         options = [f"--{option}={munge / name}" for option, name in names.items()]
-        munged = ["munged", "--foreground", "--force", "--num-threads=2", *options]
+        munged: list[str | Path] = [
+            "munged",
+            "--foreground",
+            "--force",
+            "--num-threads=2",
+            *options,
+        ]
         munged += [f"--seed-file={munge / 'seed'}"]
         daemons.enter_context(running(munged, log, (munge / "sock").exists))
         conf = ["-D", "-f", str(own / "slurm.conf")]
@@ -206,7 +223,7 @@ def slurm() -> Iterator[Slurm]:
             running(["slurmctld", "-c", *conf], log, listens(controller), environment)
         )
         for node, port in ports.items():
-            command = ["slurmd", "-N", node, *conf]
+            command: list[str | Path] = ["slurmd", "-N", node, *conf]
             daemons.enter_context(running(command, log, listens(port), environment))
             cluster.daemons[node] = psutil.Process(int((own / f"slurmd-{node}.pid").read_text()))
         sinfo = ("sinfo", "--noheader", "--Node", "--format=%t")

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -20,7 +19,6 @@ import pandas as pd
 import pytest
 import remotes
 from imports import ROOT
-from optuna.storages import RDBStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 from PIL import Image
@@ -35,10 +33,8 @@ from digits.commands.study import (
     ERROR,
     MOST_LOSSES,
     POINT,
-    RETURNED,
     TICKET,
     StudyError,
-    TrialEndError,
     Worker,
 )
 from digits.commands.tune import TuneError
@@ -97,7 +93,7 @@ def test_file_is_loaded() -> None:
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        ("seeds:", "seed:", r"tune.yaml: seed: unknown key \(did you mean 'seeds'\?\)"),
+        ("seeds:", "seed:", r"seed: unknown key \(did you mean 'seeds'\?\)"),
         ("val_accuracy: 1", "accuracy: 1", "test images choose nothing, not 'accuracy'"),
         ("val_accuracy: 1", "val_acuracy: 1", r"did you mean 'val_accuracy'\?"),
         ("val_accuracy: 1", "val_loss: 1", "expected val_loss alone"),
@@ -119,7 +115,11 @@ def test_file_is_loaded() -> None:
         ("train.batch_size", "decode.seed", "below train and recipes"),
         ("train.batch_size", "train.seed", "but for train.seed, which `seeds` sets"),
         ("train.batch_size", "train.recipe", "expected other keys than `settings` has"),
-        ("train.batch_size", "train.batchsize", r"no 'batchsize' there \(did you mean 'batch_size'"),
+        (
+            "train.batch_size",
+            "train.batchsize",
+            r"no 'batchsize' there \(did you mean 'batch_size'",
+        ),
         ("train.batch_size", "recipes.cnn.layers.99.Dense", "no '99' there"),
     ],
 )
@@ -138,7 +138,7 @@ def test_key_leads_into_lists() -> None:
 
 @pytest.mark.usefixtures("folder")
 def test_missing_file_is_one_line() -> None:
-    with pytest.raises(ParamsError, match="tune.yaml: expected a file, received none"):
+    with pytest.raises(ParamsError, match=r"tune\.yaml: expected a file, received none"):
         load_search()
 
 
@@ -302,9 +302,9 @@ def run_crowd(url: str, study: Study, count: int) -> list[str]:
 
 
 def test_no_ticket_goes_to_two_processes(database: str) -> None:
-    study = open_study(database, 40)
+    study = open_study(database, 20)
     ran = run_crowd(database, study, 3)
-    assert sorted(map(int, ran)) == list(range(40))
+    assert sorted(map(int, ran)) == list(range(20))
     assert_each_once(study)
 
 
@@ -391,7 +391,8 @@ def test_trial_that_was_never_begun_is_taken_by_another(
 ) -> None:
     """Its worker was killed before the first heartbeat: Optuna would let it run for ever."""
     study = open_study(database, 1)
-    study.ask()
+    with pytest.warns(UserWarning, match="supposed to be used with"):
+        study.ask()
     clock = iter(range(0, 1000, 2))
     monkeypatch.setattr(
         studies, "time", SimpleNamespace(monotonic=lambda: next(clock), sleep=lambda _: None)
@@ -430,6 +431,8 @@ def test_rival_decides(states: list[tuple[TrialState, dict[str, Any]]], *, expec
 def make_trial(
     number: int, state: TrialState, value: float | None = None, ticket: int = 0, **attributes: Any
 ) -> FrozenTrial:
+    if state is TrialState.COMPLETE and value is None:
+        value = 0.5
     trial = optuna.create_trial(
         state=state,
         value=value,
@@ -509,7 +512,7 @@ def test_epochs_are_read_while_the_training_runs(tmp_path: Path) -> None:
 
 
 def test_hopeless_trial_is_pruned_after_its_first_epochs(tmp_path: Path) -> None:
-    pruner = optuna.pruners.MedianPruner(n_startup_trials=2, n_warmup_steps=2)
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=2, n_warmup_steps=3)
     study = optuna.create_study(direction="maximize", pruner=pruner)
     write_progress(tmp_path, [0.5, 0.6, 0.7])
     for _ in range(2):
@@ -540,9 +543,9 @@ def test_table_has_a_row_a_ticket() -> None:
             make_trial(1, TrialState.COMPLETE, 0.75, ticket=1),
             make_trial(2, TrialState.WAITING, ticket=2),
             make_trial(3, TrialState.COMPLETE, 0.5),
-            make_trial(4, TrialState.FAIL, **{RETURNED: True}),
-            make_trial(5, TrialState.RUNNING, ticket=3, **{BEGUN: "here, process 1"}),
-            make_trial(6, TrialState.FAIL, ticket=4, **{ERROR: "too bad"}),
+            make_trial(4, TrialState.FAIL, returned=True),
+            make_trial(5, TrialState.RUNNING, ticket=3, begun="here, process 1"),
+            make_trial(6, TrialState.FAIL, ticket=4, error="too bad"),
         ]
     )
     assert [row[:3] for row in table] == [
@@ -560,8 +563,18 @@ def test_table_has_a_row_a_ticket() -> None:
     [
         (COMMIT, True, None, "dvc exp apply {}"),
         (COMMIT, False, "origin", "dvc exp pull origin {0} && dvc exp apply {0}"),
-        (COMMIT, False, None, "dvc exp run -S train.recipe=cnn_optdigits -S train.batch_size=32 train"),
-        ("f" * 40, True, None, "dvc exp run -S train.recipe=cnn_optdigits -S train.batch_size=32 train"),
+        (
+            COMMIT,
+            False,
+            None,
+            "dvc exp run -S train.recipe=cnn_optdigits -S train.batch_size=32 train",
+        ),
+        (
+            "f" * 40,
+            True,
+            None,
+            "dvc exp run -S train.recipe=cnn_optdigits -S train.batch_size=32 train",
+        ),
     ],
 )
 def test_winner_is_taken_over_by_one_command(

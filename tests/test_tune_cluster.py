@@ -132,7 +132,9 @@ def array(trained: Project, tmp_path: Path) -> Iterator[tuple[clusters.Slurm, Pr
         submit(cluster, project, tmp_path, database.url)
         secret = {STORAGE: database.url}
         wait_until(
-            lambda: list_states(project, secret).count("running") == 2, "no two trials at a time", SECONDS
+            lambda: list_states(project, secret).count("running") == 2,
+            "no two trials at a time",
+            SECONDS,
         )
         yield cluster, project, database.url
 

@@ -1,4 +1,4 @@
-"""`make tune` with real trainings on one machine: two workers, kills, a pruned trial, the winner."""
+"""`make tune` with real trainings on one machine: two workers, kills, pruning, the winner."""
 
 import re
 import signal
@@ -116,7 +116,9 @@ def test_hopeless_trial_ends_early_and_one_that_fails_is_not_tried_again(
     write_search(project, "[50]", more)
     text = (project.folder / "tune.yaml").read_text()
     rates = "[0.002, 0.0021, 0.0022, 0.0023, 0.0024, 0.0000001, -1.0]"
-    text = text.replace("  train.epochs:\n    values: [50]", f"  train.learning_rate:\n    values: {rates}")
+    text = text.replace(
+        "  train.epochs:\n    values: [50]", f"  train.learning_rate:\n    values: {rates}"
+    )
     text = text.replace("train.learning_rate: 0.002\n", "train.epochs: 30\n")
     (project.folder / "tune.yaml").write_text(text)
     project.commit("rates")

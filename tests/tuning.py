@@ -1,4 +1,4 @@
-"""Small studies in projects of the tests, their workers, and what must be true of them afterwards."""
+"""Small studies in projects of the tests, their workers, and what must be true afterwards."""
 
 import os
 import re

@@ -109,7 +109,7 @@ class Search(Params):
     warmup_epochs: int = Field(default=1, ge=0)
     # Of training: a trial is trained with each, and their mean counts.
     seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**32)]], Field(min_length=1)]
-    settings: Point = {}  # of all trials
+    settings: Point = Field(default={})  # of all trials
     space: dict[str, Dimension] = Field(min_length=1)
     heartbeat_seconds: int = Field(default=30, ge=1, le=3600)
     push: Annotated[str, Field(pattern=r"^[A-Za-z][\w.-]*$")] | None = None  # to this Git remote

@@ -2,9 +2,9 @@
 
 Optuna chooses parameters, keeps all in the database and knows by heartbeats which worker lives. It
 has no budget that several workers share, though, and its own retry misses a worker that is killed
-before its first heartbeat or while it puts a trial back. So `create` writes a ticket for each trial,
-a worker takes tickets only, and whoever comes by puts back a ticket whose trials have all been
-lost. However often a ticket is handed out, one of its trials at most has a result.
+before its first heartbeat or while it puts a trial back. So `create` writes a ticket for each
+trial, a worker takes tickets only, and whoever comes by puts back a ticket whose trials have all
+been lost. However often a ticket is handed out, one of its trials at most has a result.
 """
 
 import secrets
@@ -174,12 +174,13 @@ def open_study(storage: RDBStorage, name: str, search: Search | None = None) -> 
     Raises:
         StudyError: there is none of the name.
     """
-    sampler = pruner = None
+    sampler: optuna.samplers.BaseSampler | None = None
+    pruner: optuna.pruners.BasePruner | None = None
     if search:
         with _without_warnings():
             # Without a seed: all workers would begin with the same draws.
             sampler = optuna.samplers.TPESampler(constant_liar=True)
-        pruner = optuna.pruners.MedianPruner(n_warmup_steps=search.warmup_epochs)
+        pruner = optuna.pruners.MedianPruner(n_warmup_steps=search.warmup_epochs + 1)
         if search.pruner == "none":
             pruner = optuna.pruners.NopPruner()
     try:
@@ -221,7 +222,7 @@ def count_losses(trials: Trials) -> int:
 
 
 def may_run(number: int, trials: Trials) -> bool:
-    """Tell whether a trial of this ticket has no rival: none with a result, none that began earlier.
+    """Tell whether a trial of a ticket has no rival: none with a result, none that began earlier.
 
     Two workers that put a ticket back at the same moment have written it twice.
     """
@@ -315,6 +316,6 @@ class Worker:
 
 
 def list_unborn(trials: Trials) -> list[int]:
-    """List trials that were taken and not begun: their workers may have ended before a heartbeat."""
+    """List trials that were taken and not begun: their workers may have ended before."""
     running = (it for it in trials if it.state is TrialState.RUNNING)
     return [it.number for it in running if BEGUN not in it.user_attrs]

@@ -1,13 +1,14 @@
 """The pictures of a study, as Optuna draws them."""
 
 import warnings
+from typing import Any
 
 from optuna.exceptions import ExperimentalWarning
 from optuna.study import Study
 from optuna.trial import TrialState
 
-from digits.evaluation.drawing import Axes, Figure, drawing_style, mpl
-from digits.evaluation.figures import BLUE, GREY, STYLE, WIDTH
+from digits.evaluation.drawing import Figure, drawing_style, mpl
+from digits.evaluation.figures import STYLE, WIDTH
 
 # Optuna's module asks for Matplotlib, which the line above has imported as all figures have it.
 from optuna.visualization import matplotlib as plots  # isort: skip
@@ -30,8 +31,8 @@ def draw_study(study: Study, metrics: str) -> dict[str, Figure]:
     return drawn
 
 
-def _finish(axes: Axes, title: str) -> Figure:
-    figure: Figure = axes.figure
+def _finish(axes: Any, title: str) -> Figure:
+    figure = axes.figure
     figure.set_size_inches(WIDTH, HEIGHT)
     figure.set_layout_engine("constrained")
     axes.set_title(title)

@@ -1,9 +1,9 @@
 """A trial: an experiment of DVC for each of its seeds, trained in a clone that is there for it.
 
 Not by `dvc exp run --temp` in the checkout itself: that puts the user's edits aside and HEAD on no
-branch as it begins, takes whatever commit HEAD is on by then, and of two at the same moment one runs
-both. A clone is on the study's commit, whatever people do in the checkout, and what a kill leaves of
-it is a folder.
+branch as it begins, takes whatever commit HEAD is on by then, and of two at the same moment one
+runs both. A clone is on the study's commit, whatever people do in the checkout, and what a kill
+leaves of it is a folder.
 """
 
 import fcntl
@@ -14,9 +14,9 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import optuna
 from optuna.study import Study
@@ -180,37 +180,34 @@ def opening_folder() -> Iterator[Path]:
     A worker holds a lock for as long as it lives, by whatever it ends, on shared disks, too.
     """
     TRIALS_DIR.mkdir(parents=True, exist_ok=True)
-    with locking():
-        for left in filter(Path.is_dir, TRIALS_DIR.iterdir()):
-            if not (left / LOCK_NAME).exists() or _lock(left / LOCK_NAME, fcntl.LOCK_NB):
-                shutil.rmtree(left, ignore_errors=True)  # of one that still dies, the next time
-        folder = Path(tempfile.mkdtemp(dir=TRIALS_DIR)).resolve()
-        held = _lock(folder / LOCK_NAME)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        if held:
-            held.close()
+    with ExitStack() as held:
+        with locking():
+            for left in filter(Path.is_dir, TRIALS_DIR.iterdir()):
+                with _locking(left / LOCK_NAME, fcntl.LOCK_NB) as is_dead:
+                    if is_dead:  # what still dies there and writes is removed the next time
+                        shutil.rmtree(left, ignore_errors=True)
+            folder = Path(tempfile.mkdtemp(dir=TRIALS_DIR)).resolve()
+            held.enter_context(_locking(folder / LOCK_NAME))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
 def locking() -> Iterator[None]:
-    """Hold the workers' common lock: what one of them does at a time."""
-    held = _lock(TRIALS_DIR / LOCK_NAME)
-    try:
+    """Hold the lock of all workers of this clone: for what one of them does at a time."""
+    with _locking(TRIALS_DIR / LOCK_NAME):
         yield
-    finally:
-        if held:
-            held.close()
 
 
-def _lock(path: Path, options: int = 0) -> IO[str] | None:
-    """Lock a file until it is closed; None: another process has it."""
-    file = path.open("a")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | options)
-    except BlockingIOError:
-        file.close()
-        return None
-    return file
+@contextmanager
+def _locking(path: Path, options: int = 0) -> Iterator[bool]:
+    """Lock a file; yield whether it is locked, and not another process's."""
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | options)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True

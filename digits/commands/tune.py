@@ -1,8 +1,8 @@
 """`make tune`: search better parameters; each trial is an experiment of DVC, ended at `train`.
 
-`tune.yaml` says what is searched. `create` makes the study of this commit with as many trials as are
-wanted, `work` runs them, here and on any other machine that reaches the database, `status` lists
-them, and `best` shows what they came to. What decides is a metric of the validation images.
+`tune.yaml` says what is searched. `create` makes the study of this commit with as many trials as
+are wanted, `work` runs them, here and on any other machine that reaches the database, `status`
+lists them, and `best` shows what they came to. What decides is a metric of validation images.
 """
 
 import os
@@ -101,8 +101,8 @@ def bring_data() -> None:
     fetch_data()
     if ask_git("status", "--porcelain", "--untracked-files=no"):
         raise TuneError(
-            "dvc.lock: expected the state of fetch and decode, received an older one, brought up to "
-            "date now: commit it, then `tune create`"
+            "dvc.lock: expected the state of fetch and decode, received an older one, brought up "
+            "to date now: commit it, then `tune create`"
         )
 
 
