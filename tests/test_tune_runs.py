@@ -1,6 +1,7 @@
 """`make tune` with real trainings on one machine: two workers, kills, pruning, the winner."""
 
 import re
+import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from sharing import MODEL
 from tuning import (
     TUNE,
     assert_untouched,
-    find_advice,
+    find_best,
     kill,
     list_experiments,
     list_states,
@@ -73,12 +74,12 @@ def test_two_workers_in_one_clone_while_its_user_goes_on(trained: Project, tmp_p
     listed = project.call("python", "-m", "digits", "experiments")
     for epochs in (40, 30, 2, 3):
         assert f"train.epochs={epochs}" in listed
-    advice = find_advice(project)
+    best, advice = find_best(project)
     assert advice.startswith("dvc exp apply small-")
     for picture in ("history", "importance"):
         assert list((project.folder / "tune").glob(f"small-*/{picture}.png")), picture
     project.call(*advice.split())
-    assert "epochs: 40\n" in (project.folder / "params.yaml").read_text()
+    assert f"\n  {best}" in (project.folder / "params.yaml").read_text()
     assert (project.folder / MODEL).is_file()
     assert "up to date" in project.call("dvc", "repro", "train")
 
@@ -130,6 +131,22 @@ def test_hopeless_trial_ends_early_and_one_that_fails_is_not_tried_again(
     assert tickets == ["0", "1", "2", "3", "4"]
     assert_untouched(project)
     project.call("dvc", "exp", "show", "--no-pager")
+
+
+def test_study_in_a_subfolder_of_a_repository(trained: Project, tmp_path: Path) -> None:
+    """On a path, too, on which temporary runs of DVC die."""
+    outer = Project(tmp_path / "Übung #1")
+    inner = trained.copy(outer.folder / "machine learning/digits")
+    shutil.rmtree(inner.folder / ".git")
+    outer.call("git", "init", "--quiet", "--initial-branch=main")
+    outer.identify()
+    write_search(inner, "[3]")
+    inner.call(*TUNE, "create")
+    inner.call(*TUNE, "work")
+    assert list_states(inner) == ["complete"]
+    _, advice = find_best(inner)
+    inner.call(*advice.split())
+    assert "up to date" in inner.call("dvc", "repro", "train")
 
 
 def test_dirty_checkout_and_unknown_commit_are_refused(trained: Project, tmp_path: Path) -> None:

@@ -128,12 +128,14 @@ def list_experiments(project: Project) -> list[str]:
     return sorted(ref.rpartition("/")[2] for ref in refs if "/small-" in ref)
 
 
-def find_advice(project: Project, environment: Mapping[str, str] | None = None) -> str:
-    """Return the command that `best` says makes the winner the recipe."""
+def find_best(project: Project, environment: Mapping[str, str] | None = None) -> tuple[str, str]:
+    """Return the epochs that `best` says are best, and the command that makes them the recipe's."""
     prefix = [f"{key}={value}" for key, value in (environment or {}).items()]
     said = project.call("env", *prefix, *TUNE, "best")
-    (advice,) = re.findall(r"to make it the recipe: (.*)", said)
-    return str(advice)
+    ((epochs, advice),) = re.findall(
+        r"train.epochs=(\d+)$.*to make it the recipe: ([^\n]*)", said, re.DOTALL | re.MULTILINE
+    )
+    return f"epochs: {epochs}\n", advice.strip()
 
 
 def assert_untouched(project: Project) -> None:

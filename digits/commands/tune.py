@@ -177,7 +177,8 @@ def choose_study(name: str | None) -> str:
 
 
 def name_metrics(study: Study) -> str:
-    return " and ".join(read_search(study).metrics)
+    names = read_search(study).metrics
+    return f"{'mean of ' if len(names) > 1 else ''}{' and '.join(names)}"
 
 
 def find_best(study: Study) -> FrozenTrial:
