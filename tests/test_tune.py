@@ -379,6 +379,20 @@ def test_trial_taken_for_lost_has_one_result_though_its_worker_lives(database: s
     assert_each_once(study)
 
 
+def test_interrupt_ends_a_worker_whose_trial_was_taken_for_lost(database: str) -> None:
+    study = open_study(database, 1)
+
+    def lose(trial: optuna.Trial) -> float:
+        study.tell(trial.number, state=TrialState.FAIL)
+        raise KeyboardInterrupt
+
+    worker = Worker(study, lose, 1)
+    with pytest.raises(KeyboardInterrupt):
+        worker.work(None)
+    assert worker.count == 1
+    assert group(study)[0][-1].state is TrialState.WAITING
+
+
 def test_trial_that_was_never_begun_is_taken_by_another(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -600,7 +614,7 @@ def test_pictures_are_drawn_by_optuna(database: str, tmp_path: Path) -> None:
         write_figure(tmp_path / f"{name}.png", figure)
         image = np.asarray(Image.open(tmp_path / f"{name}.png"))
         assert image.std() > 10  # something is drawn
-        assert study.study_name in figure.axes[0].get_title()
+        assert study.study_name in figure.get_suptitle()
 
 
 def test_study_without_a_difference_has_one_picture(database: str) -> None:

@@ -261,16 +261,22 @@ class Worker:
         self._grace = GRACE * heartbeat_seconds
         self._unborn: dict[int, float] = {}  # since when trials have been seen that never began
         self._is_deprived = False  # of its trial: without heartbeats, others took it for lost
+        self._is_interrupted = False
 
     def work(self, most: int | None) -> None:
         """Run trials until none is left, or so many have run."""
+        is_waiting = False
         try:
             while most is None or self.count < most:
                 self._put_right()
                 states = {it.state for it in self.study.get_trials(deepcopy=False)}
                 if TrialState.WAITING in states:
                     self._take()
+                    is_waiting = False
                 elif TrialState.RUNNING in states:
+                    if not is_waiting:
+                        print("waiting: a trial of another worker may come back", flush=True)
+                    is_waiting = True
                     time.sleep(self._pause)
                 else:
                     break
@@ -293,7 +299,9 @@ class Worker:
         try:
             with _without_warnings():
                 self.study.optimize(self._run, n_trials=1, catch=(TrialEndError,))
-        except Exception:
+        except Exception:  # Optuna's, of various kinds
+            if self._is_interrupted:
+                raise KeyboardInterrupt from None
             if not self._is_deprived:
                 raise
             print("the trial had been taken for lost, and is another worker's now", flush=True)
@@ -308,6 +316,7 @@ class Worker:
         try:
             return self.train(trial)
         except KeyboardInterrupt:
+            self._is_interrupted = True
             trial.set_user_attr(RETURNED, value=True)
             raise
         finally:
