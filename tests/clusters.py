@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -181,6 +182,10 @@ class Slurm:
         self.call("scontrol", "update", f"JobId={task}", "StartTime=now")
 
 
+def _is_written(path: Path) -> bool:
+    return path.exists() and path.read_text().endswith("\n")
+
+
 @contextmanager
 def slurm() -> Iterator[Slurm]:
     """Start a Slurm as the user of the tests; it is ready in a few seconds."""
@@ -222,10 +227,12 @@ def slurm() -> Iterator[Slurm]:
         daemons.enter_context(
             running(["slurmctld", "-c", *conf], log, listens(controller), environment)
         )
-        for node, port in ports.items():
+        for node in NODES:
             command: list[str | Path] = ["slurmd", "-N", node, *conf]
-            daemons.enter_context(running(command, log, listens(port), environment))
-            cluster.daemons[node] = psutil.Process(int((own / f"slurmd-{node}.pid").read_text()))
+            identity = own / f"slurmd-{node}.pid"
+            ready = partial(_is_written, identity)
+            daemons.enter_context(running(command, log, ready, environment))
+            cluster.daemons[node] = psutil.Process(int(identity.read_text()))
         sinfo = ("sinfo", "--noheader", "--Node", "--format=%t")
         wait_until(lambda: cluster.call(*sinfo).split() == ["idle"] * 2, "nodes: not idle")
         yield cluster

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -19,6 +20,7 @@ import pandas as pd
 import pytest
 import remotes
 from imports import ROOT
+from optuna.storages import RDBStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 from PIL import Image
@@ -29,7 +31,6 @@ from digits.commands import study as studies
 from digits.commands import study_figures, trials, tune
 from digits.commands.search import Search, SearchError, load_search
 from digits.commands.study import (
-    BEGUN,
     ERROR,
     MOST_LOSSES,
     POINT,
@@ -183,20 +184,38 @@ def test_own_file_is_loaded_and_no_stage_depends_on_it(monkeypatch: pytest.Monke
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/tune.db"
+def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Yield the address of a database, whose connections are closed at the end."""
+    opened: list[RDBStorage] = []
+    open_storage = studies.open_storage
+
+    def note(*arguments: Any) -> RDBStorage:
+        opened.append(open_storage(*arguments))
+        return opened[-1]
+
+    monkeypatch.setattr(studies, "open_storage", note)
+    yield f"sqlite:///{tmp_path}/tune.db"
+    for storage in opened:
+        storage.remove_session()
+        storage.engine.dispose()
 
 
 def open_study(url: str, count: int = 3, **changes: Any) -> Study:
     search = make_search(**changes)
-    studies.create_study(studies.open_storage(url), search, COMMIT, [{} for _ in range(count)])
-    return studies.open_study(
-        studies.open_storage(url, 1), studies.name_study(search, COMMIT), search
-    )
+    storage = studies.open_storage(url, 1)
+    points = search.list_points() if search.sampler == "grid" else [{}] * count
+    studies.create_study(storage, search, COMMIT, points)
+    study = studies.open_study(storage, studies.name_study(search, COMMIT), search)
+    study.set_user_attr("url", url)
+    return study
+
+
+def make_worker(study: Study, train: Callable[[optuna.Trial], float]) -> Worker:
+    url = str(study.user_attrs["url"])
+    return Worker(study, studies.open_storage(url, 1), train)
 
 
 def train(trial: optuna.Trial) -> float:
-    trial.set_user_attr(BEGUN, "here")
     return trial.suggest_float("train.learning_rate", 0.1, 0.2)
 
 
@@ -229,7 +248,7 @@ def test_unknown_study_is_named_with_those_that_are_there(database: str) -> None
 
 def test_worker_runs_each_ticket_once(database: str) -> None:
     study = open_study(database, 4)
-    worker = Worker(study, train, 1)
+    worker = make_worker(study, train)
     worker.work(None)
     assert worker.count == 4
     assert_each_once(study)
@@ -239,18 +258,18 @@ def test_worker_runs_each_ticket_once(database: str) -> None:
 
 def test_worker_ends_after_so_many(database: str) -> None:
     study = open_study(database, 4)
-    Worker(study, train, 1).work(3)
+    make_worker(study, train).work(3)
     states = Counter(it.state for it in study.trials)
     assert states == {TrialState.COMPLETE: 3, TrialState.WAITING: 1}
 
 
 def test_grid_sets_the_parameters(database: str) -> None:
-    search = make_search(sampler="grid", space={"train.batch_size": {"values": [32, 64]}})
-    storage = studies.open_storage(database, 1)
-    studies.create_study(storage, search, COMMIT, search.list_points())
-    study = studies.open_study(storage, studies.name_study(search, COMMIT), search)
-    dimension = search.space["train.batch_size"]
-    Worker(study, lambda it: cast("float", dimension.suggest(it, "train.batch_size")), 1).work(None)
+    space = {"train.batch_size": {"values": [32, 64]}}
+    study = open_study(database, sampler="grid", space=space)
+    dimension = studies.read_search(study).space["train.batch_size"]
+    make_worker(study, lambda it: cast("float", dimension.suggest(it, "train.batch_size"))).work(
+        None
+    )
     assert [it.value for it in study.trials] == [32, 64]
 
 
@@ -304,6 +323,37 @@ def test_no_ticket_goes_to_two_processes(database: str) -> None:
 # What is broken off
 
 
+LONELY = """
+import sys
+import optuna
+from digits.commands import study as studies
+
+url, name = sys.argv[1:]
+def train(trial):
+    trial.suggest_float("train.learning_rate", 0.1, 0.2)
+    print("begun", flush=True)
+    sys.stdin.read()  # until it is killed
+storage = studies.open_storage(url, 1)
+studies.Worker(studies.open_study(storage, name), storage, train).work(None)
+"""
+
+
+def test_trial_of_a_killed_worker_goes_to_another(database: str) -> None:
+    study = open_study(database, 1)
+    command = [sys.executable, "-W", "ignore", "-c", LONELY, database, study.study_name]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, env=environment, cwd=Path.cwd(), **pipes) as worker:
+        assert worker.stdout
+        assert worker.stdout.readline() == b"begun\n"
+        worker.kill()
+    make_worker(study, train).work(None)
+    assert_each_once(study)
+    lost, run = group(study)[0]
+    assert lost.state is TrialState.FAIL
+    assert lost.params == run.params
+
+
 def interrupt(_: optuna.Trial) -> float:
     raise KeyboardInterrupt
 
@@ -312,9 +362,9 @@ def test_interrupted_trial_waits_again_however_often(database: str) -> None:
     study = open_study(database, 1)
     for _ in range(MOST_LOSSES + 1):
         with pytest.raises(KeyboardInterrupt):
-            Worker(study, interrupt, 1).work(None)
+            make_worker(study, interrupt).work(None)
         assert group(study)[0][-1].state is TrialState.WAITING
-    Worker(study, train, 1).work(None)
+    make_worker(study, train).work(None)
     assert_each_once(study)
 
 
@@ -329,8 +379,8 @@ def test_parameters_of_a_trial_that_was_broken_off_are_kept(database: str) -> No
         return chosen[-1]
 
     with pytest.raises(KeyboardInterrupt):
-        Worker(study, choose, 1).work(None)
-    Worker(study, choose, 1).work(None)
+        make_worker(study, choose).work(None)
+    make_worker(study, choose).work(None)
     assert chosen[0] == chosen[1]
 
 
@@ -342,9 +392,9 @@ def test_worker_that_cannot_run_a_trial_ends_and_the_trial_waits(database: str) 
 
     for _ in range(MOST_LOSSES):
         with pytest.raises(trials.TrialError):
-            Worker(study, fail, 1).work(None)
+            make_worker(study, fail).work(None)
     # What ends each worker is no longer handed out.
-    Worker(study, fail, 1).work(None)
+    make_worker(study, fail).work(None)
     assert tune.describe_state(group(study)[0]) == "lost"
 
 
@@ -356,7 +406,7 @@ def test_trial_that_fails_by_itself_is_not_tried_again(database: str) -> None:
             trials.fail(trial, "train: exit status 1")
         return train(trial)
 
-    Worker(study, diverge, 1).work(None)
+    make_worker(study, diverge).work(None)
     first, second = group(study)
     assert tune.describe_state(first) == "failed: train: exit status 1"
     assert len(first) == 1
@@ -374,7 +424,7 @@ def test_trial_taken_for_lost_has_one_result_though_its_worker_lives(database: s
         ran.append(trial.number)
         return train(trial) if len(ran) > 1 else 0.5
 
-    Worker(study, train_slowly, 1).work(None)
+    make_worker(study, train_slowly).work(None)
     assert len(ran) == 2
     assert_each_once(study)
 
@@ -386,7 +436,7 @@ def test_interrupt_ends_a_worker_whose_trial_was_taken_for_lost(database: str) -
         study.tell(trial.number, state=TrialState.FAIL)
         raise KeyboardInterrupt
 
-    worker = Worker(study, lose, 1)
+    worker = make_worker(study, lose)
     with pytest.raises(KeyboardInterrupt):
         worker.work(None)
     assert worker.count == 1
@@ -404,7 +454,7 @@ def test_trial_that_was_never_begun_is_taken_by_another(
     monkeypatch.setattr(
         studies, "time", SimpleNamespace(monotonic=lambda: next(clock), sleep=lambda _: None)
     )
-    Worker(study, train, 1).work(None)
+    make_worker(study, train).work(None)
     assert_each_once(study)
 
 
@@ -412,7 +462,7 @@ def test_ticket_that_was_put_back_twice_runs_once(database: str) -> None:
     study = open_study(database, 1)
     for _ in range(2):
         studies.enqueue(study, 0, {})
-    worker = Worker(study, train, 1)
+    worker = make_worker(study, train)
     worker.work(None)
     assert worker.count == 1
     assert_each_once(study)
@@ -603,11 +653,10 @@ def test_pictures_are_drawn_by_optuna(database: str, tmp_path: Path) -> None:
     rates = iter(np.geomspace(0.001, 0.1, 6))
 
     def train_two(trial: optuna.Trial) -> float:
-        trial.set_user_attr(BEGUN, "here")
         trial.suggest_categorical("train.batch_size", [32, 64])
         return float(next(rates)) + trial.suggest_float("train.learning_rate", 0.001, 0.1)
 
-    Worker(study, train_two, 1).work(None)
+    make_worker(study, train_two).work(None)
     figures = study_figures.draw_study(study, "val_accuracy")
     assert list(figures) == ["history", "importance"]
     for name, figure in figures.items():
@@ -619,5 +668,5 @@ def test_pictures_are_drawn_by_optuna(database: str, tmp_path: Path) -> None:
 
 def test_study_without_a_difference_has_one_picture(database: str) -> None:
     study = open_study(database, 1)
-    Worker(study, train, 1).work(None)
+    make_worker(study, train).work(None)
     assert list(study_figures.draw_study(study, "val_accuracy")) == ["history"]

@@ -32,6 +32,8 @@ from tuning import (
     write_search,
 )
 
+from digits.commands.study import open_storage
+
 pytestmark = pytest.mark.remotes
 STORAGE = "DIGITS_TUNE_STORAGE"
 PAGE_URL = "postgresql+psycopg://maria:PASSWORD@db.example.org/digits"
@@ -110,8 +112,12 @@ def test_two_machines_lose_a_worker_and_their_database(trained: Project, tmp_pat
 
 def count_trials(url: str) -> Counter[TrialState]:
     """Count the trials in the database, those that were lost or put back among them."""
-    (name,) = optuna.get_all_study_names(url)
-    return Counter(it.state for it in optuna.load_study(study_name=name, storage=url).trials)
+    storage = open_storage(url)
+    (name,) = optuna.get_all_study_names(storage)
+    states = Counter(it.state for it in optuna.load_study(study_name=name, storage=storage).trials)
+    storage.remove_session()
+    storage.engine.dispose()
+    return states
 
 
 def submit(cluster: clusters.Slurm, project: Project, tmp_path: Path, url: str) -> None:

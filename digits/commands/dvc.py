@@ -128,7 +128,8 @@ def lend_cache(clone: Path) -> None:
     repo = open_stores().repo
     with Config(str(clone / ".dvc")).edit("local") as settings:
         settings.update(repo.config.read("local"))
-        settings.setdefault("cache", {})["dir"] = repo.cache.local_cache_dir
+        # Relative, and so written: in an absolute path DVC takes no letters but ASCII.
+        settings.setdefault("cache", {})["dir"] = os.path.relpath(repo.cache.local_cache_dir)
 
 
 def check_path(folder: Path) -> None:

@@ -7,7 +7,9 @@ trial, a worker takes tickets only, and whoever comes by puts back a ticket whos
 been lost. However often a ticket is handed out, one of its trials at most has a result.
 """
 
+import os
 import secrets
+import socket
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -253,9 +255,10 @@ class Worker:
     """Takes tickets until the study is done, and waits where those of others may come back."""
 
     def __init__(
-        self, study: Study, train: Callable[[optuna.Trial], float], heartbeat_seconds: float
+        self, study: Study, storage: RDBStorage, train: Callable[[optuna.Trial], float]
     ) -> None:
-        self.study, self.train = study, train
+        self.study, self.storage, self.train = study, storage, train
+        heartbeat_seconds = storage.get_heartbeat_interval() or 0
         self.count = 0  # of the trials that have run here
         self._pause = min(PAUSE_SECONDS, heartbeat_seconds)
         self._grace = GRACE * heartbeat_seconds
@@ -313,6 +316,7 @@ class Worker:
             trial.set_user_attr(RETURNED, value=True)
             raise TrialEndError("another worker has its ticket")
         self.count += 1
+        self._begin(trial)
         try:
             return self.train(trial)
         except KeyboardInterrupt:
@@ -323,8 +327,15 @@ class Worker:
             state = self.study.get_trials(deepcopy=False)[trial.number].state
             self._is_deprived = state is not TrialState.RUNNING
 
+    def _begin(self, trial: optuna.Trial) -> None:
+        """Write the first heartbeat, which Optuna's thread may not have, and then who sends it."""
+        study = self.storage.get_study_id_from_name(self.study.study_name)
+        number = self.storage.get_trial_id_from_study_id_trial_number(study, trial.number)
+        self.storage.record_heartbeat(number)
+        trial.set_user_attr(BEGUN, f"{socket.gethostname()}, process {os.getpid()}")
+
 
 def list_unborn(trials: Trials) -> list[int]:
-    """List trials that were taken and not begun: their workers may have ended before."""
+    """List trials that were taken and not begun: no heartbeat says that their workers live."""
     running = (it for it in trials if it.state is TrialState.RUNNING)
     return [it.number for it in running if BEGUN not in it.user_attrs]

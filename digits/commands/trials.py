@@ -9,9 +9,7 @@ leaves of it is a folder.
 import fcntl
 import json
 import math
-import os
 import shutil
-import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -25,7 +23,6 @@ from digits.commands.dvc import lend_cache, run_dvc, run_experiment_in
 from digits.commands.git import ask_git, is_commit
 from digits.commands.search import SEED, TUNE_PATH, Point
 from digits.commands.study import (
-    BEGUN,
     COMMIT,
     ERROR,
     TICKET,
@@ -63,7 +60,6 @@ class Trainer:
         """
         search = self.search
         point = {key: dimension.suggest(trial, key) for key, dimension in search.space.items()}
-        trial.set_user_attr(BEGUN, f"{socket.gethostname()}, process {os.getpid()}")
         values = []
         for seed in search.seeds:
             name = name_experiment(self.token, trial.user_attrs[TICKET], seed)

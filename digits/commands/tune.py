@@ -141,7 +141,7 @@ def work(url: str, arguments: Namespace) -> None:
     with opening_folder() as folder:
         with locking():
             bring_data()
-        worker = Worker(study, Trainer(study, folder).train, search.heartbeat_seconds)
+        worker = Worker(study, storage, Trainer(study, folder).train)
         worker.work(arguments.trials)
     print(f"\nstudy {study.study_name}: {count_states(study)}; {worker.count} run here")
 
