@@ -11,13 +11,14 @@ export SHELL
 help: ## List these commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "make %-19s %s\n", $$1, $$2}'
 
-# Remotes beyond folders and HTTP, by name: make pull EXTRAS="s3 webdav".
-REMOTES := s3 ssh webdav
-ifneq ($(filter-out $(REMOTES),$(EXTRAS)),)
-$(error EXTRAS: expected some of $(REMOTES), received $(EXTRAS))
+# By name: remotes beyond folders and HTTP, and the database of several machines that tune together:
+# make pull EXTRAS="s3 webdav", make tune EXTRAS=cluster.
+ASKED := s3 ssh webdav cluster
+ifneq ($(filter-out $(ASKED),$(EXTRAS)),)
+$(error EXTRAS: expected some of $(ASKED), received $(EXTRAS))
 endif
 # Extras with a lock of their own.
-LOCKED := $(REMOTES) export predict
+LOCKED := $(ASKED) export predict tune
 ENVIRONMENT := .venv/run.stamp $(EXTRAS:%=.venv/%.stamp)
 
 .PHONY: repro
@@ -47,6 +48,10 @@ export: .venv/run.stamp .venv/export.stamp ## Convert the model for other progra
 .PHONY: experiments
 experiments: .venv/run.stamp ## List the experiments: what they changed, how good they are
 	@python -m digits experiments
+
+.PHONY: tune
+tune: $(ENVIRONMENT) .venv/tune.stamp ## Search better parameters, here or on many machines, each trial an experiment: ARGS="create --trials 40", work, status, best
+	@python -m digits tune $(ARGS)
 
 .PHONY: recover
 recover: .venv/run.stamp ## Put right what a killed run of DVC has left, edits kept
@@ -91,7 +96,7 @@ test-slow: .venv/test.stamp ## Run the slow tests: faults, fuzzing, the pipeline
 	@python -m pytest --numprocesses logical --dist worksteal -m "slow and not remotes"
 
 .PHONY: test-remotes
-test-remotes: .venv/test.stamp .venv/swift.stamp ## Run the tests of remotes against Swift, sshd and apache2 (Debian)
+test-remotes: .venv/test.stamp .venv/swift.stamp ## Run the tests against servers: Swift, sshd, apache2, PostgreSQL, Slurm (Debian)
 	@python -m pytest --numprocesses logical --dist worksteal -m remotes
 
 .PHONY: lint

@@ -27,6 +27,7 @@ COMMANDS = {
     "recover": "Put right what a killed run of DVC has left, edits kept",
     "report": "Write what the last run says of its model into one page, report/index.html",
     "repro": "Reproduce the pipeline and show its result",
+    "tune": "Search better parameters, here or on many machines, each trial an experiment",
     "verify-cache": "Hash every object of DVC's cache, or of its remote, anew",
     "verify-reproducible": "Run the pipeline twice from scratch and compare every file it makes",
 }

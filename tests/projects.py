@@ -125,6 +125,17 @@ def make_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
     return base / name / "project"
 
 
+def lend_environment(project: Project) -> None:
+    """Give a project these tests' own environment: to make one is not the matter of its tests."""
+    binaries = project.folder / ".venv/bin"
+    binaries.mkdir(parents=True)
+    (binaries / "activate").touch()
+    (binaries / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (binaries / "python").chmod(0o755)
+    for name in ("run", "test", "predict", "tune", "cluster"):
+        (project.folder / f".venv/{name}.stamp").touch()
+
+
 UNPLUGGED = ("unshare", "--map-root-user", "--net")
 
 

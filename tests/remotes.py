@@ -98,8 +98,10 @@ def running(
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-def wait_until(condition: Callable[[], bool], otherwise: str) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
+def wait_until(
+    condition: Callable[[], bool], otherwise: str, seconds: float = PATIENCE_SECONDS
+) -> None:
+    deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, otherwise
         time.sleep(POLL_SECONDS)

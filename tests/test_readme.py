@@ -18,10 +18,11 @@ import pandas as pd
 import pytest
 from conftest import draw_images
 from imports import ROOT
-from projects import Project, make_project
+from projects import Project, lend_environment, make_project
 from ruamel.yaml import YAML
 from samples import make_plan
 from test_pack import write_sheet
+from tuning import SEARCH
 
 from digits.__main__ import COMMANDS
 from digits.data.datasets import Dataset
@@ -152,14 +153,7 @@ def typed(trained: Project, tmp_path: Path) -> Iterator[Project]:
         shutil.copy(path, project.folder)
     shutil.copytree(ROOT / "docs/examples", project.folder / "docs/examples")
     project.commit("make")
-    # An environment that is these tests' own: installing one is not the pages' matter.
-    binaries = project.folder / ".venv/bin"
-    binaries.mkdir(parents=True)
-    (binaries / "activate").touch()
-    (binaries / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
-    (binaries / "python").chmod(0o755)
-    for name in ("run", "test", "predict"):
-        (project.folder / f".venv/{name}.stamp").touch()
+    lend_environment(project)
     yield project
     subprocess.run(
         [sys.executable, "-m", "dvc", "queue", "stop", "--kill"],
@@ -209,6 +203,16 @@ def test_experiments_can_be_typed_as_written(typed: Project) -> None:
     assert "of 4 pairs" in type_block(typed, several)
     type_block(typed, keep)
     assert "epochs: 4" in typed.call("git", "show", "HEAD:params.yaml")
+
+
+@pytest.mark.slow
+def test_tuning_on_one_machine_can_be_typed_as_written(typed: Project) -> None:
+    block, *_ = read_blocks("docs/scaling.md", "console")
+    search = SEARCH.format(epochs="[2, 3]").replace("sampler: grid", "sampler: tpe")
+    (typed.folder / "tune.yaml").write_text(search)
+    output = type_block(typed, block.replace("--trials 40", "--trials 2"))
+    assert "2 complete" in output
+    assert "to make it the recipe: dvc exp apply small-" in output
 
 
 @pytest.mark.slow

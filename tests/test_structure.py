@@ -52,6 +52,8 @@ def test_stages_import_no_stage_and_tools_none_either(source: Path) -> None:
         ("ai_edge_litert", {"runtimes"}),
         ("dvc", {"dvc", "masked_dvc", "objects", "outputs", "revisions", "state"}),
         ("dvc_data", {"objects"}),
+        ("optuna", {"study", "study_figures", "trials", "tune"}),
+        ("sqlalchemy", {"study"}),
     ],
 )
 def test_library_is_imported_in_its_room_only(library: str, allowed: set[str]) -> None:
@@ -94,10 +96,10 @@ def test_few_commands_run_stages_and_none_runs_evaluate_by_another_way() -> None
     """A model is evaluated on the test images by these, by `dvc repro` and by nothing else."""
     folder = ROOT / "digits/commands"
     sources = {path.stem: path.read_text() for path in folder.glob("*.py")}
-    running = re.compile(r"""run_experiment\(|(?:run|read)_dvc\(\s*"(?:repro|exp", "run)""")
+    running = re.compile(r"""run_experiment(?:_in)?\(|(?:run|read)_dvc\(\s*"(?:repro|exp", "run)""")
     runners = {name for name, source in sources.items() if running.search(source)}
     # `dvc` runs decode, and experiments for the others; the last one is `dvc repro` twice.
-    assert runners == {"dvc", "leaderboard", "repro", "verify_reproducible"}
+    assert runners == {"dvc", "leaderboard", "repro", "trials", "verify_reproducible"}
     others = [*sources.values(), *(path.read_text() for path in (ROOT / "benchmarks").glob("*.py"))]
     assert not [source for source in others if re.search(r"pipeline(\.| import )evaluate", source)]
 
@@ -115,6 +117,9 @@ def test_base_install_is_lean() -> None:
     for lock in ("s3", "ssh", "webdav"):
         assert f"dvc-{lock}==" in (ROOT / f"requirements-{lock}.lock").read_text()
         assert f"dvc-{lock}==" not in (ROOT / "requirements.lock").read_text()
+    for extra, name in (("tune", "optuna"), ("cluster", "psycopg")):
+        assert f"\n{name}==" in "\n" + (ROOT / f"requirements-{extra}.lock").read_text()
+        assert f"\n{name}==" not in (ROOT / "requirements.lock").read_text()
     for name in ("ai-edge-litert", "onnx", "onnxruntime", "tf2onnx"):
         assert f"\n{name}==" in "\n" + (ROOT / "requirements-export.lock").read_text()
         assert f"\n{name}==" not in (ROOT / "requirements.lock").read_text()

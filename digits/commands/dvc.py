@@ -3,21 +3,26 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from digits.commands.git import describe_task, try_git
+from digits.commands.masked_dvc import LEASH
 from digits.commands.recover import recover_loudly
+from digits.commands.state import VARIABLE as STATE_VARIABLE
 from digits.errors import DigitsError
 from digits.files.params import CONTROL
 from digits.stage import JOURNAL_VARIABLE
 
 ELSEWHERE = {"--temp", "--queue"}  # options of `dvc exp run` for a folder of the run's own
+WATCH_SECONDS = 0.5  # between two looks at an experiment: few epochs are that short
 # DVC makes addresses of such folders. It cannot encode the first of these; # and ? end a path.
 UNUSABLE = re.compile(r"[^\x00-\x7f]|[#?]")
 
@@ -47,13 +52,9 @@ def run_dvc(*arguments: str) -> Outcome:
     Before outputs are removed, they are checked: `digits/commands/outputs.py`.
     """
     recover_loudly()
-    with tempfile.TemporaryDirectory() as folder:
-        journal = Path(folder) / "journal.jsonl"
+    with _keeping_journal() as journal:
         environment = _build_environment() | {JOURNAL_VARIABLE: str(journal)}
-        status = _call(arguments, environment)
-        lines = journal.read_text(encoding="utf-8").splitlines() if journal.exists() else []
-    records = [json.loads(line) for line in lines]
-    return Outcome(status, {record.pop("stage"): record for record in records})
+        return Outcome(_call(arguments, environment), _read_journal(journal))
 
 
 def read_dvc(*arguments: str) -> str:
@@ -84,9 +85,51 @@ def run_experiment(settings: Mapping[str, object], *options: str) -> Outcome:
     if ELSEWHERE & set(options):
         check_path(Path.cwd())
         warn_of_untracked()
+    return run_dvc("exp", "run", *list_changes(settings), *options)
+
+
+def list_changes(settings: Mapping[str, object]) -> list[str]:
+    """Write changed parameters as options of `dvc exp run`."""
     values = {key: "null" if value is None else value for key, value in settings.items()}
-    changes = [part for key, value in values.items() for part in ("-S", f"{key}={value}")]
-    return run_dvc("exp", "run", *changes, *options)
+    return [part for key, value in values.items() for part in ("-S", f"{key}={value}")]
+
+
+def run_experiment_in(
+    clone: Path, settings: Mapping[str, object], watch: Callable[[], None], *options: str
+) -> Outcome:
+    """Run an experiment in a clone that is there for it; `watch` is called again and again.
+
+    If that raises, or this process ends in whatever way, DVC and its stage are killed.
+    """
+    command = [sys.executable, "-m", "digits.commands.masked_dvc", LEASH, str(os.getpid())]
+    command += ["exp", "run", *list_changes(settings), *options]
+    with _keeping_journal() as journal:
+        environment = _build_environment() | {JOURNAL_VARIABLE: str(journal)}
+        environment[STATE_VARIABLE] = str(clone / ".dvc/tmp/state")  # gone with the clone
+        with subprocess.Popen(
+            command, cwd=clone, env=environment, stdin=subprocess.DEVNULL, start_new_session=True
+        ) as process:
+            try:
+                while not _has_ended(process):
+                    watch()
+            except BaseException:
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
+        return Outcome(process.returncode, _read_journal(journal))
+
+
+def lend_cache(clone: Path) -> None:
+    """Have a clone use the cache and the local settings of this one, as DVC's temporary runs do."""
+    # Imported here: see list_experiments.
+    from dvc.config import Config  # noqa: PLC0415
+
+    from digits.commands.objects import open_stores  # noqa: PLC0415
+
+    repo = open_stores().repo
+    with Config(str(clone / ".dvc")).edit("local") as settings:
+        settings.update(repo.config.read("local"))
+        # Relative, and so written: in an absolute path DVC takes no letters but ASCII.
+        settings.setdefault("cache", {})["dir"] = os.path.relpath(repo.cache.local_cache_dir)
 
 
 def check_path(folder: Path) -> None:
@@ -146,6 +189,27 @@ def fetch_data() -> None:
     status = run_dvc("repro", "decode").status
     if status != 0:
         raise DvcError(f"dvc repro decode: exit status {status}, reasons above")
+
+
+@contextmanager
+def _keeping_journal() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder) / "journal.jsonl"
+
+
+def _read_journal(path: Path) -> dict[str, dict[str, Any]]:
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    records = [json.loads(line) for line in lines]
+    return {record.pop("stage"): record for record in records}
+
+
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    """Wait a while; tell whether a process has ended."""
+    try:
+        process.wait(WATCH_SECONDS)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def _call(arguments: tuple[str, ...], environment: dict[str, str]) -> int:

@@ -1,0 +1,147 @@
+"""Small studies in projects of the tests, their workers, and what must be true afterwards."""
+
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+from projects import Project
+from remotes import wait_until
+
+SEARCH = """\
+name: small
+metrics:
+  val_accuracy: 1
+direction: maximize
+sampler: grid
+seeds:
+- 0
+settings:
+  train.learning_rate: 0.002
+space:
+  train.epochs:
+    values: {epochs}
+heartbeat_seconds: 1
+"""
+SECONDS = 600  # no test comes near it
+TUNE = ("python", "-m", "digits", "tune")
+
+
+def write_search(project: Project, epochs: str = "[2, 3, 4]", more: str = "") -> Project:
+    """Commit a search of a few short trials."""
+    (project.folder / "tune.yaml").write_text(SEARCH.format(epochs=epochs) + more)
+    project.commit("what is searched")
+    return project
+
+
+@contextmanager
+def working(
+    project: Project,
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+    command: Sequence[str] = (*TUNE, "work"),
+) -> Iterator[psutil.Popen]:
+    """Have a worker work, in a session of its own; end with it whatever it has started."""
+    with (
+        log.open("ab") as output,
+        psutil.Popen(
+            [*command],
+            cwd=project.folder,
+            env={**project.environment, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        ) as worker,
+    ):
+        try:
+            yield worker
+        finally:
+            started = worker.children(recursive=True) if worker.is_running() else []
+            for process in (worker, *started, *list_trainings(project)):
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+
+
+def list_trainings(project: Project) -> list[psutil.Process]:
+    """List what works in the clones of a project's workers: DVC and its stages."""
+    clones = project.folder.resolve() / ".dvc/tmp/tune"
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if Path(process.cwd()).is_relative_to(clones):
+                found.append(process)
+    return found
+
+
+def is_training(project: Project) -> bool:
+    """Tell whether an epoch of a trial has ended: the training is under way."""
+    written = (project.folder / ".dvc/tmp/tune").glob("*/clone/metrics/train.json")
+    return any(re.search('"epoch_count": [1-9]', read(path)) for path in written)
+
+
+def read(path: Path) -> str:
+    with suppress(OSError):
+        return path.read_text()
+    return ""
+
+
+def wait_for_training(project: Project, worker: psutil.Popen, log: Path) -> None:
+    wait_until(
+        lambda: is_training(project) or worker.poll() is not None,
+        "the training has not begun",
+        SECONDS,
+    )
+    assert worker.poll() is None, log.read_text()
+
+
+def wait_for_end(worker: psutil.Popen, log: Path) -> None:
+    assert worker.wait(SECONDS) == 0, log.read_text()
+
+
+def kill(worker: psutil.Popen, number: signal.Signals = signal.SIGKILL) -> int:
+    worker.send_signal(number)
+    return int(worker.wait(timeout=60))
+
+
+def list_states(project: Project, environment: Mapping[str, str] | None = None) -> list[str]:
+    """Return how the trials stand, from what `status` prints."""
+    given = {**os.environ, **project.environment, **(environment or {})}
+    done = subprocess.run(
+        [*TUNE, "status"],
+        cwd=project.folder,
+        env=given,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=True,
+    )
+    return re.findall(r"^ *\d+  +(\w+)", done.stdout, re.MULTILINE)
+
+
+def list_experiments(project: Project) -> list[str]:
+    refs = project.call("git", "for-each-ref", "--format=%(refname)", "refs/exps").split()
+    return sorted(ref.rpartition("/")[2] for ref in refs if "/small-" in ref)
+
+
+def find_best(project: Project, environment: Mapping[str, str] | None = None) -> tuple[str, str]:
+    """Return the epochs that `best` says are best, and the command that makes them the recipe's."""
+    prefix = [f"{key}={value}" for key, value in (environment or {}).items()]
+    said = project.call("env", *prefix, *TUNE, "best")
+    ((epochs, advice),) = re.findall(
+        r"train.epochs=(\d+)$.*to make it the recipe: ([^\n]*)", said, re.DOTALL | re.MULTILINE
+    )
+    return f"epochs: {epochs}\n", advice.strip()
+
+
+def assert_untouched(project: Project) -> None:
+    """Check that the checkout is as its user has left it, and no clone is left in it."""
+    assert project.call("git", "symbolic-ref", "HEAD") == "refs/heads/main\n"
+    assert project.call("git", "status", "--porcelain", "--untracked-files=no") == ""
+    assert project.call("git", "stash", "list") == ""
+    assert [it.name for it in (project.folder / ".dvc/tmp/tune").iterdir()] == ["lock"]
+    assert not list((project.folder / ".dvc/tmp").glob("exps/run/*"))
