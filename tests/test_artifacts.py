@@ -378,6 +378,7 @@ class TestSplit:
         loaded = load_split(tmp_path / "parts", 10)
         np.testing.assert_array_equal(loaded.images, self.SPLIT.images, strict=True)
         np.testing.assert_array_equal(loaded.labels, self.SPLIT.labels, strict=True)
+        assert not loaded.images.flags.writeable  # they are on disk
 
     @pytest.mark.parametrize(
         ("value", "message"),

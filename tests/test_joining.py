@@ -18,7 +18,7 @@ from digits.commands import compare
 from digits.commands import convert as convert_command
 from digits.commands.compare import CompareError
 from digits.commands.joining import JoinError
-from digits.data import datasets
+from digits.data import datasets, idx
 from digits.data.datasets import load_dataset
 from digits.data.splits import Part, hold_out, load_card
 from digits.data.tidying import DatasetError
@@ -89,6 +89,10 @@ def test_known_part_is_divided_as_it_is_alone() -> None:
         np.testing.assert_array_equal(joined[name][0][part], images)
         np.testing.assert_array_equal(joined[name][1][part], labels)
     assert load_card(CARD_PATH).parts == []
+    file = load_dataset("mnist").train_labels
+    labels = idx.decode((Path("data/raw") / file.name).read_bytes())
+    _, validation = decode.split_validation(labels, 0.2, 0)
+    np.testing.assert_array_equal(read_splits()["validation"][1], labels[validation])
 
 
 def decode_alone() -> None:
