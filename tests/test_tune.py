@@ -316,8 +316,8 @@ def run_crowd(url: str, study: Study, count: int) -> list[str]:
 
 
 def test_no_ticket_goes_to_two_processes(database: str) -> None:
-    study = open_study(database, 60)
-    assert sorted(map(int, run_crowd(database, study, 3))) == list(range(60))
+    study = open_study(database, 40)
+    assert sorted(map(int, run_crowd(database, study, 3))) == list(range(40))
 
 
 # What is broken off
