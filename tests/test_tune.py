@@ -33,6 +33,7 @@ from digits.commands import study as studies
 from digits.commands import study_figures, trials, tune
 from digits.commands.search import Search, SearchError, load_search
 from digits.commands.study import (
+    BEGUN,
     ERROR,
     MOST_LOSSES,
     POINT,
