@@ -25,6 +25,7 @@ from test_pack import write_sheet
 from tuning import SEARCH
 
 from digits.__main__ import COMMANDS
+from digits.commands.search import Dimension, Search
 from digits.data.datasets import Dataset
 from digits.data.idx import encode
 from digits.files.params import Params, load_params
@@ -123,6 +124,12 @@ def test_every_key_of_a_dataset_is_explained() -> None:
     page = read("docs/datasets.md")
     keys = [*Dataset.model_fields, "name", "raw_size", "raw_sha256", "gzip_sha256"]
     assert not [key for key in keys if f"`{key}`" not in page]
+
+
+def test_every_key_of_a_search_is_explained() -> None:
+    page = read("docs/scaling.md")
+    keys = [*Search.model_fields, *Dimension.model_fields]
+    assert not [key for key in keys if f"`{key}" not in page]
 
 
 @pytest.mark.checkout
