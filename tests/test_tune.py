@@ -638,7 +638,12 @@ def test_table_has_a_row_a_ticket() -> None:
         ("3", "running: here, process 1", ""),
         ("4", "failed: too bad", ""),
     ]
-    assert {row[3] for row in table} == {"train.batch_size=32"}
+    assert {row[3] for row in table} == {"batch_size=32"}
+
+
+def test_parameters_are_said_in_short() -> None:
+    point = {"a.chance": 0.123456, "b.chance": 1, "train.learning_rate": 1e-05}
+    assert tune.summarize(point) == "a.chance=0.1235\nb.chance=1\nlearning_rate=1e-05"
 
 
 @pytest.mark.parametrize(

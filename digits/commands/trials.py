@@ -75,7 +75,8 @@ class Trainer:
 
     def _run(self, trial: optuna.Trial, name: str, settings: Point) -> None:
         print(f"\n=== {name} ===", flush=True)
-        clone = make_clone(self.folder / "clone", self.commit)
+        repository = self.folder / "clone"
+        clone = make_clone(repository, self.commit)
         is_first = settings[SEED] == self.search.seeds[0]
         pruned = is_first and self.search.pruner != "none"
         watch = Watch(trial, clone, self.search.watched) if pruned else lambda: None
@@ -89,7 +90,7 @@ class Trainer:
                 f"{outcome.status}, reasons above; its trial waits for a worker again"
             )
         ref = name_ref(self.commit, name)
-        ask_git("fetch", "--quiet", "--no-write-fetch-head", str(clone), f"+{ref}:{ref}")
+        ask_git("fetch", "--quiet", "--no-write-fetch-head", str(repository), f"+{ref}:{ref}")
 
 
 class Watch:

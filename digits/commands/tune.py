@@ -10,7 +10,7 @@ import shlex
 import signal
 from argparse import ArgumentParser, Namespace
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import optuna
@@ -21,7 +21,7 @@ from tabulate import tabulate
 from digits.commands.dvc import fetch_data, list_changes, warn_of_untracked
 from digits.commands.experiments import show
 from digits.commands.git import ask_git, is_commit
-from digits.commands.search import TUNE_PATH, Point, Search, load_search
+from digits.commands.search import TUNE_PATH, Point, Search, Value, load_search
 from digits.commands.study import (
     BEGUN,
     COMMIT,
@@ -216,9 +216,19 @@ def tabulate_trials(trials: Sequence[FrozenTrial]) -> list[tuple[str, str, str, 
     for ticket, group in group_by_ticket(trials).items():
         trial = choose_trial(group)
         value = "" if trial.value is None else f"{trial.value:.6f}"
-        settings = "\n".join(list_changes(trial.params)[1::2])
-        table.append((str(ticket), describe_state(group), value, settings))
+        table.append((str(ticket), describe_state(group), value, summarize(trial.params)))
     return table
+
+
+def summarize(point: Mapping[str, Value]) -> str:
+    """Write parameters in short, a line each: by the last words of their keys, unless two agree."""
+    words = Counter(key.rpartition(".")[2] for key in point)
+    lines = []
+    for key, value in point.items():
+        word = key.rpartition(".")[2]
+        shown = f"{value:.4g}" if isinstance(value, float) else value
+        lines.append(f"{word if words[word] == 1 else key}={shown}")
+    return "\n".join(lines)
 
 
 def choose_trial(group: Sequence[FrozenTrial]) -> FrozenTrial:
