@@ -79,7 +79,7 @@ def test_validation_size_reruns_from_decode(project: Project) -> None:
 
 def test_bad_parameter_is_one_line(project: Project) -> None:
     for before, after, message in (
-        ("seed: 0\n\ntrain", "seed: '0'\n\ntrain", "seed: expected a valid integer, received '0'"),
+        ("added_repeats: 10", "added_repeats: -1", "greater than or equal to 0, received -1"),
         ("    epochs: 2\n", "    epoch: 2\n", "did you mean 'epochs'?"),
         ("  recipe: cnn_optdigits\n", "  recipe: cmm\n", "recipes.cmm"),
         ("dataset: optdigits", "dataset: emnist", "datasets/emnist.yaml"),

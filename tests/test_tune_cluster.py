@@ -36,7 +36,7 @@ from digits.commands.study import open_storage
 
 pytestmark = pytest.mark.remotes
 STORAGE = "DIGITS_TUNE_STORAGE"
-PAGE_URL = "postgresql+psycopg://maria:PASSWORD@db.example.org/digits"
+PAGE_URL = "postgresql+psycopg://maria:$PASSWORD@db.example.org/digits"
 
 
 def read_commands(number: int, stand_ins: Mapping[str, str]) -> list[str]:
