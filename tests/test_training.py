@@ -55,8 +55,7 @@ def test_an_epoch_has_every_image_once_with_its_label(train: Split) -> None:
 
 
 def test_validation_batches_are_in_order(train: Split) -> None:
-    recipe = make_recipe(SOFTMAX, loss="sparse_categorical_crossentropy")
-    batches = [*make_validation_batches(train, recipe, 20, 10)]
+    batches = [*make_validation_batches(train, "sparse_categorical_crossentropy", 20, 10)]
     assert [len(labels) for _, labels in batches] == [20, 20, 10]
     images, labels = (np.concatenate(each) for each in zip(*batches, strict=True))
     np.testing.assert_array_equal(images, train.images)

@@ -81,7 +81,7 @@ AMPERE = (8, 0)  # the compute capability of the first GPUs with bfloat16
 
 
 class DeviceError(DigitsError):
-    """There are fewer devices than a training is to be spread over."""
+    """There are fewer devices than asked for, or they cannot share the batch."""
 
 
 def has_bfloat16() -> bool:

@@ -47,27 +47,27 @@ def make_batches(
         return corrupt(batch, seeds, recipe.augmentation, progress), of_batch
 
     orders = tf.data.Dataset.range(1).flat_map(shuffle)  # one, drawn as the epoch begins
-    batches = _take(train, recipe, class_count, orders.batch(TAKEN_AT_A_TIME))
+    batches = _take(train, recipe.loss, class_count, orders.batch(TAKEN_AT_A_TIME))
     batches = batches.unbatch().batch(recipe.batch_size).enumerate().map(distort_batch)
     batches = batches.apply(tf.data.experimental.assert_cardinality(steps))
     return _prefetch(batches), epoch
 
 
 def make_validation_batches(
-    validation: Split, recipe: Recipe, batch_size: int, class_count: int
+    validation: Split, loss: str, batch_size: int, class_count: int
 ) -> tf.data.Dataset:
     """Make the dataset of the validation images and their targets, in order."""
     rows = tf.data.Dataset.range(len(validation.labels)).batch(batch_size)
-    return _prefetch(_take(validation, recipe, class_count, rows))
+    return _prefetch(_take(validation, loss, class_count, rows))
 
 
-def _take(split: Split, recipe: Recipe, class_count: int, rows: tf.data.Dataset) -> tf.data.Dataset:
+def _take(split: Split, loss: str, class_count: int, rows: tf.data.Dataset) -> tf.data.Dataset:
     """Take rows of images that memory need not hold: a constant of the graph would be a copy."""
     images, labels = split.images, tf.constant(split.labels)
 
     def take(at: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         taken = tf.numpy_function(lambda it: images[it], [at], images.dtype, stateful=False)
-        targets = encode_labels(tf.gather(labels, at), recipe.loss, class_count)
+        targets = encode_labels(tf.gather(labels, at), loss, class_count)
         return tf.ensure_shape(taken, (None, *images.shape[1:])), targets
 
     return rows.map(take)

@@ -188,7 +188,7 @@ def _train_member(
             epochs=recipe.epochs,
             initial_epoch=recipe.epochs if checkpoint.stopped else checkpoint.epochs_done,
             validation_data=make_validation_batches(
-                validation, recipe, VALIDATION_BATCH_SIZE, plan.class_count
+                validation, recipe.loss, VALIDATION_BATCH_SIZE, plan.class_count
             ),
             callbacks=[
                 keras.callbacks.LambdaCallback(on_epoch_begin=lambda n, _: epoch.assign(n)),
