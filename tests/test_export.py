@@ -16,12 +16,14 @@ import numpy as np
 import pytest
 from conftest import DIGIT_NAMES
 from imports import ROOT
+from PIL import Image
 from projects import Project
 from ruamel.yaml import YAML
 from samples import SOFTMAX, make_recipe, make_split
 
 from digits.commands import export
 from digits.commands.export import EXPORTED_DIR, FORMS, ExportError
+from digits.commands.export_figure import draw_forms
 from digits.commands.runtimes import Predict, load_litert, load_onnx
 from digits.data.splits import Card, load_card, write_card, write_split
 from digits.errors import run_main
@@ -141,13 +143,31 @@ def test_page_says_what_is_there(exported: Path) -> None:
         r"^\| `(.+?)` +\| ([\d,]+) kB +\| [\d.]+ ms +\| \S+ +\| (.+?)% ", page, re.MULTILINE
     )
     assert [name for name, _, _ in rows] == [form.file for form in FORMS]
-    assert {name for name, _, _ in rows} | {"README.md"} == list_names(exported / EXPORTED_DIR)
+    assert {name for name, _, _ in rows} | {"README.md", "forms.png"} == list_names(
+        exported / EXPORTED_DIR
+    )
     accuracy = (
         predict(build("sample"), make_split(20, 4).images).argmax(1) == make_split(20, 4).labels
     )
     assert rows[0][2] == f"{100 * accuracy.mean():.2f}"
     size = (exported / EXPORTED_DIR / "model.onnx").stat().st_size
     assert {name: it for name, it, _ in rows}["model.onnx"] == f"{size / 1000:,.0f}"
+
+
+def test_page_shows_the_picture(exported: Path) -> None:
+    (name,) = re.findall(r"^!\[.+\]\((.+)\)$", read_page(exported), re.MULTILINE)
+    with Image.open(exported / EXPORTED_DIR / name) as picture:
+        picture.verify()
+
+
+def test_picture_has_the_numbers_of_every_form() -> None:
+    rows = [export.Measured(form, 1000 * n, n / 1000, 0.0, 1.0) for n, form in enumerate(FORMS, 7)]
+    figure = draw_forms(rows, "title")
+    written = [text.get_text() for axes in figure.axes for text in axes.texts]
+    numbers = range(7, 7 + len(FORMS))
+    assert written == [*map(str, numbers), *(f"{number:.2f}" for number in numbers)]
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert names == [form.file for form in FORMS]
 
 
 def test_archive_is_that_of_the_pipeline(exported: Path) -> None:
@@ -234,7 +254,7 @@ def test_only_the_noise_is_kept_back(capfd: pytest.CaptureFixture[str]) -> None:
 def test_export_replaces_the_one_before(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
     export_model("--only", "keras")
     export_model("--only", "h5")
-    assert list_names(EXPORTED_DIR) == {"README.md", "model.h5"}
+    assert list_names(EXPORTED_DIR) == {"README.md", "forms.png", "model.h5"}
     out, err = capfd.readouterr()
     assert out.endswith("exported: written; exported/README.md says how to load each\n")
     assert err == ""
@@ -243,7 +263,7 @@ def test_export_replaces_the_one_before(project: Path, capfd: pytest.CaptureFixt
 
 def test_another_folder(project: Path) -> None:
     export_model("--only", "keras", "--folder", "some/where")
-    assert list_names("some/where") == {"README.md", "model.keras"}
+    assert list_names("some/where") == {"README.md", "forms.png", "model.keras"}
     assert not (project / EXPORTED_DIR).exists()
 
 

@@ -423,7 +423,7 @@ def test_trial_taken_for_lost_has_one_result_though_its_worker_lives(database: s
     def train_slowly(trial: optuna.Trial) -> float:
         if not ran:  # what a worker does that meets it without heartbeats for too long
             study.tell(trial.number, state=TrialState.FAIL)
-            studies.put_back(study)
+            studies.put_back(study, study.get_trials())
         ran.append(trial.number)
         return train(trial) if len(ran) > 1 else 0.5
 
@@ -642,8 +642,12 @@ def test_table_has_a_row_a_ticket() -> None:
 
 
 def test_parameters_are_said_in_short() -> None:
-    point = {"a.chance": 0.123456, "b.chance": 1, "train.learning_rate": 1e-05}
+    point = {"x.a.chance": 0.123456, "x.b.chance": 1, "train.learning_rate": 1e-05}
     assert tune.summarize(point) == "a.chance=0.1235\nb.chance=1\nlearning_rate=1e-05"
+    # None of them is told apart by its end, or by a part of a word.
+    assert tune.summarize({"rate": 1, "dropout.rate": 2, "a.xrate": 3}) == (
+        "rate=1\ndropout.rate=2\nxrate=3"
+    )
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ import numpy as np
 from tabulate import tabulate
 from tqdm import tqdm
 
+from digits.commands.export_figure import draw_forms
 from digits.commands.leaderboard import describe_machine
 from digits.commands.markdown import escape, quote
 from digits.commands.places import check_page
@@ -24,6 +25,7 @@ from digits.commands.revisions import bring
 from digits.commands.runtimes import Predict, load_litert, load_onnx
 from digits.data.splits import Card, Split, load_card, load_split
 from digits.errors import DigitsError
+from digits.evaluation.figures import write_figure
 from digits.files.artifacts import write_bytes, write_text
 from digits.files.params import did_you_mean
 from digits.model.archive import load_model, predict_probabilities
@@ -40,7 +42,7 @@ from digits.model.conversion import (
 from digits.paths import CARD_PATH, MODEL_PATH, TRAIN_DIR, VALIDATION_DIR
 
 EXPORTED_DIR = Path("exported")
-PAGE_NAME = "README.md"
+PAGE_NAME, FIGURE_NAME = "README.md", "forms.png"
 SPLIT_FILES = ("images.npy", "labels.npy")
 BATCH_SIZE = 500  # a matter of memory, not of results
 CALIBRATION_COUNT = 500  # training images; 100 and 2,000 came to the same accuracy in 8 bits
@@ -221,7 +223,7 @@ def check_free(folder: Path) -> None:
     """
     if not folder.exists():
         return
-    ours = {PAGE_NAME, *(form.file for form in FORMS)}
+    ours = {PAGE_NAME, FIGURE_NAME, *(form.file for form in FORMS)}
     others = sorted({it.name for it in folder.iterdir()} - ours) if folder.is_dir() else [folder]
     if others:
         raise ExportError(
@@ -343,6 +345,8 @@ def render_page(source: Source, rows: Sequence[Measured]) -> str:
     return f"""\
 # {escape(card.title)}, {quote(source.model.name)}, for other programs
 
+![Sizes and times of the forms]({FIGURE_NAME})
+
 Exported from `{MODEL_PATH}` with MD5 `{digest}`.
 Each form takes `images`, float32 (n, 28, 28, 1) from 0 (paper) to 1 (ink), and gives
 `probabilities`, float32 (n, {card.class_count}), of the classes {names}, in this order.
@@ -375,4 +379,6 @@ def main(arguments: Namespace) -> None:
             with without_lines(DELEGATE):
                 rows.append(measure(form, made / form.file, source.validation, expected))
         write_text(made / PAGE_NAME, render_page(source, rows))
+        title = f"{source.card.title}, {source.model.name}, for other programs"
+        write_figure(made / FIGURE_NAME, draw_forms(rows, title))
     print(f"{render_table(rows)}\n\n{folder}: written; {folder / PAGE_NAME} says how to load each")

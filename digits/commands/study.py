@@ -237,11 +237,16 @@ def may_run(number: int, trials: Trials) -> bool:
     )
 
 
-def put_back(study: Study) -> None:
-    """Write anew the tickets whose trials have all been lost."""
-    for ticket, trials in group_by_ticket(study.get_trials(deepcopy=False)).items():
-        if is_lost(trials) and count_losses(trials) < MOST_LOSSES:
-            enqueue(study, ticket, trials[-1].user_attrs[POINT] | trials[-1].params)
+def put_back(study: Study, trials: Trials) -> int:
+    """Write anew the tickets whose trials have all been lost; return how many."""
+    lost = {
+        ticket: group[-1]
+        for ticket, group in group_by_ticket(trials).items()
+        if is_lost(group) and count_losses(group) < MOST_LOSSES
+    }
+    for ticket, last in lost.items():
+        enqueue(study, ticket, last.user_attrs[POINT] | last.params)
+    return len(lost)
 
 
 def enqueue(study: Study, ticket: int, point: Point) -> None:
@@ -271,8 +276,7 @@ class Worker:
         is_waiting = False
         try:
             while most is None or self.count < most:
-                self._put_right()
-                states = {it.state for it in self.study.get_trials(deepcopy=False)}
+                states = self._put_right()
                 if TrialState.WAITING in states:
                     self._take()
                     is_waiting = False
@@ -284,18 +288,23 @@ class Worker:
                 else:
                     break
         finally:
-            put_back(self.study)  # what was broken off here waits again
+            put_back(self.study, self._read())  # what was broken off here waits again
 
-    def _put_right(self) -> None:
-        """Put back what vanished workers had taken."""
+    def _read(self) -> Trials:
+        return self.study.get_trials(deepcopy=False)
+
+    def _put_right(self) -> set[TrialState]:
+        """Put back what vanished workers had taken; return the states of all trials."""
         with _without_warnings():
             fail_stale_trials(self.study)
-        now, trials = time.monotonic(), self.study.get_trials(deepcopy=False)
+        # Once: each reading costs the more, the more trials there are.
+        now, trials = time.monotonic(), self._read()
         self._unborn = {number: self._unborn.get(number, now) for number in list_unborn(trials)}
         for number, since in self._unborn.items():
             if now - since > self._grace:
                 self.study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
-        put_back(self.study)
+        count = put_back(self.study, trials)
+        return {it.state for it in trials} | ({TrialState.WAITING} if count else set())
 
     def _take(self) -> None:
         self._is_deprived = False
@@ -310,13 +319,13 @@ class Worker:
             print("the trial had been taken for lost, and is another worker's now", flush=True)
 
     def _run(self, trial: optuna.Trial) -> float:
-        trials = group_by_ticket(self.study.get_trials(deepcopy=False))
+        trials = group_by_ticket(self._read())
         ticket = trial.user_attrs.get(TICKET)
         if ticket is None or not may_run(trial.number, trials[ticket]):
             trial.set_user_attr(RETURNED, value=True)
             raise TrialEndError("another worker has its ticket")
         self.count += 1
-        self._begin(trial)
+        number = self._begin(trial)
         try:
             return self.train(trial)
         except KeyboardInterrupt:
@@ -324,15 +333,19 @@ class Worker:
             trial.set_user_attr(RETURNED, value=True)
             raise
         finally:
-            state = self.study.get_trials(deepcopy=False)[trial.number].state
+            state = self.storage.get_trial(number).state
             self._is_deprived = state is not TrialState.RUNNING
 
-    def _begin(self, trial: optuna.Trial) -> None:
-        """Write the first heartbeat, which Optuna's thread may not have, and then who sends it."""
+    def _begin(self, trial: optuna.Trial) -> int:
+        """Write the first heartbeat, which Optuna's thread may not have, and then who sends it.
+
+        Return the number that the trial has in the database.
+        """
         study = self.storage.get_study_id_from_name(self.study.study_name)
         number = self.storage.get_trial_id_from_study_id_trial_number(study, trial.number)
         self.storage.record_heartbeat(number)
         trial.set_user_attr(BEGUN, f"{socket.gethostname()}, process {os.getpid()}")
+        return number
 
 
 def list_unborn(trials: Trials) -> list[int]:

@@ -10,7 +10,7 @@ import shlex
 import signal
 from argparse import ArgumentParser, Namespace
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import optuna
@@ -221,14 +221,16 @@ def tabulate_trials(trials: Sequence[FrozenTrial]) -> list[tuple[str, str, str, 
 
 
 def summarize(point: Mapping[str, Value]) -> str:
-    """Write parameters in short, a line each: by the last words of their keys, unless two agree."""
-    words = Counter(key.rpartition(".")[2] for key in point)
-    lines = []
-    for key, value in point.items():
-        word = key.rpartition(".")[2]
-        shown = f"{value:.4g}" if isinstance(value, float) else value
-        lines.append(f"{word if words[word] == 1 else key}={shown}")
-    return "\n".join(lines)
+    """Write parameters in short, a line each."""
+    shown = {key: f"{it:.4g}" if isinstance(it, float) else it for key, it in point.items()}
+    return "\n".join(f"{shorten(key, point)}={value}" for key, value in shown.items())
+
+
+def shorten(key: str, keys: Collection[str]) -> str:
+    """Return as few of a key's last words as tell it from the others."""
+    words = key.split(".")
+    ends = (".".join(words[start:]) for start in reversed(range(len(words))))
+    return next((end for end in ends if sum(f".{it}".endswith(f".{end}") for it in keys) == 1), key)
 
 
 def choose_trial(group: Sequence[FrozenTrial]) -> FrozenTrial:
