@@ -93,6 +93,13 @@ def test_file_is_loaded() -> None:
     assert search.watched == "val_accuracy"
 
 
+def test_seeds_are_of_every_trial_or_each_a_trial() -> None:
+    assert make_search().list_seeds({"train.batch_size": 32}) == [0, 1]
+    values = {"train.seed": {"values": [3, 4]}}
+    search = make_search(sampler="grid", seeds=None, space=values)
+    assert [search.list_seeds(point) for point in search.list_points()] == [[3], [4]]
+
+
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(
     ("before", "after", "message"),
@@ -117,7 +124,9 @@ def test_file_is_loaded() -> None:
         ("values: [32, 64]", "values: ['32']", "not as the text '32'"),
         ("values: [32, 64]", "valves: [32, 64]", "valves: unknown key"),
         ("train.batch_size", "decode.seed", "below train and recipes"),
-        ("train.batch_size", "train.seed", "but for train.seed, which `seeds` sets"),
+        ("train.batch_size", "train.seed", "`seeds`, or train.seed in `space`, and not both"),
+        ("seeds: [0, 1]", "", "`seeds`, or train.seed in `space`, and not both"),
+        ("train.recipe: cnn_optdigits", "train.seed: 1", "than train.seed, which `seeds` sets"),
         ("train.batch_size", "train.recipe", "expected other keys than `settings` has"),
         (
             "train.batch_size",

@@ -107,8 +107,8 @@ class Search(Params):
     # others' at the same epoch; not in its first epochs.
     pruner: Literal["none", "median"] = "none"
     warmup_epochs: int = Field(default=1, ge=0)
-    # Of training: a trial is trained with each, and their mean counts.
-    seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**32)]], Field(min_length=1)]
+    # Of training: a trial is trained with each, and their mean counts. None: `space` has the seed.
+    seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**32)]], Field(min_length=1)] | None = None
     settings: Point = Field(default={})  # of all trials
     space: dict[str, Dimension] = Field(min_length=1)
     heartbeat_seconds: int = Field(default=30, ge=1, le=3600)
@@ -137,8 +137,8 @@ class Search(Params):
 
     @field_validator("seeds")
     @classmethod
-    def _check_seeds(cls, seeds: list[int]) -> list[int]:
-        if len(set(seeds)) < len(seeds):
+    def _check_seeds(cls, seeds: list[int] | None) -> list[int] | None:
+        if len(set(seeds or ())) < len(seeds or ()):
             raise ValueError("entries that differ")
         return seeds
 
@@ -146,6 +146,8 @@ class Search(Params):
     @classmethod
     def _check_settings(cls, settings: Point) -> Point:
         _check_values(list(dict.fromkeys(settings.values())))
+        if SEED in settings:
+            raise ValueError(f"other keys than {SEED}, which `seeds` sets")
         return _check_keys(settings)
 
     @field_validator("space")
@@ -158,6 +160,16 @@ class Search(Params):
                 if dimension.list_values() is None:
                     raise ValueError(f"`values` or a `step` of {key} for a grid")
         return _check_keys(space)
+
+    @model_validator(mode="after")
+    def _check_seed(self) -> Self:
+        if (self.seeds is None) is not (SEED in self.space):
+            raise ValueError(f"`seeds`, or {SEED} in `space`, and not both")
+        return self
+
+    def list_seeds(self, point: Point) -> list[Value]:
+        """List what a trial of these parameters is trained from."""
+        return [*self.seeds] if self.seeds else [point[SEED]]
 
     @property
     def watched(self) -> str:
@@ -182,11 +194,8 @@ class Search(Params):
 
 def _check_keys(keys: Any) -> Any:
     for key in keys:
-        if not SETTABLE.fullmatch(key) or key == SEED:
-            raise ValueError(
-                f"keys of params.yaml below train and recipes, but for {SEED}, which `seeds` sets, "
-                f"not {key!r}"
-            )
+        if not SETTABLE.fullmatch(key):
+            raise ValueError(f"keys of params.yaml below train and recipes, not {key!r}")
     return keys
 
 

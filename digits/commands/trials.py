@@ -21,7 +21,7 @@ from optuna.study import Study
 
 from digits.commands.dvc import lend_cache, run_dvc, run_experiment_in
 from digits.commands.git import ask_git, is_commit
-from digits.commands.search import SEED, TUNE_PATH, Point
+from digits.commands.search import SEED, TUNE_PATH, Point, Value
 from digits.commands.study import (
     COMMIT,
     ERROR,
@@ -61,7 +61,7 @@ class Trainer:
         search = self.search
         point = {key: dimension.suggest(trial, key) for key, dimension in search.space.items()}
         values = []
-        for seed in search.seeds:
+        for seed in search.list_seeds(point):
             name = name_experiment(self.token, trial.user_attrs[TICKET], seed)
             if not is_commit(name_ref(self.commit, name)):  # else it has run here, before a kill
                 self._run(trial, name, search.settings | point | {SEED: seed})
@@ -77,7 +77,7 @@ class Trainer:
         print(f"\n=== {name} ===", flush=True)
         repository = self.folder / "clone"
         clone = make_clone(repository, self.commit)
-        is_first = settings[SEED] == self.search.seeds[0]
+        is_first = settings[SEED] == self.search.list_seeds(settings)[0]
         pruned = is_first and self.search.pruner != "none"
         watch = Watch(trial, clone, self.search.watched) if pruned else lambda: None
         outcome = run_experiment_in(clone, settings, watch, "--name", name, "train")
@@ -114,7 +114,7 @@ def fail(trial: optuna.Trial, reason: str) -> None:
     raise TrialEndError(reason)
 
 
-def name_experiment(token: str, ticket: int, seed: int) -> str:
+def name_experiment(token: str, ticket: int, seed: Value) -> str:
     return f"{token}-{ticket}-{seed}"
 
 

@@ -198,7 +198,8 @@ def find_best(study: Study) -> FrozenTrial:
 def advise(study: Study, trial: FrozenTrial) -> str:
     """Return the command that brings a trial's parameters, and its model if it is to be had."""
     search, commit = read_search(study), study.user_attrs[COMMIT]
-    name = name_experiment(study.user_attrs[TOKEN], trial.user_attrs[TICKET], search.seeds[0])
+    seed = search.list_seeds(trial.params)[0]
+    name = name_experiment(study.user_attrs[TOKEN], trial.user_attrs[TICKET], seed)
     here = is_commit(name_ref(commit, name))
     # An experiment is of the study's commit: applied to a later one, it would undo what came since.
     if ask_git("rev-parse", "HEAD") == commit and (here or search.push):
