@@ -625,6 +625,31 @@ def test_hopeless_trial_is_pruned_after_its_first_epochs(tmp_path: Path) -> None
     trials.Watch(hopeful, tmp_path, "val_accuracy")()
 
 
+@pytest.mark.parametrize(
+    ("pruner", "ended"),
+    [("median", [0.1, 0.32]), ("quartile", [0.1]), ("none", [])],
+)
+def test_pruner_ends_what_is_worse_than_its_share(
+    pruner: str, ended: list[float], database: str
+) -> None:
+    search, storage = make_search(pruner=pruner, warmup_epochs=1), studies.open_storage(database)
+    studies.create_study(storage, search, COMMIT, [])
+    study = studies.open_study(storage, studies.name_study(search, COMMIT), search)
+    for value in (0.2, 0.3, 0.4, 0.5, 0.6):
+        trial = study.ask()
+        trial.report(value, 2)
+        study.tell(trial, value)
+    pruned = []
+    for value in (0.1, 0.32, 0.48, 0.52):
+        trial = study.ask()
+        trial.report(0.0, 1)
+        assert not trial.should_prune()
+        trial.report(value, 2)
+        if trial.should_prune():
+            pruned.append(value)
+    assert pruned == ended
+
+
 # What is said
 
 

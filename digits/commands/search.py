@@ -103,9 +103,9 @@ class Search(Params):
     metrics: dict[str, Annotated[float, Field(gt=0)]] = Field(min_length=1)
     direction: Literal["maximize", "minimize"]
     sampler: Literal["tpe", "grid"]
-    # A trial ends early where its validation accuracy, or loss, is worse than the median of the
-    # others' at the same epoch; not in its first epochs.
-    pruner: Literal["none", "median"] = "none"
+    # A trial ends early where its validation accuracy, or loss, is worse than that of half (median)
+    # or three quarters (quartile) of those that came to their end was at the same epoch.
+    pruner: Literal["none", "median", "quartile"] = "none"
     warmup_epochs: int = Field(default=1, ge=0)
     # Of training: a trial is trained with each, and their mean counts. None: `space` has the seed.
     seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**32)]], Field(min_length=1)] | None = None

@@ -33,6 +33,7 @@ DATABASE_PATH = Path("tune.db")
 STORAGE_VARIABLE = "DIGITS_TUNE_STORAGE"  # an address with a password is no option for all to see
 MOST_LOSSES = 3  # of a ticket: what ends its worker so often would end others, too
 GRACE = 3  # heartbeats that may be missed before a trial is lost
+KEPT = {"median": 50, "quartile": 75}  # per cent of the trials that a pruner lets go on
 WRITERS_SECONDS = 60  # for which a SQLite file may be another's
 PAUSE_SECONDS = 5  # between two looks at what the others do
 # What is noted with a study, and with a trial. Ticket and point, its parameters as far as they are
@@ -182,9 +183,10 @@ def open_study(storage: RDBStorage, name: str, search: Search | None = None) -> 
         with _without_warnings():
             # Without a seed: all workers would begin with the same draws.
             sampler = optuna.samplers.TPESampler(constant_liar=True)
-        pruner = optuna.pruners.MedianPruner(n_warmup_steps=search.warmup_epochs + 1)
-        if search.pruner == "none":
-            pruner = optuna.pruners.NopPruner()
+        pruner = optuna.pruners.NopPruner()
+        if search.pruner in KEPT:
+            kept, warmup = KEPT[search.pruner], search.warmup_epochs + 1
+            pruner = optuna.pruners.PercentilePruner(kept, n_warmup_steps=warmup)
     try:
         return optuna.load_study(study_name=name, storage=storage, sampler=sampler, pruner=pruner)
     except KeyError as error:
