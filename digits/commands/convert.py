@@ -154,38 +154,37 @@ def choose_test(labels: np.ndarray, fraction: float, seed: int) -> list[np.ndarr
 # Files
 
 
-def describe_dataset(
-    arguments: Namespace,
-    classes: Classes,
-    more: Mapping[str, Any],
-    folder: Path,
-    files: Mapping[str, bytes],
-) -> dict[str, Any]:
-    """Return what the dataset file says; a switch that is off it need not say.
-
-    Raises:
-        ConvertError: something that no dataset file may say, such as the same name twice.
-    """
-    facts: dict[str, Any] = {
-        "title": arguments.title or arguments.name,
-        "licence": more["licence"],
-        "class_names": classes.names,
-    }
+def describe_classes(classes: Classes) -> dict[str, Any]:
+    """Return the names, and the labels unless they count from 0, as a dataset file says them."""
     first, labels = classes.labels[0], classes.labels
     if labels != list(range(first, first + len(labels))):
-        facts["label_values"] = labels
-    elif first != 0:
-        facts["label_values"] = first
-    facts |= {key: value for key, value in more.items() if value is not False}
-    facts["mirrors"] = [str(folder)]
-    for key, raw in files.items():
-        digest = hashlib.sha256(raw).hexdigest()
-        facts[key] = {"name": FILE_NAMES[key], "raw_size": len(raw), "raw_sha256": digest}
+        return {"class_names": classes.names, "label_values": labels}
+    return {"class_names": classes.names} | ({"label_values": first} if first else {})
+
+
+def describe_files(folder: Path, files: Mapping[str, bytes]) -> dict[str, Any]:
+    """Return where the files will be, and what vouches for each."""
+    vouched = {
+        key: {
+            "name": FILE_NAMES[key],
+            "raw_size": len(raw),
+            "raw_sha256": hashlib.sha256(raw).hexdigest(),
+        }
+        for key, raw in files.items()
+    }
+    return {"mirrors": [str(folder)], **vouched}
+
+
+def check_description(name: str, described: Mapping[str, Any]) -> None:
+    """Hold what is to be written against what a dataset file may say.
+
+    Raises:
+        ConvertError: such as the same class name twice.
+    """
     try:
-        Dataset.model_validate(facts)
+        Dataset.model_validate(described)
     except ValidationError as error:
-        raise ConvertError(f"{arguments.name}: {describe_errors('', Dataset, error)}") from error
-    return facts
+        raise ConvertError(f"{name}: {describe_errors('', Dataset, error)}") from error
 
 
 class _Dumper(yaml.SafeDumper):
@@ -246,20 +245,23 @@ def write_splits(
         ConvertError: something is in the way of it, or no dataset file may say it.
         JoinError: they do not fit the dataset to which they are to be added.
     """
-    facts: dict[str, Any] = {"licence": arguments.licence, "transpose": arguments.transpose}
+    licence = arguments.licence
+    more: Mapping[str, Any] = {"transpose": True} if arguments.transpose else {}
     if arguments.known:
         known = load_known(arguments.known, arguments.name)
         if arguments.transpose:
             arrays = [it.swapaxes(1, 2) if it.ndim == 3 else it for it in arrays]
         joined = join(known, arguments.name, classes, arrays)
-        arrays, classes = joined.arrays, joined.classes
-        licence = f"{arguments.licence}; {known.dataset.title}: {known.dataset.licence}"
-        facts = {**joined.facts, "licence": licence, "transpose": False}
+        arrays, classes, more = joined.arrays, joined.classes, joined.facts
+        licence = f"{licence}; {known.dataset.title}: {known.dataset.licence}"
         origin = f"{origin}; added to {known.name}"
     files = {key: idx.encode(array) for key, array in zip(FILE_NAMES, arrays, strict=True)}
     path = DATASETS_DIR / f"{arguments.name}.yaml"
     folder = arguments.folder or CONVERTED_DIR / arguments.name
-    described = describe_dataset(arguments, classes, facts, folder, files)
+    title = arguments.title or arguments.name
+    described = {"title": title, "licence": licence, **describe_classes(classes), **more}
+    described |= describe_files(folder, files)
+    check_description(arguments.name, described)
     if not arguments.replace:
         check_free(path, folder, files)
     write_dataset(path, render_dataset(described, origin), folder, files)
