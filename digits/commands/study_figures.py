@@ -24,12 +24,16 @@ def draw_study(study: Study, metrics: str) -> dict[str, Figure]:
     with warnings.catch_warnings(), drawing_style(STYLE):
         warnings.simplefilter("ignore", ExperimentalWarning)
         axes: Any = plots.plot_optimization_history(study, target_name=metrics)
+        for line in axes.lines:
+            line.set_label("best so far")
         axes.legend(loc="lower right" if best_is_above else "upper right", frameon=False)
         drawn["history"] = _finish(axes, f"Optimization history · study {study.study_name}")
         values = {it.value for it in study.get_trials(states=(TrialState.COMPLETE,))}
         if len(values) > 1:
             axes = plots.plot_param_importances(study, target_name=metrics)
             axes.get_legend().remove()
+            for text in axes.texts:  # that touch their bars
+                text.set_text(f" {text.get_text()}")
             axes.set_xlabel("importance")
             axes.set_ylabel("")
             title = f"Importance of the parameters · study {study.study_name}"
