@@ -32,7 +32,7 @@ from tuning import (
     write_search,
 )
 
-from digits.commands.study import open_storage
+from digits.commands.study import StudyError, explaining, open_storage
 
 pytestmark = pytest.mark.remotes
 STORAGE = "DIGITS_TUNE_STORAGE"
@@ -108,6 +108,24 @@ def test_two_machines_lose_a_worker_and_their_database(trained: Project, tmp_pat
     assert (third.folder / MODEL).is_file()
     listed = third.call("dvc", "exp", "list", "--name-only", "origin").split()
     assert sorted(it.split("-")[2] for it in listed) == list("01234")
+
+
+def test_database_that_restarts_is_waited_for_and_one_that_stays_away_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with clusters.postgres() as database:
+        storage = open_storage(database.url, heartbeat_seconds=1)
+        database.call("--mode=immediate", "stop")
+        # It comes back in the first pause that is made for it.
+        monkeypatch.setattr("time.sleep", lambda _: database.call("start"))
+        assert storage.get_all_studies() == []
+        database.call("--mode=immediate", "stop")
+        monkeypatch.undo()
+        with pytest.raises(StudyError, match="Operational"), explaining(database.url):
+            storage.get_all_studies()
+        database.call("start")
+        storage.remove_session()
+        storage.engine.dispose()
 
 
 def count_trials(url: str) -> Counter[TrialState]:

@@ -16,6 +16,7 @@ from tuning import (
     TUNE,
     assert_untouched,
     find_best,
+    is_training,
     kill,
     list_experiments,
     list_states,
@@ -91,6 +92,7 @@ def test_killed_worker_takes_its_training_with_it_and_the_next_one_goes_on(
         assert len(list_trainings(project)) == 2
         kill(worker)
         wait_until(lambda: not list_trainings(project), "the training has outlived its worker")
+        assert is_training(project), "it has come to its end all the same"
         assert list_states(project) == ["running", "waiting"]
         end_study(project)
 
