@@ -12,7 +12,7 @@ from digits.evaluation.drawing import Axes, Figure, drawing_style, mpl
 from digits.evaluation.figures import GREY, SERIES, STYLE
 
 ACCURACIES = (0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.997, 0.998, 0.999)  # ticks, as far as they fit
-NEAR = 2.0  # costs closer than this factor have no room for a name between them
+NEAR = 0.3  # powers of ten, of cost and of errors: marks that are closer have no room for a name
 
 
 def draw_leaderboard(runs: Sequence[Run], published: Sequence[Published], title: str) -> Figure:
@@ -69,6 +69,12 @@ def _count_tens(accuracy: np.ndarray) -> np.ndarray:
     return -np.log10(np.maximum(1 - accuracy, 1e-6))
 
 
+def _are_close(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    """Tell whether two pairs of cost and accuracy are drawn near each other."""
+    costs, accuracies = np.array([one, other]).T
+    return bool(np.ptp(np.log10(costs)) < NEAR and np.ptp(_count_tens(accuracies)) < NEAR)
+
+
 def _draw_published(axes: Axes, published: Sequence[Published]) -> None:
     known = sorted(
         (it.multiply_adds * it.images_seen, it.accuracy / 100, (it.deviation or 0) / 100, it.name)
@@ -79,8 +85,10 @@ def _draw_published(axes: Axes, published: Sequence[Published]) -> None:
         axes.errorbar(
             cost, accuracy, deviation, color=GREY, marker="D", markersize=5, capsize=3, linestyle=""
         )
-        after = number + 1 < len(known) and known[number + 1][0] < NEAR * cost
-        before = number > 0 and known[number - 1][0] > cost / NEAR
+        others = (known[:number], known[number + 1 :])
+        before, after = (
+            any(_are_close(it[:2], (cost, accuracy)) for it in side) for side in others
+        )
         # A name stands where its neighbour is not: right, left, or between two of them below.
         place, side = ((0, -24), "center") if before and after else ((7, -3), "left")
         if after and not before:
