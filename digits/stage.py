@@ -1,6 +1,7 @@
 """Run a stage as a process: failures as one line, no traceback, no orphan."""
 
 import ctypes
+import gc
 import json
 import os
 import signal
@@ -21,6 +22,8 @@ def run(main: Callable[[], None]) -> None:
     """Run a stage's `main` and exit; a failure that a person can act on becomes one line."""
     _end_with_parent()
     mask_stderr()
+    # What has been imported stays. Keras collects garbage often, and would pass over all of that.
+    gc.freeze()
     start, cpu_start = time.perf_counter(), time.process_time()
     status = run_main(main)
     seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start

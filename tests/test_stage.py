@@ -239,10 +239,10 @@ def test_stage_ends_with_its_parent(stage_code: str, tmp_path: Path) -> None:
     assert ended
 
 
-@pytest.mark.parametrize("new_session", [False, True])
-def test_stage_with_a_parent_runs(new_session: bool, tmp_path: Path) -> None:  # noqa: FBT001
-    script = tmp_path / "stage.py"
-    script.write_text("from digits.stage import run\nrun(lambda: print('done'))\n")
+def run_script(folder: Path, code: str, *, new_session: bool = False) -> str:
+    """Run code in a process of its own, which must end well; return what it prints."""
+    script = folder / "stage.py"
+    script.write_text(code)
     done = subprocess.run(
         [sys.executable, str(script)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -251,7 +251,19 @@ def test_stage_with_a_parent_runs(new_session: bool, tmp_path: Path) -> None:  #
         start_new_session=new_session,
         check=True,
     )
-    assert done.stdout == "done\n"
+    return done.stdout
+
+
+@pytest.mark.parametrize("new_session", [False, True])
+def test_stage_with_a_parent_runs(new_session: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    code = "from digits.stage import run\nrun(lambda: print('done'))\n"
+    assert run_script(tmp_path, code, new_session=new_session) == "done\n"
+
+
+def test_garbage_is_not_looked_for_in_what_has_been_imported(tmp_path: Path) -> None:
+    ask = "print(gc.get_freeze_count() > 10 * len(gc.get_objects()))"
+    code = f"import gc, numpy\nfrom digits.stage import run\nrun(lambda: {ask})\n"
+    assert run_script(tmp_path, code) == "True\n"
 
 
 # While a stage's modules are imported
