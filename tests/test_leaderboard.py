@@ -207,6 +207,19 @@ def test_picture_has_a_dot_a_run_and_the_figures_of_others(tmp_path: Path) -> No
     write_figure(tmp_path / "picture.png", figure)
 
 
+@pytest.mark.parametrize(
+    ("multiply_adds", "accuracy", "side"),
+    [(1100, 98.6, "right"), (1100, 99.5, "left"), (3000, 98.6, "left")],
+    ids=["near", "more-accurate", "dearer"],
+)
+def test_name_makes_room_for_near_marks_only(
+    multiply_adds: int, accuracy: float, side: str
+) -> None:
+    other = make_published(name="other", multiply_adds=multiply_adds, accuracy=accuracy)
+    (axes,) = draw_leaderboard(RUNS, [make_published(), other], "MNIST").axes
+    assert [text.get_horizontalalignment() for text in axes.texts] == [side, "left"]
+
+
 BOARD = """\
 dataset: optdigits
 recipes:
