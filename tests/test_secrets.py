@@ -139,7 +139,10 @@ def test_password_in_address_is_not_shown(
     assert "geheim" not in output
 
 
-@pytest.mark.parametrize("url", ["s3://digits/team", "ssh://{}/srv/digits", "webdav://{}/digits"])
+S3 = pytest.param("s3://digits/team", marks=pytest.mark.slow)  # boto3 tries five times
+
+
+@pytest.mark.parametrize("url", [S3, "ssh://{}/srv/digits", "webdav://{}/digits"])
 def test_dead_endpoint_names_remote_and_way_out(trained: Project, tmp_path: Path, url: str) -> None:
     dead = f"{remotes.HOST}:{remotes.choose_port()}"
     project = trained.copy(tmp_path / "project")
