@@ -121,7 +121,8 @@ def test_database_that_restarts_is_waited_for_and_one_that_stays_away_is_not(
         assert storage.get_all_studies() == []
         database.call("--mode=immediate", "stop")
         monkeypatch.undo()
-        with pytest.raises(StudyError, match="Operational"), explaining(database.url):
+        refused = pytest.raises(StudyError, match="received OperationalError")
+        with refused, explaining(database.url):
             storage.get_all_studies()
         database.call("start")
         storage.remove_session()

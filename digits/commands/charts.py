@@ -87,7 +87,7 @@ def _draw_published(axes: Axes, published: Sequence[Published]) -> None:
         )
         others = (known[:number], known[number + 1 :])
         before, after = (
-            any(_are_close(it[:2], (cost, accuracy)) for it in side) for side in others
+            any(_are_close(it[:2], (cost, accuracy)) for it in marks) for marks in others
         )
         # A name stands where its neighbour is not: right, left, or between two of them below.
         place, side = ((0, -24), "center") if before and after else ((7, -3), "left")
