@@ -114,7 +114,7 @@ verify-reproducible: .venv/run.stamp ## Run the pipeline twice from scratch and 
 
 .PHONY: bench
 bench: .venv/run.stamp ## Measure speed on the data of the last make repro: the tables of benchmarks/README.md
-	@for part in machine decoding throughput time_to_accuracy kernels stages; do \
+	@for part in machine decoding throughput whole_trainings time_to_accuracy kernels stages; do \
 	    python -m benchmarks.$$part || exit; \
 	done
 

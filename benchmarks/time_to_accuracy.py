@@ -3,7 +3,7 @@
 `sprint` was chosen on the validation split; reported is the accuracy there with other seeds.
 It is timed with all that the stage does: the rehearsal, tracing, validation, the temperature.
 `deep_cnn` is trained by `fit` on arrays, and nothing else; its lap is a measured part of an epoch,
-from which its ten are extrapolated: whole, they would take ten minutes or more of every round.
+from which its ten are extrapolated.
 """
 
 import itertools
@@ -12,12 +12,14 @@ from collections.abc import Sequence
 
 from benchmarks.arithmetic import count_operations, find_peak, make_multiplication
 from benchmarks.rivals import (
+    PART_STEPS,
     build_plain,
     count_all_steps,
     fit_arrays,
     load_mnist,
     load_recipe,
     make_plan,
+    take_part,
     train_whole,
 )
 from benchmarks.timing import (
@@ -30,7 +32,6 @@ from benchmarks.timing import (
     print_table,
     summarize,
 )
-from digits.data.splits import Split
 from digits.model.ensemble import Trained
 from digits.model.networks import build_network
 from digits.model.recipes import Recipe
@@ -39,7 +40,6 @@ from digits.stage import run
 REFERENCE_ACCURACY = 0.9927  # the best published reference
 FIRST_SEED = 100  # of those that the choice of the recipe has not seen
 ROUND_COUNT = 5
-PART_STEPS = 32  # of deep_cnn, a lap
 WANTED = 90
 
 
@@ -84,12 +84,6 @@ def print_share(
         seconds = summarize(lap.wall_seconds for lap in laps[name]).median
         shares.append(f"`{name}` {operations / seconds / peak:.0%}")
     print(f"Of the peak, {peak / 1e9:.0f} GFLOP/s (float32 `tf.matmul`): {', '.join(shares)}.\n")
-
-
-def take_part(recipe: Recipe, train: Split) -> Split:
-    """Take the images of a lap of `deep_cnn`: whole batches."""
-    count = PART_STEPS * recipe.batch_size
-    return Split(train.images[:count], train.labels[:count])
 
 
 def main() -> None:
