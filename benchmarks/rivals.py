@@ -11,9 +11,9 @@ from contextlib import redirect_stdout
 import numpy as np
 
 from benchmarks.timing import Rival
+from digits.config import load_params
 from digits.data.splits import Split, load_card, load_split
 from digits.files.artifacts import ArtifactError
-from digits.files.params import load_params
 from digits.model.augmentation import corrupt, distort
 from digits.model.backend import keras, tf
 from digits.model.batches import count_steps, make_batches

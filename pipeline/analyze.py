@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from digits.config import Section, load_params
 from digits.data.splits import Card, load_card
 from digits.evaluation import charts, galleries, label_issues, mistakes, scores, tabulation
 from digits.evaluation.figures import write_figure
 from digits.evaluation.predictions import Predictions, load_predictions
 from digits.files.artifacts import ArtifactError, load_json, write_json
-from digits.files.params import Params, load_params
 from digits.files.tables import write_table
 from digits.paths import (
     ANALYSIS_DIR,
@@ -25,7 +25,7 @@ GOAL = 0.999  # the accuracy that rejecting the least certain images is to buy
 PAIRS_PLOTTED = 15  # as many bars as `dvc plots` can label
 
 
-class AnalyzeParams(Params):
+class AnalyzeParams(Section):
     """How much of the analysis is shown."""
 
     gallery_count: int = Field(ge=0, le=200)

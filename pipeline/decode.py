@@ -8,20 +8,20 @@ import numpy as np
 from pydantic import Field
 from sklearn.model_selection import train_test_split
 
+from digits.config import Section, load_params
 from digits.data import idx
 from digits.data.datasets import Dataset, RawFile, load_dataset
 from digits.data.raw import check_content
 from digits.data.splits import Card, Part, hold_out, write_card, write_split
 from digits.data.tidying import DatasetError, check_classes, tidy_images, tidy_labels
 from digits.files.artifacts import ArtifactError
-from digits.files.params import Params, load_params
 from digits.paths import CARD_PATH, RAW_DIR, TEST_DIR, TRAIN_DIR, VALIDATION_DIR
 from digits.stage import run
 
 PART_COUNT = 10_000  # images that are scaled at a time
 
 
-class DecodeParams(Params):
+class DecodeParams(Section):
     """How much of the training file is held out, which part, and how often the rest is taken."""
 
     validation_fraction: float = Field(gt=0, lt=1)

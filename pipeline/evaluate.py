@@ -7,6 +7,7 @@ import pandas as pd
 from pydantic import Field
 from sklearn.metrics import classification_report
 
+from digits.config import Section, load_params
 from digits.data.splits import Card, Split, load_card, load_split
 from digits.evaluation import charts, scores, tabulation
 from digits.evaluation.figures import write_figure
@@ -23,7 +24,6 @@ from digits.evaluation.robustness import (
 )
 from digits.files.artifacts import write_json, write_text
 from digits.files.history import load_history
-from digits.files.params import Params, load_params
 from digits.files.tables import write_table
 from digits.model.archive import load_model, predict_probabilities
 from digits.paths import (
@@ -53,7 +53,7 @@ METRICS = (
 )
 
 
-class EvaluateParams(Params):
+class EvaluateParams(Section):
     """How the model is run and how many of its answers are shown."""
 
     batch_size: int = Field(ge=1)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
+from digits.config import Section, load_params
 from digits.data import optdigits
 from digits.data.datasets import DATASETS_DIR, Dataset, load_dataset
 from digits.data.kept import (
@@ -17,14 +18,13 @@ from digits.data.kept import (
 )
 from digits.data.mirrors import Mirrors, UnreachableError, find_files
 from digits.files.artifacts import write_bytes
-from digits.files.params import Params, load_params
 from digits.paths import RAW_DIR
 from digits.stage import run
 
 DAY_SECONDS = 86_400  # more is a mistake, and soon more than a timer can count
 
 
-class FetchParams(Params):
+class FetchParams(Section):
     """How long to wait for a mirror."""
 
     timeout_seconds: float = Field(gt=0, le=DAY_SECONDS)

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 from pydantic import Field
 
+from digits.config import load_params
 from digits.data.splits import load_card, load_split
 from digits.evaluation.predictions import Predictions, write_predictions
 from digits.evaluation.robustness import (
@@ -20,7 +21,6 @@ from digits.evaluation.robustness import (
 )
 from digits.files.artifacts import write_json
 from digits.files.history import write_history
-from digits.files.params import load_params
 from digits.files.tables import write_table
 from digits.model.archive import predict_probabilities, write_model
 from digits.model.batches import count_steps

@@ -13,11 +13,11 @@ import pytest
 from imports import ROOT
 from sklearn.datasets import load_digits
 
+from digits.config import ConfigError
 from digits.data import idx
 from digits.data.datasets import LARGEST_SIZE, Dataset, RawFile, load_dataset
 from digits.data.optdigits import choose_test, enlarge, read_optdigits
 from digits.data.raw import unpack
-from digits.files.params import ParamsError
 
 # Where a team keeps its copy: the first mirror of datasets/mnist.yaml.
 MNIST_DIR = ROOT.parent / "shared" / "mnist"
@@ -119,19 +119,19 @@ class TestFacts:
         ids=str,
     )
     def test_refusal(self, changes: dict[str, Any], message: str, facts: dict[str, Any]) -> None:
-        with pytest.raises(ParamsError, match=rf"\Adatasets/runes\.yaml: {message}.*\Z"):
+        with pytest.raises(ConfigError, match=rf"\Adatasets/runes\.yaml: {message}.*\Z"):
             load(facts | changes)
 
     @pytest.mark.parametrize("address", ["https://me:secret@example.org/"])
     def test_64_credentials_are_not_repeated(self, address: str, facts: dict[str, Any]) -> None:
-        with pytest.raises(ParamsError, match=r"mirrors\.0: .*without credentials") as refusal:
+        with pytest.raises(ConfigError, match=r"mirrors\.0: .*without credentials") as refusal:
             load(facts | {"mirrors": [address]})
         assert "secret" not in str(refusal.value)
 
     @pytest.mark.parametrize("name", ["Runes", "rune", "", "../runes", "a/b", ".", "runes.yaml"])
     def test_unknown_name(self, name: str, facts: dict[str, Any]) -> None:
         load(facts)
-        with pytest.raises(ParamsError, match="expected a file of datasets/, one of runes, rec"):
+        with pytest.raises(ConfigError, match="expected a file of datasets/, one of runes, rec"):
             load_dataset(name)
 
     @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from digits.config import ConfigError
 from digits.data import idx
 from digits.data.datasets import Dataset, RawFile, load_dataset
 from digits.data.raw import RawFileError
@@ -18,7 +19,6 @@ from digits.data.splits import load_card, load_split
 from digits.data.tidying import DatasetError, check_classes, tidy_images, tidy_labels
 from digits.errors import DigitsError
 from digits.files.artifacts import ArtifactError, load_array, load_json
-from digits.files.params import ParamsError
 from pipeline.decode import main, scale_pixels, split_validation
 
 IMAGES = np.arange(20 * 28 * 28).reshape(20, 28, 28).astype(np.uint8)
@@ -398,7 +398,7 @@ class TestMainRefusals:
     def test_params(self, line: str, message: str) -> None:
         params = Path("params.yaml")
         params.write_text(params.read_text().replace("  seed: 0", line))
-        check_refused(ParamsError, message)
+        check_refused(ConfigError, message)
 
     @pytest.mark.usefixtures("raw_dir")
     def test_fraction_that_leaves_no_image_of_a_class(self) -> None:

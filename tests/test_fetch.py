@@ -52,11 +52,11 @@ from servers import (
     whole,
 )
 
+from digits.config import ConfigError
 from digits.data import datasets, download, kept
 from digits.data.datasets import load_dataset
 from digits.data.kept import ForeignFilesError
 from digits.data.mirrors import UnreachableError
-from digits.files.params import ParamsError
 from digits.paths import RAW_DIR
 from pipeline import fetch
 
@@ -731,7 +731,7 @@ def test_content_without_a_digest_is_looked_at(
     ],
 )
 def test_refused_mirror(server: MirrorServer, entry: str) -> None:
-    with pytest.raises(ParamsError, match=r"mnist\.yaml: mirrors\.1: expected .*received "):
+    with pytest.raises(ConfigError, match=r"mnist\.yaml: mirrors\.1: expected .*received "):
         fetch_from(server.mirror(whole), entry)
     assert server.requests == []
     assert_nothing_fetched()
@@ -746,7 +746,7 @@ def test_winding_mirror(server: MirrorServer, project: Path, synthetic: Path, wa
 
 
 def test_endless_patience_is_refused() -> None:
-    with pytest.raises(ParamsError, match="deadline_seconds: expected less than or equal to 86400"):
+    with pytest.raises(ConfigError, match="deadline_seconds: expected less than or equal to 86400"):
         fetch_from(deadline=1e30)
 
 

@@ -27,11 +27,11 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from ruamel.yaml import YAML
 from samples import SOFTMAX, make_recipe
 
+from digits.config import ConfigError, load_params
 from digits.data import idx
 from digits.data.idx import IdxFormatError
 from digits.data.raw import RawFileError, gunzip
 from digits.files.artifacts import ArtifactError, load_array, load_json
-from digits.files.params import ParamsError, load_params
 from digits.files.tables import load_table
 from digits.model.archive import load_model, write_model
 from digits.model.networks import build_network
@@ -190,7 +190,7 @@ def test_text(load: Callable[[Path], object], count: int, tmp_path: Path) -> Non
         path.write_bytes(data)
         try:
             load(path)
-        except (ArtifactError, ParamsError) as error:
+        except (ArtifactError, ConfigError) as error:
             assert_one_line(error)
 
     fuzz(count, st.binary(max_size=40) | st.text().map(str.encode) | damaged(WHOLE_TEXTS), check)
@@ -223,7 +223,7 @@ def test_taken_params_are_those_of_both_yamls(count: int, tmp_path: Path) -> Non
         path.write_text(f"decode:\n  {drawn}\n")
         try:
             taken = load_params("decode", Any, path)
-        except ParamsError as error:
+        except ConfigError as error:
             assert_one_line(error)
         else:
             text = path.read_text()

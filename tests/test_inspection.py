@@ -15,7 +15,7 @@ from projects import PARAMS_PATH
 from samples import SOFTMAX, make_recipe
 from test_architectures import ARCHITECTURES
 
-from digits.files.params import load_params
+from digits.config import load_params
 from digits.model.archive import load_model, write_model
 from digits.model.backend import keras
 from digits.model.inspection import LIMITS, REFUSED, inspect_model

@@ -22,9 +22,9 @@ from digits.commands.dvc import Outcome
 from digits.commands.leaderboard import BOARD_PATH, MARKDOWN_PATH, PICTURE_PATH, LeaderboardError
 from digits.commands.ledger import LEDGER_PATH, load_ledger, write_ledger
 from digits.commands.standings import Entry, Job
+from digits.config import PARAMS_PATH
 from digits.errors import DigitsError
 from digits.evaluation.figures import write_figure
-from digits.files.params import PARAMS_PATH
 
 ENTRIES = {
     "big": Entry(published="98 %", note="Its authors count differently.", seeds=[0, 1, 2]),

@@ -14,8 +14,8 @@ from projects import PARAMS_PATH
 from pydantic import ValidationError
 from samples import SOFTMAX, make_plan, make_recipe
 
+from digits.config import load_params
 from digits.files.artifacts import ArtifactError
-from digits.files.params import load_params
 from digits.model.archive import load_model, predict_probabilities, write_model
 from digits.model.backend import keras
 from digits.model.ensemble import rehearse, train_recipe

@@ -17,7 +17,7 @@ from projects import PARAMS_PATH
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
-from digits.files.params import Params, ParamsError, load_params
+from digits.config import ConfigError, Section, load_params
 from digits.model.recipes import Recipe
 
 SHIPPED: dict[str, Any] = YAML(typ="safe").load(PARAMS_PATH)
@@ -222,12 +222,12 @@ BAD_INNER_VALUES: list[tuple[tuple[str, str], Any, str]] = [
 ]
 
 
-def kind_of(section: str) -> type[Params]:
+def kind_of(section: str) -> type[Section]:
     """Return the class of a section; importing a stage may import TensorFlow, so not before."""
     if section.startswith("recipes."):
         return Recipe
     module = importlib.import_module(f"pipeline.{section}")
-    kind: type[Params] = getattr(module, f"{section.capitalize()}Params")
+    kind: type[Section] = getattr(module, f"{section.capitalize()}Params")
     return kind
 
 
@@ -254,7 +254,7 @@ def write(path: Path, values: dict[str, Any]) -> None:
 
 def load_refused(path: Path, section: str, kind: Any) -> str:
     """Return the message of the refusal, which is one line that starts with the file."""
-    with pytest.raises(ParamsError) as raised:
+    with pytest.raises(ConfigError) as raised:
         load_params(section, kind, path)
     message = str(raised.value)
     assert message.startswith(str(path))
@@ -393,7 +393,7 @@ BILLION_LAUGHS = b"".join(
 )
 
 
-class Numbers(Params):
+class Numbers(Section):
     real: float
     whole: int
 

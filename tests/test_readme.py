@@ -26,9 +26,9 @@ from tuning import SEARCH
 
 from digits.__main__ import COMMANDS
 from digits.commands.search import Dimension, Search
+from digits.config import Section, load_params
 from digits.data.datasets import Dataset
 from digits.data.idx import encode
-from digits.files.params import Params, load_params
 from digits.model.ensemble import rehearse
 from digits.model.recipes import Augmentation, Overrides, Recipe
 from pipeline.analyze import AnalyzeParams
@@ -39,7 +39,7 @@ from pipeline.train import TrainParams
 
 PAGES = ["README.md", "LEADERBOARD.md", "MODEL_CARD.md", "benchmarks/README.md"]
 PAGES += sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md"))
-SECTIONS: dict[str, type[Params]] = {
+SECTIONS: dict[str, type[Section]] = {
     "fetch": FetchParams,
     "decode": DecodeParams,
     "train": TrainParams,

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from conftest import forge_mnist, publish, publish_dataset
 
+from digits.config import load_params
 from digits.data import datasets, idx
 from digits.files import history
 from digits.files.artifacts import ArtifactError
-from digits.files.params import load_params
 from digits.model.archive import load_model, write_model
 from digits.model.backend import keras
 from digits.model.checkpoint import DivergedError

@@ -30,10 +30,10 @@ from digits.commands.outputs import check_outputs
 from digits.commands.places import PlaceError, check_page, check_shown
 from digits.commands.standings import Entry, write_markdown
 from digits.commands.state import StateError
+from digits.config import ConfigError, load_params
 from digits.data import datasets
 from digits.data.splits import Card
 from digits.errors import DigitsError
-from digits.files.params import ParamsError, load_params
 
 # DVC's state
 
@@ -520,7 +520,7 @@ def test_text_that_a_terminal_obeys_is_refused(
     monkeypatch.setattr(datasets, "DATASETS_DIR", tmp_path)
     for change in ({"title": text}, {"class_names": [text, *facts["class_names"][1:]]}):
         (tmp_path / "own.yaml").write_text(json.dumps(facts | change))
-        with pytest.raises(ParamsError, match="control character") as raised:
+        with pytest.raises(ConfigError, match="control character") as raised:
             datasets.load_dataset("own")
         assert str(raised.value).isprintable()
         with pytest.raises(ValidationError, match="control characters"):
@@ -530,7 +530,7 @@ def test_text_that_a_terminal_obeys_is_refused(
 def test_recipe_that_a_terminal_obeys_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text('train: {recipe: "a\\e[2J"}\n"k\\e": 1\nlines: "a\\nb\\tc"\n')
-    with pytest.raises(ParamsError, match=r"line 1: .* the control character '\\x1b'") as raised:
+    with pytest.raises(ConfigError, match=r"line 1: .* the control character '\\x1b'") as raised:
         load_params("train", dict, path)
     assert str(raised.value).isprintable()
     path.write_text('lines: "a\\nb\\tc"\n')

@@ -42,9 +42,9 @@ from digits.commands.study import (
     Worker,
 )
 from digits.commands.tune import TuneError
+from digits.config import ConfigError
 from digits.evaluation.figures import write_figure
 from digits.files.history import COLUMNS
-from digits.files.params import ParamsError
 from digits.paths import DVC_YAML_PATH, HISTORY_PATH, TRAIN_METRICS_PATH
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -138,7 +138,7 @@ def test_seeds_are_of_every_trial_or_each_a_trial() -> None:
 )
 def test_refused(before: str, after: str, message: str) -> None:
     assert GOOD.count(before) == 1
-    with pytest.raises(ParamsError, match=message) as raised:
+    with pytest.raises(ConfigError, match=message) as raised:
         load(GOOD.replace(before, after))
     assert str(raised.value).count("\n") == 0
     assert str(raised.value).startswith("tune.yaml: ")
@@ -151,7 +151,7 @@ def test_key_leads_into_lists() -> None:
 
 @pytest.mark.usefixtures("folder")
 def test_missing_file_is_one_line() -> None:
-    with pytest.raises(ParamsError, match=r"tune\.yaml: expected a file, received none"):
+    with pytest.raises(ConfigError, match=r"tune\.yaml: expected a file, received none"):
         load_search()
 
 

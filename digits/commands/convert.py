@@ -22,11 +22,11 @@ from digits.commands import joining
 from digits.commands.joining import join, load_known
 from digits.commands.labels import Classes, find_classes, read_labels
 from digits.commands.sources import join_texts, read_splits
+from digits.config import describe_errors
 from digits.data import idx
 from digits.data.datasets import DATASETS_DIR, NAME, Dataset, is_local
 from digits.errors import DigitsError
 from digits.files.artifacts import write_bytes, write_text
-from digits.files.params import describe_errors
 
 CONVERTED_DIR = Path("data/converted")
 # What MNIST's files are called, by their keys in a dataset file.

@@ -21,10 +21,10 @@ from digits.commands.model_card import MODEL_CARD_PATH, load_facts, render_card
 from digits.commands.places import check_page, check_shown
 from digits.commands.repro import describe_result
 from digits.commands.results import LOCK_PATH, NOT_VERIFIED, load_metrics
+from digits.config import PARAMS_PATH, load_params
 from digits.data.datasets import load_dataset
 from digits.errors import DigitsError
 from digits.files.artifacts import write_text
-from digits.files.params import PARAMS_PATH, load_params
 from digits.files.tables import load_table
 from digits.paths import EVALUATE_METRICS_PATH, MODEL_PATH, PLOTS_DIR
 

@@ -17,8 +17,8 @@ from digits.commands.git import describe_task, try_git
 from digits.commands.masked_dvc import LEASH
 from digits.commands.recover import recover_loudly
 from digits.commands.state import VARIABLE as STATE_VARIABLE
+from digits.config import CONTROL
 from digits.errors import DigitsError
-from digits.files.params import CONTROL
 from digits.stage import JOURNAL_VARIABLE
 
 ELSEWHERE = {"--temp", "--queue"}  # options of `dvc exp run` for a folder of the run's own

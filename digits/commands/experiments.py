@@ -11,7 +11,7 @@ from tabulate import tabulate
 
 from digits.commands.dvc import list_experiments
 from digits.commands.neighbours import find_experiments
-from digits.files.params import CONTROL, PARAMS_PATH
+from digits.config import CONTROL, PARAMS_PATH
 
 SECTIONS = ("dataset", "fetch", "decode", "train", "evaluate", "analyze", "recipes")
 HEADER = ("experiment", "recipe", "changed", "validation")

@@ -23,11 +23,11 @@ from digits.commands.markdown import escape, quote
 from digits.commands.places import check_page
 from digits.commands.revisions import bring
 from digits.commands.runtimes import Predict, load_litert, load_onnx
+from digits.config import did_you_mean
 from digits.data.splits import Card, Split, load_card, load_split
 from digits.errors import DigitsError
 from digits.evaluation.figures import write_figure
 from digits.files.artifacts import write_bytes, write_text
-from digits.files.params import did_you_mean
 from digits.model.archive import load_model, predict_probabilities
 from digits.model.backend import keras, without_lines
 from digits.model.conversion import (

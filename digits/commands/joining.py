@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from digits.commands.labels import Classes
+from digits.config import load_params
 from digits.data import idx
 from digits.data.datasets import Dataset, load_dataset
 from digits.data.kept import Cache
@@ -15,7 +16,6 @@ from digits.data.mirrors import Mirrors, find_files
 from digits.data.optdigits import read_optdigits
 from digits.data.tidying import tidy_images, tidy_labels
 from digits.errors import DigitsError
-from digits.files.params import load_params
 
 SPLITS = ("train", "test")
 

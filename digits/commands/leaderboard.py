@@ -34,12 +34,12 @@ from digits.commands.neighbours import find_experiments
 from digits.commands.outputs import check_outputs
 from digits.commands.revisions import bring, load_record, read_model
 from digits.commands.standings import Entry, Job, Published, list_jobs, write_markdown
+from digits.config import PARAMS_PATH, did_you_mean, load_params
 from digits.data.datasets import load_dataset
 from digits.errors import DigitsError
 from digits.evaluation.figures import write_figure
 from digits.files.artifacts import load_json, write_text
 from digits.files.history import COLUMNS
-from digits.files.params import PARAMS_PATH, did_you_mean, load_params
 from digits.files.tables import load_table
 from digits.model.recipes import Recipe
 from digits.paths import DVC_YAML_PATH, EVALUATE_METRICS_PATH, HISTORY_PATH, TRAIN_METRICS_PATH

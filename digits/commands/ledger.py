@@ -14,10 +14,10 @@ from typing import Annotated, Any, Self
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
+from digits.config import Section, describe_errors
 from digits.data.datasets import Digest, Line
 from digits.errors import DigitsError
 from digits.files.artifacts import write_text
-from digits.files.params import Params, describe_errors
 from digits.model.recipes import Precision
 
 LEDGER_PATH = Path("benchmarks/ledger.json")
@@ -33,7 +33,7 @@ class LedgerError(DigitsError):
     """The ledger was cut, or contradicts itself."""
 
 
-class Machine(Params):
+class Machine(Section):
     """What a run was made on."""
 
     processor: Line
@@ -44,7 +44,7 @@ class Machine(Params):
     numpy: Line
 
 
-class Run(Params):
+class Run(Section):
     """A trained model: of what, on what machine, at which cost, and how good it is."""
 
     recipe: Line  # its name on the leaderboard

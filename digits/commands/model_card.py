@@ -18,10 +18,10 @@ from tabulate import tabulate
 from digits.commands.ledger import Run, load_ledger
 from digits.commands.markdown import escape, quote
 from digits.commands.results import LOCK_PATH
+from digits.config import PARAMS_PATH, load_params
 from digits.data.datasets import DATASETS_DIR, Dataset, load_dataset
 from digits.evaluation.scores import score_accuracy_interval
 from digits.files.artifacts import load_json
-from digits.files.params import PARAMS_PATH, load_params
 from digits.files.tables import load_table
 from digits.paths import EVALUATE_METRICS_PATH, MODEL_PATH, PLOTS_DIR, TRAIN_METRICS_PATH
 
@@ -66,7 +66,7 @@ def load_facts() -> Facts:
 
     Raises:
         ArtifactError: a file is missing or damaged.
-        ParamsError: `dvc.lock` is not that of a run.
+        ConfigError: `dvc.lock` is not that of a run.
     """
     stages: dict[str, Any] = load_params("stages", dict[str, Any], LOCK_PATH)
     outs = {out["path"]: out for stage in stages.values() for out in stage.get("outs", ())}

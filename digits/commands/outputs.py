@@ -24,7 +24,7 @@ from digits.commands.places import (
     is_trusted,
     lies_inside,
 )
-from digits.files.params import CONTROL
+from digits.config import CONTROL
 
 # Settings of a remote that name a command, or a file that may (`credential_process`).
 RUNNING = {"bearer_token_command", "configpath", "credentialpath"}

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from digits.commands.git import is_tracked_link
+from digits.config import PARAMS_PATH
 from digits.errors import DigitsError
-from digits.files.params import PARAMS_PATH
 from digits.paths import DVC_YAML_PATH, EVALUATE_METRICS_PATH, PLOTS_DIR
 
 # Programs run what lies there, or believe it.

@@ -26,11 +26,11 @@ from digits.commands.results import (
     check_evaluated,
     check_numbers,
 )
+from digits.config import load_params
 from digits.data.splits import Card, load_card
 from digits.errors import DigitsError
 from digits.evaluation.predictions import load_predictions
 from digits.files.artifacts import ArtifactError, load_json, write_text
-from digits.files.params import load_params
 from digits.model.archive import load_model
 from digits.model.backend import keras
 from digits.paths import (

@@ -12,10 +12,10 @@ from typing import Any
 
 from digits.commands.dvc import run_dvc, run_experiment
 from digits.commands.results import load_metrics
+from digits.config import load_params
 from digits.data.datasets import load_dataset
 from digits.data.splits import load_card
 from digits.evaluation.scores import score_accuracy_interval
-from digits.files.params import load_params
 from digits.paths import CARD_PATH, PLOTS_DIR
 
 EMBEDDED = {"dataset": "optdigits", "train.recipe": "cnn_optdigits"}

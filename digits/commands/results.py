@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, ValidationError
 
+from digits.config import Section, describe_errors, load_params
 from digits.data.splits import load_card
 from digits.errors import DigitsError
 from digits.evaluation.predictions import Predictions, load_predictions
 from digits.evaluation.scores import summarize_predictions
 from digits.files.artifacts import load_json
-from digits.files.params import Params, describe_errors, load_params
 from digits.paths import (
     CARD_PATH,
     EVALUATE_METRICS_PATH,
@@ -33,7 +33,7 @@ class ResultError(DigitsError):
     """Numbers that are none, or not those of the predictions."""
 
 
-class Metrics(Params):
+class Metrics(Section):
     """What every run says of its model; whoever adds a metric has more."""
 
     model_config = ConfigDict(extra="ignore")
@@ -43,7 +43,7 @@ class Metrics(Params):
     image_count: int = Field(ge=1)
 
 
-class TrainMetrics(Params):
+class TrainMetrics(Section):
     """What every training says of its model on validation."""
 
     model_config = ConfigDict(extra="ignore")
@@ -52,7 +52,7 @@ class TrainMetrics(Params):
     val_loss: float = Field(ge=0)
 
 
-def check_numbers(values: Mapping[str, Any], path: Path, expected: type[Params] = Metrics) -> None:
+def check_numbers(values: Mapping[str, Any], path: Path, expected: type[Section] = Metrics) -> None:
     """Check that the numbers are there, and numbers.
 
     Raises:

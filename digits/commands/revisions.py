@@ -14,11 +14,11 @@ from dvc.scm import RevError
 from digits.commands import neighbours
 from digits.commands.git import ask_git, is_commit, try_git
 from digits.commands.results import LOCK_PATH, check_evaluated, read_models
+from digits.config import PARAMS_PATH, load_params
 from digits.data.splits import Card, load_card
 from digits.errors import DigitsError
 from digits.evaluation.predictions import FILES, Predictions, load_predictions
 from digits.files.artifacts import load_json
-from digits.files.params import PARAMS_PATH, load_params
 from digits.paths import (
     CARD_PATH,
     TEST_PREDICTIONS_DIR,

@@ -9,15 +9,15 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from digits.errors import DigitsError
-from digits.files.params import (
+from digits.config import (
     PARAMS_PATH,
-    Params,
-    ParamsError,
+    ConfigError,
+    Section,
     check_plain,
     did_you_mean,
     load_params,
 )
+from digits.errors import DigitsError
 
 TUNE_PATH = Path("tune.yaml")
 # Metrics of `metrics/train.json`, all of validation images, and which way each is better.
@@ -46,7 +46,7 @@ def _check_values(values: list[Value]) -> list[Value]:
     return values
 
 
-class Dimension(Params):
+class Dimension(Section):
     """Values to choose from, or a range; of whole numbers if both its ends are."""
 
     values: Annotated[list[Value], Field(min_length=1), AfterValidator(_check_values)] | None = None
@@ -94,7 +94,7 @@ class Dimension(Params):
         return [round(self.low + number * step, 12) for number in range(min(count, MOST_POINTS))]
 
 
-class Search(Params):
+class Search(Section):
     """The whole file."""
 
     # Begins the names of the study and of its experiments.
@@ -203,7 +203,7 @@ def load_search(path: Path = TUNE_PATH) -> Search:
     """Load the file.
 
     Raises:
-        ParamsError: one line with key, expected and received; or a key that params.yaml lacks.
+        ConfigError: one line with key, expected and received; or a key that params.yaml lacks.
     """
     search = load_params("", Search, path)
     params = load_params("", dict)
@@ -224,4 +224,4 @@ def _find(params: Any, key: str, where: str) -> None:
         else:
             known = found if isinstance(found, dict) else ()
             hint = did_you_mean(part, known)
-            raise ParamsError(f"{where}: expected a key of {PARAMS_PATH}, no {part!r} there{hint}")
+            raise ConfigError(f"{where}: expected a key of {PARAMS_PATH}, no {part!r} there{hint}")

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from digits.config import did_you_mean
 from digits.data.datasets import IMAGE_SIDE
 from digits.data.kinds import LOOKED_AT, name_kind
 from digits.errors import DigitsError
-from digits.files.params import did_you_mean
 
 PIXEL_COUNT = IMAGE_SIDE**2
 PART_COUNT = 10_000  # images that are held as floats at a time

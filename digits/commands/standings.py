@@ -11,10 +11,10 @@ from tabulate import tabulate
 
 from digits.commands.ledger import Run
 from digits.commands.markdown import escape, quote
+from digits.config import Section
 from digits.data.datasets import Line
 from digits.evaluation.scores import score_accuracy_interval
 from digits.evaluation.seeds import bound_accuracy
-from digits.files.params import Params
 from digits.model.recipes import Overrides
 
 
@@ -27,7 +27,7 @@ class Entry(Overrides):
     seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**32)]], Field(min_length=1)]
 
 
-class Published(Params):
+class Published(Section):
     """A figure of others, and how it came about."""
 
     name: Line

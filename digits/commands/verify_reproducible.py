@@ -9,7 +9,7 @@ from typing import Any
 
 from digits.commands.dvc import run_dvc
 from digits.commands.results import LOCK_PATH
-from digits.files.params import load_params
+from digits.config import load_params
 from digits.paths import DVC_YAML_PATH
 
 Digests = dict[Path, str]  # SHA-256 by file

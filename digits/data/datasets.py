@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from digits.files.params import (
+from digits.config import (
     PARAMS_PATH,
-    Params,
-    ParamsError,
+    ConfigError,
+    Section,
     check_line,
     did_you_mean,
     load_params,
@@ -65,7 +65,7 @@ ClassNames = Annotated[
 ]
 
 
-class RawFile(Params):
+class RawFile(Section):
     """One IDX file of a dataset; its content is known by size and SHA-256 of the unpacked bytes."""
 
     name: str = Field(pattern=r"^[\w.-]+$")
@@ -85,7 +85,7 @@ class RawFile(Params):
         return self.raw_size + self.raw_size // 64 + 4096
 
 
-class Part(Params):
+class Part(Section):
     """One of the sets that are joined in a dataset: so many of its images, after the former's."""
 
     name: str = Field(pattern=f"^{NAME.pattern}$")
@@ -93,7 +93,7 @@ class Part(Params):
     test: int = Field(ge=1)
 
 
-class Dataset(Params):
+class Dataset(Section):
     """Four IDX files of 28x28 grey images and their labels, and what the labels mean."""
 
     title: Line
@@ -156,12 +156,12 @@ def load_dataset(name: str, where: str = f"{PARAMS_PATH}: dataset") -> Dataset:
     """Load what is known of a dataset; `where` is who names it.
 
     Raises:
-        ParamsError: there is no such file, or it does not describe a dataset.
+        ConfigError: there is no such file, or it does not describe a dataset.
     """
     path = DATASETS_DIR / f"{name}.yaml"
     if not NAME.fullmatch(name) or not path.is_file():
         known = sorted(found.stem for found in DATASETS_DIR.glob("*.yaml"))
-        raise ParamsError(
+        raise ConfigError(
             f"{where}: expected a file of {DATASETS_DIR}/, one of "
             f"{', '.join(known) or 'none'}, received {name!r}{did_you_mean(name, known)}"
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field, ValidationError
 
+from digits.config import Section, describe_errors
 from digits.data.datasets import IMAGE_SIDE, ClassNames, Line
 from digits.files.artifacts import (
     ArtifactError,
@@ -16,7 +17,6 @@ from digits.files.artifacts import (
     write_array_in_parts,
     write_json,
 )
-from digits.files.params import Params, describe_errors
 
 IMAGE_SHAPE = (IMAGE_SIDE, IMAGE_SIDE, 1)
 BLOCK = 10_000  # images that are looked at at a time
@@ -34,7 +34,7 @@ class Split:
     labels: np.ndarray
 
 
-class Part(Params):
+class Part(Section):
     """How many images of each split a part of a joined dataset has."""
 
     name: Line
@@ -43,7 +43,7 @@ class Part(Params):
     test: int
 
 
-class Card(Params):
+class Card(Section):
     """Which dataset the arrays beside it come from; it travels with them to every figure."""
 
     name: Line

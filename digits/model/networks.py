@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from digits.config import did_you_mean
 from digits.data.datasets import IMAGE_SIDE
 from digits.errors import DigitsError
-from digits.files.params import did_you_mean
 from digits.model import convolution, normalization
 from digits.model.backend import choose_strategy, keras, tf
 from digits.model.inspection import REFUSED

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from digits.files.params import Params, check_plain, walk_values
+from digits.config import Section, check_plain, walk_values
 
 CLASSES = "classes"  # as `units` or `filters`: as many as the dataset has
 CALLBACKS = ("EarlyStopping", "ReduceLROnPlateau")
@@ -37,14 +37,14 @@ Precision = Literal["float32", "bfloat16"]
 Choice = Literal["auto", "float32", "bfloat16"]  # auto: bfloat16 where the hardware has it
 
 
-class Effect(Params):
+class Effect(Section):
     """What befalls a share of the images, each with a strength of its own, evenly from 0."""
 
     chance: float = Field(ge=0, le=1)
     strength: float = Field(gt=0)  # at most; augmentation.py says of what
 
 
-class Augmentation(Params):
+class Augmentation(Section):
     """What may befall an image each time it is trained on: it is moved, then seen by a camera."""
 
     # How far it is moved at most, either way.
@@ -68,7 +68,7 @@ class Augmentation(Params):
         return any((self.shift, self.angle, self.scale, self.shear))
 
 
-class Recipe(Params):
+class Recipe(Section):
     """One entry of `recipes`; what has a default is off unless the entry says otherwise."""
 
     # A layer that joins others has them as `branches`, a list of lists of layers.
@@ -128,7 +128,7 @@ class Recipe(Params):
         return value
 
 
-class Overrides(Params):
+class Overrides(Section):
     """What `train` may say in place of the selected recipe; None is the recipe's own."""
 
     epochs: int | None = Field(default=None, ge=1)

@@ -52,11 +52,11 @@ class _Repr(reprlib.Repr):
 SHORTENED = _Repr()
 
 
-class ParamsError(DigitsError):
+class ConfigError(DigitsError):
     """A key of `params.yaml` is unknown, missing, of the wrong type or out of range."""
 
 
-class Params(BaseModel):
+class Section(BaseModel):
     """Base of a section: immutable, no conversion ('5' is no int), no unknown key, no NaN."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
@@ -76,7 +76,7 @@ def load_params(section: str, kind: Any, path: Path = PARAMS_PATH) -> Any:
     exponents as `dvc exp run -S` writes them: 1e-05. So are anchors, aliases and tags.
 
     Raises:
-        ParamsError: one line with section, key, expected and received.
+        ConfigError: one line with section, key, expected and received.
     """
     document, nodes = _load_yaml(path)
     values = document
@@ -85,14 +85,14 @@ def load_params(section: str, kind: Any, path: Path = PARAMS_PATH) -> Any:
         if not isinstance(values, dict) or key not in values:
             where = f"{path}: {'.'.join(walked)}" if walked else str(path)
             known = [_join([name]) for name in values] if isinstance(values, dict) else []
-            raise ParamsError(f"{where}: expected the key {key!r}{did_you_mean(key, known)}")
+            raise ConfigError(f"{where}: expected the key {key!r}{did_you_mean(key, known)}")
         values = values[key]
         walked.append(key)
     _check_alike([path], document, nodes, walked)
     try:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
-        raise ParamsError(f"{path}: {describe_errors(section, kind, error)}") from error
+        raise ConfigError(f"{path}: {describe_errors(section, kind, error)}") from error
 
 
 def describe_errors(section: str, kind: Any, error: ValidationError) -> str:
@@ -106,13 +106,13 @@ def _load_yaml(path: Path) -> tuple[Any, Any]:
         document, nodes = _parse(path, path.read_text(encoding="utf-8"))
         return copy.deepcopy(document), nodes
     except FileNotFoundError as error:
-        raise ParamsError(f"{path}: expected a file, received none") from error
+        raise ConfigError(f"{path}: expected a file, received none") from error
     except (MarkedYAMLError, yaml.MarkedYAMLError) as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        raise ParamsError(f"{path}, line {line}: expected YAML, {error.problem}") from error
+        raise ConfigError(f"{path}, line {line}: expected YAML, {error.problem}") from error
     except (YAMLError, yaml.YAMLError, ValueError, OverflowError) as error:
         # Characters that YAML does not allow, or not UTF-8; a number or a date that is none.
-        raise ParamsError(f"{path}: expected YAML, {str(error).splitlines()[0]}") from error
+        raise ConfigError(f"{path}: expected YAML, {str(error).splitlines()[0]}") from error
 
 
 @lru_cache(maxsize=4)  # a command asks for section after section of the same file
@@ -150,7 +150,7 @@ def _check_written_out(path: Path, events: Iterable[yaml.Event]) -> None:
             received = f"{event.value}, which has a meaning in YAML 1.1: write '{event.value}'"
         if received:
             where = f"{path}, line {event.start_mark.line + 1}"
-            raise ParamsError(f"{where}: expected values written out, received {received}")
+            raise ConfigError(f"{where}: expected values written out, received {received}")
 
 
 def _find_control(text: str) -> str:
@@ -178,7 +178,7 @@ def _check_keys(path: Path, node: Any) -> None:
         key, value = entry if isinstance(node, yaml.MappingNode) else (None, entry)
         if isinstance(key, yaml.CollectionNode):
             where = f"{path}, line {key.start_mark.line + 1}"
-            raise ParamsError(f"{where}: expected a text as a key, received brackets")
+            raise ConfigError(f"{where}: expected a text as a key, received brackets")
         _check_keys(path, value)
 
 
@@ -203,7 +203,7 @@ def _check_alike(where: list[object], value: Any, node: Any, section: Sequence[s
                 path, *keys = where
                 key = f"{path}: {_join(keys)}" if keys else str(path)
                 received = _explain_readings(node, value, other)
-                raise ParamsError(
+                raise ConfigError(
                     f"{key}: expected what YAML 1.1 and 1.2 read alike, received {received}"
                 )
 
