@@ -112,8 +112,10 @@ def grown_project(count: int, place: Path | None) -> Iterator[Path]:
                 facts[key] = file
         YAML().dump(facts, project / "datasets/grown.yaml")
         params = load_yaml(project / "params.yaml")
-        params["dataset"], params["train"]["epochs"] = "grown", 1
+        params["dataset"] = "grown"
         YAML().dump(params, project / "params.yaml")
+        recipe = project / f"recipes/{params['train']['recipe']}.yaml"
+        YAML().dump({**load_yaml(recipe), "epochs": 1}, recipe)
         yield project
 
 

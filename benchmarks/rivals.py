@@ -11,9 +11,9 @@ from contextlib import redirect_stdout
 import numpy as np
 
 from benchmarks.timing import Rival
-from digits.config import load_params
 from digits.data.splits import Split, load_card, load_split
 from digits.files.artifacts import ArtifactError
+from digits.model import recipes
 from digits.model.augmentation import corrupt, distort
 from digits.model.backend import keras, tf
 from digits.model.batches import count_steps, make_batches
@@ -42,8 +42,7 @@ def load_mnist() -> tuple[Split, Split]:
 
 def load_recipe(name: str) -> Recipe:
     """Load a recipe as it is for MNIST."""
-    recipe: Recipe = load_params(f"recipes.{name}", Recipe)
-    return recipe.suit_classes(CLASS_COUNT)
+    return recipes.load_recipe(name).suit_classes(CLASS_COUNT)
 
 
 def make_plan(name: str, recipe: Recipe, splits: Sequence[Split], seed: int) -> Plan:

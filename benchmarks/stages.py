@@ -49,7 +49,7 @@ def copied_project() -> Iterator[Path]:
         mirror.mkdir()
         for file in load_dataset("mnist").files:
             copy_raw(RAW_DIR / file.name, mirror)
-        edit_params(project / "params.yaml")
+        edit_params(project)
         edit_mirrors(project / "datasets/mnist.yaml")
         yield project
 
@@ -72,12 +72,13 @@ def copy_raw(path: Path, mirror: Path) -> None:
     shutil.copy(path, mirror)
 
 
-def edit_params(path: Path) -> None:
+def edit_params(project: Path) -> None:
     """Select MNIST, and one epoch."""
-    values = load_yaml(path)
+    values = load_yaml(project / "params.yaml")
     values["dataset"] = "mnist"
-    values["train"]["epochs"] = 1
-    YAML().dump(values, path)
+    YAML().dump(values, project / "params.yaml")
+    recipe = project / f"recipes/{values['train']['recipe']}.yaml"
+    YAML().dump({**load_yaml(recipe), "epochs": 1}, recipe)
 
 
 def edit_mirrors(path: Path) -> None:

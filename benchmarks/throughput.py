@@ -57,7 +57,7 @@ def make_rivals(name: str, recipe: Recipe, train: Split) -> dict[str, Rival]:
 
 def is_normalized(recipe: Recipe) -> bool:
     """Say whether fused batch normalization makes a difference."""
-    return any("BatchNormalization" in layer for layer in recipe.layers)
+    return any(layer["type"] == "BatchNormalization" for layer in recipe.layers.values())
 
 
 def make_even(recipe: Recipe) -> Recipe:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from pydantic import Field
 
-from digits.config import load_params
+from digits.config import Section, load_params
 from digits.data.splits import load_card, load_split
 from digits.evaluation.predictions import Predictions, write_predictions
 from digits.evaluation.robustness import (
@@ -25,7 +25,7 @@ from digits.files.tables import write_table
 from digits.model.archive import predict_probabilities, write_model
 from digits.model.batches import count_steps
 from digits.model.ensemble import VALIDATION_BATCH_SIZE, Plan, Trained, train_recipe
-from digits.model.recipes import Overrides, Recipe
+from digits.model.recipes import RECIPES_DIR, load_recipe
 from digits.paths import (
     CARD_PATH,
     MODEL_PATH,
@@ -44,8 +44,8 @@ FEW_STEPS = 200
 ROBUSTNESS_COUNT = 1000
 
 
-class TrainParams(Overrides):
-    """Which recipe, with which changes, and what makes the run repeatable."""
+class TrainParams(Section):
+    """Which recipe, and what makes the run repeatable."""
 
     recipe: str
     seed: int = Field(ge=0, lt=2**32)
@@ -57,10 +57,9 @@ def load_plan() -> Plan:
     """Load the recipe that is trained, and the images."""
     params = load_params("train", TrainParams)
     class_count = load_card(CARD_PATH).class_count
-    recipe = params.apply(load_params(f"recipes.{params.recipe}", Recipe))
     return Plan(
         params.recipe,
-        recipe,
+        load_recipe(params.recipe),
         load_split(TRAIN_DIR, class_count),
         load_split(VALIDATION_DIR, class_count),
         class_count,
@@ -77,7 +76,8 @@ def warn_of_few_steps(plan: Plan) -> None:
     if steps < FEW_STEPS:
         print(
             f"WARNING: {plan.name} takes {steps} steps on {count:,} images, and learns little in "
-            "so few: set train.epochs or train.batch_size, or choose another recipe",
+            f"so few: change epochs or batch_size in {RECIPES_DIR}/{plan.name}.yaml, or choose "
+            "another recipe",
             file=sys.stderr,
         )
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from imports import ROOT
 
-OWN = ("params.yaml", "dvc.lock", "data", "metrics", "models", "plots", ".git")
+OWN = ("params.yaml", "recipes", "dvc.lock", "data", "metrics", "models", "plots", ".git")
 OWN_PATHS = tuple(f"{ROOT}/{name}/" for name in OWN)
 READERS = {"checkout", "slow", "remotes"}  # marks of tests that may
 _watching = False

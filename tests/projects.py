@@ -15,7 +15,9 @@ from filelock import FileLock
 from imports import ROOT
 
 SOURCES = ("datasets", "digits", "pipeline", "dvc.yaml", ".dvc/config", ".dvc/plots")
-PARAMS_PATH = ROOT / "tests/params.yaml"  # the checkout's own is its user's to change
+# The checkout's own are its user's to change.
+PARAMS_PATH = ROOT / "tests/params.yaml"
+RECIPES = ROOT / "tests/recipes"
 IGNORES = (".dvcignore", ".gitignore", ".dvc/.gitignore")
 ALL = ["fetch", "decode", "train", "evaluate", "analyze"]
 TRAINED = ALL[2:]  # what another training is followed by
@@ -69,8 +71,8 @@ class Project:
         assert done.returncode == status, done.stdout
         return done.stdout
 
-    def change(self, before: str, after: str) -> None:
-        path = self.folder / "params.yaml"
+    def change(self, before: str, after: str, file: str = "params.yaml") -> None:
+        path = self.folder / file
         text = path.read_text()
         assert text.count(before) == 1, before
         path.write_text(text.replace(before, after))
@@ -104,7 +106,7 @@ class Project:
         return self
 
     def revert(self) -> str:
-        self.call("git", "restore", "params.yaml")
+        self.call("git", "restore", "params.yaml", "recipes")
         return self.call("dvc", "repro")
 
     def load(self, path: str) -> dict[str, object]:
@@ -160,7 +162,7 @@ def train_project(folder: Path) -> None:
 
 def retrain(project: Project) -> None:
     """Train a trained project again, for three epochs, and commit."""
-    project.change("    epochs: 2\n", "    epochs: 3\n")
+    project.change("epochs: 2\n", "epochs: 3\n", "recipes/cnn_optdigits.yaml")
     assert list_runs(project.call("dvc", "repro")) == TRAINED
     project.commit("three epochs")
 
@@ -185,6 +187,7 @@ def make_project(folder: Path, dataset: str, recipe: str) -> Project:
             shutil.copy(source, target)
     project = Project(folder)
     shutil.copy(PARAMS_PATH, folder / "params.yaml")
+    shutil.copytree(RECIPES, folder / "recipes")
     select(folder / "params.yaml", dataset, recipe)
     project.call("git", "init", "--quiet", "--initial-branch=main")
     project.identify().commit("sources")

@@ -1,5 +1,6 @@
 """Samples for tests of training: a recipe, images, a whole training; what a test changes is set."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -8,14 +9,32 @@ from digits.data.splits import Split
 from digits.model.ensemble import Plan
 from digits.model.recipes import Recipe
 
-SOFTMAX: dict[str, Any] = {"Dense": {"units": 10, "activation": "softmax"}}
+Spec = dict[str, Any]
 
 
-def make_recipe(*layers: dict[str, Any], **changes: Any) -> Recipe:
+def spec(kind: str, **arguments: Any) -> Spec:
+    """Write a Keras object as a recipe does."""
+    return {"type": kind, **arguments}
+
+
+FLATTEN, SOFTMAX = spec("Flatten"), spec("Dense", units=10, activation="softmax")
+
+
+def name_layers(layers: Iterable[Spec]) -> dict[str, Spec]:
+    """Call them layer1, layer2 and so on."""
+    return {f"layer{number}": layer for number, layer in enumerate(layers, 1)}
+
+
+def fork(*branches: Iterable[Spec]) -> dict[str, dict[str, Spec]]:
+    """Call them branch1, branch2 and so on."""
+    return {f"branch{number}": name_layers(layers) for number, layers in enumerate(branches, 1)}
+
+
+def make_recipe(*layers: Spec, **changes: Any) -> Recipe:
     values: dict[str, Any] = {
-        "layers": list(layers),
+        "layers": name_layers(layers),
         "loss": "categorical_crossentropy",
-        "optimizer": {"Adam": {"learning_rate": 0.01}},
+        "optimizer": spec("Adam", learning_rate=0.01),
         "epochs": 1,
         "batch_size": 64,
         "precision": "float32",  # on every machine

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from samples import SOFTMAX, make_plan, make_recipe, make_split
+from samples import FLATTEN, SOFTMAX, fork, make_plan, make_recipe, make_split, spec
 
 from digits.model import ensemble
 from digits.model.backend import keras, make_repeatable
@@ -25,26 +25,25 @@ pytestmark = pytest.mark.slow
 
 L = keras.layers
 Layers = list[dict[str, Any]]
-FLATTEN: dict[str, Any] = {"Flatten": {}}
-ROWS: dict[str, Any] = {"Reshape": {"target_shape": [28, 28]}}
-RELU: dict[str, Any] = {"ReLU": {}}
-NORMALIZE: dict[str, Any] = {"BatchNormalization": {}}
+ROWS = spec("Reshape", target_shape=[28, 28])
+RELU = spec("ReLU")
+NORMALIZE = spec("BatchNormalization")
 
 
 def conv(filters: int, size: int, **more: Any) -> dict[str, Any]:
-    return {"Conv2D": {"filters": filters, "kernel_size": size, **more}}
+    return spec("Conv2D", filters=filters, kernel_size=size, **more)
 
 
 def dense(units: int, **more: Any) -> dict[str, Any]:
-    return {"Dense": {"units": units, **more}}
+    return spec("Dense", units=units, **more)
 
 
 def drop(rate: float) -> dict[str, Any]:
-    return {"Dropout": {"rate": rate}}
+    return spec("Dropout", rate=rate)
 
 
 def pool(size: int = 2, **more: Any) -> dict[str, Any]:
-    return {"MaxPooling2D": {"pool_size": size, **more}}
+    return spec("MaxPooling2D", pool_size=size, **more)
 
 
 def softmax() -> Any:
@@ -94,7 +93,7 @@ def list_architectures() -> Iterator[tuple[str, Architecture]]:  # noqa: PLR0915
                     drop(0.5),
                     SOFTMAX,
                 ],
-                {"Adam": {}},
+                spec("Adam"),
             ),
             chain(
                 lambda: L.Conv2D(32, 3, activation="relu"),
@@ -121,7 +120,7 @@ def list_architectures() -> Iterator[tuple[str, Architecture]]:  # noqa: PLR0915
                     drop(0.2),
                     SOFTMAX,
                 ],
-                {"RMSprop": {}},
+                spec("RMSprop"),
             ),
             chain(
                 L.Flatten,
@@ -149,7 +148,7 @@ def list_architectures() -> Iterator[tuple[str, Architecture]]:  # noqa: PLR0915
                     drop(0.5),
                     SOFTMAX,
                 ],
-                {"Adadelta": {"learning_rate": 1.0}},
+                spec("Adadelta", learning_rate=1.0),
             ),
             chain(
                 lambda: L.Conv2D(32, 3, activation="relu"),
@@ -169,8 +168,8 @@ def list_architectures() -> Iterator[tuple[str, Architecture]]:  # noqa: PLR0915
         "tensorflow_quickstart",
         Architecture(
             recipe_of(
-                [FLATTEN, dense(128, activation="relu"), drop(0.2), dense(10), {"Softmax": {}}],
-                {"Adam": {}},
+                [FLATTEN, dense(128, activation="relu"), drop(0.2), dense(10), spec("Softmax")],
+                spec("Adam"),
                 loss="sparse_categorical_crossentropy",
             ),
             chain(
@@ -192,17 +191,16 @@ def list_architectures() -> Iterator[tuple[str, Architecture]]:  # noqa: PLR0915
             recipe_of(
                 [
                     ROWS,
-                    {
-                        "SimpleRNN": {
-                            "units": 20,
-                            "kernel_initializer": {"RandomNormal": {"stddev": 0.001}},
-                            "recurrent_initializer": {"Identity": {"gain": 1.0}},
-                            "activation": "relu",
-                        }
-                    },
+                    spec(
+                        "SimpleRNN",
+                        units=20,
+                        kernel_initializer=spec("RandomNormal", stddev=0.001),
+                        recurrent_initializer=spec("Identity", gain=1.0),
+                        activation="relu",
+                    ),
                     SOFTMAX,
                 ],
-                {"RMSprop": {"learning_rate": 1e-3, "clipnorm": 1.0}},
+                spec("RMSprop", learning_rate=1e-3, clipnorm=1.0),
             ),
             chain(
                 lambda: L.Reshape((28, 28)),
@@ -225,11 +223,11 @@ def list_architectures() -> Iterator[tuple[str, Architecture]]:  # noqa: PLR0915
             recipe_of(
                 [
                     pool(7),
-                    {"TimeDistributed": {"layer": {"LSTM": {"units": 8}}}},
-                    {"LSTM": {"units": 8}},
+                    spec("TimeDistributed", layer=spec("LSTM", units=8)),
+                    spec("LSTM", units=8),
                     SOFTMAX,
                 ],
-                {"RMSprop": {}},
+                spec("RMSprop"),
             ),
             chain(
                 lambda: L.MaxPooling2D(7),
@@ -245,8 +243,8 @@ def list_architectures() -> Iterator[tuple[str, Architecture]]:  # noqa: PLR0915
         "lstm_rows",
         Architecture(
             recipe_of(
-                [ROWS, {"LSTM": {"units": 24, "dropout": 0.1}}, SOFTMAX],
-                {"Adam": {"clipvalue": 0.5}},
+                [ROWS, spec("LSTM", units=24, dropout=0.1), SOFTMAX],
+                spec("Adam", clipvalue=0.5),
             ),
             chain(lambda: L.Reshape((28, 28)), lambda: L.LSTM(24, dropout=0.1), softmax),
             lambda: keras.optimizers.Adam(clipvalue=0.5),
@@ -259,15 +257,15 @@ def list_architectures() -> Iterator[tuple[str, Architecture]]:  # noqa: PLR0915
         Architecture(
             recipe_of(
                 [
-                    {"Permute": {"dims": [3, 1, 2]}},
+                    spec("Permute", dims=[3, 1, 2]),
                     pool(2, data_format="channels_first"),
-                    {"Dropout": {"rate": 0.3, "noise_shape": [None, 1, 14, 1]}},
-                    {"Reshape": {"target_shape": [14, 14]}},
-                    {"Masking": {}},
-                    {"GRU": {"units": 8}},
+                    spec("Dropout", rate=0.3, noise_shape=[None, 1, 14, 1]),
+                    spec("Reshape", target_shape=[14, 14]),
+                    spec("Masking"),
+                    spec("GRU", units=8),
                     SOFTMAX,
                 ],
-                {"Adam": {}},
+                spec("Adam"),
             ),
             chain(
                 lambda: L.Permute((3, 1, 2)),
@@ -286,8 +284,8 @@ def list_architectures() -> Iterator[tuple[str, Architecture]]:  # noqa: PLR0915
         "bidirectional_gru",
         Architecture(
             recipe_of(
-                [ROWS, {"Bidirectional": {"layer": {"GRU": {"units": 12}}}}, SOFTMAX],
-                {"Nadam": {}},
+                [ROWS, spec("Bidirectional", layer=spec("GRU", units=12)), SOFTMAX],
+                spec("Nadam"),
             ),
             chain(lambda: L.Reshape((28, 28)), lambda: L.Bidirectional(L.GRU(12)), softmax),
             keras.optimizers.Nadam,
@@ -300,15 +298,15 @@ def list_architectures() -> Iterator[tuple[str, Architecture]]:  # noqa: PLR0915
             recipe_of(
                 [
                     conv(6, 5, activation="tanh", padding="same"),
-                    {"AveragePooling2D": {"pool_size": 2}},
+                    spec("AveragePooling2D", pool_size=2),
                     conv(16, 5, activation="tanh"),
-                    {"AveragePooling2D": {"pool_size": 2}},
+                    spec("AveragePooling2D", pool_size=2),
                     conv(120, 5, activation="tanh"),
                     FLATTEN,
                     dense(84, activation="tanh"),
                     SOFTMAX,
                 ],
-                {"SGD": {"learning_rate": 0.05}},
+                spec("SGD", learning_rate=0.05),
             ),
             chain(
                 lambda: L.Conv2D(6, 5, activation="tanh", padding="same"),
@@ -343,7 +341,7 @@ def list_architectures() -> Iterator[tuple[str, Architecture]]:  # noqa: PLR0915
                     drop(0.4),
                     SOFTMAX,
                 ],
-                {"Adam": {}},
+                spec("Adam"),
             ),
             chain(
                 *[
@@ -384,10 +382,12 @@ def list_architectures() -> Iterator[tuple[str, Architecture]]:  # noqa: PLR0915
                     drop(0.5),
                     SOFTMAX,
                 ],
-                {"RMSprop": {"learning_rate": 0.001, "rho": 0.9}},
-                callbacks=[
-                    {"ReduceLROnPlateau": {"monitor": "val_accuracy", "patience": 3, "factor": 0.5}}
-                ],
+                spec("RMSprop", learning_rate=0.001, rho=0.9),
+                callbacks={
+                    "slow": spec(
+                        "ReduceLROnPlateau", monitor="val_accuracy", patience=3, factor=0.5
+                    )
+                },
             ),
             chain(
                 lambda: L.Conv2D(8, 5, activation="relu", padding="same"),
@@ -429,7 +429,7 @@ def list_architectures() -> Iterator[tuple[str, Architecture]]:  # noqa: PLR0915
                     dense(32, activation="relu"),
                     SOFTMAX,
                 ],
-                {"SGD": {"learning_rate": 0.01, "momentum": 0.9, "weight_decay": 5e-4}},
+                spec("SGD", learning_rate=0.01, momentum=0.9, weight_decay=5e-4),
             ),
             chain(
                 *[
@@ -466,17 +466,10 @@ def list_architectures() -> Iterator[tuple[str, Architecture]]:  # noqa: PLR0915
                     conv(24, 3, activation="relu"),
                     conv(24, 1, activation="relu"),
                     conv(10, 1),
-                    {"GlobalAveragePooling2D": {}},
-                    {"Activation": {"activation": "softmax"}},
+                    spec("GlobalAveragePooling2D"),
+                    spec("Activation", activation="softmax"),
                 ],
-                {
-                    "SGD": {
-                        "learning_rate": 0.05,
-                        "momentum": 0.9,
-                        "nesterov": True,
-                        "global_clipnorm": 1.0,
-                    }
-                },
+                spec("SGD", learning_rate=0.05, momentum=0.9, nesterov=True, global_clipnorm=1.0),
             ),
             chain(
                 lambda: L.Dropout(0.2),
@@ -502,9 +495,9 @@ def list_architectures() -> Iterator[tuple[str, Architecture]]:  # noqa: PLR0915
                     conv(12, 1, activation="relu"),
                     pool(3),
                     conv(10, 1, activation="softmax"),
-                    {"GlobalAveragePooling2D": {}},
+                    spec("GlobalAveragePooling2D"),
                 ],
-                {"Adamax": {}},
+                spec("Adamax"),
             ),
             chain(
                 lambda: L.Conv2D(12, 5, activation="relu"),
@@ -524,15 +517,15 @@ def list_architectures() -> Iterator[tuple[str, Architecture]]:  # noqa: PLR0915
                 [
                     conv(8, 3, strides=2, use_bias=False),
                     NORMALIZE,
-                    {"ReLU": {"max_value": 6}},
-                    {"DepthwiseConv2D": {"kernel_size": 3, "use_bias": False}},
+                    spec("ReLU", max_value=6),
+                    spec("DepthwiseConv2D", kernel_size=3, use_bias=False),
                     NORMALIZE,
-                    {"ReLU": {"max_value": 6}},
-                    {"SeparableConv2D": {"filters": 16, "kernel_size": 3, "activation": "relu"}},
-                    {"GlobalAveragePooling2D": {}},
+                    spec("ReLU", max_value=6),
+                    spec("SeparableConv2D", filters=16, kernel_size=3, activation="relu"),
+                    spec("GlobalAveragePooling2D"),
                     SOFTMAX,
                 ],
-                {"RMSprop": {"learning_rate": 0.01, "momentum": 0.9, "centered": True}},
+                spec("RMSprop", learning_rate=0.01, momentum=0.9, centered=True),
             ),
             chain(
                 lambda: L.Conv2D(8, 3, strides=2, use_bias=False),
@@ -558,12 +551,12 @@ def list_architectures() -> Iterator[tuple[str, Architecture]]:  # noqa: PLR0915
                 [
                     FLATTEN,
                     dense(64, **selu),
-                    {"AlphaDropout": {"rate": 0.05}},
+                    spec("AlphaDropout", rate=0.05),
                     dense(64, **selu),
-                    {"AlphaDropout": {"rate": 0.05}},
+                    spec("AlphaDropout", rate=0.05),
                     SOFTMAX,
                 ],
-                {"Adagrad": {"learning_rate": 0.02}},
+                spec("Adagrad", learning_rate=0.02),
             ),
             chain(
                 L.Flatten,
@@ -587,13 +580,13 @@ def list_architectures() -> Iterator[tuple[str, Architecture]]:  # noqa: PLR0915
                     dense(
                         48,
                         kernel_initializer="he_normal",
-                        kernel_constraint={"MaxNorm": {"max_value": 1.0}},
+                        kernel_constraint=spec("MaxNorm", max_value=1.0),
                     ),
                     NORMALIZE,
-                    {"Activation": {"activation": "elu"}},
+                    spec("Activation", activation="elu"),
                     SOFTMAX,
                 ],
-                {"Nadam": {"learning_rate": 0.005, "clipnorm": 1.0}},
+                spec("Nadam", learning_rate=0.005, clipnorm=1.0),
             ),
             chain(
                 L.Flatten,
@@ -648,28 +641,23 @@ def list_architectures() -> Iterator[tuple[str, Architecture]]:  # noqa: PLR0915
                     conv(8, 3, use_bias=False),
                     NORMALIZE,
                     RELU,
-                    {"Add": {"branches": [block, []]}},
+                    spec("Add", branches=fork(block, [])),
                     RELU,
-                    {
-                        "Add": {
-                            "branches": [wider, [conv(16, 1, strides=2, use_bias=False), NORMALIZE]]
-                        }
-                    },
+                    spec(
+                        "Add",
+                        branches=fork(wider, [conv(16, 1, strides=2, use_bias=False), NORMALIZE]),
+                    ),
                     RELU,
-                    {"GlobalAveragePooling2D": {}},
+                    spec("GlobalAveragePooling2D"),
                     SOFTMAX,
                 ],
-                {
-                    "SGD": {
-                        "learning_rate": {
-                            "PiecewiseConstantDecay": {
-                                "boundaries": [0.5, 0.75],
-                                "values": [0.1, 0.01, 0.001],
-                            }
-                        },
-                        "momentum": 0.9,
-                    }
-                },
+                spec(
+                    "SGD",
+                    learning_rate=spec(
+                        "PiecewiseConstantDecay", boundaries=[0.5, 0.75], values=[0.1, 0.01, 0.001]
+                    ),
+                    momentum=0.9,
+                ),
             ),
             build_residual,
             lambda: keras.optimizers.SGD(
@@ -698,33 +686,30 @@ def list_architectures() -> Iterator[tuple[str, Architecture]]:  # noqa: PLR0915
                 [
                     conv(8, 3, activation="relu"),
                     pool(),
-                    {
-                        "Concatenate": {
-                            "branches": [
-                                [conv(4, 1, activation="relu")],
-                                [
-                                    conv(3, 1, activation="relu"),
-                                    conv(4, 3, activation="relu", padding="same"),
-                                ],
-                                [pool(3, strides=1, padding="same"), conv(4, 1, activation="relu")],
-                            ]
-                        }
-                    },
+                    spec(
+                        "Concatenate",
+                        branches=fork(
+                            [conv(4, 1, activation="relu")],
+                            [
+                                conv(3, 1, activation="relu"),
+                                conv(4, 3, activation="relu", padding="same"),
+                            ],
+                            [pool(3, strides=1, padding="same"), conv(4, 1, activation="relu")],
+                        ),
+                    ),
                     FLATTEN,
                     SOFTMAX,
                 ],
-                {
-                    "Adam": {
-                        "learning_rate": {
-                            "CosineDecay": {
-                                "initial_learning_rate": 0.001,
-                                "decay_steps": 0.5,
-                                "warmup_target": 0.01,
-                                "warmup_steps": 0.5,
-                            }
-                        }
-                    }
-                },
+                spec(
+                    "Adam",
+                    learning_rate=spec(
+                        "CosineDecay",
+                        initial_learning_rate=0.001,
+                        decay_steps=0.5,
+                        warmup_target=0.01,
+                        warmup_steps=0.5,
+                    ),
+                ),
             ),
             build_inception,
             lambda: keras.optimizers.Adam(
@@ -747,22 +732,20 @@ def list_architectures() -> Iterator[tuple[str, Architecture]]:  # noqa: PLR0915
                 [
                     FLATTEN,
                     drop(0.2),
-                    {"Maximum": {"branches": [[dense(24)], [dense(24)]]}},
+                    spec("Maximum", branches=fork([dense(24)], [dense(24)])),
                     drop(0.5),
                     SOFTMAX,
                 ],
-                {
-                    "SGD": {
-                        "learning_rate": {
-                            "ExponentialDecay": {
-                                "initial_learning_rate": 0.1,
-                                "decay_steps": 0.25,
-                                "decay_rate": 0.9,
-                            }
-                        },
-                        "momentum": 0.5,
-                    }
-                },
+                spec(
+                    "SGD",
+                    learning_rate=spec(
+                        "ExponentialDecay",
+                        initial_learning_rate=0.1,
+                        decay_steps=0.25,
+                        decay_rate=0.9,
+                    ),
+                    momentum=0.5,
+                ),
             ),
             build_maxout,
             lambda: keras.optimizers.SGD(
@@ -779,10 +762,10 @@ def list_architectures() -> Iterator[tuple[str, Architecture]]:  # noqa: PLR0915
         return softmax()(L.Flatten()(L.Multiply()([tensor, weights])))
 
     squeeze = [
-        {"GlobalAveragePooling2D": {}},
+        spec("GlobalAveragePooling2D"),
         dense(2, activation="relu"),
         dense(8, activation="sigmoid"),
-        {"Reshape": {"target_shape": [1, 1, 8]}},
+        spec("Reshape", target_shape=[1, 1, 8]),
     ]
     yield (
         "squeeze_and_excitation",
@@ -790,11 +773,11 @@ def list_architectures() -> Iterator[tuple[str, Architecture]]:  # noqa: PLR0915
             recipe_of(
                 [
                     conv(8, 3, strides=2, activation="relu"),
-                    {"Multiply": {"branches": [[], squeeze]}},
+                    spec("Multiply", branches=fork([], squeeze)),
                     FLATTEN,
                     SOFTMAX,
                 ],
-                {"AdamW": {"learning_rate": 0.003, "weight_decay": 0.01, "global_clipnorm": 1.0}},
+                spec("AdamW", learning_rate=0.003, weight_decay=0.01, global_clipnorm=1.0),
             ),
             build_squeeze,
             lambda: keras.optimizers.AdamW(0.003, weight_decay=0.01, global_clipnorm=1.0),
@@ -803,7 +786,7 @@ def list_architectures() -> Iterator[tuple[str, Architecture]]:  # noqa: PLR0915
     # Ciresan et al. 2010, arXiv 1003.0358: a plain, deep net; here with penalties and noise.
     layer = {
         "activation": "tanh",
-        "kernel_regularizer": {"L1L2": {"l1": 1e-5, "l2": 1e-4}},
+        "kernel_regularizer": spec("L1L2", l1=1e-5, l2=1e-4),
         "activity_regularizer": "l2",
     }
     yield (
@@ -812,12 +795,12 @@ def list_architectures() -> Iterator[tuple[str, Architecture]]:  # noqa: PLR0915
             recipe_of(
                 [
                     FLATTEN,
-                    {"GaussianNoise": {"stddev": 0.1}},
+                    spec("GaussianNoise", stddev=0.1),
                     dense(40, **layer),
                     dense(30, **layer),
                     SOFTMAX,
                 ],
-                {"SGD": {"learning_rate": 0.1}},
+                spec("SGD", learning_rate=0.1),
                 label_smoothing=0.1,
             ),
             chain(
@@ -852,7 +835,7 @@ def list_architectures() -> Iterator[tuple[str, Architecture]]:  # noqa: PLR0915
                     drop(0.5),
                     SOFTMAX,
                 ],
-                {"SGD": {"clipnorm": 0.5}},
+                spec("SGD", clipnorm=0.5),
             ),
             chain(
                 lambda: L.Conv2D(
@@ -889,7 +872,7 @@ OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
 
 ARCHITECTURES = dict(list_architectures()) | {
     f"optimizer_{name}": Architecture(
-        recipe_of([FLATTEN, dense(16, activation="relu"), SOFTMAX], {kind: arguments}),
+        recipe_of([FLATTEN, dense(16, activation="relu"), SOFTMAX], spec(kind, **arguments)),
         chain(L.Flatten, lambda: L.Dense(16, activation="relu"), softmax),
         partial(getattr(keras.optimizers, kind), **arguments),
     )

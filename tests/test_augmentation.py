@@ -91,7 +91,7 @@ def test_each_limit_moves_a_dot_no_farther_than_it_says(changed: str, limit: flo
 
 @pytest.mark.parametrize("name", EFFECTS)
 def test_effect_befalls_its_share_of_the_images(name: str) -> None:
-    effect = 0.3 if name == "polarity" else {"chance": 0.3, "strength": 0.5}
+    effect = 0.3 if name == "polarity" else {"probability": 0.3, "strength": 0.5}
     images = corrupt_blots({name: effect})
     assert 0.2 * COUNT < count_changed(images) < 0.4 * COUNT
     assert images.min() >= 0
@@ -103,7 +103,7 @@ def test_effect_befalls_its_share_of_the_images(name: str) -> None:
 
 def test_images_draw_for_themselves_and_for_each_effect() -> None:
     """Whether noise befalls an image has nothing to do with polarity."""
-    noise = {"chance": 0.5, "strength": 0.5}
+    noise = {"probability": 0.5, "strength": 0.5}
     alone = corrupt_blots({"noise": noise})
     both = corrupt_blots({"noise": noise, "polarity": 0.5})
     inverted = corrupt_blots({"polarity": 0.5})
@@ -115,7 +115,7 @@ def test_images_draw_for_themselves_and_for_each_effect() -> None:
 
 
 def test_strengths_are_drawn_from_nothing_to_the_most() -> None:
-    images = corrupt_blots({"brightness": {"chance": 1.0, "strength": 0.2}})
+    images = corrupt_blots({"brightness": {"probability": 1.0, "strength": 0.2}})
     light = (images - draw_blot()).max(axis=(1, 2))
     assert light.max() <= 0.2 + 1e-6
     assert np.histogram(light, 4, (0, 0.2))[0].min() > COUNT / 20

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from pydantic import ValidationError
-from samples import SOFTMAX, make_recipe
+from samples import FLATTEN, SOFTMAX, make_recipe, spec
 from scipy.special import softmax
 
 from digits.model.archive import predict_probabilities
@@ -47,7 +47,7 @@ def test_certain_and_impossible_opinions_give_a_number() -> None:
 
 
 def test_applied_temperature_divides_the_logits_and_changes_no_rank() -> None:
-    network = build_network("n", make_recipe({"Flatten": {}}, SOFTMAX))
+    network = build_network("n", make_recipe(FLATTEN, SOFTMAX))
     images = np.random.default_rng(0).random((50, 28, 28, 1), np.float32)
     before = predict_probabilities(network, images, 50)
     apply_temperature(network, 0.5)
@@ -57,7 +57,7 @@ def test_applied_temperature_divides_the_logits_and_changes_no_rank() -> None:
 
 
 def test_opinions_are_those_of_every_member_on_every_view() -> None:
-    members = [build_network(f"n{n}", make_recipe({"Flatten": {}}, SOFTMAX)) for n in range(2)]
+    members = [build_network(f"n{n}", make_recipe(FLATTEN, SOFTMAX)) for n in range(2)]
     images = np.random.default_rng(0).random((3, 28, 28, 1), np.float32)
     opinions = collect_predictions(members, shift=1)(images)
     assert len(opinions) == 10
@@ -66,4 +66,4 @@ def test_opinions_are_those_of_every_member_on_every_view() -> None:
 
 def test_scaling_needs_a_dense_last_layer() -> None:
     with pytest.raises(ValidationError, match="no logits to divide"):
-        make_recipe({"Flatten": {}}, {"Softmax": {}}, temperature_scaling=True)
+        make_recipe(FLATTEN, spec("Softmax"), temperature_scaling=True)

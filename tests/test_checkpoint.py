@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from conftest import DIGIT_NAMES, draw_images
 from ruamel.yaml import YAML
-from samples import SOFTMAX, make_plan, make_recipe
+from samples import FLATTEN, SOFTMAX, make_plan, make_recipe, name_layers, spec
 
 from digits.data.splits import Card, write_card, write_split
 from digits.files.artifacts import write_bytes
@@ -23,37 +23,35 @@ from digits.model.checkpoint import Checkpoint, identify_run, load_checkpoint, w
 from digits.model.ensemble import Plan, train_recipe
 from pipeline import decode, train
 
-PARAMS: dict[str, Any] = {
-    "train": {"recipe": "tiny", "seed": 3, "threads": 0, "devices": 1},
-    "recipes": {
-        "tiny": {
-            "layers": [
-                {"Conv2D": {"filters": 4, "kernel_size": 3, "strides": 3}},
-                {"BatchNormalization": {}},
-                {"ReLU": {}},
-                {"Flatten": {}},
-                {"Dropout": {"rate": 0.5}},
-                {"Dense": {"units": 10, "activation": "softmax"}},
-            ],
-            "loss": "categorical_crossentropy",
-            "label_smoothing": 0.1,
-            "optimizer": {"AdamW": {"learning_rate": 0.01, "weight_decay": 0.01}},
-            "schedule": "one_cycle",
-            "warmup_fraction": 0.2,
-            "augmentation": {
-                "shift": 1.0,
-                "angle": 5.0,
-                "noise": {"chance": 0.3, "strength": 0.5},
-                "polarity": 0.1,
-                "fade_fraction": 0.5,
-            },
-            "epochs": 3,
-            "batch_size": 16,
-            "ensemble_size": 2,
-            "test_time_shift": 1,
-            "temperature_scaling": True,
-        }
+PARAMS = {"train": {"recipe": "tiny", "seed": 3, "threads": 0, "devices": 1}}
+RECIPE: dict[str, Any] = {
+    "layers": name_layers(
+        [
+            spec("Conv2D", filters=4, kernel_size=3, strides=3),
+            spec("BatchNormalization"),
+            spec("ReLU"),
+            FLATTEN,
+            spec("Dropout", rate=0.5),
+            spec("Dense", units=10, activation="softmax"),
+        ]
+    ),
+    "loss": "categorical_crossentropy",
+    "label_smoothing": 0.1,
+    "optimizer": spec("AdamW", learning_rate=0.01, weight_decay=0.01),
+    "schedule": "one_cycle",
+    "warmup_fraction": 0.2,
+    "augmentation": {
+        "shift": 1.0,
+        "angle": 5.0,
+        "noise": {"probability": 0.3, "strength": 0.5},
+        "polarity": 0.1,
+        "fade_fraction": 0.5,
     },
+    "epochs": 3,
+    "batch_size": 16,
+    "ensemble_size": 2,
+    "test_time_shift": 1,
+    "temperature_scaling": True,
 }
 RESULTS = ("models/model.keras", "metrics/train.json", "plots/history.csv")
 PATH = Path("models/checkpoint.json")
@@ -66,8 +64,9 @@ def make_folder(folder: Path) -> Path:
     write_split(folder / "data/decoded/validation", [scaled[80:]], labels[80:])
     card = Card(name="bars", title="Bars", class_names=DIGIT_NAMES, image_counts={"train": 80})
     write_card(folder / "data/decoded/dataset.json", card)
-    with (folder / "params.yaml").open("w") as file:
-        YAML().dump(PARAMS, file)
+    (folder / "recipes").mkdir()
+    YAML().dump(PARAMS, folder / "params.yaml")
+    YAML().dump(RECIPE, folder / "recipes/tiny.yaml")
     return folder
 
 
@@ -113,41 +112,49 @@ def test_resumed_training_gives_the_same_bytes(
     train.main()
     shown = capfd.readouterr().out
     assert f"resuming after epoch {(epochs - 1) % 3 + 1}\n" in shown
-    assert shown.count("Epoch ") == 6 - epochs
+    assert shown.count(", epoch ") == 6 - epochs
     assert "trained on" not in shown  # the time of a part would pass for the whole's
     assert {name: Path(name).read_bytes() for name in RESULTS} == undisturbed.results
     assert not PATH.exists()
 
 
 HIDDEN: list[dict[str, Any]] = [
-    {"Flatten": {}},
-    {"Dropout": {"rate": 0.5}},
-    {"Dense": {"units": 8, "activation": "relu"}},
+    FLATTEN,
+    spec("Dropout", rate=0.5),
+    spec("Dense", units=8, activation="relu"),
     SOFTMAX,
 ]
-ROWS: dict[str, Any] = {"Reshape": {"target_shape": [28, 28]}}
-STOPPING = {"EarlyStopping": {"patience": 2, "restore_best_weights": True}}
+ROWS = spec("Reshape", target_shape=[28, 28])
+STOPPING = spec("EarlyStopping", patience=2, restore_best_weights=True)
 TRAININGS: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
-    "momentum": (HIDDEN, {"optimizer": {"SGD": {"momentum": 0.9}}}),
-    "nadam": (HIDDEN, {"optimizer": {"Nadam": {}}}),
-    "lion": (HIDDEN, {"optimizer": {"Lion": {"learning_rate": 0.001}}}),
-    "ema": (HIDDEN, {"optimizer": {"Adam": {"use_ema": True}}}),
-    "accumulation": (HIDDEN, {"optimizer": {"Adam": {"gradient_accumulation_steps": 3}}}),
+    "momentum": (HIDDEN, {"optimizer": spec("SGD", momentum=0.9)}),
+    "nadam": (HIDDEN, {"optimizer": spec("Nadam")}),
+    "lion": (HIDDEN, {"optimizer": spec("Lion", learning_rate=0.001)}),
+    "ema": (HIDDEN, {"optimizer": spec("Adam", use_ema=True)}),
+    "accumulation": (HIDDEN, {"optimizer": spec("Adam", gradient_accumulation_steps=3)}),
     "loss scale": (
         HIDDEN,
-        {"optimizer": {"LossScaleOptimizer": {"inner_optimizer": {"Adam": {}}}}},
+        {"optimizer": spec("LossScaleOptimizer", inner_optimizer=spec("Adam"))},
     ),
     "stopping": (
         HIDDEN,
-        {"callbacks": [STOPPING], "epochs": 9, "optimizer": {"Adam": {"learning_rate": 0.05}}},
+        {
+            "callbacks": {"watch": STOPPING},
+            "epochs": 9,
+            "optimizer": spec("Adam", learning_rate=0.05),
+        },
     ),
     "plateau": (
         HIDDEN,
-        {"callbacks": [{"ReduceLROnPlateau": {"patience": 1, "cooldown": 1}}], "epochs": 5},
+        {"callbacks": {"watch": spec("ReduceLROnPlateau", patience=1, cooldown=1)}, "epochs": 5},
     ),
-    "recurrent": ([ROWS, {"LSTM": {"units": 4, "dropout": 0.3}}, SOFTMAX], {}),
+    "recurrent": ([ROWS, spec("LSTM", units=4, dropout=0.3), SOFTMAX], {}),
     "random layers": (
-        [{"RandomRotation": {"factor": 0.1}}, {"GaussianNoise": {"stddev": 0.1}}, *HIDDEN],
+        [
+            spec("RandomRotation", factor=0.1),
+            spec("GaussianNoise", stddev=0.1),
+            *HIDDEN,
+        ],
         {},
     ),
 }
@@ -200,7 +207,9 @@ def test_other_parameters_start_anew(
     write_bytes(PATH, undisturbed.checkpoints[2])
     Path("params.yaml").write_text(Path("params.yaml").read_text().replace("seed: 3", "seed: 4"))
     train.main()
-    assert "of other settings, data or code: training anew\n" in capfd.readouterr().out
+    shown = capfd.readouterr().out  # nobody needs to hear of it
+    assert "checkpoint" not in shown
+    assert "resuming" not in shown
     assert Path("models/model.keras").read_bytes() != undisturbed.results["models/model.keras"]
 
 
@@ -215,7 +224,7 @@ def test_damaged_checkpoint_starts_anew(
     whole = undisturbed.checkpoints[2]
     write_bytes(PATH, whole[: len(whole) // 2])
     train.main()
-    assert f"{PATH}: damaged, or" in capfd.readouterr().out
+    assert f"{PATH}: expected a whole file, received a damaged one" in capfd.readouterr().out
     assert {name: Path(name).read_bytes() for name in RESULTS} == undisturbed.results
 
 

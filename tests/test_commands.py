@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from imports import ROOT
 from ruamel.yaml import YAML
+from samples import spec
 from test_comparison import CARD, predict
 
 from digits import stage
@@ -323,7 +324,7 @@ def test_run_that_runs_no_stage_has_no_journal(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("stdout", "stderr", "reason"),
     [
-        ("", "WARNING: a\nERROR: b\n", "ERROR: b"),
+        ("", "WARNING: a\nERROR: b\n", "b"),
         ("c\n", "", "c"),
         ("", "", "no reason given"),
     ],
@@ -334,75 +335,97 @@ def test_reason_of_dvc_is_a_text(
     pretend_to_run(monkeypatch, 255, "", stdout, stderr)
     with pytest.raises(DvcError) as raised:
         read_dvc("params", "diff", "--md")
-    assert str(raised.value) == f"dvc params diff --md: exit status 255, {reason}"
+    assert str(raised.value) == f"dvc params diff --md: {reason}"
 
 
 # The table of the experiments
 
 
-def make_row(experiment: str | None, rev: str, typ: str, **changes: Any) -> dict[str, Any]:
-    """Return a row as `dvc.api.exp_show` gives it: numbers are floats, null is a text."""
+def make_run(rev: str, name: str | None, values: dict[str, Any], **train: Any) -> dict[str, Any]:
+    """Return a commit or an experiment as `dvc exp show --json` gives it."""
+    params = {"dataset": "mnist", "train": {"recipe": "quick", "seed": 0} | train}
+    selected = f"recipes/{params['train']['recipe']}.yaml"  # type: ignore[index]
+    metrics = {"metrics/train.json": {"val_accuracy": 0.9965}}
+    metrics["metrics/evaluate.json"] = {"accuracy": 0.123456}
+    files = {"params.yaml": params, selected: values}
+    data = {
+        kind: {path: {"data": it} for path, it in of_kind.items()}
+        for kind, of_kind in (("params", files), ("metrics", metrics))
+    }
+    return {"rev": rev, "name": name, "data": data, "error": None, "experiments": None}
+
+
+def make_experiment(name: str, values: dict[str, Any], state: str = "", **train: Any) -> Any:
+    executor = {"state": state} if state else None
     return {
-        "Experiment": experiment,
-        "rev": rev,
-        "typ": typ,
-        "State": None,
-        "val_accuracy": 0.9965,
-        "metrics/evaluate.json:dataset": "mnist",
-        "recipe": "quick",
-        "accuracy": 0.123456,
-        "params.yaml:dataset": "mnist",
-        "train.recipe": "quick",
-        "train.epochs": "None",
-        "train.learning_rate": "None",
-        "recipes.quick.epochs": 8.0,
-        **changes,
+        "revs": [make_run("0123abc", name, values, **train)],
+        "name": name,
+        "executor": executor,
     }
 
 
-ROWS = [
-    make_row(None, "workspace", "baseline", **{"train.epochs": 99.0}),
-    make_row(None, "main", "baseline"),
-    make_row(
-        "shaky-plan-with-a-very-long-name-indeed",
-        "0123abc",
-        "branch_base",
-        **{"train.epochs": 2.0, "train.learning_rate": 1e-05, "val_accuracy": 0.99},
+CONV, POOL = spec("Conv2D", filters=32), spec("MaxPooling2D", pool_size=2)
+BEFORE: dict[str, Any] = {
+    "layers": {"conv1": CONV, "pool1": POOL},
+    "optimizer": spec("Adam", learning_rate=0.001),
+    "epochs": 9,
+}
+CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "a number": (BEFORE | {"epochs": 4}, {}, "epochs 9 → 4"),
+    "an argument": (
+        BEFORE | {"layers": {"conv1": CONV | {"filters": 48}, "pool1": POOL}},
+        {"seed": 7},
+        "train.seed 0 → 7\nlayers.conv1.filters 32 → 48",
     ),
-    make_row("other-data", "1234abc", "branch_base", **{"params.yaml:dataset": "fashion-mnist"}),
-    # DVC gives the commit's numbers to a run that has none of its own.
-    make_row("failed", "2345abc", "branch_base", State="Failed"),
-    make_row("waiting", "3456abc", "branch_base", State="Queued"),
-]
+    "a layer more": (
+        BEFORE | {"layers": {"conv1": CONV, "pool1": POOL, "dense2": spec("Dense", units=32)}},
+        {},
+        "+ layers.dense2 Dense(32)",
+    ),
+    "a layer less": (BEFORE | {"layers": {"pool1": POOL}}, {}, "- layers.conv1 Conv2D(32)"),
+    "layers swapped": (
+        BEFORE | {"layers": {"pool1": POOL, "conv1": CONV}},
+        {},
+        "layers in another order",
+    ),
+    "an optimizer": (
+        BEFORE | {"optimizer": spec("SGD", learning_rate=1e-05)},
+        {},
+        "optimizer.type Adam → SGD\noptimizer.learning_rate 0.001 → 1e-05",
+    ),
+    "a key more": (BEFORE | {"label_smoothing": 0.1}, {}, "+ label_smoothing 0.1"),
+    "another recipe": ({"epochs": 1}, {"recipe": "mlp"}, "train.recipe quick → mlp"),
+}
 
 
-def test_table_says_what_an_experiment_changed() -> None:
-    assert experiments.tabulate_experiments(ROWS) == [
-        ("main", "quick", "", "99.65%"),
-        (
-            "shaky-plan-with-a-very-long-name-indeed",
-            "quick",
-            "train.epochs=2\ntrain.learning_rate=1e-05",
-            "99.00%",
-        ),
-        ("other-data", "quick", "dataset=fashion-mnist", "99.65%"),
-        ("failed", "quick", "", "Failed"),
-        ("waiting", "quick", "", "Queued"),
-    ]
+@pytest.mark.parametrize(("recipe", "train", "said"), CHANGES.values(), ids=CHANGES)
+def test_each_change_is_a_short_row(recipe: Any, train: Any, said: str) -> None:
+    commit = make_run("a" * 40, "main", BEFORE)
+    commit["experiments"] = [make_experiment("mine", recipe, **train)]
+    (_, _, shown, _), row = experiments.tabulate_experiments([commit])
+    assert shown == ""
+    assert row == ("mine", train.get("recipe", "quick"), said, "99.65%")
 
 
-def test_table_fits_80_columns_and_hides_the_test_images(
+def test_table_hides_the_test_images_and_says_how_runs_stand(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(experiments, "list_experiments", lambda: ROWS)
-    monkeypatch.setattr(experiments, "find_experiments", list)
+    workspace = make_run("workspace", None, BEFORE | {"epochs": 99})
+    commit = make_run("a" * 40, "main", BEFORE)
+    broken = {"rev": "b" * 40, "name": "broken", "data": None, "error": {"msg": "no params"}}
+    waiting = make_experiment("waiting", BEFORE | {"epochs": 7}, "queued")
+    # DVC gives the commit's numbers to a run that has none of its own.
+    failed = make_experiment("failed", BEFORE, "failed")
+    commit["experiments"] = [waiting, failed, {"revs": [broken], "name": None, "executor": None}]
+    monkeypatch.setattr(experiments, "show_experiments", lambda: [workspace, commit])
     experiments.main(Namespace())
     printed = capsys.readouterr().out
-    assert max(len(line) for line in printed.splitlines()) <= 80
-    assert "train.epochs=2" in printed
+    assert re.search(r"waiting +quick +epochs 9 → 7 +queued", printed)
+    assert re.search(r"bbbbbbb +no params", printed)
     assert "12.3" not in printed
+    assert "99" not in printed.replace("99.65%", "")
     assert printed.endswith(f"\n\n{experiments.REASONS}\n")
-    monkeypatch.setattr(experiments, "list_experiments", lambda: ROWS[:-2])
+    commit["experiments"] = [waiting]
     experiments.main(Namespace())
     assert experiments.REASONS not in capsys.readouterr().out
 

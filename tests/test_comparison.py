@@ -172,7 +172,12 @@ def test_choice_between_experiments_up_to_a_decision(project: Project, tmp_path:
     evaluated = (project.folder / "metrics/evaluate.json").read_bytes()
     for name, epochs in (("short", 1), ("long", 4)):
         for seed in (1, 2):
-            settings = ("-S", f"train.epochs={epochs}", "-S", f"train.seed={seed}")
+            settings = (
+                "-S",
+                f"recipes/cnn_optdigits.yaml:epochs={epochs}",
+                "-S",
+                f"train.seed={seed}",
+            )
             said = project.call(
                 "dvc", "exp", "run", "--temp", "--name", f"{name}-{seed}", *settings, "train"
             )

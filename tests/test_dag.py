@@ -16,6 +16,8 @@ from ruamel.yaml import YAML
 
 from digits.data.idx import encode
 
+RECIPE = "recipes/cnn_optdigits.yaml"
+
 
 @pytest.fixture(scope="module")
 def project(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
@@ -45,9 +47,7 @@ def test_epochs_are_diffed_and_the_former_are_restored_from_cache(
     project = retrained.copy(tmp_path / "project")  # changed epochs, and saw what ran
     lock = project.call("git", "show", "HEAD~1:dvc.lock")
     params = json.loads(project.call("dvc", "params", "diff", "HEAD~1", "--json"))
-    assert params == {
-        "params.yaml": {"recipes.cnn_optdigits.epochs": {"old": 2, "new": 3, "diff": 1}}
-    }
+    assert params == {"recipes/cnn_optdigits.yaml": {"epochs": {"old": 2, "new": 3, "diff": 1}}}
     metrics = json.loads(project.call("dvc", "metrics", "diff", "HEAD~1", "--json"))
     assert {"accuracy", "loss"} <= set(metrics["metrics/evaluate.json"])
     project.call("dvc", "plots", "diff", "HEAD~1", "--out", "page")
@@ -57,17 +57,53 @@ def test_epochs_are_diffed_and_the_former_are_restored_from_cache(
     titles = re.findall(r'"title": \{"text": "([^"]+)"', page)
     assert len(titles) == len(list((project.folder / "plots").glob("*.csv")))
     assert {"Confusion matrix", "Learning curves"} <= set(titles)
-    project.change("    epochs: 3\n", "    epochs: 2\n")
+    project.change("epochs: 3\n", "epochs: 2\n", RECIPE)
     assert list_runs(project.call("dvc", "repro")) == []
     assert (project.folder / "dvc.lock").read_text() == lock
     assert project.call("git", "diff", "HEAD~1", "--name-only") == ""
 
 
 def test_unselected_recipe_and_comment_rerun_nothing(project: Project) -> None:
-    project.change("    epochs: 8\n    batch_size: 256\n", "    epochs: 9\n    batch_size: 99\n")
-    project.change("# The default: small", "# Another comment: small")
+    project.change("epochs: 8\n", "epochs: 9\n", "recipes/quick.yaml")
+    project.change("# The parameters of", "# Another comment on", "params.yaml")
+    (project.folder / "recipes/mine.yaml").write_text("epochs: 1\n")
     assert list_runs(project.call("dvc", "repro")) == []
+    (project.folder / "recipes/mine.yaml").unlink()
     assert list_runs(project.revert()) == []
+
+
+def test_layers_that_change_places_train_anew(project: Project) -> None:
+    """To DVC a mapping has no order: without the recipe among the deps nothing would run."""
+    before, after = (
+        "".join(f"  {name}: {{type: {name.capitalize()}{more}}}\n" for name, more in layers)
+        for layers in (
+            (("flatten", ""), ("dropout", ", rate: 0.5")),
+            (("dropout", ", rate: 0.5"), ("flatten", "")),
+        )
+    )
+    project.change(before, after, RECIPE)
+    assert json.loads(project.call("dvc", "params", "diff", "--json")) == {}
+    assert list_runs(project.call("dvc", "repro", "train")) == ["train"]
+    project.revert()
+
+
+def test_layer_more_is_a_row_an_argument_and_trains_anew(project: Project) -> None:
+    """So is a recipe that is there as a file, and no other file is touched."""
+    text = (project.folder / RECIPE).read_text()
+    more = text.replace("  output:", "  dense2: {type: Dense, units: 8}\n  output:")
+    (project.folder / "recipes/mine.yaml").write_text(more)
+    project.call("git", "add", "recipes")
+    said = project.call("dvc", "exp", "run", "-S", "train.recipe=mine", "train")
+    assert list_runs(said) == ["train"]
+    assert "M params.yaml" in project.call("git", "status", "--porcelain")
+    project.call("git", "restore", "params.yaml")
+    (project.folder / RECIPE).write_text(more)
+    changed = json.loads(project.call("dvc", "params", "diff", "--json"))[RECIPE]
+    assert changed.keys() == {"layers.dense2.type", "layers.dense2.units"}
+    said = project.call("dvc", "repro", "train")
+    assert list_runs(said) == ["train"]
+    (project.folder / "recipes/mine.yaml").unlink()
+    project.revert()
 
 
 @pytest.mark.slow
@@ -78,17 +114,17 @@ def test_validation_size_reruns_from_decode(project: Project) -> None:
 
 
 def test_bad_parameter_is_one_line(project: Project) -> None:
-    for before, after, message in (
+    for before, after, message, *file in (
         ("added_repeats: 10", "added_repeats: -1", "greater than or equal to 0, received -1"),
-        ("    epochs: 2\n", "    epoch: 2\n", "did you mean 'epochs'?"),
-        ("  recipe: cnn_optdigits\n", "  recipe: cmm\n", "recipes.cmm"),
+        ("epochs: 2\n", "epoch: 2\n", "did you mean 'epochs'?", RECIPE),
+        ("  recipe: cnn_optdigits\n", "  recipe: cmm\n", "recipes/cmm.yaml"),
         ("dataset: optdigits", "dataset: emnist", "datasets/emnist.yaml"),
     ):
-        project.change(before, after)
+        project.change(before, after, *file)
         output = project.call("dvc", "repro", status=255)
         assert message in output
         assert "Traceback" not in output
-        project.call("git", "restore", "params.yaml")
+        project.call("git", "restore", "params.yaml", "recipes")
     project.revert()
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from imports import ROOT
-from samples import SOFTMAX, make_plan, make_recipe
+from samples import FLATTEN, SOFTMAX, make_plan, make_recipe, spec
 
 from digits.model.backend import DeviceError, choose_strategy
 from digits.model.ensemble import train_recipe
@@ -29,7 +29,7 @@ processor = tf.config.list_physical_devices("CPU")[0]
 halves = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(processor, halves)
 
-from samples import SOFTMAX, make_plan, make_recipe
+from samples import FLATTEN, SOFTMAX, make_plan, make_recipe, spec
 from test_devices import CHANGES, LAYERS
 from digits.model.archive import write_model
 from digits.model.ensemble import train_recipe
@@ -59,14 +59,14 @@ trained = train_recipe(replace(plan, devices=2), checkpoint_path=folder / "check
 write_model(folder / "resumed.keras", trained.model)
 """
 LAYERS: list[dict[str, Any]] = [
-    {"Conv2D": {"filters": 4, "kernel_size": 3, "strides": 3, "use_bias": False}},
-    {"BatchNormalization": {}},
-    {"ReLU": {}},
-    {"Flatten": {}},
+    spec("Conv2D", filters=4, kernel_size=3, strides=3, use_bias=False),
+    spec("BatchNormalization"),
+    spec("ReLU"),
+    FLATTEN,
 ]
 CHANGES: dict[str, Any] = {
-    "optimizer": {"SGD": {"learning_rate": 0.1, "momentum": 0.9}},
-    "augmentation": {"shift": 1.0, "noise": {"chance": 0.5, "strength": 0.5}},
+    "optimizer": spec("SGD", learning_rate=0.1, momentum=0.9),
+    "augmentation": {"shift": 1.0, "noise": {"probability": 0.5, "strength": 0.5}},
     "epochs": 2,
     "batch_size": 34,  # the last batch has 30 images
     "temperature_scaling": True,
@@ -113,7 +113,7 @@ def test_training_on_two_devices_is_resumed_to_the_same_bytes(trained: Path) -> 
 
 
 def test_fewer_devices_than_asked_for_are_one_line() -> None:
-    plan = make_plan(make_recipe({"Flatten": {}}, SOFTMAX))
+    plan = make_plan(make_recipe(FLATTEN, SOFTMAX))
     object.__setattr__(plan, "devices", 2)
     with pytest.raises(DeviceError, match=r"^train.devices: expected at most 1, .*received 2$"):
         train_recipe(plan)

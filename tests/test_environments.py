@@ -172,7 +172,10 @@ def test_command_elsewhere_than_in_the_project_is_one_line(command: str, tmp_pat
 def test_command_without_git_is_one_line(command: str, tmp_path: Path) -> None:
     (tmp_path / ".dvc").mkdir()
     (tmp_path / "dvc.yaml").touch()
-    assert call_digits(command, tmp_path) == f"ERROR: {tmp_path} is not a git repository\n"
+    said = call_digits(command, tmp_path)
+    assert said.startswith("ERROR: ")
+    assert said.endswith(f"{tmp_path} is not a git repository\n")
+    assert said.count("\n") == 1
 
 
 def call_digits(command: str, folder: Path, *options: str) -> str:

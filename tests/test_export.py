@@ -18,13 +18,13 @@ from conftest import DIGIT_NAMES
 from imports import ROOT
 from PIL import Image
 from projects import Project
-from ruamel.yaml import YAML
-from samples import SOFTMAX, make_recipe, make_split
+from samples import FLATTEN, SOFTMAX, make_recipe, make_split, spec
 
 from digits.commands import export
 from digits.commands.export import EXPORTED_DIR, FORMS, ExportError
 from digits.commands.export_figure import draw_forms
 from digits.commands.runtimes import Predict, load_litert, load_onnx
+from digits.config import load_params
 from digits.data.splits import Card, load_card, write_card, write_split
 from digits.errors import run_main
 from digits.files.artifacts import ArtifactError
@@ -37,8 +37,8 @@ from digits.paths import CARD_PATH, MODEL_PATH, TRAIN_DIR, VALIDATION_DIR
 
 TOLERANCE = 1e-5  # of a probability: float32 rounds
 COARSE = 0.1  # the same in 8 bits
-CONVOLUTION: dict[str, Any] = {"Conv2D": {"filters": 4, "kernel_size": 3, "strides": 2}}
-RECIPE = make_recipe(CONVOLUTION, {"BatchNormalization": {}}, {"Flatten": {}}, SOFTMAX)
+CONVOLUTION = spec("Conv2D", filters=4, kernel_size=3, strides=2)
+RECIPE = make_recipe(CONVOLUTION, spec("BatchNormalization"), FLATTEN, SOFTMAX)
 IMAGES = make_split(7).images
 
 
@@ -399,8 +399,8 @@ def test_every_recipe_can_be_exported(
     load: Callable[[Path], Predict],
     tmp_path: Path,
 ) -> None:
-    for name, values in YAML(typ="safe").load(ROOT / "params.yaml")["recipes"].items():
-        recipe = Recipe(**values).suit_classes(10)
+    for path in (ROOT / "recipes").glob("*.yaml"):
+        name, recipe = path.stem, load_params("", Recipe, path).suit_classes(10)
         numbers = range(min(recipe.ensemble_size, 2))
         members = [build_network(f"{name}_{number}", recipe) for number in numbers]
         model = join_members(name, members, recipe.test_time_shift)

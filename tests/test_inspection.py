@@ -11,8 +11,8 @@ from typing import Any
 import h5py
 import pytest
 from budget import load_within
-from projects import PARAMS_PATH
-from samples import SOFTMAX, make_recipe
+from projects import RECIPES
+from samples import FLATTEN, SOFTMAX, make_recipe, spec
 from test_architectures import ARCHITECTURES
 
 from digits.config import load_params
@@ -23,9 +23,8 @@ from digits.model.networks import build_network, join_members
 from digits.model.recipes import Recipe
 
 Members = dict[str, bytes]
-FLATTEN: dict[str, Any] = {"Flatten": {}}
-HIDDEN: dict[str, Any] = {"Dense": {"units": 16}}
-RECIPES = load_params("recipes", dict[str, Recipe], PARAMS_PATH)
+HIDDEN = spec("Dense", units=16)
+SHIPPED = {path.stem: load_params("", Recipe, path) for path in RECIPES.glob("*.yaml")}
 
 
 def read_members(path: Path) -> Members:
@@ -193,7 +192,7 @@ HOSTILE: dict[str, tuple[Callable[[Members], bytes], str]] = {
     ),
     "layer_twice": (
         lambda it: configure(it, double),
-        "config.json: expected layers of different names, received 'dense'",
+        "config.json: expected layers of different names, received 'layer2'",
     ),
     "layer_as_initializer": (
         lambda it: configure(it, hide_layer),
@@ -284,7 +283,7 @@ def check_loads(model: keras.Model, path: Path) -> None:
     assert all((ours == theirs).all() for ours, theirs in pairs)
 
 
-@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+@pytest.mark.parametrize("recipe", SHIPPED.values(), ids=SHIPPED)
 def test_recipes_of_the_project_load(recipe: Recipe, tmp_path: Path) -> None:
     own = recipe.suit_classes(10)
     members = [build_network(f"member_{n}", own) for n in range(own.ensemble_size)]

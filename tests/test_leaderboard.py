@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from imports import ROOT
-from projects import Project, list_runs, make_project
+from projects import RECIPES, Project, list_runs, make_project
 from ruamel.yaml import YAML
 from runs import IMAGE_COUNT, make_machine, make_published, make_run
 from scipy.stats import t
@@ -25,10 +25,13 @@ from digits.commands.standings import Entry, Job
 from digits.config import PARAMS_PATH
 from digits.errors import DigitsError
 from digits.evaluation.figures import write_figure
+from digits.model.recipes import RECIPES_DIR
 
 ENTRIES = {
     "big": Entry(published="98 %", note="Its authors count differently.", seeds=[0, 1, 2]),
-    "small": Entry(recipe="big", epochs=20, published="none given", note=None, seeds=[7]),
+    "small": Entry(
+        recipe="big", settings={"epochs": 20}, published="none given", note=None, seeds=[7]
+    ),
 }
 JOBS = standings.list_jobs(ENTRIES)
 UNTIMED = {"training_seconds": None, "training_cpu_seconds": None}
@@ -167,10 +170,7 @@ def test_run_sets_all_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
     assert given == {
         "train.recipe": "big",
         "train.seed": 7,
-        "train.epochs": 20,
-        "train.batch_size": None,
-        "train.learning_rate": None,
-        "train.precision": None,
+        "recipes/big.yaml:epochs": 20,
     }
 
 
@@ -229,7 +229,7 @@ recipes:
     seeds: [3]
   short:
     recipe: cnn_optdigits
-    epochs: 1
+    settings: {epochs: 1}
     published: none given
     note: null
     seeds: [3]
@@ -241,7 +241,7 @@ published: []
     ("params", "message"),
     [
         ("dataset: mnist", "dataset: expected 'optdigits', which .* received 'mnist'"),
-        ("dataset: optdigits\nrecipes: {short: {}}", "recipes: expected the key 'cnn_optdigits'"),
+        ("dataset: optdigits", "recipes.cnn_optdigits: expected a file of recipes/, one of none, "),
     ],
 )
 def test_board_that_params_do_not_fit_is_refused(
@@ -264,16 +264,15 @@ def test_published_name_stands_for_cnn_of_20_epochs(
     shutil.copy(ROOT / BOARD_PATH, BOARD_PATH)
     shutil.copytree(ROOT / "datasets", "datasets")
     entries = YAML(typ="safe").load(BOARD_PATH)["recipes"]
-    recipes: dict[str, Any] = {entry.get("recipe", name): {} for name, entry in entries.items()}
-    PARAMS_PATH.write_text(json.dumps({"dataset": "mnist", "recipes": recipes}))
+    for name, entry in entries.items():
+        RECIPES_DIR.mkdir(exist_ok=True)
+        shutil.copy(RECIPES / "cnn.yaml", RECIPES_DIR / f"{entry.get('recipe', name)}.yaml")
+    PARAMS_PATH.write_text("dataset: mnist")
     jobs = {job.name: job for job in standings.list_jobs(leaderboard.load_board().entries)}
     assert jobs["leaderboard-cnn_20_epochs-0"].settings == {
         "train.recipe": "cnn",
         "train.seed": 0,
-        "train.epochs": 20,
-        "train.batch_size": None,
-        "train.learning_rate": None,
-        "train.precision": None,
+        "recipes/cnn.yaml:epochs": 20,
     }
 
 
@@ -300,6 +299,7 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copy(ROOT / "dvc.yaml", tmp_path)
     text = (ROOT / "tests/params.yaml").read_text()
     (tmp_path / "params.yaml").write_text(re.sub("(?m)^dataset: .*", "dataset: mnist", text))
+    shutil.copytree(RECIPES, tmp_path / "recipes")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -331,6 +331,12 @@ def test_what_makes_a_model_makes_a_run_another() -> None:
     replace("datasets/mnist.yaml", r"raw_sha256: [0-9a-f]{64}", f"raw_sha256: {'a' * 64}")
     digests.append(leaderboard.digest_inputs(JOB))
     digests.append(leaderboard.digest_inputs(JOB._replace(seed=2)))
+    replace("recipes/cnn.yaml", r"filters: 32", "filters: 16")
+    digests.append(leaderboard.digest_inputs(JOB))
+    replace("recipes/cnn.yaml", r"(?m)(  dense: .*\n)(  dropout: .*\n)", r"\2\1")  # an order
+    digests.append(leaderboard.digest_inputs(JOB))
+    entry = JOB.entry.model_copy(update={"settings": {"layers.conv1.filters": 8}})
+    digests.append(leaderboard.digest_inputs(JOB._replace(entry=entry)))
     assert len(set(digests)) == len(digests)
 
 
@@ -342,7 +348,9 @@ def test_what_makes_no_model_leaves_a_run_as_it_is() -> None:
     append("digits/errors.py", "\n# changed\n")
     replace("params.yaml", r"sample_count: \d+", "sample_count: 3")
     replace("params.yaml", r"seed: \d+\n  # CPU", "seed: 9\n  # CPU")  # the job sets its own
-    replace("params.yaml", r"recipe: \w+", "recipe: mlp")
+    replace("params.yaml", r"recipe: \w+", "recipe: cnn_optdigits")
+    append("recipes/quick.yaml", "# changed\n")
+    append("recipes/cnn.yaml", "# a comment\n")
     replace("datasets/mnist.yaml", r"title: .*", "title: Other")
     assert leaderboard.digest_inputs(JOB) == digest
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from projects import PARAMS_PATH
+from projects import RECIPES
 from pydantic import ValidationError
-from samples import SOFTMAX, make_plan, make_recipe
+from samples import FLATTEN, SOFTMAX, fork, make_plan, make_recipe, spec
 
 from digits.config import load_params
 from digits.files.artifacts import ArtifactError
@@ -27,16 +27,16 @@ from digits.model.networks import (
     encode_labels,
     join_members,
 )
-from digits.model.recipes import Overrides, Recipe
+from digits.model.recipes import Recipe
 
 
 def small_network(name: str = "small") -> Any:
     keras.utils.set_random_seed(1)
-    return build_network(name, make_recipe({"Flatten": {}}, SOFTMAX))
+    return build_network(name, make_recipe(spec("Flatten"), SOFTMAX))
 
 
 def test_cnn_has_225034_parameters_and_the_reference_layers() -> None:
-    network = build_network("cnn", load_params("recipes.cnn", Recipe, PARAMS_PATH).suit_classes(10))
+    network = build_network("cnn", load_params("", Recipe, RECIPES / "cnn.yaml").suit_classes(10))
     assert network.count_params() == 225_034
     assert [layer.output.shape[1:] for layer in network.layers[1:]] == [
         (26, 26, 32),
@@ -50,13 +50,12 @@ def test_cnn_has_225034_parameters_and_the_reference_layers() -> None:
     ]
 
 
-CONVOLUTION: dict[str, Any] = {"Conv2D": {"filters": 4, "kernel_size": 3}}
-FLATTEN: dict[str, Any] = {"Flatten": {}}
-ROWS: dict[str, Any] = {"Reshape": {"target_shape": [28, 28]}}
+CONVOLUTION = spec("Conv2D", filters=4, kernel_size=3)
+ROWS = spec("Reshape", target_shape=[28, 28])
 
 
 def change(**arguments: Any) -> dict[str, Any]:
-    return {"Conv2D": {**CONVOLUTION["Conv2D"], **arguments}}
+    return {**CONVOLUTION, **arguments}
 
 
 def refuse(*layers: dict[str, Any], name: str = "bad", **changes: Any) -> str:
@@ -73,161 +72,208 @@ def refuse(*layers: dict[str, Any], name: str = "bad", **changes: Any) -> str:
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
-        ([{"Conv": {"filters": 1}}, SOFTMAX], r"layers\[0\]: expected a Keras layer.*'Conv'"),
-        ([{"Conv2d": {"filters": 1}}, SOFTMAX], r"\(did you mean 'Conv2D'\?\)"),
-        ([{"Lambda": {"function": "print"}}, SOFTMAX], r"layers\[0\]: .*received 'Lambda'"),
-        ([{"TFSMLayer": {"filepath": "x"}}, SOFTMAX], r"layers\[0\]: .*received 'TFSMLayer'"),
-        ([FLATTEN, {"Dense": {}}], r"layers\[1\]\.Dense: .*'units'"),
-        ([FLATTEN, {"Dense": {"unit": 10}}], r"layers\[1\]\.Dense\.unit: .*mean 'units'"),
-        ([{"Dense": {"units": -1}}, SOFTMAX], r"layers\[0\]\.Dense\.units: "),
-        ([FLATTEN, CONVOLUTION], r"layers\[1\]\.Conv2D: .*expected min_ndim=4, found ndim=2"),
         (
-            [{"MaxPooling2D": {"pool_size": 40}}, FLATTEN, SOFTMAX],
-            r"layers\[0\]\.MaxPooling2D\.pool_size: Computed output size would be zero",
+            [spec("Conv", filters=1), SOFTMAX],
+            r"layers\.layer1\.type: expected a Keras layer.*'Conv'",
         ),
-        ([{"Dropout": {"rate": 1.5}}, FLATTEN, SOFTMAX], r"Dropout\.rate: Invalid value"),
-        ([change(padding=-1), SOFTMAX], r"layers\[0\]\.Conv2D\.padding: "),
-        ([change(padding="sane"), SOFTMAX], r"layers\[0\]\.Conv2D\.padding: .*sane"),
-        ([{"MaxPooling2D": {"strides": 0}}, SOFTMAX], r"layers\[0\]\.MaxPooling2D\.strides: "),
-        ([{"BatchNormalization": {"axis": 10**30}}, SOFTMAX], r"BatchNormalization\.axis: "),
-        ([{"Layer": {}}, FLATTEN, SOFTMAX], r"layers\[0\]: .*received 'Layer'"),
-        ([{"Input": {}}, FLATTEN, SOFTMAX], r"layers\[0\]: .*received 'Input'(?!.*InputSpec)"),
-        ([{"Normalization": {}}, FLATTEN, SOFTMAX], "expected mean and variance"),
-        ([{"Normalization": {"mean": 0.1}}, FLATTEN, SOFTMAX], "expected mean and variance"),
-        ([{"Discretization": {"num_bins": 3}}, FLATTEN, SOFTMAX], r"recipes\.bad"),
-        ([ROWS, {"LSTM": {"units": 4, "return_state": True}}, SOFTMAX], "expected one output"),
-        ([ROWS, {"LSTM": {"units": 4, "stateful": True}}, SOFTMAX], r"LSTM\.stateful: .*static"),
-        ([{"Dropout": {"rate": 0.5, "noise_shape": [7, 1, 28, 1]}}, FLATTEN, SOFTMAX], "broadcast"),
-        ([{"UpSampling2D": {"interpolation": "cubic"}}, FLATTEN, SOFTMAX], "'bilinear'"),
-        # Arguments that Python or YAML take for something else.
-        ([change(use_bias="off"), FLATTEN, SOFTMAX], "Conv2D.use_bias as .* not as the text 'off'"),
-        ([change(use_bias="True"), FLATTEN, SOFTMAX], "not as the text 'True'"),
+        ([spec("Conv2d", filters=1), SOFTMAX], r"\(did you mean 'Conv2D'\?\)"),
+        (
+            [spec("Lambda", function="print"), SOFTMAX],
+            r"layers\.layer1\.type: .*received 'Lambda'",
+        ),
+        (
+            [spec("TFSMLayer", filepath="x"), SOFTMAX],
+            r"layers\.layer1\.type: .*received 'TFSMLayer'",
+        ),
+        ([FLATTEN, spec("Dense")], r"layers\.layer2: .*'units'"),
+        ([FLATTEN, spec("Dense", unit=10)], r"layers\.layer2\.unit: .*mean 'units'"),
+        ([spec("Dense", units=-1), SOFTMAX], r"layers\.layer1\.units: "),
+        ([FLATTEN, CONVOLUTION], r"layers\.layer2: .*expected min_ndim=4, found ndim=2"),
+        (
+            [spec("MaxPooling2D", pool_size=40), FLATTEN, SOFTMAX],
+            r"layers\.layer1\.pool_size: Computed output size would be zero",
+        ),
+        ([spec("Dropout", rate=1.5), FLATTEN, SOFTMAX], r"layer1\.rate: Invalid value"),
+        ([change(padding=-1), SOFTMAX], r"layers\.layer1\.padding: "),
+        ([change(padding="sane"), SOFTMAX], r"layers\.layer1\.padding: .*sane"),
+        ([spec("MaxPooling2D", strides=0), SOFTMAX], r"layers\.layer1\.strides: "),
+        ([spec("BatchNormalization", axis=10**30), SOFTMAX], r"layer1\.axis: "),
+        ([spec("Layer"), FLATTEN, SOFTMAX], r"layers\.layer1\.type: .*received 'Layer'"),
+        (
+            [spec("Input"), FLATTEN, SOFTMAX],
+            r"layers\.layer1\.type: .*received 'Input'(?!.*InputSpec)",
+        ),
+        ([spec("Normalization"), FLATTEN, SOFTMAX], "expected mean and variance"),
+        ([spec("Normalization", mean=0.1), FLATTEN, SOFTMAX], "expected mean and variance"),
+        (
+            [spec("Discretization", num_bins=3), FLATTEN, SOFTMAX],
+            r"recipes/bad\.yaml: You need",
+        ),
+        (
+            [ROWS, spec("LSTM", units=4, return_state=True), SOFTMAX],
+            "expected one output",
+        ),
+        (
+            [ROWS, spec("LSTM", units=4, stateful=True), SOFTMAX],
+            r"layer2\.stateful: .*static",
+        ),
+        (
+            [spec("Dropout", rate=0.5, noise_shape=[7, 1, 28, 1]), FLATTEN, SOFTMAX],
+            "broadcast",
+        ),
+        ([spec("UpSampling2D", interpolation="cubic"), FLATTEN, SOFTMAX], "'bilinear'"),
+        # Arguments that Python takes for something else.
+        ([change(use_bias="off"), FLATTEN, SOFTMAX], r"use_bias: expected true or false"),
         ([change(use_bias=0), FLATTEN, SOFTMAX], r"use_bias: expected true or false, received 0"),
         ([change(trainable=0), FLATTEN, SOFTMAX], r"trainable: expected true or false"),
-        ([change(filters="32"), FLATTEN, SOFTMAX], "Conv2D.filters as a number.* the text '32'"),
-        ([change(kernel_size=["3", 3]), FLATTEN, SOFTMAX], "kernel_size as a number"),
+        ([change(filters="32"), FLATTEN, SOFTMAX], r"layer1\.filters: "),
+        ([change(kernel_size=["3", 3]), FLATTEN, SOFTMAX], r"layer1\.kernel_size: "),
         ([change(filters=True), FLATTEN, SOFTMAX], r"filters: expected neither true nor false"),
         ([change(kernel_size=[3, True]), FLATTEN, SOFTMAX], r"kernel_size: expected neither true"),
-        ([{"Dropout": {"rate": math.nan}}, FLATTEN, SOFTMAX], "rate as a finite number"),
-        (
-            [{"Dropout": {"rate": dt.date(2026, 1, 1)}}, FLATTEN, SOFTMAX],
-            "rate as a number, a text",
-        ),
+        ([spec("Dropout", rate=math.nan), FLATTEN, SOFTMAX], "rate: expected a finite number"),
+        ([spec("Dropout", rate=dt.date(2026, 1, 1)), FLATTEN, SOFTMAX], r"layer1\.rate: "),
         # Objects in arguments.
-        ([change(kernel_regularizer={"L3": {}}), FLATTEN, SOFTMAX], "a Keras regularizer by name"),
-        ([change(kernel_regularizer={"L2": {"l": 1.0}}), SOFTMAX], r"L2\.l: .* mean 'l2'"),
-        ([change(kernel_regularizer={"L2": {"l2": "0.1"}}), SOFTMAX], "L2.l2 as a number"),
-        ([change(kernel_regularizer={"L2": 0.1}), SOFTMAX], "one name with its arguments"),
-        ([change(activation={"leaky_relu": {}}), SOFTMAX], "mean 'LeakyReLU'"),
+        (
+            [change(kernel_regularizer=spec("L3")), FLATTEN, SOFTMAX],
+            "a Keras regularizer, received",
+        ),
+        (
+            [change(kernel_regularizer=spec("L2", l=1.0)), SOFTMAX],
+            r"kernel_regularizer\.l: .* mean 'l2'",
+        ),
+        ([change(kernel_regularizer=spec("L2", l2="0.1")), SOFTMAX], r"kernel_regularizer.*l2"),
+        (
+            [change(kernel_regularizer={"L2": 0.1}), SOFTMAX],
+            r"regularizer: expected a type with its arg",
+        ),
+        ([change(activation=spec("leaky_relu")), SOFTMAX], "mean 'LeakyReLU'"),
         (
             [change(activation={"class_name": "Lambda", "config": {}}), SOFTMAX],
-            "one name with its arguments",
+            "activation: expected a type with its arguments",
         ),
-        ([{"Bidirectional": {"layer": {"LSTN": {"units": 2}}}}, SOFTMAX], r"layer: .*'LSTM'"),
+        (
+            [spec("Bidirectional", layer=spec("LSTN", units=2)), SOFTMAX],
+            r"layer\.type: .*'LSTM'",
+        ),
         # Branches.
-        ([{"Add": {"branches": []}}, FLATTEN, SOFTMAX], "as a list of lists of layers"),
-        ([{"Add": {"branches": [FLATTEN]}}, SOFTMAX], "as a list of lists of layers"),
-        ([{"Add": {"branches": "two"}}, SOFTMAX], "as a list of lists of layers"),
-        ([{"Add": {}}, FLATTEN, SOFTMAX], r"layers\[0\]\.Add: "),
+        ([spec("Add", branches=[]), FLATTEN, SOFTMAX], "expected a name for each branch"),
+        ([spec("Add", branches=[FLATTEN]), SOFTMAX], "expected a name for each branch"),
+        ([spec("Add", branches="two"), SOFTMAX], "expected a name for each branch"),
+        ([spec("Add"), FLATTEN, SOFTMAX], r"layers\.layer1: "),
         (
-            [{"Add": {"branches": [[], [CONVOLUTION]]}}, SOFTMAX],
-            r"layers\[0\]\.Add: Inputs have incompatible shapes",
+            [spec("Add", branches=fork([], [CONVOLUTION])), SOFTMAX],
+            r"layers\.layer1: Inputs have incompatible shapes",
         ),
         (
-            [{"Add": {"branches": [[], [{"Add": {"branches": [[], [{"Conv": {}}]]}}]]}}, SOFTMAX],
-            r"layers\[0\]\.Add\.branches\[1\]\[0\]\.Add\.branches\[1\]\[0\]: .*'Conv'",
+            [
+                spec("Add", branches=fork([], [spec("Add", branches=fork([], [spec("Conv")]))])),
+                SOFTMAX,
+            ],
+            r"layer1\.branches\.branch2\.layer1\.branches\.branch2\.layer1\.type: .*'Conv'",
         ),
         # What comes out.
         (
-            [FLATTEN, {"Dense": {"units": 9, "activation": "softmax"}}],
+            [FLATTEN, spec("Dense", units=9, activation="softmax")],
             "expected the last one to give 10 probabilities, received 9: `units: classes`",
         ),
         ([SOFTMAX], r"received shape \(None, 28, 28, 10\)"),
-        ([FLATTEN, {"Dense": {"units": 10}}], "expected probabilities that sum to 1"),
-        ([FLATTEN, {"Dense": {"units": 10, "name": "softmax"}}], "probabilities that sum to 1"),
-        ([FLATTEN, {"Dense": {"units": 10, "activation": "sigmoid"}}], "probabilities that sum"),
-        ([FLATTEN, {"Dense": {"units": 10}}, {"Softmax": {"axis": 0}}], "probabilities that sum"),
-        # Names.
-        ([{"Flatten": {"name": "a/b"}}, SOFTMAX], r"Flatten\.name: .*cannot contain"),
-        ([{"Flatten": {"name": "my layer"}}, SOFTMAX], "'my layer' is not a valid scope name"),
+        ([FLATTEN, spec("Dense", units=10)], "expected probabilities that sum to 1"),
         (
-            [{"Flatten": {"name": "a"}}, {"Dropout": {"rate": 0.1, "name": "a"}}, SOFTMAX],
-            '\'?"a"? is',
+            [FLATTEN, spec("Dense", units=10, activation="sigmoid")],
+            "probabilities that sum",
         ),
+        (
+            [FLATTEN, spec("Dense", units=10), spec("Softmax", axis=0)],
+            "probabilities that sum",
+        ),
+        # Names.
+        ([spec("Flatten", name="a"), SOFTMAX], r"layer1\.name: expected none"),
     ],
 )
 def test_refused_layers(layers: list[dict[str, Any]], message: str) -> None:
     assert re.search(message, refuse(*layers))
 
 
-@pytest.mark.parametrize("name", ["a/b", "my net", "größe", "-x", ""])
+@pytest.mark.parametrize("name", ["a/b", "my net", "größe", "-x"])
 def test_refused_name(name: str) -> None:
     said = refuse(FLATTEN, SOFTMAX, name=name)
-    assert said.startswith(f"recipes.{name}: " if name else "recipes: ")
+    assert said.startswith(f"recipes/{name}.yaml: ")
     assert "name" in said
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_layers_of_code_are_not_proposed(name: str) -> None:
-    assert f"mean {name!r}" not in refuse({name: {}}, FLATTEN, SOFTMAX)
-    assert f"mean {name!r}" not in refuse({name[:-1]: {}}, FLATTEN, SOFTMAX)
+    assert f"mean {name!r}" not in refuse(spec(name), FLATTEN, SOFTMAX)
+    assert f"mean {name!r}" not in refuse(spec(name[:-1]), FLATTEN, SOFTMAX)
 
 
 @pytest.mark.parametrize(
     ("optimizer", "message"),
     [
-        ({"Adamm": {}}, r"optimizer: expected a Keras optimizer.*mean 'Adam'"),
-        ({"Adam": {"rate": 1.0}}, r"optimizer\.Adam\.rate: unknown argument"),
-        ({"Adam": {"learning_rate": "fast"}}, r"optimizer\.Adam\.learning_rate: .*fast"),
-        ({"Adam": {"clipnorm": True}}, r"clipnorm: expected neither true nor false"),
-        ({"Adam": {"use_ema": 1}}, r"use_ema: expected true or false"),
-        ({"Adam": {"clipnorm": 1.0, "clipvalue": 1.0}}, "Only one of"),
-        ({"Adam": {"learning_rate": {"Cosine": {}}}}, "Keras schedule by name, received 'Cosine'"),
+        (spec("Adamm"), r"optimizer\.type: expected a Keras optimizer.*mean 'Adam'"),
+        (spec("Adam", rate=1.0), r"optimizer\.rate: unknown argument"),
+        (spec("Adam", learning_rate="fast"), r"optimizer\.learning_rate: .*fast"),
+        (spec("Adam", clipnorm=True), r"clipnorm: expected neither true nor false"),
+        (spec("Adam", use_ema=1), r"use_ema: expected true or false"),
+        (spec("Adam", clipnorm=1.0, clipvalue=1.0), "Only one of"),
         (
-            {"Adam": {"learning_rate": {"CosineDecay": {"decay_steps": 1000}}}},
-            r"CosineDecay\.decay_steps: expected a share of the training, 0 to 1, received 1000",
+            spec("Adam", learning_rate=spec("Cosine")),
+            "Keras schedule, received 'Cosine'",
         ),
-        ({"SGD": {"momentum": 2}}, r"SGD\.momentum: "),
+        (
+            spec("Adam", learning_rate=spec("CosineDecay", decay_steps=1000)),
+            r"learning_rate\.decay_steps: expected a share of the training, 0 to 1, received 1000",
+        ),
+        (spec("SGD", momentum=2), r"optimizer\.momentum: "),
     ],
 )
 def test_refused_optimizer(optimizer: dict[str, Any], message: str) -> None:
     assert re.search(message, refuse(FLATTEN, SOFTMAX, optimizer=optimizer))
 
 
-PLATEAU: dict[str, Any] = {"ReduceLROnPlateau": {}}
-SCHEDULE = {"PolynomialDecay": {"initial_learning_rate": 0.1, "decay_steps": 1}}
+PLATEAU = spec("ReduceLROnPlateau")
+SCHEDULE = spec("PolynomialDecay", initial_learning_rate=0.1, decay_steps=1)
 
 
 def scale_loss(arguments: dict[str, Any]) -> dict[str, Any]:
-    return {"LossScaleOptimizer": {"inner_optimizer": {"SGD": arguments}}}
+    return spec("LossScaleOptimizer", inner_optimizer=spec("SGD", **arguments))
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"callbacks": [{"TensorBoard": {}}]}, "some of .*EarlyStopping.* a monitor of"),
-        ({"callbacks": [{"EarlyStopping": {"monitor": "accuracy"}}]}, "a monitor of"),
-        ({"callbacks": [{"EarlyStopping": {"patiense": 1}}]}, "mean 'patience'"),
-        ({"callbacks": [{"EarlyStopping": {"patience": "few"}}]}, "patience as a number"),
-        ({"callbacks": [{"EarlyStopping": {"baseline": "high"}}]}, "baseline as a number"),
-        ({"callbacks": [{"EarlyStopping": {"start_from_epoch": "x"}}]}, "epoch as a number"),
-        ({"callbacks": [{"ReduceLROnPlateau": {"patience": [3]}}]}, "patience as a number"),
-        ({"callbacks": [{"ReduceLROnPlateau": {"cooldown": "x"}}]}, "cooldown as a number"),
-        ({"callbacks": [{"ReduceLROnPlateau": {"min_lr": "tiny"}}]}, "min_lr as a number"),
-        ({"callbacks": [{"EarlyStopping": {"mode": "mn"}}]}, r"EarlyStopping\.mode: .*unknown"),
-        ({"callbacks": [{"ReduceLROnPlateau": {"factor": 2.0}}]}, r"factor: .*>= 1\.0"),
-        ({"callbacks": [PLATEAU], "schedule": "one_cycle"}, "a schedule sets the learning rate"),
+        ({"callbacks": {"watch": spec("TensorBoard")}}, "some of .*EarlyStopping.* a monitor of"),
+        ({"callbacks": {"watch": spec("EarlyStopping", monitor="accuracy")}}, "a monitor of"),
+        ({"callbacks": {"watch": spec("EarlyStopping", patiense=1)}}, "mean 'patience'"),
+        ({"callbacks": {"watch": spec("EarlyStopping", patience="few")}}, "patience as a number"),
+        ({"callbacks": {"watch": spec("EarlyStopping", baseline="high")}}, "baseline as a number"),
         (
-            {"callbacks": [PLATEAU], "optimizer": {"SGD": {"learning_rate": SCHEDULE}}},
+            {"callbacks": {"watch": spec("EarlyStopping", start_from_epoch="x")}},
+            "epoch as a number",
+        ),
+        ({"callbacks": {"watch": spec("ReduceLROnPlateau", patience=[3])}}, "patience as a number"),
+        ({"callbacks": {"watch": spec("ReduceLROnPlateau", cooldown="x")}}, "cooldown as a number"),
+        ({"callbacks": {"watch": spec("ReduceLROnPlateau", min_lr="tiny")}}, "min_lr as a number"),
+        (
+            {"callbacks": {"watch": spec("EarlyStopping", mode="mn")}},
+            r"callbacks\.watch\.mode: .*unknown",
+        ),
+        ({"callbacks": {"watch": spec("ReduceLROnPlateau", factor=2.0)}}, r"factor: .*>= 1\.0"),
+        (
+            {"callbacks": {"watch": PLATEAU}, "schedule": "one_cycle"},
             "a schedule sets the learning rate",
         ),
         (
-            {"schedule": "one_cycle", "optimizer": {"SGD": {"learning_rate": SCHEDULE}}},
+            {"callbacks": {"watch": PLATEAU}, "optimizer": spec("SGD", learning_rate=SCHEDULE)},
+            "a schedule sets the learning rate",
+        ),
+        (
+            {"schedule": "one_cycle", "optimizer": spec("SGD", learning_rate=SCHEDULE)},
             "constant where the learning rate is a schedule",
         ),
         # In the optimizer that another one wraps, too.
         (
-            {"callbacks": [PLATEAU], "optimizer": scale_loss({"learning_rate": SCHEDULE})},
+            {"callbacks": {"watch": PLATEAU}, "optimizer": scale_loss({"learning_rate": SCHEDULE})},
             "a schedule sets the learning rate",
         ),
         (
@@ -243,13 +289,17 @@ def test_refused_schedules_and_callbacks(changes: dict[str, Any], message: str) 
 @pytest.mark.parametrize(
     "last",
     [
-        [FLATTEN, {"Dense": {"units": 10}}, {"Softmax": {}}],
-        [FLATTEN, {"Dense": {"units": 10}}, {"Activation": {"activation": "softmax"}}],
+        [FLATTEN, spec("Dense", units=10), spec("Softmax")],
+        [FLATTEN, spec("Dense", units=10), spec("Activation", activation="softmax")],
         [change(filters=10, kernel_size=28, activation="softmax"), FLATTEN],
-        [{"Average": {"branches": [[FLATTEN, SOFTMAX], [FLATTEN, SOFTMAX]]}}],
-        [ROWS, {"RNN": {"cell": [{"LSTMCell": {"units": 4}}, {"GRUCell": {"units": 3}}]}}, SOFTMAX],
-        [{"SpectralNormalization": {"layer": CONVOLUTION}}, FLATTEN, SOFTMAX],
-        [{"Normalization": {"mean": 0.13, "variance": 0.09}}, FLATTEN, SOFTMAX],
+        [spec("Average", branches=fork([FLATTEN, SOFTMAX], [FLATTEN, SOFTMAX]))],
+        [
+            ROWS,
+            spec("RNN", cell=[spec("LSTMCell", units=4), spec("GRUCell", units=3)]),
+            SOFTMAX,
+        ],
+        [spec("SpectralNormalization", layer=CONVOLUTION), FLATTEN, SOFTMAX],
+        [spec("Normalization", mean=0.13, variance=0.09), FLATTEN, SOFTMAX],
     ],
     ids=["softmax", "activation", "convolution", "average", "cells", "wrapper", "normalization"],
 )
@@ -258,8 +308,8 @@ def test_accepted_networks(last: list[dict[str, Any]]) -> None:
 
 
 def test_shares_become_steps() -> None:
-    boundaries = {"PiecewiseConstantDecay": {"boundaries": [0.25, 0.5], "values": [3.0, 2.0, 1.0]}}
-    optimizer = {"SGD": {"learning_rate": boundaries}}
+    boundaries = spec("PiecewiseConstantDecay", boundaries=[0.25, 0.5], values=[3.0, 2.0, 1.0])
+    optimizer = spec("SGD", learning_rate=boundaries)
     network = build_trainable("n", make_recipe(FLATTEN, SOFTMAX, optimizer=optimizer), step_count=8)
     rates = []
     for step in range(8):
@@ -268,54 +318,70 @@ def test_shares_become_steps() -> None:
     assert rates == [3, 3, 3, 2, 2, 1, 1, 1]
 
 
-@pytest.mark.parametrize("optimizer", [{"SGD": {"momentum": 0.9}}, scale_loss({"momentum": 0.9})])
-def test_learning_rate_overrides_the_optimizer_that_steps(
-    optimizer: dict[str, Any],
-) -> None:
-    recipe = Overrides(learning_rate=0.25).apply(make_recipe(FLATTEN, SOFTMAX, optimizer=optimizer))
-    network = build_trainable("n", recipe)
-    assert float(network.optimizer.learning_rate) == 0.25
-    assert getattr(network.optimizer, "inner_optimizer", network.optimizer).momentum == 0.9
+def test_layers_have_the_names_of_the_recipe() -> None:
+    """Those of a branch begin with the names of the layer that joins and of the branch."""
+    join = spec("Add", branches=fork([CONVOLUTION, change(padding="same")], [CONVOLUTION]))
+    network = build_network("n", make_recipe(join, FLATTEN, SOFTMAX))
+    assert {layer.name for layer in network.layers[1:]} == {
+        "layer1.branch1.layer1",
+        "layer1.branch1.layer2",
+        "layer1.branch2.layer1",
+        *("layer1", "layer2", "layer3"),
+    }
+
+
+def test_attention_takes_its_inputs_one_by_one() -> None:
+    """Without branches each of them is the same tensor: self-attention."""
+    attention = {"num_heads": 2, "key_dim": 4}
+    itself = make_recipe(ROWS, spec("MultiHeadAttention", **attention), FLATTEN, SOFTMAX)
+    crossed = fork([], [spec("Reshape", target_shape=[14, 56])])
+    other = spec("MultiHeadAttention", **attention, branches=crossed)
+    for recipe, values in ((itself, 28), (make_recipe(ROWS, other, FLATTEN, SOFTMAX), 14)):
+        network = build_network("n", recipe)
+        layer = next(it for it in network.layers if it.name == "layer2")
+        query, value = layer.input if isinstance(layer.input, list) else [layer.input] * 2
+        assert (query.shape[1], value.shape[1]) == (28, values)
+        rehearse(make_plan(recipe))
 
 
 def test_precision_is_that_of_all_but_the_last_layer() -> None:
-    branches = {"Average": {"branches": [[FLATTEN, SOFTMAX], [CONVOLUTION, FLATTEN, SOFTMAX]]}}
+    branches = spec("Average", branches=fork([FLATTEN, SOFTMAX], [CONVOLUTION, FLATTEN, SOFTMAX]))
     network = build_trainable("n", make_recipe(CONVOLUTION, branches, precision="bfloat16"))
     dtypes = {layer.name: layer.compute_dtype for layer in network.layers[1:]}
     assert dtypes == {
-        "conv2d": "bfloat16",
-        "conv2d_1": "bfloat16",
-        "flatten": "bfloat16",
-        "flatten_1": "bfloat16",
-        "dense": "float32",
-        "dense_1": "float32",
-        "average": "float32",
+        "layer1": "bfloat16",
+        "layer2.branch1.layer1": "bfloat16",
+        "layer2.branch1.layer2": "float32",
+        "layer2.branch2.layer1": "bfloat16",
+        "layer2.branch2.layer2": "bfloat16",
+        "layer2.branch2.layer3": "float32",
+        "layer2": "float32",
     }
 
 
 @pytest.mark.parametrize(
     "layer",
     [
-        {"Dense": {"units": 4, "activity_regularizer": "l2"}},
-        {"ActivityRegularization": {"l1": 0.1}},
-        {"TimeDistributed": {"layer": {"Dense": {"units": 4, "activity_regularizer": "l2"}}}},
+        spec("Dense", units=4, activity_regularizer="l2"),
+        spec("ActivityRegularization", l1=0.1),
+        spec("TimeDistributed", layer=spec("Dense", units=4, activity_regularizer="l2")),
     ],
 )
 def test_penalties_on_activations_go_with_bfloat16(layer: dict[str, Any]) -> None:
-    rows = {"Reshape": {"target_shape": [28, 28]}}
+    rows = spec("Reshape", target_shape=[28, 28])
     rehearse(make_plan(make_recipe(rows, layer, FLATTEN, SOFTMAX, precision="bfloat16")))
 
 
 def test_model_is_what_a_keras_user_expects(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    plan = make_plan(make_recipe(CONVOLUTION, {"BatchNormalization": {}}, FLATTEN, SOFTMAX))
+    plan = make_plan(make_recipe(CONVOLUTION, spec("BatchNormalization"), FLATTEN, SOFTMAX))
     trained = train_recipe(plan)
     summary = capsys.readouterr().out
     write_model(tmp_path / "model.keras", trained.model)
     model = keras.saving.load_model(tmp_path / "model.keras")
     assert [type(layer) for layer in model.layers[2:3]] == [keras.layers.BatchNormalization]
-    assert all(layer.name in summary for layer in model.layers)
+    assert all(layer.name in summary for layer in model.layers[1:])
     loss, accuracy = model.evaluate(plan.validation.images, plan.validation.labels, verbose=0)
     assert accuracy == pytest.approx(trained.metrics["val_accuracy"], abs=1e-6)
     assert loss == pytest.approx(trained.metrics["val_loss"], rel=1e-5)
@@ -334,7 +400,7 @@ def test_labels_are_one_hot_or_as_they_are() -> None:
 
 
 def test_joined_model_averages_members_and_shifts(tmp_path: Path) -> None:
-    chosen = make_recipe({"Flatten": {}}, SOFTMAX)
+    chosen = make_recipe(spec("Flatten"), SOFTMAX)
     members = [build_network(f"member_{number}", chosen) for number in (1, 2)]
     images = np.random.default_rng(0).random((4, 28, 28, 1), np.float32)
     views = [images]

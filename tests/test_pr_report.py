@@ -50,7 +50,7 @@ def test_report_holds_everything(project: Project) -> None:
     untold = r"robustness, robustness\_unseen, of which they say nothing"
     told = f"`metrics/evaluate.json` is what the predictions come to, but for {untold}"
     assert told in page
-    assert "recipes.cnn\\_optdigits.epochs" in page
+    assert "recipes/cnn\\_optdigits.yaml | epochs | 2 | 3" in " ".join(page.split())
     assert "error\\_count" in page
     validation, test = page.split("## For the record: the test images")
     assert "On the 144 validation images of" in validation

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from imports import ROOT
 from PIL import Image
-from samples import SOFTMAX, make_recipe
+from samples import FLATTEN, SOFTMAX, make_recipe, spec
 from test_photographs import photograph, write
 
 from digits.commands import classifier, predict
@@ -38,7 +38,7 @@ def build_reader() -> keras.Model:
     letters = np.stack([centre(write(digit)).ravel() for digit in DIGITS], axis=1)
     letters -= letters.mean(axis=0)
     weights = letters / np.linalg.norm(letters, axis=0)
-    recipe = make_recipe({"Flatten": {}}, SOFTMAX)
+    recipe = make_recipe(FLATTEN, SOFTMAX)
     return build_network("reader", recipe, [weights.astype(np.float32), np.zeros(10, np.float32)])
 
 
@@ -273,7 +273,7 @@ def test_no_model(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("folder")
 def test_model_of_other_classes(tmp_path: Path) -> None:
-    recipe = make_recipe({"Flatten": {}}, {"Dense": {"units": 3, "activation": "softmax"}})
+    recipe = make_recipe(FLATTEN, spec("Dense", units=3, activation="softmax"))
     write_model(tmp_path / "three.keras", build_network("three", recipe))
     with pytest.raises(ArtifactError, match="expected"):
         load_classifier(tmp_path / "three.keras")

@@ -334,7 +334,7 @@ def test_killed_at_random_times(
     assert broken > KILLS // 6
     # After all that, a run ends as it does elsewhere, and the next commit is on the branch.
     project.call("dvc", "checkout")
-    longer = "recipes.cnn_optdigits.epochs=3"
+    longer = "recipes/cnn_optdigits.yaml:epochs=3"
     said = project.call("dvc", "exp", "run", "-S", longer, "--name", "whole")
     assert "Ran experiment(s): whole" in said
     project.commit("results")

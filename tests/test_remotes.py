@@ -51,7 +51,7 @@ def test_round_trip(remote: Remote, trained: Project, retrained: Project, tmp_pa
     assert UP_TO_DATE in second.call("dvc", "repro")
 
     author, reader = (first, second) if remote.read_only else (second, first)
-    author.change("    epochs: 2\n", "    epochs: 3\n")
+    author.change("epochs: 2\n", "epochs: 3\n", "recipes/cnn_optdigits.yaml")
     author.borrow(retrained)
     assert list_runs(author.call("dvc", "repro")) == []  # another model, out of the cache
     author.commit("three epochs")

@@ -49,7 +49,7 @@ def test_kinds_that_an_augmentation_resembles_are_seen() -> None:
     assert [name for name in groups if groups[name] == "apart"] == [CLEAN, "inversion", "defocus"]
     assert "seen" not in group_kinds({}).values()
     for chance, group in ((0.0, "unseen"), (0.1, "seen")):
-        blurred = group_kinds({"blur": {"chance": chance, "strength": 1.0}, "noise": None})
+        blurred = group_kinds({"blur": {"probability": chance, "strength": 1.0}, "noise": None})
         assert blurred["motion blur"] == group
         assert blurred["shot noise"] == "unseen"
     every = group_kinds({kind.resembles: 0.1 for kind in MNIST_C.values() if kind.resembles})

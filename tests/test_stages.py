@@ -1,6 +1,7 @@
 """The five stages' `main`, in order, on a tiny synthetic dataset."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,6 @@ import pandas as pd
 import pytest
 from conftest import forge_mnist, publish, publish_dataset
 
-from digits.config import load_params
 from digits.data import datasets, idx
 from digits.files import history
 from digits.files.artifacts import ArtifactError
@@ -18,7 +18,7 @@ from digits.model.archive import load_model, write_model
 from digits.model.backend import keras
 from digits.model.checkpoint import DivergedError
 from digits.model.networks import NetworkError, build_network
-from digits.model.recipes import Recipe
+from digits.model.recipes import load_recipe
 from digits.paths import HISTORY_PATH
 from pipeline import analyze, decode, evaluate, fetch, train
 
@@ -31,20 +31,21 @@ decode: {{validation_fraction: 0.2, seed: 0, added_repeats: 1}}
 train: {{recipe: tiny, seed: 0, devices: 1, threads: 0}}
 evaluate: {{batch_size: 16, sample_count: 3, robustness_count: 20}}
 analyze: {{gallery_count: 3, gallery_pair_limit: 2}}
-recipes:
-  tiny:
-    layers:
-    - Flatten: {{}}
-    - Dropout: {{rate: 0.1}}
-    - Dense: {{units: classes, activation: softmax}}
-    loss: categorical_crossentropy
-    optimizer: {{SGD: {{learning_rate: {learning_rate}}}}}
-    epochs: 2
-    batch_size: 32
-    ensemble_size: {members}
-    test_time_shift: {shift}
-    temperature_scaling: {scaling}
 """
+RECIPE = """\
+layers:
+  flatten: {{type: Flatten}}
+  dropout: {{type: Dropout, rate: 0.1}}
+  output: {{type: Dense, units: classes, activation: softmax}}
+loss: categorical_crossentropy
+optimizer: {{type: SGD, learning_rate: {learning_rate}}}
+epochs: 2
+batch_size: 32
+ensemble_size: {members}
+test_time_shift: {shift}
+temperature_scaling: {scaling}
+"""
+RECIPE_PATH = Path("recipes/tiny.yaml")
 STAGES = (fetch, decode, train, evaluate, analyze)
 
 
@@ -57,8 +58,10 @@ def make_project(folder: Path, **changes: str) -> Path:
         "shift": "0",
         "scaling": "false",
     }
-    params = PARAMS.format(**(defaults | changes))
-    (folder / "params.yaml").write_text(params)
+    values = defaults | changes
+    (folder / "recipes").mkdir()
+    (folder / "params.yaml").write_text(PARAMS.format(**values))
+    (folder / "recipes/tiny.yaml").write_text(RECIPE.format(**values))
     return folder
 
 
@@ -165,15 +168,14 @@ def test_refused_recipe_writes_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(make_project(tmp_path / "project", learning_rate="1"))
     for stage in (fetch, decode):
         stage.main()
-    with pytest.raises(NetworkError, match=r"SGD\.learning_rate: .* should be float"):
+    with pytest.raises(NetworkError, match=r"optimizer\.learning_rate: .* should be float"):
         train.main()
-    assert {path.name for path in Path().iterdir()} == {"data", "params.yaml"}
+    assert {path.name for path in Path().iterdir()} == {"data", "params.yaml", "recipes"}
 
 
 def test_training_is_quiet_and_writes_its_scores_while_it_runs(
     project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """One of three epochs, not two: the section's override counts."""
     seen: list[tuple[int, int, bool]] = []
 
     def look(*arguments: Any) -> None:
@@ -182,7 +184,7 @@ def test_training_is_quiet_and_writes_its_scores_while_it_runs(
         metrics = json.loads((project / "metrics/train.json").read_bytes())
         seen.append((metrics.get("epoch_count"), len(history) - 1, "val_loss" in metrics))
 
-    change_params("threads: 0", "threads: 0, epochs: 3")
+    change(RECIPE_PATH, "epochs: 2", "epochs: 3")
     for stage in (fetch, decode):
         stage.main()
     write = train.write_results
@@ -191,38 +193,31 @@ def test_training_is_quiet_and_writes_its_scores_while_it_runs(
     assert seen == [(0, 0, False), (1, 1, True), (2, 2, True), (3, 3, True), (None, 3, True)]
     assert pd.read_csv("plots/history.csv")["epoch"].tolist() == [1, 2, 3]
     written = capfd.readouterr()
-    assert 'Model: "tiny"' in written.out
-    assert "Epoch 3/3\n" in written.out
+    assert (
+        "tiny: 7,850 parameters in 3 layers\n  flatten 784, dropout 784, output 10\n" in written.out
+    )
+    assert re.search(
+        r"^tiny, epoch 3 of 3: accuracy 0\.\d+, loss .*, \d+ s$", written.out, re.MULTILINE
+    )
+    assert "\r" not in written.out
     (warning,) = written.err.splitlines()  # of an epoch of four steps
     assert warning.startswith("WARNING: tiny takes 12 steps on 120 images")
     assert (project / "models/model.keras").is_file()
 
 
-def change_params(before: str, after: str) -> None:
-    """Change the parameters of the current project."""
-    path = Path("params.yaml")
+def change(path: Path, before: str, after: str) -> None:
+    """Change a file of the current project."""
     text = path.read_text()
     assert text.count(before) == 1, before
     path.write_text(text.replace(before, after))
 
 
 @pytest.mark.usefixtures("copied")
-def test_overrides_of_the_section_train(capsys: pytest.CaptureFixture[str]) -> None:
-    overrides = "epochs: null, batch_size: 1, learning_rate: 0.5"
-    change_params("threads: 0", f"threads: 0, {overrides}")
-    plan = train.load_plan()
-    assert plan.recipe.epochs == 2
-    assert plan.recipe.batch_size == 1
-    assert plan.recipe.optimizer == {"SGD": {"learning_rate": 0.5}}
-    train.warn_of_few_steps(plan)
-    assert capsys.readouterr().err == ""  # 240 are not few
-
-
-@pytest.mark.usefixtures("copied")
 def test_losses_are_plain_cross_entropy() -> None:
-    change_params("activation: softmax", "activation: softmax, kernel_regularizer: l2")
-    change_params("Flatten: {}", "Flatten: {}\n    - ActivityRegularization: {l2: 0.1}")
-    change_params("    epochs: 2", "    epochs: 2\n    label_smoothing: 0.2")
+    change(RECIPE_PATH, "softmax", "softmax, kernel_regularizer: l2")
+    penalty = "  penalty: {type: ActivityRegularization, l2: 0.1}\n"
+    change(RECIPE_PATH, "  dropout:", f"{penalty}  dropout:")
+    change(RECIPE_PATH, "epochs: 2", "epochs: 2\nlabel_smoothing: 0.2")
     train.main()
     model = keras.saving.load_model("models/model.keras")
     images, labels = (np.load(f"data/decoded/validation/{x}.npy") for x in ("images", "labels"))
@@ -314,8 +309,7 @@ def test_recipe_of_another_number_of_classes_is_refused(
     facts = publish_dataset(synthetic, ["odd", "even"])
     (datasets.DATASETS_DIR / "parity.yaml").write_text(json.dumps(facts))
     folder = make_project(tmp_path / "project", dataset="parity")
-    params = folder / "params.yaml"
-    params.write_text(params.read_text().replace("units: classes", "units: 10"))
+    change(folder / RECIPE_PATH, "units: classes", "units: 10")
     monkeypatch.chdir(folder)
     fetch.main()
     decode.main()
@@ -377,7 +371,7 @@ def test_perfect_model_has_nothing_to_analyse(project: Path) -> None:
 
 def write_blank_model(bias: float) -> None:
     """Write a model that gives every image the same probabilities, with a bias on class 3."""
-    recipe = load_params("recipes.tiny", Recipe).suit_classes(10)
+    recipe = load_recipe("tiny").suit_classes(10)
     network = build_network("tiny", recipe)
     network.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
     weights = network.get_weights()
@@ -393,7 +387,7 @@ def test_constant_model_is_evaluated_and_analysed(copied: Path) -> None:
     project = copied
     write_blank_model(bias=1.0)
     # A processor may round the last images of a batch otherwise: here each is a batch.
-    change_params("evaluate: {batch_size: 16", "evaluate: {batch_size: 1")
+    change(Path("params.yaml"), "evaluate: {batch_size: 16", "evaluate: {batch_size: 1")
     evaluate.main()
     analyze.main()
     evaluated = json.loads((project / "data/predictions/test/scores.json").read_bytes())

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pydantic import ValidationError
-from samples import SOFTMAX, make_plan, make_recipe, make_split
+from samples import FLATTEN, SOFTMAX, make_plan, make_recipe, make_split, spec
 
 from digits.data.splits import Split, load_split, write_split
 from digits.model import archive
@@ -69,7 +69,7 @@ def test_no_epoch_ends_in_a_wait_for_a_tuner(train: Split) -> None:
 
 def test_images_on_disk_give_the_same_weights(tmp_path: Path) -> None:
     recipe = make_recipe(
-        {"Flatten": {}}, SOFTMAX, batch_size=10, augmentation=LIMITS, temperature_scaling=True
+        FLATTEN, SOFTMAX, batch_size=10, augmentation=LIMITS, temperature_scaling=True
     )
     plan = make_plan(recipe)
     mapped = []
@@ -83,7 +83,7 @@ def test_images_on_disk_give_the_same_weights(tmp_path: Path) -> None:
 
 
 def test_predicted_in_parts_is_predicted(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = build_network("n", make_recipe({"Flatten": {}}, SOFTMAX))
+    model = build_network("n", make_recipe(FLATTEN, SOFTMAX))
     both = keras.Model(model.input, [model.output, model.output])
     images = make_split(50).images
     whole = model.predict(images, batch_size=8, verbose=0)
@@ -120,7 +120,7 @@ def test_one_cycle_rises_then_falls_linearly() -> None:
 
 
 def test_one_cycle_spans_the_training() -> None:
-    recipe = make_recipe({"Flatten": {}}, SOFTMAX, schedule="one_cycle", epochs=3, batch_size=20)
+    recipe = make_recipe(FLATTEN, SOFTMAX, schedule="one_cycle", epochs=3, batch_size=20)
     steps = 3 * count_steps(64, 20)
     network = build_trainable("n", recipe, step_count=steps)
     network.optimizer.iterations.assign(steps)
@@ -137,7 +137,11 @@ def test_smoothing_needs_one_hot_labels() -> None:
 @pytest.mark.slow
 def test_same_seed_same_weights_other_seed_others() -> None:
     recipe = make_recipe(
-        {"Flatten": {}}, {"Dropout": {"rate": 0.5}}, SOFTMAX, batch_size=10, augmentation=LIMITS
+        FLATTEN,
+        spec("Dropout", rate=0.5),
+        SOFTMAX,
+        batch_size=10,
+        augmentation=LIMITS,
     )
     weights = [
         train_recipe(make_plan(recipe, seed=seed)).model.get_weights()[0] for seed in (1, 1, 2)
@@ -147,10 +151,10 @@ def test_same_seed_same_weights_other_seed_others() -> None:
 
 
 def test_early_stopping_ends_with_the_best_weights() -> None:
-    stopping = {"EarlyStopping": {"patience": 2, "restore_best_weights": True}}
+    stopping = spec("EarlyStopping", patience=2, restore_best_weights=True)
     recipe = make_recipe(
-        {"Flatten": {}}, SOFTMAX, epochs=30, batch_size=8, callbacks=[stopping],
-        optimizer={"Adam": {"learning_rate": 0.05}},
+        FLATTEN, SOFTMAX, epochs=30, batch_size=8, callbacks={"watch": stopping},
+        optimizer=spec("Adam", learning_rate=0.05),
     )  # fmt: skip
     plan = make_plan(recipe)
     trained = train_recipe(plan)
@@ -224,9 +228,13 @@ def test_normalization_leaves_masks_to_keras() -> None:
 
 def test_bfloat16_trains_and_predicts_in_float32() -> None:
     make_repeatable(1, threads=0)
-    convolution: dict[str, Any] = {"Conv2D": {"filters": 2, "kernel_size": 3}}
+    convolution = spec("Conv2D", filters=2, kernel_size=3)
     recipe = make_recipe(
-        convolution, {"BatchNormalization": {}}, {"Flatten": {}}, SOFTMAX, precision="bfloat16"
+        convolution,
+        spec("BatchNormalization"),
+        FLATTEN,
+        SOFTMAX,
+        precision="bfloat16",
     )
     trained = train_recipe(make_plan(recipe))
     assert trained.metrics["compute_dtype"] == "bfloat16"

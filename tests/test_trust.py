@@ -22,15 +22,14 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from runs import make_machine, make_published, make_run
 
-from digits.commands import docs, experiments, pr_report, state
-from digits.commands.dvc import list_experiments
+from digits.commands import docs, pr_report, state
 from digits.commands.git import is_tracked_link
 from digits.commands.markdown import escape
 from digits.commands.outputs import check_outputs
 from digits.commands.places import PlaceError, check_page, check_shown
 from digits.commands.standings import Entry, write_markdown
 from digits.commands.state import StateError
-from digits.config import ConfigError, load_params
+from digits.config import ConfigError
 from digits.data import datasets
 from digits.data.splits import Card
 from digits.errors import DigitsError
@@ -490,12 +489,6 @@ def test_name_that_a_terminal_obeys_is_written_out(text: str, shown: Path) -> No
     assert str(raised.value).isprintable()
 
 
-def test_experiments_show_no_parameter_elsewhere(shown: Path) -> None:
-    (shown / "dvc.yaml").write_text("params: [link.yaml]")
-    with pytest.raises(PlaceError, match=r"received 'link\.yaml', which is '.*/secret\.yaml'"):
-        list_experiments()
-
-
 def test_state_of_plain_dvc_is_private_as_written(shown: Path, tmp_path: Path) -> None:
     _, make = read_commands()
     script = f'umask 0\n{make}\npython -c "{ASK}"'
@@ -527,16 +520,6 @@ def test_text_that_a_terminal_obeys_is_refused(
             Card.model_validate(CARD | change)
 
 
-def test_recipe_that_a_terminal_obeys_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "params.yaml"
-    path.write_text('train: {recipe: "a\\e[2J"}\n"k\\e": 1\nlines: "a\\nb\\tc"\n')
-    with pytest.raises(ConfigError, match=r"line 1: .* the control character '\\x1b'") as raised:
-        load_params("train", dict, path)
-    assert str(raised.value).isprintable()
-    path.write_text('lines: "a\\nb\\tc"\n')
-    assert load_params("lines", str, path) == "a\nb\tc"
-
-
 def test_link_that_a_terminal_obeys_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -546,10 +529,6 @@ def test_link_that_a_terminal_obeys_is_named(
     with pytest.raises(PlaceError, match=r"'plots/a\\x1b.*link to '\.\./\.\./\\x1b") as raised:
         check_shown()
     assert str(raised.value).isprintable()
-
-
-def test_experiment_is_shown_without_what_a_terminal_obeys() -> None:
-    assert experiments.show("a\x1b[2J\nb") == "a\\x1b[2J\nb"
 
 
 def test_leaderboard_shows_names_and_no_more() -> None:

@@ -44,11 +44,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
-def edit(project: Project, change: Callable[[Any], None]) -> None:
-    yaml, path = YAML(), project.folder / "params.yaml"
-    values = yaml.load(path)
-    change(values)
-    yaml.dump(values, path)
+def edit(path: Path, change: Callable[[Any], Any]) -> None:
+    yaml = YAML()
+    yaml.dump(change(yaml.load(path)), path)
 
 
 def run_tests(project: Project, *options: str) -> str:
@@ -98,7 +96,7 @@ for name in names:
 
 @pytest.mark.slow
 def test_any_recipe_may_be_selected(checkout: Project) -> None:
-    recipes = YAML(typ="safe").load(checkout.folder / "params.yaml")["recipes"]
+    recipes = sorted(path.stem for path in (checkout.folder / "recipes").glob("*.yaml"))
     said = run_python(checkout, "-c", SELECT_EACH, " ".join(recipes), *READERS)
     assert len(re.findall(r"(?m)^\d+ passed", said)) == len(recipes)
     checkout.call("git", "restore", "params.yaml")
@@ -107,22 +105,26 @@ def test_any_recipe_may_be_selected(checkout: Project) -> None:
 @pytest.mark.slow
 def test_all_edits_together(checkout: Project) -> None:
     """An experiment on other data, committed; every number changed; recipes come, go, get names."""
-    settings = ("dataset=optdigits", "train.recipe=cnn_optdigits", "train.epochs=1")
+    settings = (
+        "dataset=optdigits",
+        "train.recipe=cnn_optdigits",
+        "recipes/cnn_optdigits.yaml:epochs=1",
+    )
     checkout.call("dvc", "exp", "run", *(part for it in settings for part in ("-S", it)))
     checkout.commit("other data")
     run_tests(checkout, *READERS)
 
-    def change(values: Any) -> None:
-        recipes = values["recipes"]
-        for name in list(recipes)[1:-1]:
-            del recipes[name]
-        first, last = recipes
-        recipes["mine"], recipes["yours"] = recipes[first], recipes.pop(last)
-        values["train"]["recipe"] = "mine"
-        for key, value in values.items():
-            values[key] = change_numbers(value)
+    first, *others, last = sorted((checkout.folder / "recipes").glob("*.yaml"))
+    for path in others:
+        path.unlink()
+    first.rename(first.with_stem("mine"))
+    last.rename(last.with_stem("yours"))
+    edit(checkout.folder / "recipes/mine.yaml", change_numbers)
 
-    edit(checkout, change)
+    def change(values: Any) -> Any:
+        return change_numbers(values | {"train": values["train"] | {"recipe": "mine"}})
+
+    edit(checkout.folder / "params.yaml", change)
     checkout.commit("all numbers, other recipes")
     run_tests(checkout, *READERS)
 

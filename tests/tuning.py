@@ -21,9 +21,9 @@ sampler: grid
 seeds:
 - 0
 settings:
-  train.learning_rate: 0.002
+  recipes/cnn_optdigits.yaml:optimizer.learning_rate: 0.002
 space:
-  train.epochs:
+  recipes/cnn_optdigits.yaml:epochs:
     values: {epochs}
 heartbeat_seconds: 1
 """
@@ -133,7 +133,7 @@ def find_best(project: Project, environment: Mapping[str, str] | None = None) ->
     prefix = [f"{key}={value}" for key, value in (environment or {}).items()]
     said = project.call("env", *prefix, *TUNE, "best")
     ((epochs, advice),) = re.findall(
-        r"train.epochs=(\d+)$.*to make it the recipe: ([^\n]*)", said, re.DOTALL | re.MULTILINE
+        r"yaml:epochs=(\d+)$.*to make it the recipe: ([^\n]*)", said, re.DOTALL | re.MULTILINE
     )
     return f"epochs: {epochs}\n", advice.strip()
 

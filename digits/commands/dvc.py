@@ -17,7 +17,6 @@ from digits.commands.git import describe_task, try_git
 from digits.commands.masked_dvc import LEASH
 from digits.commands.recover import recover_loudly
 from digits.commands.state import VARIABLE as STATE_VARIABLE
-from digits.config import CONTROL
 from digits.errors import DigitsError
 from digits.stage import JOURNAL_VARIABLE
 
@@ -28,10 +27,7 @@ UNUSABLE = re.compile(r"[^\x00-\x7f]|[#?]")
 
 
 class DvcError(DigitsError):
-    """A command of DVC failed; it has said why, and may quote a branch's names."""
-
-    def __str__(self) -> str:
-        return CONTROL.sub(lambda found: ascii(found[0])[1:-1], super().__str__())
+    """A command of DVC failed; it has said why."""
 
 
 class CheckoutError(DigitsError):
@@ -68,7 +64,7 @@ def read_dvc(*arguments: str) -> str:
     done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     if done.returncode != 0:
         lines = (done.stderr.strip() or done.stdout.strip()).splitlines() or ["no reason given"]
-        raise DvcError(f"dvc {' '.join(arguments)}: exit status {done.returncode}, {lines[-1]}")
+        raise DvcError(f"dvc {' '.join(arguments)}: {lines[-1].removeprefix('ERROR: ')}")
     return done.stdout.strip()
 
 
@@ -120,7 +116,7 @@ def run_experiment_in(
 
 def lend_cache(clone: Path) -> None:
     """Have a clone use the cache and the local settings of this one, as DVC's temporary runs do."""
-    # Imported here: see list_experiments.
+    # Imported here: most commands have DVC in other processes only, and it takes its time.
     from dvc.config import Config  # noqa: PLC0415
 
     from digits.commands.objects import open_stores  # noqa: PLC0415
@@ -158,26 +154,14 @@ def warn_of_untracked() -> None:
         )
 
 
-def list_experiments(**options: Any) -> list[dict[str, Any]]:
-    """List revisions and experiments with their parameters, metrics and hashes, a row each.
+def show_experiments() -> list[dict[str, Any]]:
+    """Return commits and their experiments, with parameters and metrics: `dvc exp show --json`.
 
     Raises:
         DvcError: this is no repository of Git and DVC.
-        PlaceError: a parameter or metric lies elsewhere.
     """
-    # Imported here: most commands have DVC in other processes only, and it takes its time.
-    import dvc.api  # noqa: PLC0415
-    from dvc.exceptions import DvcException  # noqa: PLC0415
-
-    from digits.commands.objects import open_stores  # noqa: PLC0415
-    from digits.commands.outputs import check_numbers  # noqa: PLC0415
-
-    recover_loudly()
-    check_numbers(open_stores().repo)
-    try:
-        return dvc.api.exp_show(**options)
-    except DvcException as error:
-        raise DvcError(str(error)) from error
+    shown: list[dict[str, Any]] = json.loads(read_dvc("exp", "show", "--json"))
+    return shown
 
 
 def fetch_data() -> None:

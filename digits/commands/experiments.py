@@ -1,85 +1,107 @@
-"""`make experiments`: the experiments below the commit they start from, in 80 columns.
+"""`make experiments`: the experiments below the commit they start from, and what each changed.
 
 What is chosen among them is chosen on validation: no accuracy on the test images is listed.
 """
 
 from argparse import Namespace
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tabulate import tabulate
 
-from digits.commands.dvc import list_experiments
-from digits.commands.neighbours import find_experiments
-from digits.config import CONTROL, PARAMS_PATH
+from digits.commands.dvc import show_experiments
+from digits.config import PARAMS_PATH
+from digits.model.recipes import RECIPES_DIR
+from digits.paths import TRAIN_METRICS_PATH
 
-SECTIONS = ("dataset", "fetch", "decode", "train", "evaluate", "analyze", "recipes")
 HEADER = ("experiment", "recipe", "changed", "validation")
-SUCCESS, FAILED = "Success", "Failed"  # DVC's words
+FAILED = "failed"  # DVC's word
 REASONS = "Why one failed: `dvc queue logs NAME`; `dvc queue remove --failed` drops it."
-WIDTHS = (24, 13, 27, 10)  # with two spaces between: 80 columns
 
-Row = Mapping[str, Any]  # of `dvc.api.exp_show`
+Run = Mapping[str, Any]  # of `dvc exp show --json`: a commit, or a revision of an experiment
 
 
-def tabulate_experiments(rows: Iterable[Row]) -> list[tuple[str, str, str, str]]:
+def tabulate_experiments(commits: Sequence[Run]) -> list[tuple[str, str, str, str]]:
     """Put name, recipe, changes against the commit and validation accuracy into a row each."""
     table = []
-    base: Row = {}
-    for row in rows:
-        if row["typ"] == "baseline" and row["rev"] != "workspace":
-            base = row
-        name = row["Experiment"] or row["rev"]
-        if row["rev"] == "workspace":
+    for commit in commits:
+        if commit["rev"] == "workspace":
             continue
-        table.append((name, str(row.get("train.recipe")), find_changes(base, row), describe(row)))
+        table.append((commit["name"] or commit["rev"][:7], *describe(commit, commit)))
+        for experiment in commit["experiments"] or ():
+            newest, executor = experiment["revs"][0], experiment["executor"] or {}
+            name = experiment["name"] or newest["rev"][:7]
+            table.append((name, *describe(commit, newest, executor.get("state", ""))))
     return table
 
 
-def find_changes(base: Row, row: Row) -> str:
-    """List the parameters in which an experiment differs, a line each; of its own recipe only."""
-    before, after = _read_params(base), _read_params(row)
-    lines = [
-        f"{key}={value:.15g}" if isinstance(value, float) else f"{key}={value}"
-        for key, value in after.items()
-        if key in before and value != before[key] and key != "train.recipe"
-    ]
-    return "\n".join(lines)
+def describe(commit: Run, run: Run, state: str = "") -> tuple[str, str, str]:
+    """Return recipe, changes and validation accuracy; of a run that has not ended, its state."""
+    if not run["data"]:
+        return "", "", str((run["error"] or {}).get("msg", "unreadable"))
+    before, after = read_params(commit), read_params(run)
+    recipe = str(after.get("train", {}).get("recipe", ""))
+    changes = "\n".join(list_changes(before, after))
+    # DVC gives the commit's accuracy to a run that failed or has not ended.
+    accuracy = read_values(run, "metrics").get(str(TRAIN_METRICS_PATH), {}).get("val_accuracy")
+    shown = f"{accuracy:.2%}" if isinstance(accuracy, float) else ""
+    return recipe, changes, shown if state in ("", "success") else state
 
 
-def describe(row: Row) -> str:
-    """Return the validation accuracy, or how a run stands that has none.
+def read_values(run: Run, kind: str) -> dict[str, Any]:
+    """Return `params` or `metrics` of a run, file by file."""
+    files = (run["data"] or {}).get(kind) or {}
+    return {path: file.get("data") or {} for path, file in files.items()}
 
-    DVC gives the commit's accuracy to one that failed or has not ended.
+
+def read_params(run: Run) -> dict[str, Any]:
+    """Return the sections of params.yaml, and beside them the selected recipe's keys."""
+    files = read_values(run, "params")
+    sections = files.get(str(PARAMS_PATH), {})
+    name = sections.get("train", {}).get("recipe")
+    return {**sections, **files.get(f"{RECIPES_DIR}/{name}.yaml", {})}
+
+
+def list_changes(before: Any, after: Any, key: str = "") -> Iterator[str]:
+    """Yield what differs, a short line each: `epochs 9 → 4`, `+ layers.dense Dense(32)`.
+
+    Of another recipe, only its name is of interest.
     """
-    if row["State"] not in (None, SUCCESS):
-        return str(row["State"])
-    accuracy = row.get("val_accuracy")
-    return f"{accuracy:.2%}" if isinstance(accuracy, float) else ""
+    if before == after and not isinstance(after, dict):
+        return
+    if not isinstance(before, dict) or not isinstance(after, dict):
+        yield f"{key} {_spell(before)} → {_spell(after)}"
+        return
+    if key == "" and before.get("train", {}).get("recipe") != after.get("train", {}).get("recipe"):
+        before = {name: value for name, value in before.items() if name in SECTIONS}
+        after = {name: value for name, value in after.items() if name in SECTIONS}
+    for name in dict.fromkeys([*before, *after]):
+        path = f"{key}.{name}" if key else name
+        if name not in before:
+            yield f"+ {path} {_spell(after[name])}"
+        elif name not in after:
+            yield f"- {path} {_spell(before[name])}"
+        else:
+            yield from list_changes(before[name], after[name], path)
+    kept = [name for name in before if name in after]
+    if key.endswith("layers") and kept != [name for name in after if name in before]:
+        yield f"{key} in another order"
 
 
-def is_one_of(row: Row, commits: Iterable[str]) -> bool:
-    """Tell whether a row is of an experiment whose commit is one of these; rows shorten them."""
-    return bool(row["Experiment"]) and any(it.startswith(row["rev"]) for it in commits)
+def _spell(value: Any) -> str:
+    """Write a value in short; an object by its type and its first argument."""
+    if not isinstance(value, dict):
+        return f"{value:.15g}" if isinstance(value, float) else str(value)
+    kind, *arguments = value.values() or ("{}",)
+    first = f"({_spell(arguments[0])})" if arguments else ""
+    return f"{kind}{first}" if "type" in value else ", ".join(value)
 
 
-def show(text: str) -> str:
-    """Write out what a terminal would obey: experiments may be other people's."""
-    return "\n".join(
-        CONTROL.sub(lambda found: ascii(found[0])[1:-1], it) for it in text.split("\n")
-    )
-
-
-def _read_params(row: Row) -> dict[str, Any]:
-    named = {str(key).removeprefix(f"{PARAMS_PATH}:"): value for key, value in row.items()}
-    return {key: value for key, value in named.items() if key.partition(".")[0] in SECTIONS}
+SECTIONS = ("dataset", "fetch", "decode", "train", "evaluate", "analyze")
 
 
 def main(_: Namespace) -> None:
-    listed = list_experiments()
-    foreign = [it.commit for it in find_experiments() if it.is_foreign()]
-    rows = [row for row in listed if not is_one_of(row, foreign)]
-    table = [tuple(map(show, row)) for row in tabulate_experiments(rows)]
-    print(tabulate(table, HEADER, disable_numparse=True, maxcolwidths=WIDTHS))
-    if any(row["State"] == FAILED for row in rows):
+    table = tabulate_experiments(show_experiments())
+    print(tabulate(table, HEADER, disable_numparse=True, maxcolwidths=(24, 13, None, 10)))
+    if any(row[-1].lower() == FAILED for row in table):
         print(f"\n{REASONS}")

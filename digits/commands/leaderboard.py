@@ -1,9 +1,7 @@
 """`make leaderboard`: run every recipe over its seeds as DVC experiments, and rank the recipes.
 
-`benchmarks/leaderboard.yaml` lists them: recipes of `params.yaml`, and some that are one of those
-with overrides, under a name of their own: `cnn_20_epochs` is `cnn` with `epochs: 20`. A run sets
-every override, to null where the recipe's own value is meant, so that none in `params.yaml`
-changes it.
+`benchmarks/leaderboard.yaml` lists them: files of `recipes/`, and some that are one of those with
+other settings, under a name of their own: `cnn_20_epochs` is `cnn` with `epochs: 20`.
 
 Each run becomes a line of the ledger, and the page and the picture are made of the ledger alone: in
 a fresh clone, too. What the ledger has is not run again, as long as the code, the parameters and
@@ -25,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from digits.commands.charts import draw_leaderboard
 from digits.commands.dvc import Outcome, fetch_data, run_dvc, run_experiment
@@ -34,14 +33,20 @@ from digits.commands.neighbours import find_experiments
 from digits.commands.outputs import check_outputs
 from digits.commands.revisions import bring, load_record, read_model
 from digits.commands.standings import Entry, Job, Published, list_jobs, write_markdown
-from digits.config import PARAMS_PATH, did_you_mean, load_params
+from digits.config import (
+    PARAMS_PATH,
+    describe_errors,
+    did_you_mean,
+    load_params,
+    load_yaml,
+)
 from digits.data.datasets import load_dataset
 from digits.errors import DigitsError
 from digits.evaluation.figures import write_figure
 from digits.files.artifacts import load_json, write_text
 from digits.files.history import COLUMNS
 from digits.files.tables import load_table
-from digits.model.recipes import Recipe
+from digits.model.recipes import RECIPES_DIR, Recipe, load_recipe
 from digits.paths import DVC_YAML_PATH, EVALUATE_METRICS_PATH, HISTORY_PATH, TRAIN_METRICS_PATH
 
 BOARD_PATH = Path("benchmarks/leaderboard.yaml")
@@ -112,7 +117,7 @@ def load_board() -> Board:
         )
     entries: dict[str, Entry] = load_params("recipes", dict[str, Entry], BOARD_PATH)
     for name, entry in entries.items():
-        load_params(f"recipes.{entry.recipe or name}", dict)
+        load_recipe(entry.recipe or name, f"{BOARD_PATH}: recipes.{name}")
     published: list[Published] = load_params("published", list[Published], BOARD_PATH)
     return Board(load_dataset(dataset).title, entries, published)
 
@@ -125,8 +130,7 @@ def list_code(stages: Iterable[str]) -> list[str]:
 
 def digest_inputs(job: Job) -> str:
     """Digest what makes the model of a job: code, parameters and data, the last by its digests."""
-    section: dict[str, Any] = load_params("train", dict)
-    changes = {key.removeprefix("train."): value for key, value in job.settings.items()}
+    section = {**load_params("train", dict[str, Any]), "recipe": job.base, "seed": job.seed}
     dataset = load_dataset(load_params("dataset", str))
     inputs = {
         "name": job.recipe,
@@ -136,12 +140,34 @@ def digest_inputs(job: Job) -> str:
             if path.startswith(COMPUTING)
         },
         "decode": load_params("decode", dict),
-        "train": section | changes,
-        "recipe": load_params(f"recipes.{changes['recipe']}", dict),
+        "train": section,
+        "recipe": load_job_recipe(job).model_dump(),
         "files": [file.model_dump() for file in dataset.files],
         "classes": dataset.class_names,
     }
-    return _digest(json.dumps(inputs, sort_keys=True).encode())
+    return _digest(json.dumps(inputs).encode())  # unsorted: the order of layers counts
+
+
+def load_job_recipe(job: Job) -> Recipe:
+    """Load the recipe as the job trains it.
+
+    Raises:
+        LeaderboardError: a setting that makes it invalid.
+    """
+    path = RECIPES_DIR / f"{job.base}.yaml"
+    values = load_yaml(path)
+    for key, value in job.entry.settings.items():
+        *above, last = key.split(".")
+        inner = values
+        for part in above:
+            inner = inner.setdefault(part, {})
+        inner[last] = value
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        raise LeaderboardError(
+            f"{BOARD_PATH}: {job.recipe}: {describe_errors('settings', Recipe, error)}"
+        ) from error
 
 
 def _digest(content: bytes) -> str:
@@ -155,7 +181,7 @@ def check_committed() -> None:
         LeaderboardError: a file that a run is made of has uncommitted changes.
     """
     stages: dict[str, Any] = load_params("stages", dict[str, Any], DVC_YAML_PATH)
-    inputs = [str(PARAMS_PATH), str(DVC_YAML_PATH), *list_code(stages)]
+    inputs = [str(PARAMS_PATH), str(RECIPES_DIR), str(DVC_YAML_PATH), *list_code(stages)]
     changed = ask_git("status", "--porcelain", "--untracked-files=all", "--", *inputs)
     if changed:
         names = ", ".join(line[3:] for line in changed.splitlines())
@@ -215,7 +241,7 @@ def describe_run(job: Job, timing: Mapping[str, Any]) -> Run:
         precision = load_json(Path(folder) / TRAIN_METRICS_PATH)["compute_dtype"]
         evaluated = load_json(Path(folder) / EVALUATE_METRICS_PATH)
     predictions = (validation.predictions, test.predictions)
-    recipe = load_params(f"recipes.{job.settings['train.recipe']}", Recipe)
+    recipe = load_job_recipe(job)
     network = build_network("network", recipe.suit_classes(test.card.class_count))
     errors = [np.flatnonzero(it.predicted != it.labels) for it in predictions]
     counts = [len(it.labels) for it in predictions]

@@ -24,7 +24,7 @@ from digits.commands.places import (
     is_trusted,
     lies_inside,
 )
-from digits.config import CONTROL
+from digits.data.datasets import CONTROL
 
 # Settings of a remote that name a command, or a file that may (`credential_process`).
 RUNNING = {"bearer_token_command", "configpath", "credentialpath"}

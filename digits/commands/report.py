@@ -8,13 +8,11 @@ import base64
 from argparse import Namespace
 from collections.abc import Mapping
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import jinja2
 from pydantic import Field
-from ruamel.yaml import YAML
 
 from digits.commands.places import check_page, check_shown
 from digits.commands.results import (
@@ -26,13 +24,14 @@ from digits.commands.results import (
     check_evaluated,
     check_numbers,
 )
-from digits.config import load_params
+from digits.config import PARAMS_PATH, load_params
 from digits.data.splits import Card, load_card
 from digits.errors import DigitsError
 from digits.evaluation.predictions import load_predictions
 from digits.files.artifacts import ArtifactError, load_json, write_text
 from digits.model.archive import load_model
 from digits.model.backend import keras
+from digits.model.recipes import RECIPES_DIR
 from digits.paths import (
     CARD_PATH,
     EVALUATE_METRICS_PATH,
@@ -48,7 +47,6 @@ from digits.paths import (
 TEMPLATE_PATH = Path(__file__).with_suffix(".html")
 REPORT_PATH = Path("report/index.html")
 NUMBERS = (TRAIN_METRICS_PATH, SUMMARY_PATH, SCORES_PATH)
-SECTIONS = ("dataset", "decode", "train", "evaluate", "analyze")
 SUMMARY_WIDTH = 78  # letters: narrower, Keras cuts off the layers' names
 
 
@@ -200,13 +198,10 @@ def verify_metrics(card: Card) -> None:
             check_against(load_json(path), predictions, path)
 
 
-def dump_params(recipe: str) -> str:
-    """Return the sections that the run used, and the selected recipe, as YAML."""
-    values: dict[str, Any] = {section: load_params(section, Any) for section in SECTIONS}
-    values["recipes"] = {recipe: load_params(f"recipes.{recipe}", dict)}
-    text = StringIO()
-    YAML().dump(values, text)
-    return text.getvalue()
+def read_params(recipe: str) -> str:
+    """Return the parameters that the run used, as they are written."""
+    paths = (PARAMS_PATH, RECIPES_DIR / f"{recipe}.yaml")
+    return "\n".join(f"# {path}\n{path.read_text(encoding='utf-8')}" for path in paths)
 
 
 def summarize_model(model: keras.Model) -> str:
@@ -261,6 +256,6 @@ def main(_: Namespace) -> None:
     metrics = load_metrics()
     model = load_model(MODEL_PATH, card.class_count)
     metrics |= {"parameter_count": model.count_params()}
-    page = render(metrics, card, dump_params(metrics["recipe"]), summarize_model(model))
+    page = render(metrics, card, read_params(metrics["recipe"]), summarize_model(model))
     write_text(REPORT_PATH, page)
     print(f"{REPORT_PATH}: {metrics['accuracy']:.2%} on {card.title}, {len(page) / 1e6:.1f} MB")

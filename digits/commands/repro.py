@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from digits.commands.dvc import run_dvc, run_experiment
-from digits.commands.results import load_metrics
+from digits.commands.git import try_git
+from digits.commands.results import LOCK_PATH, load_metrics
 from digits.config import load_params
 from digits.data.datasets import load_dataset
 from digits.data.splits import load_card
 from digits.evaluation.scores import score_accuracy_interval
+from digits.model.recipes import load_recipe
 from digits.paths import CARD_PATH, PLOTS_DIR
 
 EMBEDDED = {"dataset": "optdigits", "train.recipe": "cnn_optdigits"}
@@ -52,8 +54,21 @@ def describe_result(title: str, recipe: str, metrics: Mapping[str, Any]) -> str:
     )
 
 
+def advise_to_keep() -> str:
+    """Say how the run is kept, if it changed what is committed; nothing otherwise."""
+    if not try_git("status", "--porcelain", "--", str(LOCK_PATH)):
+        return ""
+    return (
+        "\nThese results are not the committed ones: another processor, or changes of yours. Commit"
+        "\nthem, and DVC compares with them from now on:\n\n"
+        "  git add --all && git commit --message 'My run'"
+    )
+
+
 def main(_: Namespace) -> None:
-    load_dataset(load_params("dataset", str))  # of a name that is none, DVC misses a file only
+    # Of a name that is none, DVC would say only that a file is missing.
+    load_dataset(load_params("dataset", str))
+    load_recipe(load_params("train.recipe", str))
     outcome = run_dvc("repro")
     status = outcome.status
     if outcome.stages.get("fetch", {}).get("exit_status") == os.EX_UNAVAILABLE:
@@ -62,4 +77,5 @@ def main(_: Namespace) -> None:
         sys.exit(status)
     recipe = load_params("train.recipe", str)
     metrics = load_metrics()[0]
-    print(f"\n{describe_result(load_card(CARD_PATH).title, recipe, metrics)}")
+    result = describe_result(load_card(CARD_PATH).title, recipe, metrics)
+    print(f"\n{result}{advise_to_keep()}")

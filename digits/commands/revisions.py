@@ -28,7 +28,7 @@ from digits.paths import (
 
 WORKSPACE = "workspace"
 SPLITS = {"validation": VALIDATION_PREDICTIONS_DIR, "test": TEST_PREDICTIONS_DIR}
-FACTS = (CARD_PATH, PARAMS_PATH, LOCK_PATH, TRAIN_METRICS_PATH)
+FACTS = (CARD_PATH, LOCK_PATH, TRAIN_METRICS_PATH)
 SEED = "train.seed"
 LONGEST = 160  # letters of a name or a reason, in a message
 # Where DVC keeps tasks without a result, as stashes whose subjects end in the tasks' names.
@@ -49,7 +49,7 @@ class Record:
     name: str
     card: Card
     predictions: Predictions
-    settings: dict[str, Any]  # all on which the model depends, by key of params.yaml
+    settings: dict[str, Any]  # all that the model depends on, by key as in `-S`
     stopped_early: bool  # at an epoch that was chosen on validation
     is_candidate: bool  # an experiment, or edits: no branch says that it was chosen
     val_robustness: float | None = None  # runs of an earlier version have none
@@ -94,7 +94,7 @@ def _load(name: str, split: str, root: Path) -> Record:
     if split == "test":
         apply = "" if name == WORKSPACE else f"dvc exp apply {_show(name)} && "
         check_evaluated(root / LOCK_PATH, _show(name), apply)
-    settings = _list_settings(root / PARAMS_PATH)
+    settings = _list_settings(root / LOCK_PATH)
     trained = load_json(root / TRAIN_METRICS_PATH)
     robustness = trained.get("val_robustness")
     return Record(
@@ -108,18 +108,21 @@ def _load(name: str, split: str, root: Path) -> Record:
     )
 
 
-def _list_settings(path: Path) -> dict[str, Any]:
-    sections: dict[str, Any] = {
-        key: load_params(key, Any, path) for key in ("dataset", "decode", "train")
+def _list_settings(lock_path: Path) -> dict[str, Any]:
+    """List the parameters that the model came from, as the lock has them: those of the run."""
+    stages = load_params("stages", dict[str, Any], lock_path)
+    return {
+        key: value
+        for stage in ("decode", "train")
+        for file, values in stages.get(stage, {}).get("params", {}).items()
+        for key, value in _flatten("" if file == str(PARAMS_PATH) else f"{file}:", values)
     }
-    recipe = f"recipes.{sections['train']['recipe']}"
-    return dict(_flatten("", sections | {recipe: load_params(recipe, Any, path)}))
 
 
 def _flatten(prefix: str, value: Any) -> Iterable[tuple[str, Any]]:
     if not isinstance(value, dict) or not value:
         return [(prefix, value)]
-    start = f"{prefix}." if prefix else ""
+    start = prefix if prefix == "" or prefix.endswith(":") else f"{prefix}."
     return [pair for key, it in value.items() for pair in _flatten(f"{start}{key}", it)]
 
 
@@ -160,8 +163,9 @@ def bring(name: str, paths: Iterable[Path], target: Path) -> None:
             ) from error
         if is_commit(name) or not isinstance(error, RevError):
             raise RevisionError(
-                f"{_show(name)}: expected its files in the cache or on the remote, "
-                f"received {_reason(error)}: `dvc push` where it was trained"
+                f"{_show(name)}: expected its files in this clone's cache or on its remote, "
+                f"received {_reason(error)}: they are brought by `dvc push` where it was trained; "
+                "or compare with a run of your own: `make repro && git add --all && git commit`"
             ) from error
         raise _no_revision(name, find_task(name) or "a name that is none of them") from error
     except Exception as error:

@@ -9,21 +9,15 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from digits.config import (
-    PARAMS_PATH,
-    ConfigError,
-    Section,
-    check_plain,
-    did_you_mean,
-    load_params,
-)
+from digits.config import PARAMS_PATH, ConfigError, Section, did_you_mean, load_params, load_yaml
 from digits.errors import DigitsError
+from digits.model.recipes import RECIPES_DIR
 
 TUNE_PATH = Path("tune.yaml")
 # Metrics of `metrics/train.json`, all of validation images, and which way each is better.
 METRICS = {"val_accuracy": "maximize", "val_robustness": "maximize", "val_loss": "minimize"}
-# Other keys of params.yaml change the validation images, or nothing that training makes.
-SETTABLE = re.compile(r"(train|recipes)(\.[\w-]+)+")
+# Other keys change the validation images, or nothing that training makes.
+SETTABLE = re.compile(rf"train\.\w+|(?P<file>{RECIPES_DIR}/[\w-]+\.yaml):(?P<key>\w+(\.\w+)*)")
 SEED = "train.seed"
 WORD = re.compile(r"[\w.-]+")  # a text that `dvc exp run -S` takes as it is
 MOST_POINTS = 100_000  # of a grid: more is a slip
@@ -38,7 +32,6 @@ class SearchError(DigitsError):
 
 def _check_values(values: list[Value]) -> list[Value]:
     for value in values:
-        check_plain("each", value)
         if isinstance(value, str) and not WORD.fullmatch(value):
             raise ValueError("texts of letters, digits, '.', '_' and '-'")
     if len({repr(value) for value in values}) < len(values):
@@ -195,7 +188,9 @@ class Search(Section):
 def _check_keys(keys: Any) -> Any:
     for key in keys:
         if not SETTABLE.fullmatch(key):
-            raise ValueError(f"keys of params.yaml below train and recipes, not {key!r}")
+            raise ValueError(
+                f"keys such as train.seed and {RECIPES_DIR}/NAME.yaml:epochs, not {key!r}"
+            )
     return keys
 
 
@@ -203,25 +198,25 @@ def load_search(path: Path = TUNE_PATH) -> Search:
     """Load the file.
 
     Raises:
-        ConfigError: one line with key, expected and received; or a key that params.yaml lacks.
+        ConfigError: one line with key, expected and received; or a key that is nowhere.
     """
     search = load_params("", Search, path)
-    params = load_params("", dict)
     for section, keys in (("settings", search.settings), ("space", search.space)):
         for key in keys:
-            _find(params, key, f"{path}: {section}.{key}")
+            _check_known(key, f"{path}: {section}.{key}")
     return search
 
 
-def _find(params: Any, key: str, where: str) -> None:
-    """Follow a key of `-S` through params.yaml, by numbers into lists."""
-    found = params
-    for part in key.split("."):
-        if isinstance(found, list) and part.isdigit() and int(part) < len(found):
-            found = found[int(part)]
-        elif isinstance(found, dict) and part in found:
-            found = found[part]
-        else:
-            known = found if isinstance(found, dict) else ()
+def _check_known(key: str, where: str) -> None:
+    """Refuse a key that its file lacks: `dvc exp run -S` would fail, trial after trial."""
+    matched = SETTABLE.fullmatch(key)
+    path = Path(matched["file"]) if matched and matched["file"] else PARAMS_PATH
+    if not path.is_file():
+        raise ConfigError(f"{where}: expected a key of a file that is there, received {path}")
+    found = load_yaml(path)
+    for part in (matched["key"] if matched and matched["key"] else key).split("."):
+        known = found if isinstance(found, dict) else {}
+        if part not in known:
             hint = did_you_mean(part, known)
-            raise ConfigError(f"{where}: expected a key of {PARAMS_PATH}, no {part!r} there{hint}")
+            raise ConfigError(f"{where}: expected a key of {path}, no {part!r} there{hint}")
+        found = known[part]

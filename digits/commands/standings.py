@@ -15,13 +15,16 @@ from digits.config import Section
 from digits.data.datasets import Line
 from digits.evaluation.scores import score_accuracy_interval
 from digits.evaluation.seeds import bound_accuracy
-from digits.model.recipes import Overrides
+from digits.model.recipes import RECIPES_DIR
 
 
-class Entry(Overrides):
+class Entry(Section):
     """What is run under a name, over which seeds, and what is said of it beside its results."""
 
-    recipe: str | None = None  # of params.yaml; None: the one that has the entry's name
+    recipe: str | None = None  # a file of recipes/; None: the one that has the entry's name
+    settings: dict[str, int | float | str | bool] = Field(
+        default={}
+    )  # in place of the recipe's own
     published: str
     note: str | None  # Markdown: it may have links
     seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**32)]], Field(min_length=1)]
@@ -53,11 +56,16 @@ class Job(NamedTuple):
         return f"leaderboard-{self.recipe}-{self.seed}"
 
     @property
+    def base(self) -> str:
+        """Name the file of `recipes/`."""
+        return self.entry.recipe or self.recipe
+
+    @property
     def settings(self) -> dict[str, Any]:
-        """Return what `params.yaml` says in the run, overrides that are not in force included."""
-        overrides = {f"train.{key}": getattr(self.entry, key) for key in Overrides.model_fields}
-        recipe = self.entry.recipe or self.recipe
-        return {"train.recipe": recipe, "train.seed": self.seed, **overrides}
+        """Return what the run sets, by key of `dvc exp run -S`."""
+        path = f"{RECIPES_DIR}/{self.base}.yaml"
+        own = {f"{path}:{key}": value for key, value in self.entry.settings.items()}
+        return {"train.recipe": self.base, "train.seed": self.seed, **own}
 
 
 def list_jobs(entries: Mapping[str, Entry]) -> list[Job]:

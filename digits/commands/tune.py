@@ -19,7 +19,6 @@ from optuna.trial import FrozenTrial, TrialState
 from tabulate import tabulate
 
 from digits.commands.dvc import fetch_data, list_changes, warn_of_untracked
-from digits.commands.experiments import show
 from digits.commands.git import ask_git, is_commit
 from digits.commands.search import TUNE_PATH, Point, Search, Value, load_search
 from digits.commands.study import (
@@ -149,7 +148,7 @@ def work(url: str, arguments: Namespace) -> None:
 def status(url: str, arguments: Namespace) -> None:
     study = open_study(open_storage(url), choose_study(arguments.study))
     print(f"study {study.study_name}: {study.direction.name.lower()} {name_metrics(study)}")
-    rows = [tuple(map(show, row)) for row in tabulate_trials(study.trials)]
+    rows = tabulate_trials(study.trials)
     print(tabulate(rows, HEADER, disable_numparse=True, maxcolwidths=WIDTHS))
     print(f"{count_states(study)}; the experiments are {study.user_attrs[TOKEN]}-TRIAL-SEED")
 
@@ -229,9 +228,13 @@ def summarize(point: Mapping[str, Value]) -> str:
 
 def shorten(key: str, keys: Collection[str]) -> str:
     """Return as few of a key's last words as tell it from the others."""
-    words = key.split(".")
+    _, _, path = key.rpartition(":")
+    words = path.split(".")
     ends = (".".join(words[start:]) for start in reversed(range(len(words))))
-    return next((end for end in ends if sum(f".{it}".endswith(f".{end}") for it in keys) == 1), key)
+    others = [it.rpartition(":")[2] for it in keys]
+    return next(
+        (end for end in ends if sum(f".{it}".endswith(f".{end}") for it in others) == 1), key
+    )
 
 
 def choose_trial(group: Sequence[FrozenTrial]) -> FrozenTrial:

@@ -7,19 +7,14 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from digits.config import (
-    PARAMS_PATH,
-    ConfigError,
-    Section,
-    check_line,
-    did_you_mean,
-    load_params,
-)
+from digits.config import PARAMS_PATH, Section, load_named
 from digits.urls import has_secrets
 
 T = TypeVar("T")
 
 DATASETS_DIR = Path("datasets")
+# What a terminal obeys, and what turns the order of letters around; neither shows itself.
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 NAME = re.compile(r"[A-Za-z0-9][\w-]*")
 IMAGE_SIDE = 28  # pixels
 LARGEST_SIZE = 1 << 30  # bytes that are read of a file whose size nothing says
@@ -47,6 +42,12 @@ def is_local(mirror: str) -> bool:
     return not re.match(r"(https?|ftp|file):|.*://|//", mirror)
 
 
+def _check_line(text: str) -> str:
+    if CONTROL.search(text):
+        raise ValueError("one line without control characters")
+    return text
+
+
 def _check_unique(values: list[T]) -> list[T]:
     if len(set(values)) < len(values):
         raise ValueError("entries that differ")
@@ -57,7 +58,7 @@ Size = Annotated[int, Field(ge=0, le=LARGEST_DECLARED)]  # bytes
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]  # SHA-256
 Label = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 LabelValues = Annotated[list[Label], AfterValidator(_check_unique)]
-Line = Annotated[str, AfterValidator(check_line)]  # comes onto pages, figures and terminals
+Line = Annotated[str, AfterValidator(_check_line)]  # comes onto pages, figures and terminals
 ClassNames = Annotated[
     list[Annotated[Line, Field(min_length=1)]],
     Field(min_length=2, max_length=256),
@@ -153,16 +154,9 @@ class Dataset(Section):
 
 
 def load_dataset(name: str, where: str = f"{PARAMS_PATH}: dataset") -> Dataset:
-    """Load what is known of a dataset; `where` is who names it.
+    """Load what is known of a dataset; `where` is the key that names it.
 
     Raises:
         ConfigError: there is no such file, or it does not describe a dataset.
     """
-    path = DATASETS_DIR / f"{name}.yaml"
-    if not NAME.fullmatch(name) or not path.is_file():
-        known = sorted(found.stem for found in DATASETS_DIR.glob("*.yaml"))
-        raise ConfigError(
-            f"{where}: expected a file of {DATASETS_DIR}/, one of "
-            f"{', '.join(known) or 'none'}, received {name!r}{did_you_mean(name, known)}"
-        )
-    return load_params("", Dataset, path)
+    return load_named(DATASETS_DIR, name, Dataset, where)

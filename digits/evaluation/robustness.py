@@ -50,8 +50,8 @@ def group_kinds(augmentation: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _happens(effect: Any) -> bool:
-    """Tell whether an augmentation does anything: a limit, a chance, or one with its strength."""
-    return bool(effect["chance"] if isinstance(effect, Mapping) else effect)
+    """Tell whether an augmentation does anything: a limit, a probability, one with a strength."""
+    return bool(effect["probability"] if isinstance(effect, Mapping) else effect)
 
 
 def add_groups(robustness: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFrame:

@@ -120,11 +120,11 @@ def corrupt(
         effect = getattr(limits, name)
         if not effect:
             continue
-        if not isinstance(effect, Effect):  # a chance alone
-            effect = Effect(chance=effect, strength=1.0)
+        if not isinstance(effect, Effect):  # a probability alone
+            effect = Effect(probability=effect, strength=1.0)
         seeds = tf.random.experimental.stateless_fold_in(seed, number)
         chances, amounts = tf.unstack(tf.random.stateless_uniform([2, count, 1, 1, 1], seeds))
-        amounts = tf.where(chances < effect.chance * fading, amounts * effect.strength, 0)
+        amounts = tf.where(chances < effect.probability * fading, amounts * effect.strength, 0)
         chosen = tf.where(amounts[:, 0, 0, 0] > 0)  # the others are not worth the arithmetic
         changed = apply(tf.gather_nd(images, chosen), tf.gather_nd(amounts, chosen), seeds + 1)
         images = tf.tensor_scatter_nd_update(images, chosen, tf.clip_by_value(changed, 0, 1))

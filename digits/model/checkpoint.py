@@ -115,22 +115,23 @@ def identify_run(settings: str, arrays: Sequence[np.ndarray]) -> str:
 def write_checkpoint(path: Path, run: str, checkpoint: Checkpoint) -> None:
     """Write it in place of the last one, under a digest of itself; a kill leaves one of the two."""
     body = json.dumps(vars(checkpoint), default=_encode).encode()
-    write_bytes(path, _digest(run, body) + b"\n" + body)
+    write_bytes(path, f"{run} {_digest(body)}\n".encode() + body)
 
 
 def load_checkpoint(path: Path, run: str) -> Checkpoint:
     """Load the checkpoint of this very run; an empty one where there is none that can be used."""
     if not path.is_file():
         return Checkpoint()
-    digest, _, body = path.read_bytes().partition(b"\n")
-    if digest != _digest(run, body):
-        print(f"{path}: damaged, or of other settings, data or code: training anew", flush=True)
-        return Checkpoint()
-    return Checkpoint(**json.loads(body, object_hook=_decode))
+    heading, _, body = path.read_bytes().partition(b"\n")
+    if heading == f"{run} {_digest(body)}".encode():
+        return Checkpoint(**json.loads(body, object_hook=_decode))
+    if heading.startswith(run.encode()):  # of any other run, there is nothing to say
+        print(f"{path}: expected a whole file, received a damaged one: training anew", flush=True)
+    return Checkpoint()
 
 
-def _digest(run: str, body: bytes) -> bytes:
-    return hashlib.sha256(run.encode() + body).hexdigest().encode()
+def _digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
 
 
 def _encode(array: np.ndarray) -> dict[str, Any]:

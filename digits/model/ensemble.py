@@ -1,6 +1,5 @@
 """Train a recipe: from its words, a seed and images to one model."""
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +36,8 @@ from digits.model.networks import (
     find_reason,
     join_members,
 )
-from digits.model.recipes import CLASSES, Recipe
+from digits.model.progress import Progress, describe_network
+from digits.model.recipes import CLASSES, RECIPES_DIR, Recipe
 
 METRICS = ("val_accuracy", "val_loss")  # of an epoch, by Keras's names
 VALIDATION_BATCH_SIZE = 500  # a matter of memory, not of results
@@ -126,7 +126,7 @@ def rehearse(plan: Plan) -> None:
     network = build_trainable(name, recipe)
     if network.output_shape[1] != plan.class_count:
         raise NetworkError(
-            f"recipes.{name}.layers: expected the last one to give {plan.class_count} "
+            f"{RECIPES_DIR}/{name}.yaml: layers: expected the last one to give {plan.class_count} "
             f"probabilities, received {network.output_shape[1]}: `units: {CLASSES}` is as many as "
             "the dataset has classes"
         )
@@ -140,7 +140,7 @@ def rehearse(plan: Plan) -> None:
         predict_probabilities(model, few.images, REHEARSAL_COUNT)
         check_loadable(model)
     except Exception as error:  # whatever a layer or an optimizer raises
-        raise NetworkError(f"recipes.{name}: {find_reason(error)}") from error
+        raise NetworkError(f"{RECIPES_DIR}/{name}.yaml: {find_reason(error)}") from error
 
 
 def check_devices(plan: Plan) -> None:
@@ -182,7 +182,7 @@ def _train_member(
         watched = build_callbacks(plan.name, recipe)
         network = build_trainable(name, recipe, step_count, plan.devices)
         if number == 0:
-            network.summary()
+            print(describe_network(network), flush=True)
         network.fit(
             batches,
             epochs=recipe.epochs,
@@ -194,9 +194,10 @@ def _train_member(
                 keras.callbacks.LambdaCallback(on_epoch_begin=lambda n, _: epoch.assign(n)),
                 *watched,
                 Recorder(checkpoint, watched, save),
+                Progress(),
             ],
             shuffle=False,  # the batches are
-            verbose=1 if sys.stdout.isatty() else 2,  # a log file gets a line an epoch
+            verbose=0,  # Progress says more with less
         )
         checkpoint.finish_member(network.get_weights())
     return build_network(name, recipe, checkpoint.finished[number])

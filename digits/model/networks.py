@@ -1,9 +1,10 @@
 """Networks as a recipe says them, in Keras."""
 
 import inspect
+import math
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from digits.errors import DigitsError
 from digits.model import convolution, normalization
 from digits.model.backend import choose_strategy, keras, tf
 from digits.model.inspection import REFUSED
-from digits.model.recipes import Recipe, Spec
+from digits.model.recipes import RECIPES_DIR, Recipe, Spec
 
 INPUT_SHAPE = (IMAGE_SIDE, IMAGE_SIDE, 1)
 # Where an object is looked for, by the end of the argument's name; elsewhere it is a layer.
@@ -26,7 +27,9 @@ MODULES = {
     "learning_rate": keras.optimizers.schedules,
     "optimizer": keras.optimizers,
 }
+SIGNLESS = (keras.optimizers, keras.callbacks)  # which train by negative numbers, to no end
 PENALTIES = ("ActivityRegularization.l1", "ActivityRegularization.l2")
+POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 NO_LAYERS = ("InputSpec", "Layer", "Wrapper")  # there for those who write layers
 # Layers that compute what Keras's do, faster or the same each time; models are built of Keras's.
 IN_TRAINING = {
@@ -68,12 +71,14 @@ class _Context:
     training: bool = False  # with the layers of IN_TRAINING and penalties
     step_count: int = 1  # of the training
     devices: int = 1  # among which each batch is divided
+    last: bool = True  # whether the network ends here
+    prefix: str = ""  # of a branch's layers' names
 
 
 def build_network(name: str, recipe: Recipe, weights: Sequence[np.ndarray] = ()) -> keras.Model:
     """Build the recipe's network for prediction: images (n, 28, 28, 1) to probabilities (n, k).
 
-    Layers are Keras's own, compute in float32, and bear the names of those that were trained. They
+    Layers are Keras's own, compute in float32, and have the names of those that were trained. They
     have no penalties: those would be in the loss that `evaluate` shows.
 
     Raises:
@@ -101,10 +106,9 @@ def build_trainable(
     _name_layers_anew()
     with choose_strategy(devices).scope():
         network = _build(name, recipe, _Context(dtype, training=True, devices=devices))
-        where = f"recipes.{name}.optimizer"
-        optimizer = _make(
-            where, recipe.optimizer, keras.optimizers, _Context(step_count=step_count)
-        )
+        where = f"{_name_file(name)}: optimizer"
+        context = _Context(step_count=step_count)
+        optimizer = _make(where, recipe.optimizer, keras.optimizers, context)
         if recipe.schedule == "one_cycle":
             peak = float(optimizer.learning_rate)
             optimizer.learning_rate = OneCycle(peak, recipe.warmup_fraction, step_count)
@@ -124,8 +128,8 @@ def build_trainable(
 def build_callbacks(name: str, recipe: Recipe) -> list[keras.callbacks.Callback]:
     """Build Keras's callbacks that the recipe asks for."""
     return [
-        _make(f"recipes.{name}.callbacks[{number}]", spec, keras.callbacks, _Context())
-        for number, spec in enumerate(recipe.callbacks)
+        _make(f"{_name_file(name)}: callbacks.{key}", spec, keras.callbacks, _Context())
+        for key, spec in recipe.callbacks.items()
     ]
 
 
@@ -170,52 +174,81 @@ def _name_layers_anew() -> None:
     keras.utils.clear_session(free_memory=False)
 
 
+def _name_file(name: str) -> str:
+    return f"{RECIPES_DIR}/{name}.yaml"
+
+
 def _build(name: str, recipe: Recipe, context: _Context) -> keras.Model:
     image = keras.Input(INPUT_SHAPE)
-    output = _chain(f"recipes.{name}.layers", recipe.layers, image, context, last=True)
+    where = f"{_name_file(name)}: layers"
+    output = _chain(where, recipe.layers, image, context)
     if len(output.shape) != 2:
         raise NetworkError(
-            f"recipes.{name}.layers: expected the last one to give a probability for each class, "
+            f"{where}: expected the last one to give a probability for each class, "
             f"received shape {output.shape}"
         )
-    if not name:  # Keras would think of one
-        raise NetworkError("recipes: expected a name for each recipe, received ''")
     try:
         return keras.Model(image, output, name=name)
     except ValueError as error:  # a bad name, or two layers of one name
-        raise NetworkError(f"recipes.{name}: {find_reason(error)}") from error
+        raise NetworkError(f"{_name_file(name)}: {find_reason(error)}") from error
 
 
-def _chain(where: str, specs: list[Spec], tensor: Any, context: _Context, *, last: bool) -> Any:
-    """Apply layers one after another; the last one of the network computes in float32."""
-    for number, spec in enumerate(specs):
-        ((name, arguments),) = spec.items()
-        here, own = f"{where}[{number}]", dict(arguments)
-        final = last and number == len(specs) - 1
+def _chain(where: str, layers: Mapping[str, Spec], tensor: Any, context: _Context) -> Any:
+    """Apply layers one after another, under the names that they have in the recipe."""
+    for name, spec in layers.items():
+        here, own = f"{where}.{name}", _check_spec(f"{where}.{name}", spec)
+        if "name" in own:
+            raise NetworkError(f"{here}.name: expected none, since the layer is called {name}")
+        # The last layer of the network computes in float32.
+        final = context.last and name == [*layers][-1]
+        suited = replace(context, last=final, dtype="float32" if final else context.dtype)
+        path = f"{context.prefix}{name}"
         branches = own.pop("branches", None)
         if branches is not None:
-            tensor = [
-                _chain(f"{here}.{name}.branches[{n}]", branch, tensor, context, last=final)
-                for n, branch in enumerate(branches)
-            ]
-        suited = replace(context, dtype="float32") if final else context
-        tensor = _make(here, {name: own}, keras.layers, suited, tensor)
+            inner = replace(context, last=final, prefix=f"{path}.")
+            tensor = _branch(f"{here}.branches", branches, tensor, inner)
+        tensor = _make(here, own | {"name": path}, keras.layers, suited, tensor)
         if not isinstance(tensor, keras.KerasTensor):
-            raise NetworkError(f"{here}.{name}: expected one output, received {tensor!r}")
+            raise NetworkError(f"{here}: expected one output, received {tensor!r}")
     return tensor
+
+
+def _branch(where: str, branches: Any, tensor: Any, context: _Context) -> list[Any]:
+    """Apply each branch to the same tensor; to Keras, its layers are `JOIN.BRANCH.LAYER`."""
+    if not isinstance(branches, dict) or not all(isinstance(it, dict) for it in branches.values()):
+        raise NetworkError(
+            f"{where}: expected a name for each branch and for each of its layers, such as "
+            f"`{{side: {{conv: {{type: Conv2D, filters: 8}}}}, rest: {{}}}}`, received {branches!r}"
+        )
+    return [
+        _chain(f"{where}.{key}", layers, tensor, replace(context, prefix=f"{context.prefix}{key}."))
+        for key, layers in branches.items()
+    ]
+
+
+def _check_spec(where: str, spec: Any) -> Spec:
+    """Return a copy of a spec, if it is one."""
+    if isinstance(spec, dict) and isinstance(spec.get("type"), str):
+        return dict(spec)
+    raise NetworkError(
+        f"{where}: expected a type with its arguments, such as `{{type: Dropout, rate: 0.5}}`, "
+        f"received {spec!r}"
+    )
 
 
 def _make(where: str, spec: Spec, module: Any, context: _Context, inputs: Any = None) -> Any:
     """Make the object that a spec names; of a layer with inputs, return its output."""
-    ((name, arguments),) = spec.items()
+    arguments = _check_spec(where, spec)
+    name = arguments.pop("type")
     kind = _find_class(where, name, module, context)
-    where = f"{where}.{name}"
     known = _list_arguments(kind)
     made: dict[str, Any] = {"dtype": context.dtype} if module is keras.layers else {}
     for key, value in arguments.items():
         if not context.training and (key.endswith("regularizer") or f"{name}.{key}" in PENALTIES):
             continue
         _check_switch(f"{where}.{key}", value, known)
+        if module in SIGNLESS and isinstance(value, int | float) and value < 0:
+            raise NetworkError(f"{where}.{key}: expected 0 or more, received {value}")
         made[key] = _resolve(f"{where}.{key}", key, value, context)
         if module is keras.optimizers.schedules and key.endswith(("_steps", "boundaries")):
             made[key] = _count_steps(f"{where}.{key}", value, context.step_count)
@@ -238,17 +271,32 @@ def _make(where: str, spec: Spec, module: Any, context: _Context, inputs: Any = 
 def _apply(kind: type, arguments: dict[str, Any], inputs: Any) -> Any:
     with warnings.catch_warnings(action="error", category=UserWarning):  # of a bad `mode`
         made = kind(**arguments)
-    return made if inputs is None else made(inputs)
+    return made if inputs is None else _call(made, inputs)
+
+
+def _call(layer: keras.layers.Layer, inputs: Any) -> Any:
+    """Apply a layer to a tensor, or to those of its branches.
+
+    A layer that takes its inputs one by one, as attention does its query and value, has those of
+    the branches in their order; without branches, the same tensor for each: self-attention.
+    """
+    parameters = inspect.signature(layer.call).parameters.values()
+    needed = [it for it in parameters if it.default is it.empty and it.kind in POSITIONAL]
+    if len(needed) < 2:
+        return layer(inputs)
+    return layer(*(inputs if isinstance(inputs, list) else [inputs] * len(needed)))
 
 
 def _resolve(where: str, key: str, value: Any, context: _Context) -> Any:
     """Make the objects that an argument names."""
     if isinstance(value, list):
         return [_resolve(f"{where}[{n}]", key, entry, context) for n, entry in enumerate(value)]
-    if not isinstance(value, dict):
-        return value
-    modules = (module for end, module in MODULES.items() if key.endswith(end))
-    return _make(where, value, next(modules, keras.layers), context)
+    if isinstance(value, dict):
+        modules = (module for end, module in MODULES.items() if key.endswith(end))
+        return _make(where, value, next(modules, keras.layers), context)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise NetworkError(f"{where}: expected a finite number, received {value}")
+    return value
 
 
 def _find_class(where: str, name: str, module: Any, context: _Context) -> type:
@@ -256,7 +304,7 @@ def _find_class(where: str, name: str, module: Any, context: _Context) -> type:
     known = [it for it in kinds if it not in (*REFUSED, *NO_LAYERS)]
     if name not in known:
         sort, hint = module.__name__.rpartition(".")[2].removesuffix("s"), did_you_mean(name, known)
-        raise NetworkError(f"{where}: expected a Keras {sort} by name, received {name!r}{hint}")
+        raise NetworkError(f"{where}.type: expected a Keras {sort}, received {name!r}{hint}")
     replaced = context.training and module is keras.layers
     return IN_TRAINING.get(name, getattr(module, name)) if replaced else getattr(module, name)
 

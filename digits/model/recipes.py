@@ -1,51 +1,67 @@
-"""What a recipe of `params.yaml` may say: a network as Keras layers, and how it is trained."""
+"""What `recipes/NAME.yaml` may say: a network as named Keras layers, and how it is trained."""
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
-from digits.config import Section, check_plain, walk_values
+from digits.config import PARAMS_PATH, Section, load_named
 
+RECIPES_DIR = Path("recipes")
 CLASSES = "classes"  # as `units` or `filters`: as many as the dataset has
 CALLBACKS = ("EarlyStopping", "ReduceLROnPlateau")
 WATCHED = ("val_loss", "val_accuracy", "val_cross_entropy")
-TEXTS = ("monitor", "mode")  # of their arguments; the others are numbers and switches
+TEXTS = (
+    "type",
+    "monitor",
+    "mode",
+)  # of a callback's arguments; the others are numbers and switches
 
 
-def _check_spec(spec: dict[Any, Any]) -> dict[Any, Any]:
-    """Check the form of a spec and of those that its arguments hold."""
-    if len(spec) != 1 or not all(isinstance(arguments, dict) for arguments in spec.values()):
-        raise ValueError("one name with its arguments, such as `Dropout: {rate: 0.5}`")
-    ((name, arguments),) = spec.items()
-    for key, value in arguments.items():
-        lists = isinstance(value, list) and [isinstance(branch, list) for branch in value]
-        if key == "branches" and not (lists and all(lists)):
-            raise ValueError(f"{name}.branches as a list of lists of layers")
-        for found in walk_values(value):
-            if isinstance(found, dict):
-                _check_spec(found)
-            elif key != "name":
-                check_plain(f"{name}.{key}", found)
-    return spec
+def _like(example: str) -> BeforeValidator:
+    """Refuse what is not a type with its arguments, and show the form that is meant."""
+
+    def check(value: Any) -> Any:
+        if not isinstance(value, dict) or not isinstance(value.get("type"), str):
+            raise ValueError(f"a type with its arguments, such as `{example}`")  # noqa: TRY004 (pydantic asks)
+        return value
+
+    return BeforeValidator(check)
 
 
-# {class name: {argument: value}}, in Keras's own words. A value that is an object, such as a
-# regularizer or the layer in a wrapper, is written likewise.
-Spec = Annotated[dict[str, dict[str, Any]], AfterValidator(_check_spec)]
+def _check_mapping(value: Any) -> Any:
+    if not isinstance(value, dict):
+        raise ValueError("a name for each, such as `flatten: {type: Flatten}`")  # noqa: TRY004
+    return value
+
+
+def _check_name(name: str) -> str:
+    if not name.isidentifier():
+        raise ValueError("a name of letters, digits and '_', such as `conv1`")
+    return name
+
+
+# A Keras object in Keras's own words: its class as `type`, its arguments beside it. A value that is
+# an object itself, such as a regularizer or the layer in a wrapper, is written likewise.
+Spec = dict[str, Any]
+Layer = Annotated[Spec, _like("pool1: {type: MaxPooling2D, pool_size: 2}")]
+Optimizer = Annotated[Spec, _like("optimizer: {type: Adam, learning_rate: 0.001}")]
+Callback = Annotated[Spec, _like("stop: {type: EarlyStopping, patience: 3}")]
+Name = Annotated[str, AfterValidator(_check_name)]
 
 Precision = Literal["float32", "bfloat16"]
 Choice = Literal["auto", "float32", "bfloat16"]  # auto: bfloat16 where the hardware has it
 
 
 class Effect(Section):
-    """What befalls a share of the images, each with a strength of its own, evenly from 0."""
+    """What happens to a share of the images, to each with a strength drawn evenly from 0."""
 
-    chance: float = Field(ge=0, le=1)
+    probability: float = Field(ge=0, le=1)
     strength: float = Field(gt=0)  # at most; augmentation.py says of what
 
 
 class Augmentation(Section):
-    """What may befall an image each time it is trained on: it is moved, then seen by a camera."""
+    """What may happen to an image whenever it is trained on: it is moved, then seen by a camera."""
 
     # How far it is moved at most, either way.
     shift: float = Field(default=0.0, ge=0, le=14)  # pixels
@@ -59,8 +75,8 @@ class Augmentation(Section):
     contrast: Effect | None = None
     brightness: Effect | None = None
     noise: Effect | None = None
-    polarity: float = Field(default=0.0, ge=0, le=1)  # chance of white paper and black ink
-    # Over the last part of the training, a share of it, their chances fall evenly to 0.
+    polarity: float = Field(default=0.0, ge=0, le=1)  # probability of white paper and black ink
+    # Over the last part of the training, a share of it, these probabilities fall evenly to 0.
     fade_fraction: float = Field(default=0.0, ge=0, le=1)
 
     @property
@@ -69,18 +85,18 @@ class Augmentation(Section):
 
 
 class Recipe(Section):
-    """One entry of `recipes`; what has a default is off unless the entry says otherwise."""
+    """A whole file of `recipes/`; what has a default is off unless the file says otherwise."""
 
-    # A layer that joins others has them as `branches`, a list of lists of layers.
-    layers: list[Spec] = Field(min_length=1)
+    # In the order of the file. A layer that joins others has them as `branches`, by name.
+    layers: Annotated[dict[Name, Layer], BeforeValidator(_check_mapping)] = Field(min_length=1)
     loss: Literal["categorical_crossentropy", "sparse_categorical_crossentropy"]
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    optimizer: Spec  # its `learning_rate` may be a schedule, lengths as shares of the training
+    optimizer: Optimizer  # its `learning_rate` may be a schedule, lengths as shares of the training
     # One cycle: the learning rate rises to the optimizer's over the warm-up, a share of the steps,
     # then falls to zero, both linearly (Smith and Topin 2018, arXiv 1708.07120).
     schedule: Literal["constant", "one_cycle"] = "constant"
     warmup_fraction: float = Field(default=0.0, ge=0, lt=1)
-    callbacks: list[Spec] = Field(default=[])
+    callbacks: Annotated[dict[Name, Callback], BeforeValidator(_check_mapping)] = Field(default={})
     augmentation: Augmentation = Augmentation()
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
@@ -94,7 +110,7 @@ class Recipe(Section):
     @property
     def stops_early(self) -> bool:
         """Tell whether the last epoch is chosen by how the network does on validation."""
-        return any("EarlyStopping" in spec for spec in self.callbacks)
+        return any(spec["type"] == "EarlyStopping" for spec in self.callbacks.values())
 
     def suit_classes(self, count: int) -> "Recipe":
         """Return the recipe with a number where its layers say `classes`."""
@@ -105,7 +121,7 @@ class Recipe(Section):
     def _check_together(cls, value: Any, info: ValidationInfo) -> Any:
         """Refuse what does not go with the keys above it."""
         others = info.data
-        rate = _get_rate(others["optimizer"]) if "optimizer" in others else None
+        rate = _get_rate(others.get("optimizer", {}))
         scheduled = others.get("schedule") == "one_cycle" or isinstance(rate, dict)
         match info.field_name:
             case "label_smoothing" if value and others.get("loss", "").startswith("sparse"):
@@ -113,35 +129,33 @@ class Recipe(Section):
             case "schedule" if value == "one_cycle" and scheduled:
                 raise ValueError("constant where the learning rate is a schedule itself")
             case "callbacks":
-                for ((name, arguments),) in map(dict.items, value):
-                    if name not in CALLBACKS or arguments.get("monitor", "val_loss") not in WATCHED:
-                        raise ValueError(f"some of {CALLBACKS} with a monitor of {WATCHED}")
-                    for key, argument in arguments.items():
-                        if key not in TEXTS and isinstance(argument, str | list | dict):
-                            raise ValueError(f"{name}.{key} as a number")
-                    if name == "ReduceLROnPlateau" and scheduled:
-                        raise ValueError(f"no {name} where a schedule sets the learning rate")
+                for spec in value.values():
+                    _check_callback(spec, scheduled=scheduled)
             case "temperature_scaling" if (
-                value and "Dense" not in others.get("layers", ["Dense"])[-1]
+                value and "layers" in others and [*others["layers"].values()][-1]["type"] != "Dense"
             ):
                 raise ValueError("false where the last layer is not Dense: no logits to divide")
         return value
 
 
-class Overrides(Section):
-    """What `train` may say in place of the selected recipe; None is the recipe's own."""
+def load_recipe(name: str, where: str = f"{PARAMS_PATH}: train.recipe") -> Recipe:
+    """Load a recipe; `where` is the key that names it.
 
-    epochs: int | None = Field(default=None, ge=1)
-    batch_size: int | None = Field(default=None, ge=1)
-    learning_rate: float | None = Field(default=None, gt=0)
-    precision: Choice | None = None
+    Raises:
+        ConfigError: there is no such file, or it does not describe a recipe.
+    """
+    return load_named(RECIPES_DIR, name, Recipe, where)
 
-    def apply(self, recipe: Recipe) -> Recipe:
-        """Return the recipe that is trained."""
-        changes: dict[str, Any] = self.model_dump(include={"epochs", "batch_size", "precision"})
-        if self.learning_rate is not None:
-            changes["optimizer"] = _set_rate(recipe.optimizer, self.learning_rate)
-        return recipe.model_copy(update={key: it for key, it in changes.items() if it is not None})
+
+def _check_callback(spec: Spec, *, scheduled: bool) -> None:
+    kind = spec["type"]
+    if kind not in CALLBACKS or spec.get("monitor", "val_loss") not in WATCHED:
+        raise ValueError(f"some of {CALLBACKS} with a monitor of {WATCHED}")
+    for key, argument in spec.items():
+        if key not in TEXTS and isinstance(argument, str | list | dict):
+            raise ValueError(f"{kind}'s {key} as a number")
+    if kind == "ReduceLROnPlateau" and scheduled:
+        raise ValueError(f"no {kind} where a schedule sets the learning rate")
 
 
 def _replace_classes(value: Any, count: int) -> Any:
@@ -159,14 +173,5 @@ def _replace_classes(value: Any, count: int) -> Any:
 
 def _get_rate(optimizer: Spec) -> Any:
     """Return the learning rate of an optimizer, or of the one that it wraps."""
-    ((_, arguments),) = optimizer.items()
-    inner = arguments.get("inner_optimizer")
-    return _get_rate(inner) if isinstance(inner, dict) else arguments.get("learning_rate")
-
-
-def _set_rate(optimizer: Spec, rate: float) -> Spec:
-    ((name, arguments),) = optimizer.items()
-    inner = arguments.get("inner_optimizer")
-    if isinstance(inner, dict):
-        return {name: {**arguments, "inner_optimizer": _set_rate(inner, rate)}}
-    return {name: {**arguments, "learning_rate": rate}}
+    inner = optimizer.get("inner_optimizer")
+    return _get_rate(inner) if isinstance(inner, dict) else optimizer.get("learning_rate")

@@ -1,0 +1,231 @@
+"""YAML files as sections: the shipped ones load, and a mistake is refused in one line."""
+
+import importlib
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from dvc.utils.hydra import apply_overrides
+from imports import ROOT
+from projects import PARAMS_PATH, RECIPES
+from pydantic import ValidationError
+
+from digits.config import ConfigError, Section, load_named, load_params, load_yaml
+from digits.model.recipes import Recipe
+
+SECTIONS = ("fetch", "decode", "train", "evaluate", "analyze")
+
+
+class Numbers(Section):
+    real: float
+    whole: int
+
+
+def kind_of(section: str) -> type[Section]:
+    """Return the class of a section; importing a stage may import TensorFlow, so not before."""
+    module = importlib.import_module(f"pipeline.{section}")
+    kind: type[Section] = getattr(module, f"{section.capitalize()}Params")
+    return kind
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "numbers.yaml"
+
+
+def refuse(path: Path, section: str = "", kind: type = Numbers) -> str:
+    """Return the message of the refusal, which is one line that starts with the file."""
+    with pytest.raises(ConfigError) as raised:
+        load_params(section, kind, path)
+    message = str(raised.value)
+    assert message.startswith(str(path))
+    assert len(message.splitlines()) == 1
+    return message.removeprefix(str(path))
+
+
+@pytest.mark.checkout
+class TestOwn:
+    """What a user may change: it is held to the schema, and to nothing that it says today."""
+
+    @pytest.mark.parametrize("section", SECTIONS)
+    def test_section(self, section: str) -> None:
+        own = load_yaml(ROOT / "params.yaml")
+        params = load_params(section, kind_of(section), ROOT / "params.yaml")
+        assert params.model_dump() == own[section]  # each key is there, and none has a second home
+        assert set(own) == {"dataset", *SECTIONS}
+
+    def test_recipes(self) -> None:
+        selected = load_params("train.recipe", str, ROOT / "params.yaml")
+        paths = {path.stem: path for path in (ROOT / "recipes").glob("*.yaml")}
+        assert selected in paths
+        for path in paths.values():
+            assert load_params("", Recipe, path)
+
+    def test_every_file_is_read_alike(self) -> None:
+        for folder in (ROOT, ROOT / "benchmarks", ROOT / "datasets"):
+            for path in folder.glob("*.yaml"):
+                assert load_yaml(path)
+
+    def test_keys_of_the_tests_are_those_of_the_checkout(self) -> None:
+        own, tests = load_yaml(ROOT / "params.yaml"), load_yaml(PARAMS_PATH)
+        assert {name: set(own[name]) for name in SECTIONS} == {
+            name: set(tests[name]) for name in SECTIONS
+        }
+
+
+def test_section_cannot_be_changed() -> None:
+    params = load_params("decode", kind_of("decode"), PARAMS_PATH)
+    with pytest.raises(ValidationError, match="frozen"):
+        params.seed = 1  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{real: 1.0}", "whole: expected a value, received none (missing key)"),
+        ("{real: 1.0, whole: 1, reel: 1}", "reel: unknown key (did you mean 'real'?)"),
+        ("{real: 1.0, whole: 1, xyzzy: 1}", "xyzzy: unknown key"),
+        ("{real: 1.0, whole: '5'}", "whole: expected a valid integer, received '5'"),
+        ("{real: 1.0, whole: true}", "whole: expected a valid integer, received True"),
+        ("{real: 1.0, whole: 1e1}", "whole: expected a whole number, received 10.0: write 10"),
+        ("{real: 1.0, whole: 1.5}", "whole: expected a valid integer, received 1.5"),
+        ("{real: .nan, whole: 1}", "real: expected a finite number, received nan"),
+        ("{real: 1.0, whole: }", "whole: expected a valid integer, received None"),
+        ("5", "expected a valid dictionary, received 5"),
+        ("", "expected a valid dictionary, received None"),
+    ],
+)
+def test_refused_value(text: str, message: str, path: Path) -> None:
+    path.write_text(text)
+    assert refuse(path) == f": {message}"
+
+
+def test_section_is_part_of_the_key(path: Path) -> None:
+    path.write_text("a: {b: {real: 1.0, whole: x}}")
+    assert refuse(path, "a.b") == ": a.b.whole: expected a valid integer, received 'x'"
+    path.write_text("a: {b: {real: 1.0, whole: 1}}")
+    assert load_params("a.b", Numbers, path) == Numbers(real=1.0, whole=1)
+
+
+def test_each_error_is_named_at_once(path: Path) -> None:
+    path.write_text("reel: 1.0\nwhole: a\n")
+    assert refuse(path).count(";") == 2
+
+
+@pytest.mark.parametrize("length", [1, 10, 1000])
+def test_credentials_are_not_repeated(length: int, path: Path) -> None:
+    path.write_text(f"real: https://me:{'secret' * length}@example.org/\nwhole: 1\n")
+    message = refuse(path)
+    assert "example.org" in message
+    assert "secret" not in message
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ("recipes.cnn", "expected the key 'recipes.cnn', received no 'recipes'"),
+        ("train.reciped", "received no 'reciped' (did you mean 'recipe'?)"),
+        ("train.recipe.first", "received no 'first'"),
+    ],
+)
+def test_key_that_is_not_there(section: str, message: str) -> None:
+    assert message in refuse(PARAMS_PATH, section)
+
+
+def test_file_that_is_not_there_is_named_with_those_that_are(path: Path) -> None:
+    assert refuse(path) == ": expected a file, received none"
+    with pytest.raises(ConfigError) as raised:
+        load_named(RECIPES, "qick", Recipe, "params.yaml: train.recipe")
+    assert str(raised.value) == (
+        f"params.yaml: train.recipe: expected a file of {RECIPES}/, one of cnn, cnn_optdigits, "
+        "quick, received 'qick' (did you mean 'quick'?)"
+    )
+
+
+# What a plain value is to DVC, by YAML 1.2, and to PyYAML, by 1.1.
+TRAPS = {
+    "010": ("10", "8"),
+    "on": ('"on"', "true"),
+    "NO": ('"NO"', "false"),
+    "12:30": ('"12:30"', "750"),
+    "0o10": ("8", '"0o10"'),
+}
+
+
+@pytest.mark.parametrize(("trap", "spellings"), TRAPS.items(), ids=TRAPS)
+def test_what_yaml_versions_read_differently_is_refused(
+    trap: str, spellings: tuple[str, str], path: Path
+) -> None:
+    for text, key in ((f"a: {{b: [1, {trap}]}}", ": a.b"), (f"a:\n  {trap}: 1", ": a")):
+        path.write_text(text)
+        message = refuse(path)
+        assert message.startswith(f"{key}: expected a value that all tools read alike")
+        assert message.endswith(f"write {spellings[0]} or {spellings[1]}")
+    for spelling in spellings:  # the advice works
+        path.write_text(f"a: {spelling}")
+        assert load_yaml(path) == yaml.safe_load(path.read_text())
+
+
+@pytest.mark.parametrize("rate", ["0.00001", "1e-5", "1.0e-05", "1e20", "25e-7"])
+def test_exponents_that_dvc_writes_are_taken(rate: str, path: Path) -> None:
+    path.write_text((RECIPES / "cnn.yaml").read_text())
+    apply_overrides(path, [f"optimizer.learning_rate={rate}"])  # what `dvc exp run -S` calls
+    assert load_params("", Recipe, path).optimizer["learning_rate"] == float(rate)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"real: 1\nwhole: 1\nreal: 2\n", 'line 3: expected YAML, found duplicate key "real"'),
+        (b"real: {a: 1\n", "expected YAML, .*expected ',' or '}'"),
+        (b"real:\n\t1\n", "line 2: expected YAML, found character "),
+        (b"real: &one 1\nwhole: *one\n", "expected values written out, received an alias"),
+        (b"real: !!python/object:os.x {}\n", "line 1: expected YAML, could not determine a constr"),
+        (b"{[real]: 1}\n", "line 1: expected YAML, found unhashable key"),
+        (b"real: 1\n---\na: 1\n", "line 2: expected YAML, but found another document"),
+        (b"real: \xff\n", "expected YAML, 'utf-8' codec can't decode byte 0xff"),
+        (b"real: \x1b[0m\n", "expected YAML, .* characters are not allowed"),
+        (b"real: " + b"[" * 100_000, "expected YAML, maximum recursion depth exceeded"),
+    ],
+)
+def test_refused_file(data: bytes, message: str, path: Path) -> None:
+    path.write_bytes(data)
+    assert re.search(message, refuse(path))
+
+
+def explain(changes: dict[str, Any], tmp_path: Path) -> str:
+    """Return what is said of the tests' `quick` with these keys."""
+    path = tmp_path / "quick.yaml"
+    path.write_text(yaml.safe_dump(load_yaml(RECIPES / "quick.yaml") | changes, sort_keys=False))
+    return refuse(path, kind=Recipe).removeprefix(": ")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"optimizer": "adam"}, "optimizer: {type: Adam, learning_rate: 0.001}`, received 'adam'"),
+        ({"optimizer": {"Adam": {}}}, "such as `optimizer: {type: Adam, learning_rate: 0.001}`"),
+        ({"layers": ["Flatten"]}, "layers: expected a name for each, such as `flatten: {type: Fla"),
+        ({"layers": {}}, "layers: expected .*at least 1 item"),
+        ({"layers": {"MaxPooling2D": 2}}, "layers.MaxPooling2D: .* `pool1: {type: MaxPooling2D, "),
+        ({"layers": {"conv 1": {"type": "ReLU"}}}, "layers.conv 1: expected a name of letters"),
+        ({"callbacks": ["EarlyStopping"]}, "callbacks: expected a name for each"),
+        ({"callbacks": {"stop": "x"}}, "callbacks.stop: .*{type: EarlyStopping, patience: 3}"),
+        (
+            {"augmentation": {"angle": 181}},
+            "augmentation.angle: expected less than or equal to 180",
+        ),
+        ({"augmentation": {"noise": 0.1}}, "augmentation.noise: expected a valid dictionary"),
+        (
+            {"augmentation": {"blur": {"probability": 0.1}}},
+            "augmentation.blur.strength: expected a v",
+        ),
+        ({"epochs": 0}, "epochs: expected greater than or equal to 1, received 0"),
+        ({"precision": "float16"}, "precision: expected 'auto', 'float32' or 'bfloat16'"),
+        ({"class_weight": {}}, "class_weight: unknown key"),
+    ],
+)
+def test_refused_recipe(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
+    assert re.search(message.replace("{", r"\{"), explain(changes, tmp_path))
