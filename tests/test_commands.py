@@ -21,8 +21,8 @@ from test_comparison import CARD, predict
 from digits import stage
 from digits.__main__ import COMMANDS, main
 from digits.commands import compare, dvc, experiments, pr_report
-from digits.commands.dvc import DvcError, read_dvc, run_dvc
-from digits.commands.revisions import Record
+from digits.dvc.revisions import Record
+from digits.dvc.run import DvcError, read_dvc, run_dvc
 from digits.errors import DigitsError
 
 MAKEFILE = (ROOT / "Makefile").read_text()

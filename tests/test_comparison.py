@@ -13,8 +13,8 @@ from scipy.stats import binom, binomtest
 
 from digits.commands import compare as command
 from digits.commands.compare import CompareError
-from digits.commands.revisions import Record, RevisionError, find_experiments
 from digits.data.splits import Card
+from digits.dvc.revisions import Record, RevisionError, find_experiments
 from digits.evaluation import comparison
 from digits.evaluation.predictions import Predictions
 

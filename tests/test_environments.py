@@ -11,7 +11,7 @@ from imports import ROOT
 from projects import IGNORES, Project
 
 from digits.commands import dvc
-from digits.commands.dvc import CheckoutError
+from digits.dvc.run import CheckoutError
 
 LOCKS = ("requirements.lock", "requirements-test.lock", "requirements-s3.lock")
 STAGE = """\
@@ -151,7 +151,7 @@ def test_stages_run_by_the_python_of_the_command(tmp_path: Path) -> None:
     environment = {**os.environ, "PATH": f"{other.parent}:/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
     environment["SHELL"] = "/bin/false"  # that of a service's account
     done = subprocess.run(
-        [sys.executable, "-c", "from digits.commands.dvc import run_dvc; run_dvc('repro')"],
+        [sys.executable, "-c", "from digits.dvc.run import run_dvc; run_dvc('repro')"],
         cwd=folder,
         env=environment,
         capture_output=True,

@@ -18,11 +18,11 @@ from scipy.stats import t
 
 from digits.commands import leaderboard, standings
 from digits.commands.charts import draw_leaderboard
-from digits.commands.dvc import Outcome
 from digits.commands.leaderboard import BOARD_PATH, MARKDOWN_PATH, PICTURE_PATH, LeaderboardError
 from digits.commands.ledger import LEDGER_PATH, load_ledger, write_ledger
 from digits.commands.standings import Entry, Job
 from digits.config import PARAMS_PATH
+from digits.dvc.run import Outcome
 from digits.errors import DigitsError
 from digits.evaluation.figures import write_figure
 from digits.model.recipes import RECIPES_DIR

@@ -12,7 +12,7 @@ from projects import Project
 
 from digits.commands import pr_report
 from digits.commands.markdown import escape, render_table
-from digits.commands.results import ResultError, check_numbers, load_metrics
+from digits.dvc.results import ResultError, check_numbers, load_metrics
 from digits.errors import DigitsError
 
 PAGE = Path("report/pull-request.md")

@@ -9,10 +9,10 @@ import pytest
 from projects import NO_CACHES, Project
 
 from digits.__main__ import check_arguments
-from digits.commands.git import GitError, ask_git
 from digits.commands.leaderboard import LeaderboardError, perform
-from digits.commands.revisions import RevisionError, find_experiments, find_task, load_record
 from digits.commands.standings import Entry, Job
+from digits.dvc.git import GitError, ask_git
+from digits.dvc.revisions import RevisionError, find_experiments, find_task, load_record
 from digits.errors import DigitsError
 
 

@@ -23,7 +23,6 @@ from ruamel.yaml import YAML
 from runs import make_machine, make_published, make_run
 
 from digits.commands import docs, pr_report, state
-from digits.commands.git import is_tracked_link
 from digits.commands.markdown import escape
 from digits.commands.outputs import check_outputs
 from digits.commands.places import PlaceError, check_page, check_shown
@@ -32,6 +31,7 @@ from digits.commands.state import StateError
 from digits.config import ConfigError
 from digits.data import datasets
 from digits.data.splits import Card
+from digits.dvc.git import is_tracked_link
 from digits.errors import DigitsError
 
 # DVC's state

@@ -56,7 +56,7 @@ def finding_model(path: Path | None, revision: str | None) -> Iterator[tuple[Pat
     if revision is None:
         yield path or MODEL_PATH, CARD_PATH
         return
-    from digits.commands.revisions import bring  # noqa: PLC0415 (DVC takes a second)
+    from digits.dvc.revisions import bring  # noqa: PLC0415 (DVC takes a second)
 
     with tempfile.TemporaryDirectory() as folder:
         bring(revision, [MODEL_PATH, CARD_PATH], Path(folder))

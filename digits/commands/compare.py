@@ -19,7 +19,8 @@ import pandas as pd
 from tabulate import tabulate
 
 from digits.commands.markdown import escape
-from digits.commands.revisions import (
+from digits.data.splits import Card
+from digits.dvc.revisions import (
     SEED,
     SPLITS,
     WORKSPACE,
@@ -27,7 +28,6 @@ from digits.commands.revisions import (
     find_experiments,
     load_record,
 )
-from digits.data.splits import Card
 from digits.errors import DigitsError
 from digits.evaluation.comparison import POWER, Comparison, Side, compare, tabulate_changes
 from digits.evaluation.figures import write_figure

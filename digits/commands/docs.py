@@ -20,9 +20,9 @@ from digits.commands.markdown import quote
 from digits.commands.model_card import MODEL_CARD_PATH, load_facts, render_card
 from digits.commands.places import check_page, check_shown
 from digits.commands.repro import describe_result
-from digits.commands.results import LOCK_PATH, NOT_VERIFIED, load_metrics
 from digits.config import PARAMS_PATH, load_params
 from digits.data.datasets import load_dataset
+from digits.dvc.results import LOCK_PATH, NOT_VERIFIED, load_metrics
 from digits.errors import DigitsError
 from digits.files.artifacts import write_text
 from digits.files.tables import load_table

@@ -9,8 +9,8 @@ from typing import Any
 
 from tabulate import tabulate
 
-from digits.commands.dvc import show_experiments
 from digits.config import PARAMS_PATH
+from digits.dvc.run import show_experiments
 from digits.model.recipes import RECIPES_DIR
 from digits.paths import TRAIN_METRICS_PATH
 

@@ -21,10 +21,10 @@ from digits.commands.export_figure import draw_forms
 from digits.commands.leaderboard import describe_machine
 from digits.commands.markdown import escape, quote
 from digits.commands.places import check_page
-from digits.commands.revisions import bring
 from digits.commands.runtimes import Predict, load_litert, load_onnx
 from digits.config import did_you_mean
 from digits.data.splits import Card, Split, load_card, load_split
+from digits.dvc.revisions import bring
 from digits.errors import DigitsError
 from digits.evaluation.figures import write_figure
 from digits.files.artifacts import write_bytes, write_text

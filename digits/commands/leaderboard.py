@@ -26,12 +26,9 @@ import numpy as np
 from pydantic import ValidationError
 
 from digits.commands.charts import draw_leaderboard
-from digits.commands.dvc import Outcome, fetch_data, run_dvc, run_experiment
-from digits.commands.git import ask_git
 from digits.commands.ledger import Machine, Run, add_run, load_ledger, write_ledger
 from digits.commands.neighbours import find_experiments
 from digits.commands.outputs import check_outputs
-from digits.commands.revisions import bring, load_record, read_model
 from digits.commands.standings import Entry, Job, Published, list_jobs, write_markdown
 from digits.config import (
     PARAMS_PATH,
@@ -41,6 +38,9 @@ from digits.config import (
     load_yaml,
 )
 from digits.data.datasets import load_dataset
+from digits.dvc.git import ask_git
+from digits.dvc.revisions import bring, load_record, read_model
+from digits.dvc.run import Outcome, fetch_data, run_dvc, run_experiment
 from digits.errors import DigitsError
 from digits.evaluation.figures import write_figure
 from digits.files.artifacts import load_json, write_text

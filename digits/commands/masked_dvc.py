@@ -20,8 +20,8 @@ def run_masked() -> None:
     # Imported here: DVC's loggers keep the stderr that they find then.
     from dvc.cli import main as run  # noqa: PLC0415
 
-    from digits.commands.objects import open_stores  # noqa: PLC0415
     from digits.commands.outputs import check_written  # noqa: PLC0415
+    from digits.dvc.cache import open_stores  # noqa: PLC0415
 
     if REMOVING & set(sys.argv[1:2]):
         check_written(open_stores().repo)  # here, where the same of DVC is needed in any case

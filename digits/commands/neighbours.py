@@ -7,7 +7,7 @@ were a run of this one: with the results of the commit that it started from.
 import re
 from dataclasses import dataclass
 
-from digits.commands.git import ask_git, try_git
+from digits.dvc.git import ask_git, try_git
 
 REF = re.compile(r"([0-9a-f]{40}) refs/exps/([0-9a-f]{2})/([0-9a-f]{38})/(.+)")
 

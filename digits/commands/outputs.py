@@ -13,9 +13,6 @@ from typing import Any
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
-from digits.commands.dvc import DvcError
-from digits.commands.git import LINK_MODE, is_tracked_link, try_git
-from digits.commands.objects import open_stores
 from digits.commands.places import (
     TRUSTED,
     PlaceError,
@@ -25,6 +22,9 @@ from digits.commands.places import (
     lies_inside,
 )
 from digits.data.datasets import CONTROL
+from digits.dvc.cache import open_stores
+from digits.dvc.git import LINK_MODE, is_tracked_link, try_git
+from digits.dvc.run import DvcError
 
 # Settings of a remote that name a command, or a file that may (`credential_process`).
 RUNNING = {"bearer_token_command", "configpath", "credentialpath"}

@@ -6,8 +6,8 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
-from digits.commands.git import is_tracked_link
 from digits.config import PARAMS_PATH
+from digits.dvc.git import is_tracked_link
 from digits.errors import DigitsError
 from digits.paths import DVC_YAML_PATH, EVALUATE_METRICS_PATH, PLOTS_DIR
 

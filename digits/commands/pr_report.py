@@ -21,13 +21,13 @@ from digits.commands.compare import (
     list_notes,
     render_models,
 )
-from digits.commands.dvc import read_dvc
-from digits.commands.git import GitError, ask_git, is_commit, try_git
 from digits.commands.markdown import escape, render_table
 from digits.commands.outputs import check_outputs
 from digits.commands.places import PlaceError, check_page, check_shown
-from digits.commands.results import NOT_VERIFIED, load_metrics
-from digits.commands.revisions import WORKSPACE, load_record
+from digits.dvc.git import GitError, ask_git, is_commit, try_git
+from digits.dvc.results import NOT_VERIFIED, load_metrics
+from digits.dvc.revisions import WORKSPACE, load_record
+from digits.dvc.run import read_dvc
 from digits.errors import DigitsError
 from digits.evaluation.comparison import score_side
 from digits.files.artifacts import write_text

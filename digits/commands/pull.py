@@ -5,9 +5,9 @@ What is pulled stays in the project: DVC alone follows a branch's names wherever
 
 from argparse import Namespace
 
-from digits.commands.dvc import run_dvc
-from digits.commands.objects import measure_remote, open_stores, share_failed
 from digits.commands.outputs import check_lists, check_written
+from digits.dvc.cache import measure_remote, open_stores, share_failed
+from digits.dvc.run import run_dvc
 
 
 def main(_: Namespace) -> None:

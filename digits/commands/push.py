@@ -6,8 +6,7 @@ that may have left half an object under a whole one's name, which `dvc push` tak
 
 from argparse import Namespace
 
-from digits.commands.dvc import run_dvc
-from digits.commands.objects import (
+from digits.dvc.cache import (
     Stores,
     is_whole,
     measure_remote,
@@ -15,6 +14,7 @@ from digits.commands.objects import (
     replace_objects,
     share_failed,
 )
+from digits.dvc.run import run_dvc
 
 
 def find_cut(stores: Stores, sizes: dict[str, int]) -> list[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from digits.commands.git import ask_git, describe_task, try_git
+from digits.dvc.git import ask_git, describe_task, try_git
 from digits.errors import DigitsError
 
 EXEC_REFS = "refs/exps/exec"

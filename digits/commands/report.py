@@ -15,7 +15,9 @@ import jinja2
 from pydantic import Field
 
 from digits.commands.places import check_page, check_shown
-from digits.commands.results import (
+from digits.config import PARAMS_PATH, load_params
+from digits.data.splits import Card, load_card
+from digits.dvc.results import (
     LOCK_PATH,
     Metrics,
     Share,
@@ -24,8 +26,6 @@ from digits.commands.results import (
     check_evaluated,
     check_numbers,
 )
-from digits.config import PARAMS_PATH, load_params
-from digits.data.splits import Card, load_card
 from digits.errors import DigitsError
 from digits.evaluation.predictions import load_predictions
 from digits.files.artifacts import ArtifactError, load_json, write_text

@@ -10,12 +10,12 @@ from argparse import Namespace
 from collections.abc import Mapping
 from typing import Any
 
-from digits.commands.dvc import run_dvc, run_experiment
-from digits.commands.git import try_git
-from digits.commands.results import LOCK_PATH, load_metrics
 from digits.config import load_params
 from digits.data.datasets import load_dataset
 from digits.data.splits import load_card
+from digits.dvc.git import try_git
+from digits.dvc.results import LOCK_PATH, load_metrics
+from digits.dvc.run import run_dvc, run_experiment
 from digits.evaluation.scores import score_accuracy_interval
 from digits.model.recipes import load_recipe
 from digits.paths import CARD_PATH, PLOTS_DIR

@@ -19,8 +19,6 @@ from typing import Any
 import optuna
 from optuna.study import Study
 
-from digits.commands.dvc import lend_cache, run_dvc, run_experiment_in
-from digits.commands.git import ask_git, is_commit
 from digits.commands.search import SEED, TUNE_PATH, Point, Value
 from digits.commands.study import (
     COMMIT,
@@ -30,6 +28,8 @@ from digits.commands.study import (
     TrialEndError,
     read_search,
 )
+from digits.dvc.git import ask_git, is_commit
+from digits.dvc.run import lend_cache, run_dvc, run_experiment_in
 from digits.errors import DigitsError
 from digits.files.artifacts import ArtifactError, load_json
 from digits.files.history import COLUMNS

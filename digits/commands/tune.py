@@ -18,8 +18,6 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 from tabulate import tabulate
 
-from digits.commands.dvc import fetch_data, list_changes, warn_of_untracked
-from digits.commands.git import ask_git, is_commit
 from digits.commands.search import TUNE_PATH, Point, Search, Value, load_search
 from digits.commands.study import (
     BEGUN,
@@ -42,6 +40,8 @@ from digits.commands.study import (
     read_search,
 )
 from digits.commands.trials import Trainer, locking, name_experiment, name_ref, opening_folder
+from digits.dvc.git import ask_git, is_commit
+from digits.dvc.run import fetch_data, list_changes, warn_of_untracked
 from digits.errors import DigitsError
 
 TUNE_DIR = Path("tune")  # of the pictures, a folder a study

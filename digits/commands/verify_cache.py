@@ -5,7 +5,7 @@ DVC has no such command, and takes a damaged object for what its name says.
 
 from argparse import ArgumentParser, Namespace
 
-from digits.commands.objects import (
+from digits.dvc.cache import (
     RemoteError,
     can_list,
     hash_object,

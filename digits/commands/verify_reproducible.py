@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from digits.commands.dvc import run_dvc
-from digits.commands.results import LOCK_PATH
 from digits.config import load_params
+from digits.dvc.results import LOCK_PATH
+from digits.dvc.run import run_dvc
 from digits.paths import DVC_YAML_PATH
 
 Digests = dict[Path, str]  # SHA-256 by file

@@ -12,10 +12,10 @@ from dvc.exceptions import DvcException
 from dvc.scm import RevError
 
 from digits.commands import neighbours
-from digits.commands.git import ask_git, is_commit, try_git
-from digits.commands.results import LOCK_PATH, check_evaluated, read_models
 from digits.config import PARAMS_PATH, load_params
 from digits.data.splits import Card, load_card
+from digits.dvc.git import ask_git, is_commit, try_git
+from digits.dvc.results import LOCK_PATH, check_evaluated, read_models
 from digits.errors import DigitsError
 from digits.evaluation.predictions import FILES, Predictions, load_predictions
 from digits.files.artifacts import load_json

@@ -16,7 +16,7 @@ from dvc.repo import Repo
 from dvc_data.hashfile.hash_info import HashInfo
 from dvc_data.hashfile.transfer import transfer
 
-from digits.commands.dvc import DvcError
+from digits.dvc.run import DvcError
 from digits.errors import DigitsError
 from digits.urls import mask_url
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from digits.commands.git import describe_task, try_git
 from digits.commands.masked_dvc import LEASH
 from digits.commands.recover import recover_loudly
 from digits.commands.state import VARIABLE as STATE_VARIABLE
+from digits.dvc.git import describe_task, try_git
 from digits.errors import DigitsError
 from digits.stage import JOURNAL_VARIABLE
 
@@ -119,7 +119,7 @@ def lend_cache(clone: Path) -> None:
     # Imported here: most commands have DVC in other processes only, and it takes its time.
     from dvc.config import Config  # noqa: PLC0415
 
-    from digits.commands.objects import open_stores  # noqa: PLC0415
+    from digits.dvc.cache import open_stores  # noqa: PLC0415
 
     repo = open_stores().repo
     with Config(str(clone / ".dvc")).edit("local") as settings:
