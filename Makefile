@@ -5,6 +5,8 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # DVC runs the stages through $SHELL.
 export SHELL
+# DVC unpickles its state, and would keep it in /var/tmp, where everybody may write (CVE-2025-69872).
+export DVC_SITE_CACHE_DIR ?= $(CURDIR)/.venv/dvc-state
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -12,7 +14,7 @@ help: ## List these commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "make %-19s %s\n", $$1, $$2}'
 
 # By name: remotes beyond folders and HTTP, and the database of several machines that tune together:
-# make pull EXTRAS="s3 webdav", make tune EXTRAS=cluster.
+# make env EXTRAS="s3 webdav", make tune EXTRAS=cluster.
 ASKED := s3 ssh webdav cluster
 ifneq ($(filter-out $(ASKED),$(EXTRAS)),)
 $(error EXTRAS: expected some of $(ASKED), received $(EXTRAS))
@@ -20,6 +22,9 @@ endif
 # Extras with a lock of their own.
 LOCKED := $(ASKED) export predict tune
 ENVIRONMENT := .venv/run.stamp $(EXTRAS:%=.venv/%.stamp)
+
+.PHONY: env
+env: $(ENVIRONMENT) ## Make the environment, .venv; with remotes: EXTRAS="s3 webdav"
 
 .PHONY: repro
 repro: $(ENVIRONMENT) ## Reproduce the pipeline and show its result
@@ -54,7 +59,7 @@ tune: $(ENVIRONMENT) .venv/tune.stamp ## Search better parameters, here or on ma
 	@python -m digits tune $(ARGS)
 
 .PHONY: recover
-recover: .venv/run.stamp ## Put right what a killed run of DVC has left, edits kept
+recover: .venv/run.stamp ## Return to the branch after a killed `dvc exp run`, edits kept
 	@python -m digits recover
 
 .PHONY: docs
@@ -76,12 +81,6 @@ predict: .venv/run.stamp .venv/predict.stamp ## Read the digits on photographs, 
 .PHONY: demo
 demo: .venv/run.stamp .venv/predict.stamp ## Draw a digit on a page, and watch what the network makes of it
 	@python -m digits demo $(ARGS)
-
-.PHONY: push pull
-push: $(ENVIRONMENT) ## Push what dvc.lock names to the remote, and complete a push that was broken off
-pull: $(ENVIRONMENT) ## Pull what dvc.lock names from the remote
-push pull:
-	@python -m digits $@
 
 .PHONY: verify-cache
 verify-cache: $(ENVIRONMENT) ## Hash every object of DVC's cache, or of its remote, anew: ARGS="--remote --repair"
@@ -174,6 +173,8 @@ $(LOCKED:%=.venv/%.stamp): .venv/%.stamp: requirements-%.lock .venv/run.stamp
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	    { echo "ERROR: $(PYTHON) has no venv; on Debian: apt-get install python3-venv"; exit 1; } >&2
 	@$(PYTHON) -m venv .venv
+	@mkdir -m 700 .venv/dvc-state
+	@echo 'export DVC_SITE_CACHE_DIR="$${DVC_SITE_CACHE_DIR:-$$VIRTUAL_ENV/dvc-state}"' >> .venv/bin/activate
 
 # DVC keeps its experiments in Git, and a zip from GitHub is no repository. A subfolder of one will do.
 .git:

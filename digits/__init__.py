@@ -1,11 +1,9 @@
 """The library of the stages, and the commands around them."""
 
+import os
 import sys
 
-from digits.errors import answer_uncaught
-
-# A stage or a command that fails while its modules are still imported ends in one line, too. In a
-# program of others, exceptions are theirs.
-_program = getattr(sys.modules["__main__"], "__spec__", None)
-if _program and _program.name.startswith(("pipeline.", "digits.")):
-    sys.excepthook = answer_uncaught
+# A backend of Matplotlib that was set for others, as a notebook sets it for what it starts, may be
+# missing here, and no figure of ours is shown on a screen. In the notebook itself it stays.
+if "IPython" not in sys.modules:
+    os.environ.pop("MPLBACKEND", None)

@@ -7,8 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from digits.commands.state import keep_private, name_user
-from digits.errors import DigitsError, mask_stderr, run_main
+from digits.errors import DigitsError, run_main
 from digits.paths import DVC_YAML_PATH
 
 COMMANDS = {
@@ -22,9 +21,7 @@ COMMANDS = {
     "pack": "Turn pictures of your own digits, a subfolder a class, into a dataset",
     "predict": "Read the digits on photographs, scans and drawings",
     "pr-report": "Report what the workspace changes against another revision",
-    "pull": "Pull what dvc.lock names from the remote",
-    "push": "Push what dvc.lock names to the remote, and complete a push that was broken off",
-    "recover": "Put right what a killed run of DVC has left, edits kept",
+    "recover": "Return to the branch after a killed `dvc exp run`, edits kept",
     "report": "Write what the last run says of its model into one page, report/index.html",
     "repro": "Reproduce the pipeline and show its result",
     "tune": "Search better parameters, here or on many machines, each trial an experiment",
@@ -81,13 +78,10 @@ def call_command() -> None:
         raise FolderError(
             f"{Path.cwd()}: expected the project's folder, received no {DVC_YAML_PATH}"
         )
-    name_user()
-    keep_private()  # here, for every command: some start DVC, others have it in this process
     module.main(arguments)
 
 
 def main() -> None:
-    mask_stderr()
     sys.exit(run_main(call_command))
 
 

@@ -18,7 +18,6 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from digits.errors import DigitsError
-from digits.urls import mask_urls
 
 PARAMS_PATH = Path("params.yaml")
 FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -78,6 +77,11 @@ def load_yaml(path: Path) -> Any:
     """
     try:
         text = path.read_text(encoding="utf-8")
+        if conflict := re.search("^<{7} ", text, re.MULTILINE):
+            line = text.count("\n", 0, conflict.start()) + 1
+            raise ConfigError(
+                f"{path}, line {line}: expected YAML, received the conflict of a merge"
+            )
         values = YAML(typ="safe").load(text)
         # DVC does not keep an alias when it writes the file, and a few can stand for billions.
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, FAST)):
@@ -140,8 +144,9 @@ def _describe(section: str, kind: Any, details: ErrorDetails) -> str:
         case "int_type" if isinstance(received, float) and received.is_integer():
             return f"{where}expected a whole number, received {received!r}: write {received:.0f}"
     expected = re.sub(r"^(Input should be|Value error,) | or instance of \w+", "", details["msg"])
-    shown = mask_urls(received) if isinstance(received, str) else received
-    return f"{where}expected {expected}, received {_shorten(shown)}"
+    if isinstance(received, str) and "@" in received:  # an address may have a password
+        return f"{where}expected {expected}"
+    return f"{where}expected {expected}, received {_shorten(received)}"
 
 
 def _shorten(value: Any) -> str:

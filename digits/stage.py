@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from digits.errors import mask_stderr, run_main
+from digits.errors import run_main
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 # The file to which each stage adds a line about its run, for the command that had DVC run it: DVC
@@ -21,44 +21,35 @@ JOURNAL_VARIABLE = "DIGITS_JOURNAL"
 def run(main: Callable[[], None]) -> None:
     """Run a stage's `main` and exit; a failure that a person can act on becomes one line."""
     _end_with_parent()
-    mask_stderr()
     # What has been imported stays. Keras collects garbage often, and would pass over all of that.
     gc.freeze()
     start, cpu_start = time.perf_counter(), time.process_time()
     status = run_main(main)
-    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
-    _write_journal(
-        stage=Path(sys.argv[0]).stem,
-        exit_status=status,
-        seconds=round(seconds, 1),
-        cpu_seconds=round(cpu_seconds, 1),
-    )
+    line = {
+        "stage": Path(sys.argv[0]).stem,
+        "exit_status": status,
+        "seconds": round(time.perf_counter() - start, 1),
+        "cpu_seconds": round(time.process_time() - cpu_start, 1),
+    }
+    if path := os.environ.get(JOURNAL_VARIABLE):
+        with Path(path).open("a", encoding="utf-8") as journal:
+            journal.write(json.dumps(line) + "\n")
     sys.exit(status)
 
 
-def _write_journal(**line: object) -> None:
-    path = os.environ.get(JOURNAL_VARIABLE)
-    if path:
-        with Path(path).open("a", encoding="utf-8") as journal:
-            journal.write(json.dumps(line) + "\n")
-
-
 def _end_with_parent() -> None:
-    # A stage whose `dvc repro` was killed would train on unseen, beside the next run's.
+    """Have Linux end this process with the `dvc repro` that started it, killed or not.
+
+    It would train on unseen, beside the next run's. The parent may have died before, while this
+    process imported TensorFlow: then it is of another session than whoever has adopted it.
+    """
     if sys.platform != "linux":
         return
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    if _is_orphan():
-        sys.exit(128 + signal.SIGTERM)
-
-
-def _is_orphan() -> bool:
-    """Tell whether the parent died before now, while this process imported TensorFlow perhaps.
-
-    A process is of its parent's session unless it leads one; who adopts orphans is of another.
-    """
     session = os.getsid(0)
     try:
-        return session not in (os.getpid(), os.getsid(os.getppid()))
+        is_orphan = session not in (os.getpid(), os.getsid(os.getppid()))
     except ProcessLookupError:
-        return True
+        is_orphan = True
+    if is_orphan:
+        sys.exit(128 + signal.SIGTERM)

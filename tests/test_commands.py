@@ -20,9 +20,10 @@ from test_comparison import CARD, predict
 
 from digits import stage
 from digits.__main__ import COMMANDS, main
-from digits.commands import compare, dvc, experiments, pr_report
+from digits.commands import compare, experiments, pr_report
+from digits.dvc import run as runs_of_dvc
 from digits.dvc.revisions import Record
-from digits.dvc.run import DvcError, read_dvc, run_dvc
+from digits.dvc.run import DvcError, Outcome, read_dvc, run_dvc
 from digits.errors import DigitsError
 
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -203,6 +204,7 @@ def test_picture_is_there_before_anything_is_printed(
         lambda name, _: Record(
             name,
             CARD,
+            "",
             predict(labels, wrong[name]),
             settings={},
             stopped_early=False,
@@ -293,8 +295,7 @@ def pretend_to_run(
         return subprocess.CompletedProcess(command, status, *output)
 
     monkeypatch.setattr(subprocess, "run", run)
-    monkeypatch.setattr(dvc, "recover_loudly", lambda: None)
-    monkeypatch.setattr(dvc, "try_git", lambda *_: "")
+    monkeypatch.setattr(runs_of_dvc, "try_git", lambda *_: "")
     return commands
 
 
@@ -305,7 +306,7 @@ def test_journal_is_what_a_run_of_dvc_comes_to(monkeypatch: pytest.MonkeyPatch) 
     )
     commands = pretend_to_run(monkeypatch, 255, lines)
     outcome = run_dvc("repro", "train")
-    assert list(commands[-1])[1:] == ["-m", "digits.commands.masked_dvc", "repro", "train"]
+    assert list(commands[-1])[1:] == ["-m", "dvc", "repro", "train"]
     assert outcome.status == 255
     assert outcome.stages == {
         "fetch": {"exit_status": 0, "seconds": 0.2},
@@ -315,7 +316,7 @@ def test_journal_is_what_a_run_of_dvc_comes_to(monkeypatch: pytest.MonkeyPatch) 
 
 def test_run_that_runs_no_stage_has_no_journal(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend_to_run(monkeypatch, 0)
-    assert run_dvc("repro") == dvc.Outcome(0, {})
+    assert run_dvc("repro") == Outcome(0, {})
 
 
 # Reasons
@@ -417,7 +418,7 @@ def test_table_hides_the_test_images_and_says_how_runs_stand(
     # DVC gives the commit's numbers to a run that has none of its own.
     failed = make_experiment("failed", BEFORE, "failed")
     commit["experiments"] = [waiting, failed, {"revs": [broken], "name": None, "executor": None}]
-    monkeypatch.setattr(experiments, "show_experiments", lambda: [workspace, commit])
+    monkeypatch.setattr(experiments, "read_dvc", lambda *_: json.dumps([workspace, commit]))
     experiments.main(Namespace())
     printed = capsys.readouterr().out
     assert re.search(r"waiting +quick +epochs 9 → 7 +queued", printed)

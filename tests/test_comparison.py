@@ -14,7 +14,7 @@ from scipy.stats import binom, binomtest
 from digits.commands import compare as command
 from digits.commands.compare import CompareError
 from digits.data.splits import Card
-from digits.dvc.revisions import Record, RevisionError, find_experiments
+from digits.dvc.revisions import Record
 from digits.evaluation import comparison
 from digits.evaluation.predictions import Predictions
 
@@ -203,24 +203,25 @@ def test_choice_between_experiments_up_to_a_decision(project: Project, tmp_path:
     assert "WARNING" not in said  # HEAD is committed
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project.folder)
-        assert find_experiments("long-[12]") == ["long-1", "long-2"]
-        with pytest.raises(RevisionError, match=r"^nothing-\*: expected a pattern .* none of 4"):
-            find_experiments("nothing-*")
+        loaded = command.load_side("long-[12]", "validation")
+        assert [record.name for record in loaded] == ["long-1", "long-2"]
+        with pytest.raises(command.CompareError, match=r"^nothing-\*: .* none of 4 matches"):
+            command.load_side("nothing-*", "validation")
 
 
 def make_record(
     name: str, labels: np.ndarray, wrong: set[int], settings: dict[str, object], **facts: Any
 ) -> Record:
-    settings = {"train.seed": 0, "train.epochs": 2, **settings}
+    settings = {"train.seed": 0, "train.threads": 2, **settings}
     known = {"stopped_early": False, "is_candidate": True, **facts}
-    return Record(name, CARD, predict(labels, wrong), settings, **known)
+    return Record(name, CARD, "", predict(labels, wrong), settings, **known)
 
 
 def test_warning_where_test_images_would_choose(labels: np.ndarray) -> None:
-    a, b = (make_record(str(n), labels, set(), {"train.epochs": n}) for n in (2, 3))
+    a, b = (make_record(str(n), labels, set(), {"train.threads": n}) for n in (2, 3))
     assert command.list_notes([a, b], "test") == [command.SPENT]
     assert command.list_notes([a, b], "validation") == []
-    committed = make_record("c", labels, set(), {"train.epochs": 3}, is_candidate=False)
+    committed = make_record("c", labels, set(), {"train.threads": 3}, is_candidate=False)
     assert command.list_notes([a, committed], "test") == []
     other_seed = make_record("d", labels, set(), {"train.seed": 5})
     assert command.list_notes([a, other_seed], "test") == []  # nothing is chosen by a seed
@@ -256,9 +257,9 @@ def test_other_images_are_refused_with_what_chose_them(labels: np.ndarray) -> No
 def test_side_is_one_recipe_with_a_seed_each(labels: np.ndarray) -> None:
     runs = [make_record(f"a-{n}", labels, {n}, {"train.seed": n}) for n in range(3)]
     command.check_seeds(runs)
-    longer = make_record("a-9", labels, set(), {"train.seed": 9, "train.epochs": 4})
+    longer = make_record("a-9", labels, set(), {"train.seed": 9, "train.threads": 4})
     with pytest.raises(
-        CompareError, match=r"in train\.seed alone, received train\.epochs: 2 and 4"
+        CompareError, match=r"in train\.seed alone, received train\.threads: 2 and 4"
     ):
         command.check_seeds([*runs, longer])
     again = make_record("a-9", labels, set(), {"train.seed": 1})

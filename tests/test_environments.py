@@ -10,8 +10,8 @@ import pytest
 from imports import ROOT
 from projects import IGNORES, Project
 
-from digits.commands import dvc
-from digits.dvc.run import CheckoutError
+from digits.dvc.experiments import run_experiment
+from digits.dvc.run import DvcError
 
 LOCKS = ("requirements.lock", "requirements-test.lock", "requirements-s3.lock")
 STAGE = """\
@@ -161,14 +161,14 @@ def test_stages_run_by_the_python_of_the_command(tmp_path: Path) -> None:
     assert f"runs by {sys.executable}" in done.stdout, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("command", ["repro", "experiments", "push"])
+@pytest.mark.parametrize("command", ["repro", "experiments"])
 def test_command_elsewhere_than_in_the_project_is_one_line(command: str, tmp_path: Path) -> None:
     assert call_digits(command, tmp_path) == (
         f"ERROR: {tmp_path}: expected the project's folder, received no dvc.yaml\n"
     )
 
 
-@pytest.mark.parametrize("command", ["experiments", "push", "pull", "verify-cache"])
+@pytest.mark.parametrize("command", ["experiments", "verify-cache"])
 def test_command_without_git_is_one_line(command: str, tmp_path: Path) -> None:
     (tmp_path / ".dvc").mkdir()
     (tmp_path / "dvc.yaml").touch()
@@ -192,81 +192,14 @@ def call_digits(command: str, folder: Path, *options: str) -> str:
     return done.stderr
 
 
-# Folders of DVC's temporary and queued runs
-
-
-@pytest.fixture
-def commands(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
-    """Return the commands of DVC that are run from now on; none is."""
-    run: list[tuple[str, ...]] = []
-
-    def run_dvc(*arguments: str) -> dvc.Outcome:
-        run.append(arguments)
-        return dvc.Outcome(0)
-
-    monkeypatch.setattr(dvc, "run_dvc", run_dvc)
-    return run
-
-
-@pytest.mark.parametrize("option", ["--temp", "--queue"])
-@pytest.mark.parametrize("name", ["josé", "a#b", "a?b", "数字"])
-def test_path_that_kills_temporary_runs_is_refused(
-    name: str,
-    option: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    commands: list[tuple[str, ...]],
+def test_experiment_does_not_have_git_forget_a_merge(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / name).mkdir()
-    monkeypatch.chdir(tmp_path / name)
-    with pytest.raises(CheckoutError, match=r"expected a path in ASCII without '#' and '\?', "):
-        dvc.run_experiment({"x": 1}, option)
-    assert commands == []
-    dvc.run_experiment({"x": 1})  # in the workspace all is well
-    assert commands == [("exp", "run", "-S", "x=1")]
-
-
-@pytest.mark.parametrize("name", ["a b", "a%20b", "a&b;c'd"])
-def test_other_paths_are_taken(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, commands: list[tuple[str, ...]]
-) -> None:
-    (tmp_path / name).mkdir()
-    monkeypatch.chdir(tmp_path / name)
-    dvc.run_experiment({"x": 1}, "--temp")
-    assert len(commands) == 1
-
-
-def test_untracked_modules_are_named(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    commands: list[tuple[str, ...]],
-) -> None:
+    """DVC would: the merge would be committed with one parent."""
     monkeypatch.chdir(tmp_path)
     subprocess.run(["git", "init", "--quiet"], check=True)
-    for name in ("digits/model/new.py", "pipeline/new.py", "digits/notes.txt", "elsewhere/new.py"):
-        Path(name).parent.mkdir(parents=True, exist_ok=True)
-        Path(name).touch()
-    dvc.run_experiment({}, "--temp")
-    assert capsys.readouterr().err == (
-        "WARNING: digits/model/new.py, pipeline/new.py: not in Git, so not in this run; "
-        "bring it there: git add digits/model/new.py pipeline/new.py\n"
-    )
-    dvc.run_experiment({})  # the workspace has them
-    subprocess.run(["git", "add", "digits/model/new.py", "pipeline/new.py"], check=True)
-    dvc.run_experiment({}, "--temp")
-    assert capsys.readouterr().err == ""
-    assert len(commands) == 3
-
-
-@pytest.mark.parametrize("task", ["merge", "bisect"])
-def test_experiment_does_not_end_what_git_has_begun(
-    task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, commands: list[tuple[str, ...]]
-) -> None:
-    """DVC has libgit2 forget it: a merge would be committed with one parent."""
-    monkeypatch.chdir(tmp_path)
-    subprocess.run(["git", "init", "--quiet"], check=True)
-    Path(".git", {"merge": "MERGE_HEAD", "bisect": "BISECT_LOG"}[task]).touch()
-    with pytest.raises(CheckoutError, match=rf"expected no {task} under way, .*`git {task} "):
-        dvc.run_experiment({"x": 1})
-    assert commands == []
+    identity = ("-c", "user.name=x", "-c", "user.email=x@localhost")
+    subprocess.run(["git", *identity, "commit", "--quiet", "--allow-empty", "-m", "x"], check=True)
+    subprocess.run(["git", "update-ref", "MERGE_HEAD", "HEAD"], check=True)
+    with pytest.raises(DvcError, match="expected no merge under way"):
+        run_experiment({"x": 1})

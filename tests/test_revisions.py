@@ -2,17 +2,14 @@
 
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 from projects import NO_CACHES, Project
 
 from digits.__main__ import check_arguments
-from digits.commands.leaderboard import LeaderboardError, perform
-from digits.commands.standings import Entry, Job
 from digits.dvc.git import GitError, ask_git
-from digits.dvc.revisions import RevisionError, find_experiments, find_task, load_record
+from digits.dvc.revisions import RevisionError, load_record
 from digits.errors import DigitsError
 
 
@@ -70,45 +67,6 @@ def test_subfolder_of_a_repository_has_experiments(within: Project) -> None:
     assert within.call("python", "-m", "digits", "recover").startswith("no killed")
 
 
-OURS, THEIRS = "leaderboard-ours-0", "leaderboard-theirs-0"
-
-
-@pytest.fixture
-def neighbour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """Return one of two folders of a repository, the current one, with an experiment of each."""
-    outer, ours = Project(tmp_path / "outer"), Project(tmp_path / "outer/ours")
-    for name in ("ours", "theirs"):
-        (outer.folder / name).mkdir(parents=True)
-        (outer.folder / name / "dvc.lock").touch()
-    outer.call("git", "init", "--quiet", "--initial-branch=main")
-    outer.identify().commit("start")
-    for name in ("ours", "theirs"):
-        (outer.folder / name / "dvc.lock").write_text("another")
-        outer.commit(f"dvc: commit experiment of {name}")
-        base = outer.call("git", "rev-parse", "HEAD~1").strip()
-        outer.call(
-            "git", "update-ref", f"refs/exps/{base[:2]}/{base[2:]}/leaderboard-{name}-0", "HEAD"
-        )
-        outer.call("git", "reset", "--quiet", "--hard", "HEAD~1")
-    monkeypatch.chdir(ours.folder)
-    return ours
-
-
-@pytest.mark.usefixtures("neighbour")
-def test_experiment_of_another_project_is_none_of_ours() -> None:
-    """DVC gives it our results of the commit: compared with that, it would be no difference."""
-    assert find_experiments("*") == [OURS]
-    with pytest.raises(RevisionError, match=rf"^{THEIRS}: expected .* of another project in this"):
-        load_record(THEIRS)
-
-
-@pytest.mark.usefixtures("neighbour")
-def test_leaderboard_does_not_replace_an_experiment_of_another_project() -> None:
-    job = Job("theirs", 0, Entry(published="", note=None, seeds=[0]))
-    with pytest.raises(LeaderboardError, match=rf"^{THEIRS}: .* another project .*`dvc exp rename"):
-        perform(job, force=False)
-
-
 @pytest.mark.parametrize("arguments", [("",), ("HEAD", ""), ("HEAD", " "), ("HEAD", "--png=")])
 def test_empty_argument_is_a_variable_that_is_not_set(arguments: tuple[str, ...]) -> None:
     with pytest.raises(DigitsError, match=r"argument [23]: expected a value, received '.*not set"):
@@ -130,10 +88,8 @@ STRANGE = {
     "blob": "HEAD:params.yaml",
     "option": "--output=x",
     "dots": "HEAD..HEAD~1",
-    "long": "x" * 100_000,
     "no text": "caf\udce9",
     "zero": "a\0b",
-    "lines": "a\nb",
     "brackets": "HEAD^{",
     "far": "HEAD~99",
     "digest": "0" * 40,
@@ -147,36 +103,13 @@ def test_name_of_no_revision_is_one_line(
     monkeypatch.chdir(project.folder)
     with pytest.raises(RevisionError) as raised:
         load_record(name)
-    line = str(raised.value)
-    assert line.isprintable()
-    assert len(line) < 500
-    assert "expected a Git revision, a branch, an experiment or 'workspace'" in line
+    assert "expected a Git revision, a branch, an experiment with a result or" in str(raised.value)
 
 
-@pytest.mark.parametrize(
-    ("ref", "way_out"), [("failed", "`dvc queue logs slow`"), ("stash", "`dvc queue start`")]
-)
-def test_task_without_a_result_is_called_that(
-    ref: str, way_out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    repository = Project(tmp_path)
-    repository.call("git", "init", "--quiet")
-    repository.identify().call("git", "commit", "--quiet", "--allow-empty", "--message", "a")
-    digest = ask_git("rev-parse", "HEAD")
-    subject = f"commit: dvc-exp:{digest}:{digest}:slow"  # as DVC 3.67.1 writes it
-    update = ("git", "update-ref", "--create-reflog", "-m", subject)
-    repository.call(*update, f"refs/exps/celery/{ref}", digest)
-    assert way_out in find_task("slow")
-    assert find_task("low") == ""
-
-
-def test_no_repository_is_one_line_with_the_way_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_repository_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(GitError, match=r"expected a Git repository, .* `git init && git add --all"):
+    with pytest.raises(GitError, match="not a git repository"):
         load_record("HEAD")
 
 
@@ -209,21 +142,11 @@ def test_repository_of_another_owner_names_the_way_out(
     assert ask_git("rev-parse", "--show-prefix") == ""
 
 
-# A user of that number, whom no file of accounts names; files are his that were ours.
-NAMELESS = ("unshare", "--user", "--map-user=54321", "--map-group=54321")
-
-
-def can_be_nameless() -> bool:
-    command = [*NAMELESS, "true"]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
-
-
-@pytest.mark.skipif(not can_be_nameless(), reason="this system gives us no namespace of users")
-def test_user_without_a_name_runs_dvc(project: Project) -> None:
-    """As in a container that is started with a number for a user."""
-    names = ("LOGNAME", "USER", "LNAME", "USERNAME")
-    unnamed = ["env", *(part for name in names for part in ("-u", name))]
-    for command in (("digits", "compare", "HEAD~1", "HEAD"), ("digits", "experiments")):
-        said = project.call(*unnamed, *NAMELESS, "python", "-m", *command)
-        assert "Traceback" not in said
-    assert "main" in said
+def test_first_run_elsewhere_names_the_way_on(trained: Project, tmp_path: Path) -> None:
+    """The committed run's data was never pushed: a fresh clone has a run of its own to keep."""
+    clone = trained.clone(tmp_path / "clone")
+    clone.call("dvc", "remote", "modify", "--local", "team", "url", str(tmp_path / "none"))
+    said = clone.call("python", "-m", "digits", "compare", "HEAD", "workspace", status=1)
+    assert "in this clone's cache or on its remote" in said
+    assert "`make repro && git add --all && git commit`" in said
+    assert said.count("\n") == 1

@@ -80,60 +80,29 @@ def test_local_settings_stay_local(trained: Project, tmp_path: Path) -> None:
     assert project.call("git", "status", "--porcelain") == ""
 
 
-@pytest.mark.parametrize("command", ["push", "pull"])
-def test_wrong_password_names_remote_and_way_out(
-    trained: Project, tmp_path: Path, command: str
-) -> None:
+def verify(project: Project) -> str:
+    return project.call("python", "-m", "digits", "verify-cache", "--remote", status=1)
+
+
+def test_wrong_password_names_remote_and_reason(trained: Project, tmp_path: Path) -> None:
     folder = tmp_path / "server"
     folder.mkdir()
     with remotes.wsgidav(folder) as remote:
         project = trained.copy(tmp_path / "project")
         configure(project, remote, once=True)
         project.call("dvc", "remote", "modify", "--local", "team", "password", "wrong")
-        output = project.call("python", "-m", "digits", command, status=1)
+        output = verify(project)
     check_explanation(output, "webdav://")
     assert "401" in output
 
 
-@pytest.mark.remotes
-@pytest.mark.parametrize(
-    ("server", "option"),
-    [(remotes.apache, "password"), (remotes.swift, "secret_access_key")],
-    ids=["apache", "swift"],
-)
-def test_wrong_credentials_name_remote_and_way_out(
-    trained: Project, tmp_path: Path, server: remotes.Server, option: str
-) -> None:
-    folder = tmp_path / "server"
-    folder.mkdir()
-    with server(folder) as remote:
-        project = trained.copy(tmp_path / "project")
-        configure(project, remote, once=True)
-        project.call("dvc", "remote", "modify", "--local", "team", option, "wrong")
-        output = project.call("python", "-m", "digits", "push", status=1)
-    check_explanation(output, "://")
-
-
-def test_dead_http_names_remote(trained: Project, tmp_path: Path) -> None:
-    clone = trained.clone(tmp_path / "clone")
-    url = f"http://{remotes.HOST}:{remotes.choose_port()}/digits"
-    clone.call("dvc", "remote", "modify", "team", "url", url)
-    output = clone.call("python", "-m", "digits", "pull", status=1)
-    assert f"ERROR: remote team ({url}): expected `dvc pull` to succeed" in output
-    assert "docs/sharing.md" in output
-
-
 @pytest.mark.parametrize("scheme", ["webdav", "http"])
-@pytest.mark.parametrize("command", ["push", "pull", "verify-cache --remote"])
-def test_password_in_address_is_not_shown(
-    trained: Project, tmp_path: Path, scheme: str, command: str
-) -> None:
-    bring = trained.copy if command == "push" else trained.clone  # a clone has nothing to push
-    project = bring(tmp_path / "project")
+def test_password_in_address_is_not_shown(trained: Project, tmp_path: Path, scheme: str) -> None:
+    project = trained.clone(tmp_path / "project")
     address = f"{remotes.HOST}:{remotes.choose_port()}/digits"
     url = f"{scheme}://maria:geheim@{address}"
     project.call("dvc", "remote", "modify", "--local", "team", "url", url)
-    output = project.call("python", "-m", "digits", *command.split(), status=1)
+    output = verify(project)
     assert "ERROR: remote team" in output
     assert "maria" not in output
     assert "geheim" not in output
@@ -143,7 +112,7 @@ S3 = pytest.param("s3://digits/team", marks=pytest.mark.slow)  # boto3 tries fiv
 
 
 @pytest.mark.parametrize("url", [S3, "ssh://{}/srv/digits", "webdav://{}/digits"])
-def test_dead_endpoint_names_remote_and_way_out(trained: Project, tmp_path: Path, url: str) -> None:
+def test_dead_endpoint_names_remote_and_reason(trained: Project, tmp_path: Path, url: str) -> None:
     dead = f"{remotes.HOST}:{remotes.choose_port()}"
     project = trained.copy(tmp_path / "project")
     project.call("dvc", "remote", "modify", "team", "url", url.format(dead))
@@ -151,21 +120,17 @@ def test_dead_endpoint_names_remote_and_way_out(trained: Project, tmp_path: Path
         project.call("dvc", "remote", "modify", "team", "endpointurl", f"http://{dead}")
         for option in ("access_key_id", "secret_access_key"):
             project.call("dvc", "remote", "modify", "--local", "team", option, "any")
-    output = project.call("python", "-m", "digits", "pull", status=1)
-    check_explanation(output, url.format(dead))
+    check_explanation(verify(project), url.format(dead))
 
 
 def test_unknown_remote_is_named(trained: Project, tmp_path: Path) -> None:
     project = trained.copy(tmp_path / "project")
     project.call("dvc", "config", "--local", "core.remote", "tean")
-    output = project.call("python", "-m", "digits", "pull", status=1)
-    assert "core.remote: expected one of ['team'], received 'tean'" in output
+    assert "core.remote: expected one of ['team'], received 'tean'" in verify(project)
 
 
 def check_explanation(output: str, url: str) -> None:
-    assert "ERROR: remote team (" in output
-    assert url in output
+    assert f"ERROR: remote team ({url}" in output
     assert "expected an answer, received " in output
-    assert "`dvc remote modify --local team`" in output
     assert "docs/sharing.md" in output
     assert "Traceback" not in output

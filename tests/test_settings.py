@@ -138,7 +138,10 @@ def test_notebook_keeps_its_backend_and_style(tmp_path: Path) -> None:
     show = (
         "import matplotlib\nprint(matplotlib.get_backend(), matplotlib.rcParams['lines.linewidth'])"
     )
-    said = run_python(f"{DRAW}\n{show}", tmp_path, MPLBACKEND="svg")
+    inside = (
+        "import sys, types; sys.modules['IPython'] = types.SimpleNamespace(version_info=(9, 0))"
+    )
+    said = run_python(f"{inside}\n{DRAW}\n{show}", tmp_path, MPLBACKEND="svg")
     assert said.splitlines()[-1] == "svg 7.0"
 
 

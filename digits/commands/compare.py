@@ -10,6 +10,7 @@ import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,12 @@ from tabulate import tabulate
 
 from digits.commands.markdown import escape
 from digits.data.splits import Card
+from digits.dvc.experiments import list_names
 from digits.dvc.revisions import (
     SEED,
     SPLITS,
     WORKSPACE,
     Record,
-    find_experiments,
     load_record,
 )
 from digits.errors import DigitsError
@@ -65,9 +66,21 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def load_side(text: str, split: str) -> list[Record]:
-    """Load the revision, or the experiments of the pattern, that a side is."""
-    names = find_experiments(text) if WILDCARDS & set(text) and "^{" not in text else [text]
-    return [load_record(name, split) for name in names]
+    """Load the revision, or the experiments of the pattern, that a side is.
+
+    Raises:
+        CompareError: no experiment's name matches.
+    """
+    if not WILDCARDS & set(text) or "^{" in text:
+        return [load_record(text, split)]
+    names = list_names()
+    chosen = [name for name in names if fnmatchcase(name, text)]
+    if not chosen:
+        raise CompareError(
+            f"{text}: expected a pattern of experiments' names, received one that none of "
+            f"{len(names)} matches: `dvc exp list --all-commits` lists them"
+        )
+    return [load_record(name, split) for name in chosen]
 
 
 def divide(records: Sequence[Record], split: str) -> list[tuple[str, list[Record]]]:

@@ -13,7 +13,6 @@ from digits.commands.classifier import load_classifier
 from digits.commands.demo_server import Server
 from digits.commands.drawings import Reader
 from digits.commands.nearest import Nearest, index_images
-from digits.commands.places import lies_inside, show_path
 from digits.data.splits import load_split
 from digits.errors import DigitsError
 from digits.paths import TRAIN_DIR
@@ -42,18 +41,13 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def check_options(arguments: Namespace) -> None:
-    """Refuse what cannot work, and a default folder from which a link of a branch leads away.
+    """Refuse what cannot work.
 
     Raises:
         DemoError: says which option.
     """
     if not 0 <= arguments.port < 2**16:
         raise DemoError(f"--port: expected 0 to 65535, received {arguments.port}")
-    if arguments.drawings == DRAWINGS_DIR and not lies_inside(DRAWINGS_DIR):
-        raise DemoError(
-            f"{DRAWINGS_DIR}: expected a folder of this project, received a link to "
-            f"{show_path(Path(os.path.realpath(DRAWINGS_DIR)))}: name one with --drawings"
-        )
 
 
 def load_nearest(class_count: int) -> Nearest | None:

@@ -18,12 +18,11 @@ from tabulate import tabulate
 
 from digits.commands.markdown import quote
 from digits.commands.model_card import MODEL_CARD_PATH, load_facts, render_card
-from digits.commands.places import check_page, check_shown
 from digits.commands.repro import describe_result
 from digits.config import PARAMS_PATH, load_params
 from digits.data.datasets import load_dataset
-from digits.dvc.results import LOCK_PATH, NOT_VERIFIED, load_metrics
 from digits.errors import DigitsError
+from digits.evaluation.results import LOCK_PATH, NOT_VERIFIED, load_metrics
 from digits.files.artifacts import write_text
 from digits.files.tables import load_table
 from digits.paths import EVALUATE_METRICS_PATH, MODEL_PATH, PLOTS_DIR
@@ -146,8 +145,6 @@ def write_page(path: Path, written: str) -> None:
 
 
 def main(_: Namespace) -> None:
-    check_shown()
-    check_page(MODEL_CARD_PATH)
     blocks, model = load_blocks()
     for path in (Path("README.md"), *sorted(Path("docs").glob("*.md"))):
         try:

@@ -3,6 +3,7 @@
 What is chosen among them is chosen on validation: no accuracy on the test images is listed.
 """
 
+import json
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from tabulate import tabulate
 
 from digits.config import PARAMS_PATH
-from digits.dvc.run import show_experiments
+from digits.dvc.run import read_dvc
 from digits.model.recipes import RECIPES_DIR
 from digits.paths import TRAIN_METRICS_PATH
 
@@ -101,7 +102,7 @@ SECTIONS = ("dataset", "fetch", "decode", "train", "evaluate", "analyze")
 
 
 def main(_: Namespace) -> None:
-    table = tabulate_experiments(show_experiments())
+    table = tabulate_experiments(json.loads(read_dvc("exp", "show", "--json")))
     print(tabulate(table, HEADER, disable_numparse=True, maxcolwidths=(24, 13, None, 10)))
     if any(row[-1].lower() == FAILED for row in table):
         print(f"\n{REASONS}")

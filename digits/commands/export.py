@@ -20,7 +20,6 @@ from tqdm import tqdm
 from digits.commands.export_figure import draw_forms
 from digits.commands.leaderboard import describe_machine
 from digits.commands.markdown import escape, quote
-from digits.commands.places import check_page
 from digits.commands.runtimes import Predict, load_litert, load_onnx
 from digits.config import did_you_mean
 from digits.data.splits import Card, Split, load_card, load_split
@@ -366,8 +365,6 @@ that of Keras, among {len(source.validation.labels):,} validation images.
 def main(arguments: Namespace) -> None:
     forms = choose_forms(arguments.only)
     folder = arguments.folder or EXPORTED_DIR
-    if arguments.folder is None:
-        check_page(folder)
     check_free(folder)
     # The folder first: one that cannot be written is told at once.
     with replacing_folder(folder) as made, finding_files(arguments.rev) as root:

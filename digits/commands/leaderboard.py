@@ -27,8 +27,6 @@ from pydantic import ValidationError
 
 from digits.commands.charts import draw_leaderboard
 from digits.commands.ledger import Machine, Run, add_run, load_ledger, write_ledger
-from digits.commands.neighbours import find_experiments
-from digits.commands.outputs import check_outputs
 from digits.commands.standings import Entry, Job, Published, list_jobs, write_markdown
 from digits.config import (
     PARAMS_PATH,
@@ -38,9 +36,10 @@ from digits.config import (
     load_yaml,
 )
 from digits.data.datasets import load_dataset
-from digits.dvc.git import ask_git
-from digits.dvc.revisions import bring, load_record, read_model
-from digits.dvc.run import Outcome, fetch_data, run_dvc, run_experiment
+from digits.dvc.experiments import name_ref, run_experiment
+from digits.dvc.git import ask_git, is_commit
+from digits.dvc.revisions import bring, load_record
+from digits.dvc.run import Outcome, fetch_data, run_dvc
 from digits.errors import DigitsError
 from digits.evaluation.figures import write_figure
 from digits.files.artifacts import load_json, write_text
@@ -205,15 +204,9 @@ def perform(job: Job, *, force: bool) -> Outcome:
     """Run the experiment, in place of one of its name.
 
     Raises:
-        LeaderboardError: it failed, or another project of the repository has one of its name.
+        LeaderboardError: it failed.
     """
-    here = (ask_git("rev-parse", "HEAD"), job.name)
-    for rival in filter(lambda it: (it.base, it.name) == here, find_experiments()):
-        if rival.is_foreign():
-            raise LeaderboardError(
-                f"{job.name}: expected no experiment of this name in another project of the "
-                f"repository, received one: `dvc exp rename {job.name} {job.name}-other`"
-            )
+    if is_commit(name_ref(ask_git("rev-parse", "HEAD"), job.name)):
         run_dvc("exp", "remove", "--quiet", job.name)  # killed before it came into the ledger
     # Forced without --downstream, a run would fetch the dataset again, too.
     again = ("--force", "--downstream", "train") if force else ()
@@ -250,7 +243,7 @@ def describe_run(job: Job, timing: Mapping[str, Any]) -> Run:
         recipe=job.recipe,
         seed=job.seed,
         inputs=digest_inputs(job),
-        model=read_model(job.name),
+        model=test.model,
         date=dt.datetime.now(tz=dt.UTC).date().isoformat(),
         precision=precision,
         threads=test.settings["train.threads"],
@@ -326,7 +319,6 @@ def main(arguments: Namespace) -> None:
     print(f"{len(jobs)} of {len(chosen)} runs to do", flush=True)
     if jobs:
         check_committed()
-        check_outputs()
         fetch_data()
         perform_all(jobs, force=arguments.force)
     count = publish(board, current)

@@ -19,7 +19,7 @@ from digits.commands.ledger import Run, load_ledger
 from digits.commands.markdown import escape, quote
 from digits.config import PARAMS_PATH, load_params
 from digits.data.datasets import DATASETS_DIR, Dataset, load_dataset
-from digits.dvc.results import LOCK_PATH
+from digits.evaluation.results import LOCK_PATH
 from digits.evaluation.scores import score_accuracy_interval
 from digits.files.artifacts import load_json
 from digits.files.tables import load_table

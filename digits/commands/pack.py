@@ -25,7 +25,6 @@ from digits.commands.convert import (
 )
 from digits.commands.joining import check_names
 from digits.commands.labels import Classes
-from digits.commands.places import show_path
 from digits.commands.predict import find_pages, list_files
 from digits.data.datasets import DATASETS_DIR, load_dataset
 from digits.data.splits import hold_out
@@ -75,13 +74,13 @@ def list_classes(source: Path, least: int) -> list[Path]:
         PackError: there are fewer than the least.
     """
     if not source.is_dir():
-        raise PackError(f"{show_path(source)}: expected a folder, received none")
+        raise PackError(f"{source}: expected a folder, received none")
     found = [it for it in source.iterdir() if it.is_dir() and not it.name.startswith(".")]
     if len(found) < least:
         number = "two classes or more" if least > 1 else "the classes"
         raise PackError(
-            f"{show_path(source)}: expected a subfolder for each of {number}, received "
-            f"{', '.join(show_path(Path(it.name)) for it in found) or 'none'}"
+            f"{source}: expected a subfolder for each of {number}, received "
+            f"{', '.join(it.name for it in found) or 'none'}"
         )
     return sorted(found, key=lambda it: (not it.name.isdecimal(), len(it.name), it.name))
 

@@ -9,7 +9,6 @@ import json
 import shutil
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +21,12 @@ from digits.commands.compare import (
     render_models,
 )
 from digits.commands.markdown import escape, render_table
-from digits.commands.outputs import check_outputs
-from digits.commands.places import PlaceError, check_page, check_shown
 from digits.dvc.git import GitError, ask_git, is_commit, try_git
-from digits.dvc.results import NOT_VERIFIED, load_metrics
 from digits.dvc.revisions import WORKSPACE, load_record
 from digits.dvc.run import read_dvc
 from digits.errors import DigitsError
 from digits.evaluation.comparison import score_side
+from digits.evaluation.results import NOT_VERIFIED, load_metrics
 from digits.files.artifacts import write_text
 from digits.paths import EVALUATE_METRICS_PATH
 
@@ -41,7 +38,6 @@ UNSHALLOW = "this checkout is shallow, `git fetch --unshallow` brings the others
 MARKER = "<!-- digits pr-report -->"  # by which CI finds its own comment
 # Bytes: GitHub refuses comments of more than 65,536 letters, and a letter is a byte or more.
 LONGEST_PAGE = 65_000
-UNREAD = "Can DVC read it?"
 CUT = "\n\nCut here: GitHub takes no longer comment.\n"
 
 
@@ -206,16 +202,7 @@ def cut(page: str) -> str:
 
 
 def list_sections(start: str) -> dict[str, Callable[[], str]]:
-    """Return what writes each section; of a branch that would show other files, only that.
-
-    What DVC cannot read, such as a merge's conflict, may do so.
-    """
-    try:
-        check_shown()
-        check_outputs()
-    except DigitsError as error:
-        question = "Does it stay in the project?" if isinstance(error, PlaceError) else UNREAD
-        return {question: partial(_refuse, error)}
+    """Return what writes each section."""
     return {
         "Does dvc.lock tell the truth?": judge_lock,
         "Do the metrics?": judge_metrics,
@@ -227,14 +214,9 @@ def list_sections(start: str) -> dict[str, Callable[[], str]]:
     }
 
 
-def _refuse(error: DigitsError) -> str:
-    raise error
-
-
 def main(arguments: Namespace) -> None:
     base = arguments.base
     start = find_merge_base(base)
-    check_page(PLOTS_DIR / "index.html")
     shutil.rmtree(PLOTS_DIR, ignore_errors=True)
     PICTURE_PATH.unlink(missing_ok=True)
     failed, text = render(list_sections(start))

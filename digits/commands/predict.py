@@ -20,7 +20,6 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from digits.commands.classifier import load_classifier
-from digits.commands.places import show_path
 from digits.data.photographs import Found, find_digits
 from digits.data.pictures import Picture, PictureError, read_pictures
 from digits.errors import DigitsError
@@ -95,9 +94,9 @@ def check_options(arguments: Namespace) -> None:
         )
     drawn = arguments.picture
     if drawn and drawn.suffix.lower() != ".png":
-        raise PredictError(f"--picture: expected a .png, received {show_path(drawn)}")
+        raise PredictError(f"--picture: expected a .png, received {drawn}")
     if drawn and drawn.resolve() in {path.resolve() for path in arguments.paths}:
-        raise PredictError(f"--picture: expected another file than {show_path(drawn)}, an input")
+        raise PredictError(f"--picture: expected another file than {drawn}, an input")
 
 
 # Reading
@@ -116,7 +115,7 @@ def list_files(paths: Iterable[Path]) -> Iterator[Path]:
 
 def find_pages(path: Path, *, keep_pixels: bool) -> Iterator[Page]:
     """Yield the pages of a file with the digits found on them."""
-    name = show_path(path)
+    name = str(path)
     try:
         for picture in read_pictures(_read_bytes(path)):
             found, error = _find(picture)
@@ -262,7 +261,7 @@ def main(arguments: Namespace) -> None:
     classifier = load_classifier(arguments.model, arguments.rev)
     files = list(list_files(arguments.paths))
     if not files:
-        raise PredictError(f"{show_path(arguments.paths[0])}: expected files, received none")
+        raise PredictError(f"{arguments.paths[0]}: expected files, received none")
     watched = tqdm(files, unit="file", leave=False, disable=None, delay=1)
     keep_pixels = arguments.picture is not None
     pages = [page for path in watched for page in find_pages(path, keep_pixels=keep_pixels)]

@@ -9,25 +9,15 @@ from argparse import Namespace
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import jinja2
-from pydantic import Field
+from pydantic import ConfigDict, Field, ValidationError
 
-from digits.commands.places import check_page, check_shown
-from digits.config import PARAMS_PATH, load_params
+from digits.config import PARAMS_PATH, Section, describe_errors, load_params
 from digits.data.splits import Card, load_card
-from digits.dvc.results import (
-    LOCK_PATH,
-    Metrics,
-    Share,
-    TrainMetrics,
-    check_against,
-    check_evaluated,
-    check_numbers,
-)
 from digits.errors import DigitsError
-from digits.evaluation.predictions import load_predictions
+from digits.evaluation.results import LOCK_PATH, check_evaluated, verify
 from digits.files.artifacts import ArtifactError, load_json, write_text
 from digits.model.archive import load_model
 from digits.model.backend import keras
@@ -50,18 +40,25 @@ NUMBERS = (TRAIN_METRICS_PATH, SUMMARY_PATH, SCORES_PATH)
 SUMMARY_WIDTH = 78  # letters: narrower, Keras cuts off the layers' names
 
 
-class PartMetrics(Metrics):
-    """Those of a part of a joined dataset."""
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class PartMetrics(Section):
+    """The numbers of a part of a joined dataset."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    accuracy: Share
+    error_count: int
+    image_count: int
 
     accuracy_low: Share
     accuracy_high: Share
 
 
-class ReportMetrics(Metrics):
+class ReportMetrics(PartMetrics):
     """The numbers that the page shows."""
 
-    accuracy_low: Share
-    accuracy_high: Share
     robustness: Share
     other_hands: Share | None = None  # of a model that reads digits
     calibration_error: Share
@@ -169,7 +166,11 @@ def load_metrics() -> dict[str, Any]:
         ReportError: they are of another recipe or dataset than `params.yaml` selects.
     """
     metrics = {key: value for path in NUMBERS for key, value in load_json(path).items()}
-    check_numbers(metrics, SCORES_PATH.parent, ReportMetrics)
+    try:
+        ReportMetrics.model_validate(metrics)
+    except ValidationError as error:
+        reason = describe_errors("", ReportMetrics, error)
+        raise ReportError(f"{SCORES_PATH.parent}: {reason}: run `dvc repro`") from error
     for key, section in (("recipe", "train.recipe"), ("dataset", "dataset")):
         selected = load_params(section, str)
         if metrics.get(key) != selected:
@@ -186,16 +187,10 @@ def verify_metrics(card: Card) -> None:
     Raises:
         ResultError: a number is another.
     """
-    check_numbers(load_json(EVALUATE_METRICS_PATH), EVALUATE_METRICS_PATH)
-    check_numbers(load_json(TRAIN_METRICS_PATH), TRAIN_METRICS_PATH, TrainMetrics)
     check_evaluated(LOCK_PATH, str(EVALUATE_METRICS_PATH))
-    for folder, paths in (
-        (VALIDATION_PREDICTIONS_DIR, (TRAIN_METRICS_PATH,)),
-        (TEST_PREDICTIONS_DIR, (EVALUATE_METRICS_PATH, SCORES_PATH, SUMMARY_PATH)),
-    ):
-        predictions = load_predictions(folder, card.class_count)
-        for path in paths:
-            check_against(load_json(path), predictions, path)
+    for path in (EVALUATE_METRICS_PATH, SCORES_PATH):
+        verify(path, TEST_PREDICTIONS_DIR, card.class_count)
+    verify(TRAIN_METRICS_PATH, VALIDATION_PREDICTIONS_DIR, card.class_count)
 
 
 def read_params(recipe: str) -> str:
@@ -249,8 +244,6 @@ def render(metrics: Mapping[str, Any], card: Card, params: str, summary: str) ->
 
 
 def main(_: Namespace) -> None:
-    check_shown()
-    check_page(REPORT_PATH)
     card = load_card(CARD_PATH)
     verify_metrics(card)
     metrics = load_metrics()

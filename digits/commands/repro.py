@@ -13,9 +13,10 @@ from typing import Any
 from digits.config import load_params
 from digits.data.datasets import load_dataset
 from digits.data.splits import load_card
+from digits.dvc.experiments import run_experiment
 from digits.dvc.git import try_git
-from digits.dvc.results import LOCK_PATH, load_metrics
-from digits.dvc.run import run_dvc, run_experiment
+from digits.dvc.run import run_dvc
+from digits.evaluation.results import LOCK_PATH, load_metrics
 from digits.evaluation.scores import score_accuracy_interval
 from digits.model.recipes import load_recipe
 from digits.paths import CARD_PATH, PLOTS_DIR

@@ -27,7 +27,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from digits.commands.search import Point, Search
 from digits.errors import DigitsError
-from digits.urls import mask_url, mask_urls
+from digits.urls import mask_urls
 
 DATABASE_PATH = Path("tune.db")
 STORAGE_VARIABLE = "DIGITS_TUNE_STORAGE"  # an address with a password is no option for all to see
@@ -73,7 +73,7 @@ def explaining(url: str) -> Iterator[None]:
         reason = error.__cause__ or error.__context__ or error
         (line, *_) = str(getattr(reason, "orig", None) or reason).strip().splitlines() or [""]
         raise StudyError(
-            f"{mask_url(url)}: expected a database that answers, received "
+            f"{mask_urls(url)}: expected a database that answers, received "
             f"{type(reason).__name__}: {mask_urls(line)}"
         ) from error
 
@@ -92,7 +92,7 @@ def open_storage(url: str, heartbeat_seconds: int | None = None) -> RDBStorage:
             )
     except ImportError as error:
         raise StudyError(
-            f"{mask_url(url)}: expected its driver, received {error}: `make .venv/cluster.stamp` "
+            f"{mask_urls(url)}: expected its driver, received {error}: `make .venv/cluster.stamp` "
             "installs that of PostgreSQL"
         ) from error
     if local:

@@ -28,8 +28,10 @@ from digits.commands.study import (
     TrialEndError,
     read_search,
 )
+from digits.dvc.cache import lend_cache
+from digits.dvc.experiments import name_ref, run_experiment_in
 from digits.dvc.git import ask_git, is_commit
-from digits.dvc.run import lend_cache, run_dvc, run_experiment_in
+from digits.dvc.run import run_dvc
 from digits.errors import DigitsError
 from digits.files.artifacts import ArtifactError, load_json
 from digits.files.history import COLUMNS
@@ -116,11 +118,6 @@ def fail(trial: optuna.Trial, reason: str) -> None:
 
 def name_experiment(token: str, ticket: int, seed: Value) -> str:
     return f"{token}-{ticket}-{seed}"
-
-
-def name_ref(commit: str, name: str) -> str:
-    """Return where DVC keeps an experiment of a commit."""
-    return f"refs/exps/{commit[:2]}/{commit[2:]}/{name}"
 
 
 def read_metrics(ref: str) -> dict[str, Any]:

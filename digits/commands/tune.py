@@ -39,9 +39,10 @@ from digits.commands.study import (
     open_study,
     read_search,
 )
-from digits.commands.trials import Trainer, locking, name_experiment, name_ref, opening_folder
+from digits.commands.trials import Trainer, locking, name_experiment, opening_folder
+from digits.dvc.experiments import list_changes, name_ref
 from digits.dvc.git import ask_git, is_commit
-from digits.dvc.run import fetch_data, list_changes, warn_of_untracked
+from digits.dvc.run import fetch_data
 from digits.errors import DigitsError
 
 TUNE_DIR = Path("tune")  # of the pictures, a folder a study
@@ -87,7 +88,6 @@ def check_clean() -> str:
     if changed:
         names = ", ".join(line[3:] for line in changed)
         raise TuneError(f"expected everything committed, received changes in {names}")
-    warn_of_untracked()
     return ask_git("rev-parse", "HEAD")
 
 

@@ -1,20 +1,22 @@
-"""`make verify-cache`: hash every object of DVC's cache, or of its remote, anew; repair on request.
+"""`digits verify-cache`: hash every object of DVC's cache, or of its remote, anew; repair if asked.
 
 DVC has no such command, and takes a damaged object for what its name says.
 """
 
+import hashlib
 from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
+from pathlib import Path
 
 from digits.dvc.cache import (
-    RemoteError,
-    can_list,
     hash_object,
     list_objects,
-    measure_remote,
     name_objects,
-    open_stores,
+    open_remote,
+    open_repo,
     replace_objects,
 )
+from digits.dvc.run import run_dvc
 from digits.errors import DigitsError
 
 
@@ -29,22 +31,33 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
 
 
-def main(arguments: Namespace) -> None:
-    stores = open_stores()
-    remote = "the remote"
-    if arguments.remote or arguments.repair:
-        measure_remote(stores)  # is it there at all? Before anything is removed.
-        remote = f"remote {stores.remote_name}"
-    where, other = (remote, "the cache") if arguments.remote else ("the cache", remote)
-    store = stores.remote if arguments.remote else stores.cache
-    if not can_list(store):
-        raise RemoteError(
-            f"remote {stores.remote_name}: expected a remote that can be listed, received HTTP"
-        )
+def remove_copies(names: Mapping[str, str]) -> int:
+    """Remove the workspace's files that are not the objects they are checked out from.
 
-    oids = list_objects(store)
-    names = name_objects(stores)
-    damaged = []
+    DVC takes them for whole, since it has checked them out before; `dvc checkout` brings others.
+    """
+    damaged = [
+        path
+        for oid, path in ((oid, Path(name)) for oid, name in names.items())
+        if path.is_file()
+        and hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() != oid
+    ]
+    for path in damaged:
+        path.unlink()
+    return len(damaged)
+
+
+def main(arguments: Namespace) -> None:
+    repo = open_repo()
+    store, where, other = repo.cache.local, "the cache", "the remote"
+    source = None
+    if arguments.remote or arguments.repair:
+        name, source = open_remote(repo)  # is it there at all? Before anything is removed.
+        other = f"remote {name}"
+    if arguments.remote:
+        store, source, where, other = source, store, other, where
+
+    oids, names, damaged = list_objects(store), name_objects(repo), []
     for oid in oids:
         received = hash_object(store, oid)
         if received != oid.removesuffix(".dir"):
@@ -54,11 +67,12 @@ def main(arguments: Namespace) -> None:
     if damaged and not arguments.repair:
         raise DamageError(
             f"{where}: expected {len(oids)} whole objects, received {len(damaged)} damaged; "
-            f'replace them from {other}: make verify-cache ARGS="{"--remote " * arguments.remote}'
-            '--repair"'
+            f"replace them from {other}: `python -m digits verify-cache "
+            f"{'--remote ' * arguments.remote}--repair`"
         )
-    source = stores.cache if arguments.remote else stores.remote if damaged else None
     lost = replace_objects(source, store, damaged)
+    if not arguments.remote and remove_copies({oid: names[oid] for oid in damaged if oid in names}):
+        run_dvc("checkout", "--quiet")
     if lost:
         raise DamageError(
             f"{other}: expected {', '.join(lost)}, received none that is whole; they are removed: "

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from digits.config import load_params
-from digits.dvc.results import LOCK_PATH
 from digits.dvc.run import run_dvc
+from digits.evaluation.results import LOCK_PATH
 from digits.paths import DVC_YAML_PATH
 
 Digests = dict[Path, str]  # SHA-256 by file

@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from digits.config import PARAMS_PATH, Section, load_named
-from digits.urls import has_secrets
 
 T = TypeVar("T")
 
@@ -27,11 +26,11 @@ def check_mirror(mirror: str) -> str:
     Raises:
         ValueError: another scheme, credentials, a query or a fragment.
     """
-    if has_secrets(mirror):
-        raise ValueError("an https:// address without credentials, query or fragment")
     if is_local(mirror):
         return mirror
     parts = urlsplit(mirror)
+    if "@" in mirror or parts.query or parts.fragment:
+        raise ValueError("an https:// address without credentials, query or fragment")
     if parts.scheme != "https" or not parts.hostname:
         raise ValueError("a local folder or an https:// address")
     return mirror

@@ -20,7 +20,7 @@ from requests.utils import select_proxy
 from tqdm import tqdm
 
 from digits.errors import DigitsError
-from digits.urls import mask_url, mask_urls
+from digits.urls import mask_urls
 
 CHUNK_SIZE = 1 << 16  # bytes
 RETRY_STATUSES = {429, 500, 502, 503, 504}
@@ -132,10 +132,10 @@ class _Adapter(HTTPAdapter):
                 raise
             if isinstance(error, requests.exceptions.InvalidSchema):  # SOCKS needs a library
                 raise MirrorError(
-                    f"the proxy {mask_url(proxy)}: {mask_urls(str(error))}"
+                    f"the proxy {mask_urls(proxy)}: {mask_urls(str(error))}"
                 ) from error
             raise MirrorError(
-                f"the address of the proxy is malformed: {mask_url(proxy)}"
+                f"the address of the proxy is malformed: {mask_urls(proxy)}"
             ) from error
 
 
@@ -193,7 +193,7 @@ def _read_url(url: str, size: int, timeout: float) -> bytes:
                 return _read_body(response, url.rpartition("/")[2], size)
     except requests.exceptions.ProxyError as error:
         proxy = _find_proxy(error, url)
-        reason = f"no connection through the proxy {mask_url(proxy)} ({_reason(error)})"
+        reason = f"no connection through the proxy {mask_urls(proxy)} ({_reason(error)})"
         raise MirrorError(reason, retry_after=0.0) from error
     except requests.exceptions.SSLError as error:
         raise MirrorError(f"no trusted TLS connection ({_reason(error)})") from error

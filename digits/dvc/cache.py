@@ -5,12 +5,14 @@ DVC hashes an object when it comes in and never again, and it never replaces one
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+from dvc.config import Config
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc_data.hashfile.hash_info import HashInfo
@@ -18,101 +20,53 @@ from dvc_data.hashfile.transfer import transfer
 
 from digits.dvc.run import DvcError
 from digits.errors import DigitsError
-from digits.urls import mask_url
+from digits.urls import mask_urls
 
 CHUNK_BYTES = 1 << 20
-OBJECT_ID = re.compile(r"([0-9a-f]{32})(\.dir)?")  # a `.dir` lists the files of a folder
+OBJECT_ID = re.compile(r"[0-9a-f]{32}(\.dir)?")  # a `.dir` lists the files of a folder
 
 
 class RemoteError(DigitsError):
     """The remote is not configured, not reachable or does not let us in."""
 
 
-@dataclass(frozen=True)
-class Stores:
-    """Where objects lie: the cache of this clone, and the remote."""
-
-    repo: Repo
-
-    @property
-    def cache(self) -> Any:
-        return self.repo.cache.local
-
-    @property
-    def remote_name(self) -> str:
-        """Return the name of the default remote.
-
-        Raises:
-            RemoteError: there is none.
-        """
-        name = self.repo.config["core"].get("remote")
-        if name not in self.repo.config["remote"]:
-            known = sorted(self.repo.config["remote"])
-            raise RemoteError(f"core.remote: expected one of {known}, received {name!r}")
-        return str(name)
-
-    @property
-    def remote(self) -> Any:
-        return self.repo.cloud.get_remote_odb(self.remote_name)
-
-    @property
-    def remote_url(self) -> str:
-        """Return the address of the default remote as it may be shown."""
-        return mask_url(str(self.repo.config["remote"][self.remote_name]["url"]))
-
-
-def open_stores() -> Stores:
-    """Open the cache of this repository and, once it is asked for, its default remote.
+def open_repo() -> Repo:
+    """Open DVC's repository.
 
     Raises:
-        DvcError: this is no repository of Git and DVC.
+        DvcError: this is none, or dvc.lock cannot be read.
     """
     try:
-        return Stores(Repo())
+        repo = Repo()
+        repo.index.outs  # noqa: B018 - read here, where a failure is one line
     except DvcException as error:
         raise DvcError(str(error)) from error
+    return repo
 
 
-def share_failed(stores: Stores, command: str) -> RemoteError:
-    """Return the failure of `dvc push` or `dvc pull`, with the name of the remote."""
-    return RemoteError(
-        f"remote {stores.remote_name} ({stores.remote_url}): expected `dvc {command}` to succeed, "
-        "received the above; docs/sharing.md lists what may be wrong"
-    )
-
-
-def measure_remote(stores: Stores) -> dict[str, int]:
-    """Return every object of the remote with its size in bytes; none where it cannot be listed.
+def open_remote(repo: Repo) -> tuple[str, Any]:
+    """Return the name of the default remote, and its store.
 
     Raises:
-        RemoteError: no answer, or not let in.
+        RemoteError: none is set, it gives no answer, or it cannot be listed.
     """
+    name, known = repo.config["core"].get("remote"), repo.config["remote"]
+    if name not in known:
+        raise RemoteError(f"core.remote: expected one of {sorted(known)}, received {name!r}")
+    url = mask_urls(str(known[name]["url"]))
     try:
-        store = stores.remote
-        if not can_list(store):
-            return {}
-        oids = list_objects(store)
-        entries = store.fs.info([store.oid_to_path(oid) for oid in oids])
+        store = repo.cloud.get_remote_odb(name)
+        listable = store.fs.CAN_TRAVERSE and list_objects(store) is not None
     except Exception as error:
         # Each protocol's library has failures of its own, without a common base.
-        raise _explain(stores, error) from error
-    return {oid: entry["size"] for oid, entry in zip(oids, entries, strict=True)}
-
-
-def can_list(store: Any) -> bool:
-    """Tell whether the store says what it has; HTTP does not."""
-    return bool(store.fs.CAN_TRAVERSE)
-
-
-def _explain(stores: Stores, error: Exception) -> RemoteError:
-    """Say which remote failed, and the way out: DVC says neither."""
-    reason = (str(error) or type(error).__name__).splitlines()[0].removeprefix("received ")
-    name = stores.remote_name
-    return RemoteError(
-        f"remote {name} ({stores.remote_url}): expected an answer, received {reason}; "
-        f"address: `dvc remote modify {name} url`, "
-        f"credentials: `dvc remote modify --local {name}`, both as in docs/sharing.md"
-    )
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise RemoteError(
+            f"remote {name} ({url}): expected an answer, received {reason}: docs/sharing.md has "
+            "what each kind of remote needs"
+        ) from error
+    if not listable:
+        raise RemoteError(f"remote {name}: expected one that can be listed, received HTTP")
+    return name, store
 
 
 def list_objects(store: Any) -> list[str]:
@@ -147,15 +101,24 @@ def replace_objects(source: Any, target: Any, oids: Iterable[str]) -> list[str]:
     return lost
 
 
-def name_objects(stores: Stores) -> dict[str, str]:
-    """Return what each object is of the outputs in `dvc.lock`, as far as the cache has them."""
-    names = {}
-    for out in stores.repo.index.outs:
+def name_objects(repo: Repo) -> dict[str, str]:
+    """Return the path of each object of the outputs in `dvc.lock`, as far as the cache has them."""
+    cache, names = repo.cache.local, {}
+    for out in repo.index.outs:
         oid = out.hash_info.value if out.use_cache else None
         if oid is None:
             continue
         names[oid] = str(out)
-        if oid.endswith(".dir") and stores.cache.exists(oid) and is_whole(stores.cache, oid):
-            entries = json.loads(stores.cache.fs.cat_file(stores.cache.oid_to_path(oid)))
+        if oid.endswith(".dir") and cache.exists(oid) and is_whole(cache, oid):
+            entries = json.loads(cache.fs.cat_file(cache.oid_to_path(oid)))
             names |= {entry["md5"]: f"{out}/{entry['relpath']}" for entry in entries}
     return names
+
+
+def lend_cache(clone: Path) -> None:
+    """Have a clone use the cache and the local settings of this one, as DVC's temporary runs do."""
+    repo = Repo()
+    with Config(str(clone / ".dvc")).edit("local") as settings:
+        settings.update(repo.config.read("local"))
+        # Relative, and so written: in an absolute path DVC takes no letters but ASCII.
+        settings.setdefault("cache", {})["dir"] = os.path.relpath(repo.cache.local_cache_dir)

@@ -7,16 +7,13 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-from digits.settings import without_mplbackend
-
-with without_mplbackend():
-    import matplotlib as mpl
-    import matplotlib.style
-    import seaborn as sns
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from matplotlib.font_manager import FontProperties
-    from matplotlib.textpath import text_to_path
+import matplotlib as mpl
+import matplotlib.style
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 
 __all__ = ["Axes", "Figure", "FontProperties", "drawing_style", "mpl", "sns", "text_to_path"]
 

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from digits.errors import DigitsError
-from digits.settings import without_mplbackend
 
 # Native log lines (CPU features, no CUDA found) are noise to a user; Python's warnings and errors
 # still show. A level set by the user wins.
@@ -62,7 +61,7 @@ def without_lines(start: str) -> Iterator[None]:
 
 
 try:
-    with without_mplbackend(), without_lines(STARTUP_NOISE):
+    with without_lines(STARTUP_NOISE):
         import keras
         import tensorflow as tf
 except KeyboardInterrupt:  # in seconds that come before a stage's own answer to Ctrl-C

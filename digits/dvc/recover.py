@@ -1,0 +1,74 @@
+"""End what a killed `dvc exp run` has left: HEAD on no branch, bookkeeping, changes staged.
+
+DVC puts these right when it ends or is interrupted; after SIGTERM or `kill -9` they stay
+(treeverse/dvc 9260), and the next commit is on no branch. By hand, where the branch is `main`:
+`git symbolic-ref HEAD refs/heads/main`, `git reset`, and `git update-ref -d` of each of REFS.
+"""
+
+from pathlib import Path
+
+import psutil
+
+from digits.dvc.git import ask_git, try_git
+from digits.errors import DigitsError
+
+REFS = ("refs/exps/exec", "refs/exps/stash")
+
+
+class RecoverError(DigitsError):
+    """The way back is not for a program to choose."""
+
+
+def recover() -> str:
+    """End what a killed run has left, and keep every edit; return what was done.
+
+    Raises:
+        RecoverError: a DVC still runs, or somebody has committed since.
+        GitError: Git failed.
+    """
+    left = try_git("for-each-ref", "--format=%(refname)", *REFS).split()
+    if not [ref for ref in left if not ref.endswith("EXEC_HEAD")]:  # which each run leaves
+        return "no killed run of DVC has left anything"
+    running = _find_running(Path(ask_git("rev-parse", "--show-toplevel")))
+    if running:
+        raise RecoverError(f"expected no DVC at work here, received process {running}: wait for it")
+    _return_to_branch()
+    ask_git("reset", "--quiet")
+    for ref in left:
+        if ref.endswith(("stash", "EXEC_MERGE")):  # with what had been edited before the run
+            ask_git("stash", "store", "--message", "from a killed experiment", ref)
+        ask_git("update-ref", "-d", ref)
+    place = try_git("symbolic-ref", "--short", "--quiet", "HEAD") or "no branch, as before"
+    return (
+        f"a run of DVC had been killed: HEAD is on {place}, files are as they were; what they lack "
+        "is in `git stash list`"
+    )
+
+
+def _return_to_branch() -> None:
+    """Put HEAD on the branch from which the run began, if it began from one; files stay."""
+    baseline = try_git("rev-parse", "--verify", "--quiet", f"{REFS[0]}/EXEC_BASELINE")
+    branch = try_git("rev-parse", "--abbrev-ref", "@{-1}")
+    if try_git("symbolic-ref", "--quiet", "HEAD") or not baseline:
+        return
+    if try_git("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}") != baseline:
+        return  # people have detached it, as `git bisect` and CI do
+    subjects = ask_git("log", "--format=%s", f"{branch}..HEAD").splitlines()
+    if not all(subject.startswith("dvc: commit experiment ") for subject in subjects):
+        raise RecoverError(
+            f"HEAD: expected to be on {branch}, received commits that {branch} has not: "
+            f"`git branch rescued && git switch {branch}`, then merge rescued"
+        )
+    ask_git("symbolic-ref", "HEAD", f"refs/heads/{branch}")
+
+
+def _find_running(here: Path) -> int | None:
+    """Return the process of a DVC that works in this checkout; None if there is none."""
+    for process in psutil.process_iter():
+        try:
+            words, folder = process.cmdline()[:3], Path(process.cwd())
+        except (psutil.Error, OSError):  # it has ended, or is somebody else's
+            continue
+        if any(Path(word).name == "dvc" for word in words) and folder.is_relative_to(here):
+            return process.pid
+    return None

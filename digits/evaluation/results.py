@@ -1,0 +1,101 @@
+"""Whether numbers in `metrics/` are those of the model here: `dvc metrics show` does not say."""
+
+from pathlib import Path
+from typing import Any
+
+from digits.config import load_yaml
+from digits.data.splits import load_card
+from digits.errors import DigitsError
+from digits.evaluation.predictions import load_predictions
+from digits.evaluation.scores import summarize_predictions
+from digits.files.artifacts import load_json
+from digits.paths import (
+    CARD_PATH,
+    EVALUATE_METRICS_PATH,
+    MODEL_PATH,
+    TEST_PREDICTIONS_DIR,
+    TRAIN_METRICS_PATH,
+    VALIDATION_PREDICTIONS_DIR,
+)
+
+LOCK_PATH = Path("dvc.lock")
+TOLERANCE = 1e-5  # metrics are written with six decimals, and other machines round otherwise
+NOT_VERIFIED = "not verified: the predictions are not here, `dvc pull` brings them"
+
+
+class ResultError(DigitsError):
+    """Numbers that are not those of the model that is here."""
+
+
+def read_models(lock_path: Path) -> dict[str, str]:
+    """Return the MD5 of the model that `train` made, and of the one that `evaluate` judged."""
+    stages = load_yaml(lock_path)["stages"]
+    return {
+        stage: entry["md5"]
+        for stage, kind in (("train", "outs"), ("evaluate", "deps"))
+        for entry in stages.get(stage, {}).get(kind, [])
+        if entry["path"] == MODEL_PATH.as_posix()
+    }
+
+
+def check_evaluated(lock_path: Path, name: str) -> None:
+    """Refuse test results that a run up to `train` has left as they were: of another model.
+
+    Raises:
+        ResultError: says what evaluates the model.
+    """
+    if not lock_path.exists():  # stages that were run by hand
+        return
+    models = read_models(lock_path)
+    if models.get("train") != models.get("evaluate"):
+        raise ResultError(
+            f"{name}: expected test results of its model, received those of another: it was "
+            "trained and not evaluated; `dvc repro` there does"
+        )
+
+
+def verify(path: Path, folder: Path, class_count: int) -> set[str]:
+    """Compute from a split's predictions what a file of numbers says; return the names of that.
+
+    Raises:
+        ResultError: a number is another, or none.
+    """
+    predictions = load_predictions(folder, class_count)
+    prefix = "val_" if folder == VALIDATION_PREDICTIONS_DIR else ""
+    summary = summarize_predictions(predictions.labels, predictions.probabilities)
+    values, computed = load_json(path), {f"{prefix}{name}": it for name, it in summary.items()}
+    names = values.keys() & computed.keys()
+    for name in sorted({f"{prefix}accuracy", *names}):
+        expected, received = computed[name], values.get(name)
+        if not isinstance(received, int | float) or abs(received - expected) > TOLERANCE:
+            raise ResultError(
+                f"{path}: expected {name} {expected:.6g}, computed from {folder}, received "
+                f"{received}: `dvc checkout` brings the predictions that dvc.lock names; if the "
+                f"numbers were edited, `git restore {path.parent}` brings them back"
+            )
+    return names
+
+
+def load_metrics() -> tuple[dict[str, Any], set[str]]:
+    """Load the workspace's metrics, and the names of those that are verified.
+
+    Without predictions that is none.
+
+    Raises:
+        ArtifactError: a file is missing or damaged.
+        ResultError: not numbers of the predictions, or those of another model.
+    """
+    values = load_json(EVALUATE_METRICS_PATH)
+    for key in ("accuracy", "error_count", "image_count"):
+        if not isinstance(values.get(key), int | float):
+            raise ResultError(
+                f"{EVALUATE_METRICS_PATH}: expected a number as {key}, received "
+                f"{values.get(key)!r}: run `dvc repro`"
+            )
+    check_evaluated(LOCK_PATH, str(EVALUATE_METRICS_PATH))
+    folders = (TEST_PREDICTIONS_DIR, VALIDATION_PREDICTIONS_DIR)
+    if not all(path.exists() for path in (CARD_PATH, *folders)):
+        return values, set()
+    class_count = load_card(CARD_PATH).class_count
+    verify(TRAIN_METRICS_PATH, VALIDATION_PREDICTIONS_DIR, class_count)
+    return values, verify(EVALUATE_METRICS_PATH, TEST_PREDICTIONS_DIR, class_count)
