@@ -4,10 +4,12 @@ The commands are those of docs/sharing.md.
 """
 
 import re
+import shutil
 import stat
 from pathlib import Path
 
 import pytest
+from imports import ROOT
 from projects import Project, list_runs
 from sharing import MODEL, UP_TO_DATE, read_commands, write_in_place
 
@@ -62,6 +64,48 @@ def test_writing_in_place_harms_a_linked_cache(
 
 
 @pytest.mark.slow
+def test_cleaning_up_keeps_experiments_that_nobody_pushed(trained: Project, tmp_path: Path) -> None:
+    project = trained.copy(tmp_path / "project")
+    project.call("dvc", "exp", "run", "--name", "mine", "-S", "train.seed=5", "train")
+    project.call("git", "restore", ".")
+    project.call("dvc", "checkout")
+    for command in read_commands("Cleaning up", {}):
+        project.call(*command, "--force")  # it asks otherwise
+    project.call("dvc", "exp", "apply", "mine")
+    assert UP_TO_DATE in project.call("dvc", "repro", "train")
+
+
+def test_clone_with_other_line_ends_has_nothing_to_run(trained: Project, tmp_path: Path) -> None:
+    """As Git for Windows is set up; DVC's MD5s are of the bytes."""
+    project = trained.copy(tmp_path / "project")
+    shutil.copy(ROOT / ".gitattributes", project.folder)
+    project.commit("line ends")
+    clone = Project(tmp_path / "clone")
+    project.call("git", "clone", "--quiet", "-c", "core.autocrlf=true", ".", str(clone.folder))
+    assert UP_TO_DATE in clone.call("dvc", "repro", "--allow-missing", "--dry")
+
+
+@pytest.mark.slow
+def test_edits_that_an_applied_experiment_discarded_come_back(
+    trained: Project, tmp_path: Path
+) -> None:
+    project = trained.copy(tmp_path / "project")
+    project.call("dvc", "exp", "run", "--name", "other", "-S", "train.seed=5", "train")
+    project.call("git", "restore", ".")
+    project.call("dvc", "checkout")
+    project.change("  seed: 0\n  # CPU", "  seed: 9\n  # CPU")
+    edited = (project.folder / "params.yaml").read_text()
+    project.call("dvc", "exp", "apply", "other")
+    assert (project.folder / "params.yaml").read_text() != edited
+    (command,) = re.findall(
+        r"`(git restore --source=refs/exps/apply/stash [^`]*)`",
+        (ROOT / "docs/experiments.md").read_text(),
+    )
+    project.call(*command.split())
+    assert (project.folder / "params.yaml").read_text() == edited
+
+
+@pytest.mark.slow
 def test_two_branches_that_trained_are_merged(retrained: Project, tmp_path: Path) -> None:
     project = retrained.copy(tmp_path / "project")
     project.call("git", "switch", "--quiet", "--create", "seed", "HEAD~1")
@@ -77,7 +121,7 @@ def test_two_branches_that_trained_are_merged(retrained: Project, tmp_path: Path
     assert project.call("git", "status", "--porcelain") == ""
     params = (project.folder / "params.yaml").read_text()
     assert "  seed: 1\n" in params
-    assert "    epochs: 3\n" in params
+    assert "\nepochs: 3\n" in (project.folder / "recipes/cnn_optdigits.yaml").read_text()
     assert len(project.call("git", "log", "-1", "--format=%P").split()) == 2
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -190,6 +191,23 @@ def call_digits(command: str, folder: Path, *options: str) -> str:
     )
     assert (done.returncode, done.stdout) == (1, "")
     return done.stderr
+
+
+def test_state_of_dvc_is_private(checkout: Project) -> None:
+    """For make and for whoever has activated the environment: DVC unpickles what it finds there."""
+    checkout.call("git", "init", "--quiet")
+    checkout.call("make", f"PYTHON={sys.executable}", ".venv/bin/python")
+    folder = checkout.folder / ".venv/dvc-state"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    ask = ". .venv/bin/activate && echo $DVC_SITE_CACHE_DIR"
+    unset = ("env", "-u", "DVC_SITE_CACHE_DIR")
+    assert checkout.call(*unset, "sh", "-ec", ask) == f"{folder}\n"
+    chosen = checkout.call("env", "DVC_SITE_CACHE_DIR=/mine", "sh", "-ec", ask)
+    assert chosen == "/mine\n"
+    (checkout.folder / "show.mk").write_text(
+        "include Makefile\nshow:; @echo $$DVC_SITE_CACHE_DIR\n"
+    )
+    assert checkout.call(*unset, "make", "-f", "show.mk", "show") == f"{folder}\n"
 
 
 def test_experiment_does_not_have_git_forget_a_merge(

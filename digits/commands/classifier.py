@@ -74,7 +74,7 @@ def load_classifier(path: Path | None = None, revision: str | None = None) -> Cl
         if not model_path.is_file():
             raise ArtifactError(
                 f"{model_path}: expected a model, received none: `make repro` trains one, "
-                "`make pull` brings one"
+                "`dvc pull` brings one"
             )
         class_names = load_card(card_path).class_names
         return Classifier(model_path, class_names, _load(model_path, len(class_names)))
