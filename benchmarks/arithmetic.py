@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from benchmarks.timing import Lap, Rival
+from digits.commands.cost import count_multiply_adds
 from digits.model.backend import keras, tf
-from digits.model.cost import count_multiply_adds
 
 MATRIX_SIDE = 2048
 PRODUCT_COUNT = 20  # a lap of some tenths of a second

@@ -16,10 +16,10 @@ from digits.files.artifacts import ArtifactError
 from digits.model import recipes
 from digits.model.augmentation import corrupt, distort
 from digits.model.backend import keras, tf
-from digits.model.batches import count_steps, make_batches
-from digits.model.ensemble import Plan, Trained, train_recipe
-from digits.model.networks import OneCycle, build_network, build_trainable, encode_labels
+from digits.model.batches import count_steps, encode_labels, make_batches
+from digits.model.networks import OneCycle, build_network, build_trainable
 from digits.model.recipes import Recipe
+from digits.model.training import Plan, Trained, settle_recipe, train_recipe
 from digits.paths import CARD_PATH, TRAIN_DIR, VALIDATION_DIR
 
 CLASS_COUNT = 10
@@ -48,7 +48,8 @@ def load_recipe(name: str) -> Recipe:
 def make_plan(name: str, recipe: Recipe, splits: Sequence[Split], seed: int) -> Plan:
     """Plan a training on MNIST's train and validation split."""
     train, validation = splits
-    return Plan(name, recipe, train, validation, CLASS_COUNT, seed)
+    settled = settle_recipe(recipe, CLASS_COUNT)
+    return Plan(name, settled, train, validation, CLASS_COUNT, seed)
 
 
 def count_all_steps(recipe: Recipe, train: Split) -> int:

@@ -32,9 +32,9 @@ from benchmarks.timing import (
     print_table,
     summarize,
 )
-from digits.model.ensemble import Trained
 from digits.model.networks import build_network
 from digits.model.recipes import Recipe
+from digits.model.training import Trained
 from digits.stage import run
 
 REFERENCE_ACCURACY = 0.9927  # the best published reference

@@ -25,7 +25,7 @@ from digits.evaluation.robustness import (
 from digits.files.artifacts import write_json, write_text
 from digits.files.history import load_history
 from digits.files.tables import write_table
-from digits.model.archive import load_model, predict_probabilities
+from digits.model.saving import load_model, predict_probabilities
 from digits.paths import (
     CARD_PATH,
     EVALUATE_METRICS_PATH,

@@ -22,10 +22,16 @@ from digits.evaluation.robustness import (
 from digits.files.artifacts import write_json
 from digits.files.history import write_history
 from digits.files.tables import write_table
-from digits.model.archive import predict_probabilities, write_model
 from digits.model.batches import count_steps
-from digits.model.ensemble import VALIDATION_BATCH_SIZE, Plan, Trained, train_recipe
 from digits.model.recipes import RECIPES_DIR, load_recipe
+from digits.model.saving import predict_probabilities, write_model
+from digits.model.training import (
+    VALIDATION_BATCH_SIZE,
+    Plan,
+    Trained,
+    settle_recipe,
+    train_recipe,
+)
 from digits.paths import (
     CARD_PATH,
     MODEL_PATH,
@@ -59,7 +65,7 @@ def load_plan() -> Plan:
     class_count = load_card(CARD_PATH).class_count
     return Plan(
         params.recipe,
-        load_recipe(params.recipe),
+        settle_recipe(load_recipe(params.recipe), class_count),
         load_split(TRAIN_DIR, class_count),
         load_split(VALIDATION_DIR, class_count),
         class_count,

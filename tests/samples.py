@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from digits.data.splits import Split
-from digits.model.ensemble import Plan
 from digits.model.recipes import Recipe
+from digits.model.training import Plan, settle_recipe
 
 Spec = dict[str, Any]
 
@@ -50,4 +50,5 @@ def make_split(count: int, seed: int = 3) -> Split:
 
 
 def make_plan(recipe: Recipe, image_count: int = 64, seed: int = 0, name: str = "sample") -> Plan:
-    return Plan(name, recipe, make_split(image_count), make_split(20, seed=4), 10, seed)
+    settled = settle_recipe(recipe, 10)
+    return Plan(name, settled, make_split(image_count), make_split(20, seed=4), 10, seed)

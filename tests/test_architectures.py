@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from samples import FLATTEN, SOFTMAX, fork, make_plan, make_recipe, make_split, spec
 
-from digits.model import ensemble
+from digits.model import training
 from digits.model.backend import keras, make_repeatable
-from digits.model.batches import make_batches
-from digits.model.ensemble import Plan, rehearse, train_recipe
-from digits.model.networks import INPUT_SHAPE, build_trainable, encode_labels
+from digits.model.batches import encode_labels, make_batches
+from digits.model.networks import INPUT_SHAPE, build_trainable
 from digits.model.recipes import Recipe
+from digits.model.training import Plan, smoke_test, train_recipe
 
 pytestmark = pytest.mark.slow
 
@@ -883,7 +883,7 @@ ARCHITECTURES = dict(list_architectures()) | {
 @pytest.fixture(autouse=True)
 def _unrehearsed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the rehearsal, which trains another network; test_networks.py is about it."""
-    monkeypatch.setattr(ensemble, "rehearse", lambda _: None)
+    monkeypatch.setattr(training, "smoke_test", lambda _: None)
 
 
 def fit_plain(
@@ -961,7 +961,7 @@ def test_fused_kernel_rounds_as_plain_fit_does(architecture: Architecture) -> No
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=ARCHITECTURES)
 def test_trains_in_bfloat16(architecture: Architecture) -> None:
-    rehearse(make_plan(architecture.recipe.model_copy(update={"precision": "bfloat16"})))
+    smoke_test(make_plan(architecture.recipe.model_copy(update={"precision": "bfloat16"})))
 
 
 def test_same_seed_gives_the_same_bytes_25_times() -> None:

@@ -6,9 +6,10 @@ from pydantic import ValidationError
 from samples import FLATTEN, SOFTMAX, make_recipe, spec
 from scipy.special import softmax
 
-from digits.model.archive import predict_probabilities
 from digits.model.calibration import apply_temperature, fit_temperature
-from digits.model.networks import build_network, collect_predictions
+from digits.model.ensemble import collect_predictions
+from digits.model.networks import build_network
+from digits.model.saving import predict_probabilities
 
 COUNT = 20_000
 

@@ -16,11 +16,11 @@ from samples import FLATTEN, SOFTMAX, make_plan, make_recipe, name_layers, spec
 from digits.data.splits import Card, write_card, write_split
 from digits.files.artifacts import write_bytes
 from digits.model import checkpoint as checkpoints
-from digits.model import ensemble
-from digits.model.archive import write_model
+from digits.model import training
 from digits.model.backend import tf
 from digits.model.checkpoint import Checkpoint, identify_run, load_checkpoint, write_checkpoint
-from digits.model.ensemble import Plan, train_recipe
+from digits.model.saving import write_model
+from digits.model.training import Plan, train_recipe
 from pipeline import decode, train
 
 PARAMS = {"train": {"recipe": "tiny", "seed": 3, "threads": 0, "devices": 1}}
@@ -182,7 +182,7 @@ def test_any_training_resumes_after_any_epoch(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(ensemble, "rehearse", lambda _: None)  # test_networks.py is about it
+    monkeypatch.setattr(training, "smoke_test", lambda _: None)  # test_networks.py is about it
     recipe = make_recipe(*layers, **({"epochs": 3, "batch_size": 16} | changes))
     plan = make_plan(recipe)
     whole, left = train_bytes(plan, tmp_path / "whole")

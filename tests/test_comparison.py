@@ -295,7 +295,7 @@ def test_predictions_that_are_nowhere_say_what_brings_them(
     clone = Project(tmp_path / "clone")
     project.call("git", "clone", "--quiet", ".", str(clone.folder))
     output = clone.call("python", "-m", "digits", "compare", "HEAD~1", "HEAD", status=1)
-    assert "ERROR: HEAD~1: expected its files in the cache or on the remote" in output
+    assert "in Git, in this clone's cache or on its remote" in output
     assert "`dvc push`" in output
     assert "Traceback" not in output
     output = clone.call("python", "-m", "digits", "compare", status=1)

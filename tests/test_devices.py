@@ -16,7 +16,7 @@ from imports import ROOT
 from samples import FLATTEN, SOFTMAX, make_plan, make_recipe, spec
 
 from digits.model.backend import DeviceError, choose_strategy
-from digits.model.ensemble import train_recipe
+from digits.model.training import train_recipe
 
 SCRIPT = """
 import sys
@@ -31,8 +31,8 @@ tf.config.set_logical_device_configuration(processor, halves)
 
 from samples import FLATTEN, SOFTMAX, make_plan, make_recipe, spec
 from test_devices import CHANGES, LAYERS
-from digits.model.archive import write_model
-from digits.model.ensemble import train_recipe
+from digits.model.saving import write_model
+from digits.model.training import train_recipe
 
 folder = Path(sys.argv[1])
 plan = make_plan(make_recipe(*LAYERS, SOFTMAX, **CHANGES), image_count=200)
@@ -89,7 +89,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def load_weights(path: Path) -> list[np.ndarray]:
-    from digits.model.archive import load_model  # noqa: PLC0415
+    from digits.model.saving import load_model  # noqa: PLC0415
 
     return load_model(path, 10).get_weights()
 

@@ -20,7 +20,7 @@ from PIL import Image
 from projects import Project
 from samples import FLATTEN, SOFTMAX, make_recipe, make_split, spec
 
-from digits.commands import export
+from digits.commands import conversion, export
 from digits.commands.export import EXPORTED_DIR, FORMS, ExportError
 from digits.commands.export_figure import draw_forms
 from digits.commands.runtimes import Predict, load_litert, load_onnx
@@ -28,11 +28,11 @@ from digits.config import load_params
 from digits.data.splits import Card, load_card, write_card, write_split
 from digits.errors import run_main
 from digits.files.artifacts import ArtifactError
-from digits.model import conversion
-from digits.model.archive import load_model, predict_probabilities, write_model
 from digits.model.backend import keras, without_lines
-from digits.model.networks import build_network, join_members
+from digits.model.ensemble import join_members
+from digits.model.networks import build_network
 from digits.model.recipes import Recipe
+from digits.model.saving import load_model, predict_probabilities, write_model
 from digits.paths import CARD_PATH, MODEL_PATH, TRAIN_DIR, VALIDATION_DIR
 
 TOLERANCE = 1e-5  # of a probability: float32 rounds

@@ -32,8 +32,8 @@ from digits.data.idx import IdxFormatError
 from digits.data.raw import RawFileError, gunzip
 from digits.files.artifacts import ArtifactError, load_array, load_json
 from digits.files.tables import load_table
-from digits.model.archive import load_model, write_model
 from digits.model.networks import build_network
+from digits.model.saving import load_model, write_model
 
 OVERHEAD = 200_000  # bytes that a reader may take besides those of its input and its output
 

@@ -366,8 +366,7 @@ def board(tmp_path: Path) -> Project:
     path = project.folder / BOARD_PATH
     path.parent.mkdir(exist_ok=True)
     path.write_text(BOARD)
-    project.change("  batch_size:\n", "  batch_size: 64\n")
-    project.commit("an override that must not leak")
+    project.commit("a board")
     return project
 
 
@@ -419,8 +418,6 @@ def test_runs_through_dvc_and_only_once_and_in_a_clone_not_at_all(
     assert clone.call("git", "status", "--porcelain") == ""
     assert not list((clone.folder / "data").rglob("*.npy"))
 
-    clone.change("  batch_size: 64\n", "  batch_size: 32\n")  # an override that both set
-    assert "0 of 2 runs to do" in rank(clone)
     clone.change("  threads: 0", "  threads: 1")
     assert "expected everything committed, received changes in params.yaml" in rank(clone, status=1)
     rank(clone, "--no-run")

@@ -25,9 +25,9 @@ from digits.data import idx
 from digits.data.handwriting import centre
 from digits.data.splits import Card, write_card
 from digits.files.artifacts import ArtifactError
-from digits.model.archive import predict_probabilities, write_model
 from digits.model.backend import keras
 from digits.model.networks import build_network
+from digits.model.saving import predict_probabilities, write_model
 from digits.paths import CARD_PATH, MODEL_PATH
 
 DIGITS = "0123456789"

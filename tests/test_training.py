@@ -10,13 +10,13 @@ from pydantic import ValidationError
 from samples import FLATTEN, SOFTMAX, make_plan, make_recipe, make_split, spec
 
 from digits.data.splits import Split, load_split, write_split
-from digits.model import archive
+from digits.model import saving
 from digits.model.backend import keras, make_repeatable, tf
 from digits.model.batches import count_steps, make_batches, make_validation_batches
-from digits.model.ensemble import train_recipe
+from digits.model.layers import BatchNormalization
 from digits.model.networks import OneCycle, build_network, build_trainable
-from digits.model.normalization import BatchNormalization
 from digits.model.recipes import Augmentation
+from digits.model.training import train_recipe
 
 LIMITS = Augmentation(shift=2.0, angle=10.0, scale=0.1, shear=0.1)
 
@@ -87,9 +87,9 @@ def test_predicted_in_parts_is_predicted(monkeypatch: pytest.MonkeyPatch) -> Non
     both = keras.Model(model.input, [model.output, model.output])
     images = make_split(50).images
     whole = model.predict(images, batch_size=8, verbose=0)
-    monkeypatch.setattr(archive, "PREDICTED_AT_A_TIME", 20)
-    np.testing.assert_array_equal(archive.predict_in_parts(model, images, 8), whole)
-    np.testing.assert_array_equal(archive.predict_in_parts(both, images, 8), [whole, whole])
+    monkeypatch.setattr(saving, "PREDICTED_AT_A_TIME", 20)
+    np.testing.assert_array_equal(saving.predict_in_parts(model, images, 8), whole)
+    np.testing.assert_array_equal(saving.predict_in_parts(both, images, 8), [whole, whole])
 
 
 def test_order_is_a_function_of_seed_and_epoch(train: Split) -> None:

@@ -80,7 +80,7 @@ def test_two_workers_in_one_clone_while_its_user_goes_on(trained: Project, tmp_p
     for picture in ("history", "importance"):
         assert list((project.folder / "tune").glob(f"small-*/{picture}.png")), picture
     project.call(*advice.split())
-    assert f"\n  {best}" in (project.folder / "params.yaml").read_text()
+    assert best in (project.folder / "recipes/cnn_optdigits.yaml").read_text()
     assert (project.folder / MODEL).is_file()
     assert "up to date" in project.call("dvc", "repro", "train")
 

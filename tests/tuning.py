@@ -135,7 +135,7 @@ def find_best(project: Project, environment: Mapping[str, str] | None = None) ->
     ((epochs, advice),) = re.findall(
         r"yaml:epochs=(\d+)$.*to make it the recipe: ([^\n]*)", said, re.DOTALL | re.MULTILINE
     )
-    return f"epochs: {epochs}\n", advice.strip()
+    return f"\nepochs: {epochs}\n", advice.strip()
 
 
 def assert_untouched(project: Project) -> None:

@@ -103,8 +103,8 @@ def _load(path: Path, class_count: int) -> Predict:
 
 def _keep(kept: Path, path: Path, class_count: int) -> bool:
     """Convert the model, and tell whether LiteRT has all of its layers."""
-    from digits.model.archive import load_model  # noqa: PLC0415 (TensorFlow takes seconds)
-    from digits.model.conversion import ConversionError, to_litert  # noqa: PLC0415
+    from digits.commands.conversion import ConversionError, to_litert  # noqa: PLC0415
+    from digits.model.saving import load_model  # noqa: PLC0415 (TensorFlow takes seconds)
 
     print(f"{path}: being converted, so that answers need no TensorFlow", file=sys.stderr)
     try:
@@ -116,7 +116,7 @@ def _keep(kept: Path, path: Path, class_count: int) -> bool:
 
 
 def _load_keras(path: Path, class_count: int) -> Predict:
-    from digits.model.archive import load_model, predict_probabilities  # noqa: PLC0415
+    from digits.model.saving import load_model, predict_probabilities  # noqa: PLC0415
 
     model = load_model(path, class_count)
     return lambda images: predict_probabilities(model, images, BATCH_SIZE)

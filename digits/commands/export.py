@@ -17,6 +17,15 @@ import numpy as np
 from tabulate import tabulate
 from tqdm import tqdm
 
+from digits.commands.conversion import (
+    load_keras,
+    load_saved_model,
+    to_h5,
+    to_litert,
+    to_litert_int8,
+    to_onnx,
+    write_saved_model,
+)
 from digits.commands.export_figure import draw_forms
 from digits.commands.leaderboard import describe_machine
 from digits.commands.markdown import escape, quote
@@ -27,17 +36,8 @@ from digits.dvc.revisions import bring
 from digits.errors import DigitsError
 from digits.evaluation.figures import write_figure
 from digits.files.artifacts import write_bytes, write_text
-from digits.model.archive import load_model, predict_probabilities
 from digits.model.backend import keras, without_lines
-from digits.model.conversion import (
-    load_keras,
-    load_saved_model,
-    to_h5,
-    to_litert,
-    to_litert_int8,
-    to_onnx,
-    write_saved_model,
-)
+from digits.model.saving import load_model, predict_probabilities
 from digits.paths import CARD_PATH, MODEL_PATH, TRAIN_DIR, VALIDATION_DIR
 
 EXPORTED_DIR = Path("exported")

@@ -224,7 +224,7 @@ def describe_run(job: Job, timing: Mapping[str, Any]) -> Run:
 
     `timing` is what its training has left in the journal: nothing, where DVC restored it.
     """
-    from digits.model.cost import count_multiply_adds  # noqa: PLC0415 (TensorFlow takes seconds)
+    from digits.commands.cost import count_multiply_adds  # noqa: PLC0415 (TensorFlow takes seconds)
     from digits.model.networks import build_network  # noqa: PLC0415
 
     validation, test = (load_record(job.name, split) for split in ("validation", "test"))

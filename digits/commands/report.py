@@ -19,9 +19,9 @@ from digits.data.splits import Card, load_card
 from digits.errors import DigitsError
 from digits.evaluation.results import LOCK_PATH, check_evaluated, verify
 from digits.files.artifacts import ArtifactError, load_json, write_text
-from digits.model.archive import load_model
 from digits.model.backend import keras
 from digits.model.recipes import RECIPES_DIR
+from digits.model.saving import load_model
 from digits.paths import (
     CARD_PATH,
     EVALUATE_METRICS_PATH,

@@ -6,7 +6,6 @@ from digits.data.splits import Split
 from digits.files.artifacts import expect_random_reads
 from digits.model.augmentation import corrupt, distort
 from digits.model.backend import tf
-from digits.model.networks import encode_labels
 from digits.model.recipes import Recipe
 
 TAKEN_AT_A_TIME = 2048  # images: a call of Python costs more than a small batch
@@ -59,6 +58,11 @@ def make_validation_batches(
     """Make the dataset of the validation images and their targets, in order."""
     rows = tf.data.Dataset.range(len(validation.labels)).batch(batch_size)
     return _prefetch(_take(validation, loss, class_count, rows))
+
+
+def encode_labels(labels: tf.Tensor, loss: str, class_count: int) -> tf.Tensor:
+    """Turn uint8 (n,) labels into what the loss compares: one-hot float32 (n, k), or as is."""
+    return tf.one_hot(labels, class_count) if loss == "categorical_crossentropy" else labels
 
 
 def _take(split: Split, loss: str, class_count: int, rows: tf.data.Dataset) -> tf.data.Dataset:

@@ -1,4 +1,7 @@
-"""Batch normalization by TensorFlow's fused kernel, where that computes what Keras's layer does."""
+"""Keras's layers where they train faster, or to the same bytes each time.
+
+They have the names of Keras's. Models for prediction are built of Keras's own.
+"""
 
 from typing import Any
 
@@ -6,7 +9,7 @@ from digits.model.backend import keras, tf
 
 
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Keras's layer, trained faster; it bears the same name, so that its layers do, too.
+    """By TensorFlow's fused kernel, where that computes what Keras's layer does.
 
     Keras composes the normalization of a dozen operations, which each read the whole batch
     (benchmarks/README.md says what the kernel saves). What the kernel cannot do, Keras does.
@@ -44,3 +47,41 @@ class BatchNormalization(keras.layers.BatchNormalization):
             and self.trainable
             and not (self.synchronized or self.renorm)
         )
+
+
+class _RepeatableBias:
+    """Adds the bias of a kernel of one pixel by an operation of its own.
+
+    TensorFlow folds the gradient of such a bias into that of the kernel. oneDNN 3 (jit_1x1,
+    backward_weights, several threads) then sums it in an order that depends on timing: with
+    AVX-512, one training in six had other bytes. Larger kernels, and those without a bias, are
+    computed otherwise.
+    """
+
+    use_bias: bool
+    data_format: str
+    kernel_size: tuple[int, ...]
+    bias: Any
+    kernel: Any
+    activation: Any
+    convolution_op: Any
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        bias = self.use_bias and self.data_format == "channels_last"
+        if not bias or any(size > 1 for size in self.kernel_size):
+            return super().call(inputs)  # type: ignore[misc] # of Keras's layer, beside which this stands
+        outputs = self.convolution_op(inputs, self.kernel)
+        # Not keras.ops.add, which makes of this the operation whose gradient is folded in.
+        outputs = tf.add(outputs, self.bias.value)
+        return outputs if self.activation is None else self.activation(outputs)
+
+
+class Conv1D(_RepeatableBias, keras.layers.Conv1D):
+    """Keras's layer, but for the bias."""
+
+
+class Conv2D(_RepeatableBias, keras.layers.Conv2D):
+    """Keras's layer, but for the bias."""
+
+
+IN_TRAINING = {"BatchNormalization": BatchNormalization, "Conv1D": Conv1D, "Conv2D": Conv2D}

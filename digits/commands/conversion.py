@@ -15,7 +15,8 @@ import numpy as np
 
 from digits.errors import DigitsError
 from digits.model.backend import keras, tf, without_lines
-from digits.model.networks import INPUT_SHAPE, find_reason
+from digits.model.networks import INPUT_SHAPE
+from digits.model.objects import find_reason
 
 INPUT, OUTPUT = "images", "probabilities"
 # Named by us: the name of a model's own input counts the models before it.

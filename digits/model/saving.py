@@ -1,5 +1,6 @@
 """Trained models on disk, as `.keras` archives that depend on nothing but the model."""
 
+import copy
 import io
 import json
 import math
@@ -7,6 +8,7 @@ import re
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +16,7 @@ from digits.data.datasets import IMAGE_SIDE
 from digits.data.splits import check_probabilities
 from digits.files.artifacts import ArtifactError, write_bytes
 from digits.model.backend import keras
-from digits.model.inspection import Inspected, check_config, inspect_model
+from digits.model.inspection import check_config, check_used, inspect_model
 from digits.paths import MODEL_PATH
 
 SHARED = re.compile(r'("shared_object_id": )(\d+)')  # no text holds it: its quotes are escaped
@@ -48,13 +50,13 @@ def load_model(path: Path, class_count: int) -> keras.Model:
     """
     if not path.is_file():
         raise ArtifactError(f"{path}: expected a model, received none: run train, or `dvc pull`")
-    inspected = inspect_model(path)
+    config, weights, weight_count = inspect_model(path)
     try:
-        model = _build(path, inspected, class_count)
+        model = _build(path, config, weight_count, class_count)
         with tempfile.TemporaryDirectory() as folder:
-            weights = Path(folder) / "model.weights.h5"
-            weights.write_bytes(inspected.weights)  # the archive itself would be read in pieces
-            model.load_weights(weights)
+            file = Path(folder) / "model.weights.h5"
+            file.write_bytes(weights)  # the archive itself would be read in pieces
+            model.load_weights(file)
     except (ArtifactError, OSError):
         raise
     except Exception as error:
@@ -86,7 +88,7 @@ def predict_in_parts(model: keras.Model, images: np.ndarray, batch_size: int) ->
     return np.concatenate(given, axis=-2)
 
 
-def _build(path: Path, inspected: Inspected, class_count: int) -> keras.Model:
+def _build(path: Path, config: dict[str, Any], weight_count: int, class_count: int) -> keras.Model:
     """Build the network that the file describes; it allocates no more than the file has weights.
 
     `keras.saving.load_model` would allocate first and compare then.
@@ -95,8 +97,10 @@ def _build(path: Path, inspected: Inspected, class_count: int) -> keras.Model:
     scope = keras.StatelessScope(initialize_variables=False)
     try:
         with scope:
-            model = keras.saving.deserialize_keras_object(inspected.config, safe_mode=True)
-            _check_sizes(path, model, inspected.weight_count, class_count)
+            given = copy.deepcopy(config)  # Keras takes it to pieces
+            model = keras.saving.deserialize_keras_object(given, safe_mode=True)
+            check_used(path, config, model)
+            _check_sizes(path, model, weight_count, class_count)
             scope.initialize_variables = True
     except BaseException:
         keras.utils.clear_session()  # or the next such scope would give them values

@@ -1,0 +1,212 @@
+"""Train a recipe: from its words, a seed and images to one model."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from digits.data.splits import Split
+from digits.files.history import COLUMNS
+from digits.model.backend import (
+    DeviceError,
+    choose_strategy,
+    has_bfloat16,
+    keras,
+    make_repeatable,
+)
+from digits.model.batches import count_steps, make_batches, make_validation_batches
+from digits.model.calibration import apply_temperature, fit_temperature
+from digits.model.checkpoint import (
+    Checkpoint,
+    Recorder,
+    identify_run,
+    load_checkpoint,
+    write_checkpoint,
+)
+from digits.model.ensemble import collect_predictions, join_members
+from digits.model.networks import build_callbacks, build_network, build_trainable
+from digits.model.objects import NetworkError, find_reason
+from digits.model.progress import Progress, describe_network
+from digits.model.recipes import CLASSES, RECIPES_DIR, Recipe
+from digits.model.saving import check_loadable, predict_in_parts, predict_probabilities
+
+METRICS = ("val_accuracy", "val_loss")  # of an epoch, by Keras's names
+VALIDATION_BATCH_SIZE = 500  # a matter of memory, not of results
+SMOKE_COUNT = 2  # images
+
+Report = Callable[[pd.DataFrame, Mapping[str, Any]], None]  # is told history and metrics
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which recipe is trained on what, and all that makes the result repeatable."""
+
+    name: str
+    recipe: Recipe  # as `settle_recipe` returns it
+    train: Split
+    validation: Split
+    class_count: int
+    seed: int
+    threads: int = 0  # of one operation; 0: one a core
+    devices: int = 1  # among which each batch is divided
+
+    def name_member(self, number: int) -> str:
+        return self.name if self.recipe.ensemble_size == 1 else f"{self.name}_{number + 1}"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model for prediction, its members' mean scores epoch by epoch, and its own scores.
+
+    `probabilities` is float32 (n, k), what the model says of the validation images.
+    """
+
+    model: keras.Model
+    history: pd.DataFrame
+    metrics: dict[str, Any]
+    probabilities: np.ndarray
+
+
+def settle_recipe(recipe: Recipe, class_count: int) -> Recipe:
+    """Settle what depends on the dataset and on the machine: the classes and the precision."""
+    suited = recipe.suit_classes(class_count)
+    if suited.precision != "auto":
+        return suited
+    return suited.model_copy(update={"precision": "bfloat16" if has_bfloat16() else "float32"})
+
+
+def train_recipe(
+    plan: Plan, report: Report = lambda *_: None, checkpoint_path: Path | None = None
+) -> Trained:
+    """Train the members of a recipe and join them into one model.
+
+    `report` is told how things stand at the start and after each epoch. With a path, a training
+    that was broken off goes on from the checkpoint there, to the same bytes.
+
+    Raises:
+        NetworkError: the recipe is no network that can be trained; nothing has been trained.
+        DivergedError: a loss is not finite.
+    """
+    smoke_test(plan)
+    arrays = [*vars(plan.train).values(), *vars(plan.validation).values()]
+    settings = (plan.name, plan.recipe, plan.seed, plan.threads, plan.devices)
+    run = identify_run(repr(settings), arrays)
+    checkpoint = load_checkpoint(checkpoint_path, run) if checkpoint_path else Checkpoint()
+
+    def save() -> None:
+        if checkpoint_path:
+            write_checkpoint(checkpoint_path, run, checkpoint)
+        report(*_summarize(checkpoint))
+
+    save()
+    # Derived, so that runs of neighbouring seeds share none.
+    seeds = np.random.SeedSequence(plan.seed).generate_state(plan.recipe.ensemble_size)
+    members = [_train_member(plan, n, int(seed), checkpoint, save) for n, seed in enumerate(seeds)]
+    return _finish(plan, members, checkpoint)
+
+
+def smoke_test(plan: Plan) -> None:
+    """Train a throw-away copy for one step on a few images, and let it predict.
+
+    Raises:
+        NetworkError: why the real training would fail.
+        DeviceError: it cannot be spread over so many devices.
+    """
+    name, recipe, where = plan.name, plan.recipe, f"{RECIPES_DIR}/{plan.name}.yaml"
+    make_repeatable(plan.seed, plan.threads)
+    choose_strategy(plan.devices)
+    first = min(recipe.batch_size, len(plan.train.labels))
+    if first % plan.devices:  # Keras adds up what the devices have of the first batch
+        raise DeviceError(
+            f"train.devices: expected a divisor of {first}, the images of a batch, "
+            f"received {plan.devices}"
+        )
+    few = Split(plan.train.images[:SMOKE_COUNT], plan.train.labels[:SMOKE_COUNT])
+    build_callbacks(name, recipe)
+    network = build_trainable(name, recipe)
+    if network.output_shape[1] != plan.class_count:
+        raise NetworkError(
+            f"{where}: layers: expected the last one to give {plan.class_count} probabilities, "
+            f"received {network.output_shape[1]}: `units: {CLASSES}` is as many as the dataset has "
+            "classes"
+        )
+    network.run_eagerly = True  # one step is not worth a graph, and fails with better reasons
+    try:
+        batches, _ = make_batches(few, recipe, plan.seed, plan.class_count)
+        network.fit(batches, shuffle=False, verbose=0)
+        member = build_network(plan.name_member(0), recipe, network.get_weights())
+        model = join_members(name, [member], recipe.test_time_shift)
+        predict_probabilities(model, few.images, SMOKE_COUNT)
+        check_loadable(model)
+    except Exception as error:  # whatever a layer or an optimizer raises
+        raise NetworkError(f"{where}: {find_reason(error)}") from error
+
+
+def _train_member(
+    plan: Plan, number: int, seed: int, checkpoint: Checkpoint, save: Callable[[], None]
+) -> keras.Model:
+    """Train a member by Keras's `fit` from where it stands; return it built for prediction."""
+    recipe, name = plan.recipe, plan.name_member(number)
+    make_repeatable(seed, plan.threads)
+    if number == len(checkpoint.finished):
+        step_count = recipe.epochs * count_steps(len(plan.train.labels), recipe.batch_size)
+        batches, epoch = make_batches(plan.train, recipe, seed, plan.class_count)
+        watched = build_callbacks(plan.name, recipe)
+        network = build_trainable(name, recipe, step_count, plan.devices)
+        if number == 0:
+            print(describe_network(network), flush=True)
+        network.fit(
+            batches,
+            epochs=recipe.epochs,
+            initial_epoch=recipe.epochs if checkpoint.stopped else checkpoint.epochs_done,
+            validation_data=make_validation_batches(
+                plan.validation, recipe.loss, VALIDATION_BATCH_SIZE, plan.class_count
+            ),
+            callbacks=[
+                keras.callbacks.LambdaCallback(on_epoch_begin=lambda n, _: epoch.assign(n)),
+                *watched,
+                Recorder(checkpoint, watched, save),
+                Progress(),
+            ],
+            shuffle=False,  # the batches are
+            verbose=0,  # Progress says more with less
+        )
+        checkpoint.finish_member(network.get_weights())
+    return build_network(name, recipe, checkpoint.finished[number])
+
+
+def _finish(plan: Plan, members: Sequence[keras.Model], checkpoint: Checkpoint) -> Trained:
+    """Temper the members, join them and score the whole on validation."""
+    recipe, validation = plan.recipe, plan.validation
+    if recipe.temperature_scaling:
+        parts = collect_predictions(members, recipe.test_time_shift)
+        given = predict_in_parts(parts, validation.images, VALIDATION_BATCH_SIZE)
+        predictions = np.reshape(given, (-1, *given.shape[-2:]))  # of several, or of one alone
+        temperature = fit_temperature(predictions, validation.labels)
+        for member in members:
+            apply_temperature(member, temperature)
+        print(f"{plan.name}: temperature {temperature:.4f}", flush=True)
+    model = join_members(plan.name, members, recipe.test_time_shift)
+    # This optimizer has no state but its rate and its count of steps.
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    probabilities = predict_probabilities(model, validation.images, VALIDATION_BATCH_SIZE)
+    labels = validation.labels.astype("int32")
+    losses = keras.losses.sparse_categorical_crossentropy(labels, probabilities)
+    accuracy = float(np.mean(probabilities.argmax(axis=1) == labels))
+    scores = zip(METRICS, (accuracy, float(np.mean(losses))), strict=True)
+    metrics: dict[str, Any] = {**dict(scores), "compute_dtype": recipe.precision}
+    if recipe.stops_early:
+        metrics |= {"early_stopping": True}  # its epoch was chosen on these very images
+    return Trained(model, _summarize(checkpoint)[0], metrics, probabilities)
+
+
+def _summarize(checkpoint: Checkpoint) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Return the history, averaged over the members, and the scores of the newest epoch."""
+    rows = pd.DataFrame(checkpoint.rows, columns=COLUMNS)
+    history = rows.groupby("epoch", as_index=False).mean()
+    newest = checkpoint.rows[-1] if checkpoint.rows else {}
+    scores = {key: newest[key] for key in METRICS if newest}
+    return history, {"epoch_count": len(rows), **scores}
