@@ -299,7 +299,7 @@ def test_recipes_of_the_project_load(recipe: Recipe, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_public_architectures_load(name: str, tmp_path: Path) -> None:
-    members = [build_network(f"member_{n}", ARCHITECTURES[name].recipe) for n in range(2)]
+    members = [build_network(f"member_{n}", ARCHITECTURES[name]) for n in range(2)]
     check_loads(members[0], tmp_path / "model.keras")
     check_loads(join_members("joined", members, 1), tmp_path / "model.keras")
 

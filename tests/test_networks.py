@@ -568,9 +568,7 @@ def test_model_of_other_images_is_refused(shape: tuple[int, ...], tmp_path: Path
     path = tmp_path / "model.keras"
     layers = [keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax")]
     keras.Sequential([keras.Input(shape), *layers]).save(path)
-    with pytest.raises(
-        ArtifactError, match=r"of this project, received input \[None"
-    ):
+    with pytest.raises(ArtifactError, match=r"of this project, received input \[None"):
         load_model(path, 10)
 
 

@@ -115,23 +115,21 @@ def identify_run(settings: str, arrays: Sequence[np.ndarray]) -> str:
 def write_checkpoint(path: Path, run: str, checkpoint: Checkpoint) -> None:
     """Write it in place of the last one, under a digest of itself; a kill leaves one of the two."""
     body = json.dumps(vars(checkpoint), default=_encode).encode()
-    write_bytes(path, f"{run} {_digest(body)}\n".encode() + body)
+    write_bytes(path, _head(run, body) + b"\n" + body)
 
 
 def load_checkpoint(path: Path, run: str) -> Checkpoint:
     """Load the checkpoint of this very run; an empty one where there is none that can be used."""
-    if not path.is_file():
-        return Checkpoint()
-    heading, _, body = path.read_bytes().partition(b"\n")
-    if heading == f"{run} {_digest(body)}".encode():
+    head, _, body = path.read_bytes().partition(b"\n") if path.is_file() else (b"", b"", b"")
+    if head == _head(run, body):
         return Checkpoint(**json.loads(body, object_hook=_decode))
-    if heading.startswith(run.encode()):  # of any other run, there is nothing to say
+    if head.startswith(run.encode()):  # of any other run, there is nothing to say
         print(f"{path}: expected a whole file, received a damaged one: training anew", flush=True)
     return Checkpoint()
 
 
-def _digest(body: bytes) -> str:
-    return hashlib.sha256(body).hexdigest()
+def _head(run: str, body: bytes) -> bytes:
+    return f"{run} {hashlib.sha256(body).hexdigest()}".encode()
 
 
 def _encode(array: np.ndarray) -> dict[str, Any]:
