@@ -40,13 +40,15 @@ def describe(commit: Run, run: Run, state: str = "") -> tuple[str, str, str]:
     """Return recipe, changes and validation accuracy; of a run that has not ended, its state."""
     if not run["data"]:
         return "", "", str((run["error"] or {}).get("msg", "unreadable"))
-    before, after = read_params(commit), read_params(run)
-    recipe = str(after.get("train", {}).get("recipe", ""))
-    changes = "\n".join(list_changes(before, after))
+    (before, old), (after, new) = read_params(commit), read_params(run)
+    names = [sections.get("train", {}).get("recipe", "") for sections in (before, after)]
+    changes = [*list_changes(before, after)]
+    if names[0] == names[1]:  # of another recipe, its name says it
+        changes += list_changes(old, new)
     # DVC gives the commit's accuracy to a run that failed or has not ended.
     accuracy = read_values(run, "metrics").get(str(TRAIN_METRICS_PATH), {}).get("val_accuracy")
     shown = f"{accuracy:.2%}" if isinstance(accuracy, float) else ""
-    return recipe, changes, shown if state in ("", "success") else state
+    return names[1], "\n".join(changes), shown if state in ("", "success") else state
 
 
 def read_values(run: Run, kind: str) -> dict[str, Any]:
@@ -55,27 +57,19 @@ def read_values(run: Run, kind: str) -> dict[str, Any]:
     return {path: file.get("data") or {} for path, file in files.items()}
 
 
-def read_params(run: Run) -> dict[str, Any]:
-    """Return the sections of params.yaml, and beside them the selected recipe's keys."""
+def read_params(run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the sections of params.yaml, and the selected recipe."""
     files = read_values(run, "params")
     sections = files.get(str(PARAMS_PATH), {})
-    name = sections.get("train", {}).get("recipe")
-    return {**sections, **files.get(f"{RECIPES_DIR}/{name}.yaml", {})}
+    return sections, files.get(f"{RECIPES_DIR}/{sections.get('train', {}).get('recipe')}.yaml", {})
 
 
 def list_changes(before: Any, after: Any, key: str = "") -> Iterator[str]:
-    """Yield what differs, a short line each: `epochs 9 → 4`, `+ layers.dense Dense(32)`.
-
-    Of another recipe, only its name is of interest.
-    """
-    if before == after and not isinstance(after, dict):
-        return
+    """Yield what differs, a short line each: `epochs 9 → 4`, `+ layers.dense Dense(32)`."""
     if not isinstance(before, dict) or not isinstance(after, dict):
-        yield f"{key} {_spell(before)} → {_spell(after)}"
+        if before != after:
+            yield f"{key} {_spell(before)} → {_spell(after)}"
         return
-    if key == "" and before.get("train", {}).get("recipe") != after.get("train", {}).get("recipe"):
-        before = {name: value for name, value in before.items() if name in SECTIONS}
-        after = {name: value for name, value in after.items() if name in SECTIONS}
     for name in dict.fromkeys([*before, *after]):
         path = f"{key}.{name}" if key else name
         if name not in before:
@@ -96,9 +90,6 @@ def _spell(value: Any) -> str:
     kind, *arguments = value.values() or ("{}",)
     first = f"({_spell(arguments[0])})" if arguments else ""
     return f"{kind}{first}" if "type" in value else ", ".join(value)
-
-
-SECTIONS = ("dataset", "fetch", "decode", "train", "evaluate", "analyze")
 
 
 def main(_: Namespace) -> None:
