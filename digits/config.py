@@ -144,9 +144,10 @@ def _describe(section: str, kind: Any, details: ErrorDetails) -> str:
         case "int_type" if isinstance(received, float) and received.is_integer():
             return f"{where}expected a whole number, received {received!r}: write {received:.0f}"
     expected = re.sub(r"^(Input should be|Value error,) | or instance of \w+", "", details["msg"])
-    if isinstance(received, str) and "@" in received:  # an address may have a password
-        return f"{where}expected {expected}"
-    return f"{where}expected {expected}, received {_shorten(received)}"
+    shown = _shorten(received)
+    if isinstance(received, str) and re.search("@|//.*[?]", received):
+        shown = "an address that may have a password"
+    return f"{where}expected {expected}, received {shown}"
 
 
 def _shorten(value: Any) -> str:

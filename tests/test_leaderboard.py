@@ -165,7 +165,7 @@ def test_run_sets_all_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(leaderboard, "run_experiment", pretend)
     monkeypatch.setattr(leaderboard, "ask_git", lambda *_: "0" * 40)
-    monkeypatch.setattr(leaderboard, "find_experiments", list)
+    monkeypatch.setattr(leaderboard, "is_commit", lambda _: False)
     assert leaderboard.perform(JOBS[3], force=False).stages["train"]["seconds"] == 12.5
     assert given == {
         "train.recipe": "big",

@@ -115,7 +115,7 @@ def list_files(paths: Iterable[Path]) -> Iterator[Path]:
 
 def find_pages(path: Path, *, keep_pixels: bool) -> Iterator[Page]:
     """Yield the pages of a file with the digits found on them."""
-    name = str(path)
+    name = str(path) if str(path).isprintable() else ascii(str(path))  # from another system
     try:
         for picture in read_pictures(_read_bytes(path)):
             found, error = _find(picture)

@@ -29,7 +29,7 @@ def check_mirror(mirror: str) -> str:
     if is_local(mirror):
         return mirror
     parts = urlsplit(mirror)
-    if "@" in mirror or parts.query or parts.fragment:
+    if re.search("[@?#]", mirror):
         raise ValueError("an https:// address without credentials, query or fragment")
     if parts.scheme != "https" or not parts.hostname:
         raise ValueError("a local folder or an https:// address")

@@ -180,7 +180,7 @@ def _train_member(
 
 def _finish(plan: Plan, members: Sequence[keras.Model], checkpoint: Checkpoint) -> Trained:
     """Temper the members, join them and score the whole on validation."""
-    recipe, validation = plan.recipe, plan.validation
+    recipe, validation, temperature = plan.recipe, plan.validation, 0.0
     if recipe.temperature_scaling:
         parts = collect_predictions(members, recipe.test_time_shift)
         given = predict_in_parts(parts, validation.images, VALIDATION_BATCH_SIZE)
@@ -188,7 +188,6 @@ def _finish(plan: Plan, members: Sequence[keras.Model], checkpoint: Checkpoint) 
         temperature = fit_temperature(predictions, validation.labels)
         for member in members:
             apply_temperature(member, temperature)
-        print(f"{plan.name}: temperature {temperature:.4f}", flush=True)
     model = join_members(plan.name, members, recipe.test_time_shift)
     # This optimizer has no state but its rate and its count of steps.
     model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
@@ -196,8 +195,11 @@ def _finish(plan: Plan, members: Sequence[keras.Model], checkpoint: Checkpoint) 
     labels = validation.labels.astype("int32")
     losses = keras.losses.sparse_categorical_crossentropy(labels, probabilities)
     accuracy = float(np.mean(probabilities.argmax(axis=1) == labels))
-    scores = zip(METRICS, (accuracy, float(np.mean(losses))), strict=True)
-    metrics: dict[str, Any] = {**dict(scores), "compute_dtype": recipe.precision}
+    scores = dict(zip(METRICS, (accuracy, float(np.mean(losses))), strict=True))
+    shown = ", ".join(f"{name} {score:.4f}" for name, score in scores.items())
+    tempered = f" (probabilities at temperature {temperature:.4f})" if temperature else ""
+    print(f"{plan.name}, the model: {shown}{tempered}", flush=True)
+    metrics: dict[str, Any] = {**scores, "compute_dtype": recipe.precision}
     if recipe.stops_early:
         metrics |= {"early_stopping": True}  # its epoch was chosen on these very images
     return Trained(model, _summarize(checkpoint)[0], metrics, probabilities)
