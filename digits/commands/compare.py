@@ -22,13 +22,7 @@ from tabulate import tabulate
 from digits.commands.markdown import escape
 from digits.data.splits import Card
 from digits.dvc.experiments import list_names
-from digits.dvc.revisions import (
-    SEED,
-    SPLITS,
-    WORKSPACE,
-    Record,
-    load_record,
-)
+from digits.dvc.revisions import SPLITS, WORKSPACE, Record, load_record
 from digits.errors import DigitsError
 from digits.evaluation.comparison import POWER, Comparison, Side, compare, tabulate_changes
 from digits.evaluation.figures import write_figure
@@ -38,6 +32,7 @@ from digits.evaluation.seeds import SeedComparison, SeedSide, compare_seeds
 
 STYLES = {"text": "simple", "markdown": "github"}  # as tabulate calls them
 WILDCARDS = set("*?[")
+SEED = "train.seed"
 SPENT = (
     "WARNING: neither side is committed, and their settings differ. To choose between them by test "
     "images leaves none to test the choice on: leave out `--split test`."

@@ -27,6 +27,7 @@ from pydantic import ValidationError
 
 from digits.commands.charts import draw_leaderboard
 from digits.commands.ledger import Machine, Run, add_run, load_ledger, write_ledger
+from digits.commands.repro import fetch_data
 from digits.commands.standings import Entry, Job, Published, list_jobs, write_markdown
 from digits.config import (
     PARAMS_PATH,
@@ -39,7 +40,7 @@ from digits.data.datasets import load_dataset
 from digits.dvc.experiments import name_ref, run_experiment
 from digits.dvc.git import ask_git, is_commit
 from digits.dvc.revisions import bring, load_record
-from digits.dvc.run import Outcome, fetch_data, run_dvc
+from digits.dvc.run import Outcome, run_dvc
 from digits.errors import DigitsError
 from digits.evaluation.figures import write_figure
 from digits.files.artifacts import load_json, write_text

@@ -15,13 +15,24 @@ from digits.data.datasets import load_dataset
 from digits.data.splits import load_card
 from digits.dvc.experiments import run_experiment
 from digits.dvc.git import try_git
-from digits.dvc.run import run_dvc
+from digits.dvc.run import DvcError, run_dvc
 from digits.evaluation.results import LOCK_PATH, load_metrics
 from digits.evaluation.scores import score_accuracy_interval
 from digits.model.recipes import load_recipe
 from digits.paths import CARD_PATH, PLOTS_DIR
 
 EMBEDDED = {"dataset": "optdigits", "train.recipe": "cnn_optdigits"}
+
+
+def fetch_data() -> None:
+    """Bring the dataset into DVC's cache: mirrors beside the checkout are not beside a run.
+
+    Raises:
+        DvcError: DVC failed.
+    """
+    status = run_dvc("repro", "decode").status
+    if status != 0:
+        raise DvcError(f"dvc repro decode: exit status {status}, reasons above")
 
 
 def run_embedded() -> int:

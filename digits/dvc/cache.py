@@ -3,18 +3,17 @@
 DVC hashes an object when it comes in and never again, and it never replaces one that is there.
 """
 
-import hashlib
 import json
 import os
 import re
 from collections.abc import Iterable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from dvc.config import Config
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
+from dvc_data.hashfile.hash import file_md5
 from dvc_data.hashfile.hash_info import HashInfo
 from dvc_data.hashfile.transfer import transfer
 
@@ -22,7 +21,6 @@ from digits.dvc.run import DvcError
 from digits.errors import DigitsError
 from digits.urls import mask_urls
 
-CHUNK_BYTES = 1 << 20
 OBJECT_ID = re.compile(r"[0-9a-f]{32}(\.dir)?")  # a `.dir` lists the files of a folder
 
 
@@ -78,11 +76,7 @@ def list_objects(store: Any) -> list[str]:
 
 
 def hash_object(store: Any, oid: str) -> str:
-    digest = hashlib.md5(usedforsecurity=False)  # what DVC names objects by
-    with store.fs.open(store.oid_to_path(oid), "rb") as file:
-        for chunk in iter(partial(file.read, CHUNK_BYTES), b""):
-            digest.update(chunk)
-    return digest.hexdigest()
+    return file_md5(store.oid_to_path(oid), store.fs)
 
 
 def is_whole(store: Any, oid: str) -> bool:

@@ -12,7 +12,6 @@ from digits.dvc.git import try_git
 from digits.dvc.run import DvcError, Outcome, journaling, run_dvc
 
 WATCH_SECONDS = 0.5  # between two looks at an experiment: few epochs are that short
-STATE_VARIABLE = "DVC_SITE_CACHE_DIR"
 
 
 def run_experiment(settings: Mapping[str, object], *options: str) -> Outcome:
@@ -42,7 +41,7 @@ def run_experiment_in(
     leash = ["setpriv", "--pdeathsig", "KILL"] if sys.platform == "linux" else []
     command = [*leash, sys.executable, "-m", "dvc", "exp", "run", *list_changes(settings), *options]
     with journaling() as (environment, stages):
-        environment[STATE_VARIABLE] = str(clone / ".dvc/tmp/state")  # gone with the clone
+        environment["DVC_SITE_CACHE_DIR"] = str(clone / ".dvc/tmp/state")  # gone with the clone
         with subprocess.Popen(
             command, cwd=clone, env=environment, stdin=subprocess.DEVNULL, start_new_session=True
         ) as process:

@@ -1,12 +1,13 @@
 """What a revision of this project predicted, brought by DVC from its cache or its remote."""
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dvc.api import DVCFileSystem
+from dvc.utils.flatten import flatten
 
 from digits.config import PARAMS_PATH, load_yaml
 from digits.data.splits import Card, load_card
@@ -26,7 +27,6 @@ from digits.paths import (
 WORKSPACE = "workspace"
 SPLITS = {"validation": VALIDATION_PREDICTIONS_DIR, "test": TEST_PREDICTIONS_DIR}
 FACTS = (LOCK_PATH, CARD_PATH, TRAIN_METRICS_PATH)
-SEED = "train.seed"
 
 
 class RevisionError(DigitsError):
@@ -95,33 +95,27 @@ def _load(name: str, split: str, root: Path) -> Record:
     if split == "test":
         check_evaluated(root / LOCK_PATH, name)
     trained = load_json(root / TRAIN_METRICS_PATH)
-    robustness = trained.get("val_robustness")
     return Record(
         name,
         card,
         read_models(root / LOCK_PATH).get("train", ""),
         load_predictions(root / SPLITS[split], card.class_count),
-        dict(_list_settings(root / LOCK_PATH)),
+        _load_settings(root / LOCK_PATH),
         bool(trained.get("early_stopping")),
         _is_candidate(name),
-        robustness if isinstance(robustness, float) else None,
+        trained.get("val_robustness"),
     )
 
 
-def _list_settings(lock_path: Path) -> Iterator[tuple[str, Any]]:
-    """Yield the parameters that the model came from, as the lock has them: those of the run."""
+def _load_settings(lock_path: Path) -> dict[str, Any]:
+    """Return the parameters that the model came from, as the lock has them: those of the run."""
+    settings: dict[str, Any] = {}
     stages = load_yaml(lock_path)["stages"]
     for stage in ("decode", "train"):
         for file, values in stages.get(stage, {}).get("params", {}).items():
-            yield from _flatten("" if file == str(PARAMS_PATH) else f"{file}:", values)
-
-
-def _flatten(start: str, values: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, dict) and value:
-            yield from _flatten(f"{start}{key}.", value)
-        else:
-            yield f"{start}{key}", value
+            start = "" if file == str(PARAMS_PATH) else f"{file}:"
+            settings |= {f"{start}{key}": value for key, value in flatten(values).items()}
+    return settings
 
 
 def _is_candidate(name: str) -> bool:

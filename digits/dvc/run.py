@@ -50,17 +50,6 @@ def read_dvc(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-def fetch_data() -> None:
-    """Bring the dataset into DVC's cache: mirrors beside the checkout are not beside a run.
-
-    Raises:
-        DvcError: DVC failed.
-    """
-    status = run_dvc("repro", "decode").status
-    if status != 0:
-        raise DvcError(f"dvc repro decode: exit status {status}, reasons above")
-
-
 @contextmanager
 def journaling() -> Iterator[tuple[dict[str, str], dict[str, dict[str, Any]]]]:
     """Yield the environment for a DVC, and what its stages did, which is known at the end."""
