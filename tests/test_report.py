@@ -16,6 +16,7 @@ from test_stages import STAGES, make_project
 
 from digits.commands import report
 from digits.files.artifacts import ArtifactError
+from digits.paths import VALIDATION_PREDICTIONS_DIR
 from pipeline import analyze, evaluate
 
 
@@ -112,3 +113,10 @@ def test_missing_figure_and_other_recipe_are_refused(project: Path) -> None:
     with pytest.raises(report.ReportError, match="expected results of recipe 'other'"):
         report.main(Namespace())
     assert not (project / "report").exists()
+
+
+def test_numbers_that_cannot_be_verified_are_refused(project: Path) -> None:
+    shutil.rmtree(project / VALIDATION_PREDICTIONS_DIR)
+    with pytest.raises(report.ReportError, match="the predictions are not here, `dvc pull`"):
+        report.main(Namespace())
+    assert not Path("report").exists()

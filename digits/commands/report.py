@@ -17,21 +17,18 @@ from pydantic import ConfigDict, Field, ValidationError
 from digits.config import PARAMS_PATH, Section, describe_errors, load_params
 from digits.data.splits import Card, load_card
 from digits.errors import DigitsError
-from digits.evaluation.results import LOCK_PATH, check_evaluated, verify
+from digits.evaluation.results import NOT_VERIFIED, verify_metrics
 from digits.files.artifacts import ArtifactError, load_json, write_text
 from digits.model.backend import keras
 from digits.model.recipes import RECIPES_DIR
 from digits.model.saving import load_model
 from digits.paths import (
     CARD_PATH,
-    EVALUATE_METRICS_PATH,
     MODEL_PATH,
     PLOTS_DIR,
     SCORES_PATH,
     SUMMARY_PATH,
-    TEST_PREDICTIONS_DIR,
     TRAIN_METRICS_PATH,
-    VALIDATION_PREDICTIONS_DIR,
 )
 
 TEMPLATE_PATH = Path(__file__).with_suffix(".html")
@@ -162,8 +159,7 @@ def load_metrics() -> dict[str, Any]:
 
     Raises:
         ArtifactError: a file is missing or damaged.
-        ResultError: no numbers, or not those of the predictions.
-        ReportError: they are of another recipe or dataset than `params.yaml` selects.
+        ReportError: numbers are missing, or are not of the selected recipe and dataset.
     """
     metrics = {key: value for path in NUMBERS for key, value in load_json(path).items()}
     try:
@@ -179,18 +175,6 @@ def load_metrics() -> dict[str, Any]:
                 f"selects, received those of {metrics.get(key)!r}: run `dvc repro`"
             )
     return metrics
-
-
-def verify_metrics(card: Card) -> None:
-    """Hold each file of numbers against the predictions.
-
-    Raises:
-        ResultError: a number is another.
-    """
-    check_evaluated(LOCK_PATH, str(EVALUATE_METRICS_PATH))
-    for path in (EVALUATE_METRICS_PATH, SCORES_PATH):
-        verify(path, TEST_PREDICTIONS_DIR, card.class_count)
-    verify(TRAIN_METRICS_PATH, VALIDATION_PREDICTIONS_DIR, card.class_count)
 
 
 def read_params(recipe: str) -> str:
@@ -245,7 +229,8 @@ def render(metrics: Mapping[str, Any], card: Card, params: str, summary: str) ->
 
 def main(_: Namespace) -> None:
     card = load_card(CARD_PATH)
-    verify_metrics(card)
+    if not verify_metrics():
+        raise ReportError(f"{SCORES_PATH.parent}: {NOT_VERIFIED}")
     metrics = load_metrics()
     model = load_model(MODEL_PATH, card.class_count)
     metrics |= {"parameter_count": model.count_params()}

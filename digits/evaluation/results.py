@@ -13,6 +13,7 @@ from digits.paths import (
     CARD_PATH,
     EVALUATE_METRICS_PATH,
     MODEL_PATH,
+    SCORES_PATH,
     TEST_PREDICTIONS_DIR,
     TRAIN_METRICS_PATH,
     VALIDATION_PREDICTIONS_DIR,
@@ -54,12 +55,26 @@ def check_evaluated(lock_path: Path, name: str) -> None:
         )
 
 
-def verify(path: Path, folder: Path, class_count: int) -> set[str]:
-    """Compute from a split's predictions what a file of numbers says; return the names of that.
+def verify_metrics() -> set[str]:
+    """Hold each file of numbers against the predictions; return the metrics that follow from them.
+
+    Without predictions that is none.
 
     Raises:
-        ResultError: a number is another, or none.
+        ResultError: a number is another, or of another model.
     """
+    check_evaluated(LOCK_PATH, str(EVALUATE_METRICS_PATH))
+    folders = (TEST_PREDICTIONS_DIR, VALIDATION_PREDICTIONS_DIR)
+    if not all(path.exists() for path in (CARD_PATH, *folders)):
+        return set()
+    class_count = load_card(CARD_PATH).class_count
+    _verify(TRAIN_METRICS_PATH, VALIDATION_PREDICTIONS_DIR, class_count)
+    _verify(SCORES_PATH, TEST_PREDICTIONS_DIR, class_count)
+    return _verify(EVALUATE_METRICS_PATH, TEST_PREDICTIONS_DIR, class_count)
+
+
+def _verify(path: Path, folder: Path, class_count: int) -> set[str]:
+    """Compute from a split's predictions what a file of numbers says; return the names of that."""
     predictions = load_predictions(folder, class_count)
     prefix = "val_" if folder == VALIDATION_PREDICTIONS_DIR else ""
     summary = summarize_predictions(predictions.labels, predictions.probabilities)
@@ -79,11 +94,9 @@ def verify(path: Path, folder: Path, class_count: int) -> set[str]:
 def load_metrics() -> tuple[dict[str, Any], set[str]]:
     """Load the workspace's metrics, and the names of those that are verified.
 
-    Without predictions that is none.
-
     Raises:
         ArtifactError: a file is missing or damaged.
-        ResultError: not numbers of the predictions, or those of another model.
+        ResultError: as `verify_metrics`, or a number is missing.
     """
     values = load_json(EVALUATE_METRICS_PATH)
     for key in ("accuracy", "error_count", "image_count"):
@@ -92,10 +105,4 @@ def load_metrics() -> tuple[dict[str, Any], set[str]]:
                 f"{EVALUATE_METRICS_PATH}: expected a number as {key}, received "
                 f"{values.get(key)!r}: run `dvc repro`"
             )
-    check_evaluated(LOCK_PATH, str(EVALUATE_METRICS_PATH))
-    folders = (TEST_PREDICTIONS_DIR, VALIDATION_PREDICTIONS_DIR)
-    if not all(path.exists() for path in (CARD_PATH, *folders)):
-        return values, set()
-    class_count = load_card(CARD_PATH).class_count
-    verify(TRAIN_METRICS_PATH, VALIDATION_PREDICTIONS_DIR, class_count)
-    return values, verify(EVALUATE_METRICS_PATH, TEST_PREDICTIONS_DIR, class_count)
+    return values, verify_metrics()
