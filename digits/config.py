@@ -20,7 +20,6 @@ from ruamel.yaml.error import YAMLError
 from digits.errors import DigitsError
 
 PARAMS_PATH = Path("params.yaml")
-FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 LONGEST = 120  # letters of a value in a message
 
 T = TypeVar("T")
@@ -84,9 +83,9 @@ def load_yaml(path: Path) -> Any:
             )
         values = YAML(typ="safe").load(text)
         # DVC does not keep an alias when it writes the file, and a few can stand for billions.
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, FAST)):
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
             raise ConfigError(f"{path}: expected values written out, received an alias (`*name`)")
-        other = yaml.load(text, FAST)  # noqa: S506 (it is the safe one)
+        other = yaml.safe_load(text)  # in Python: the parser in C takes tabs that others refuse
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: expected a file, received none") from error
     except (YAMLError, yaml.YAMLError) as error:

@@ -196,7 +196,7 @@ def test_choice_between_experiments_up_to_a_decision(project: Project, tmp_path:
     for name in ("docs", "report"):  # the numbers there are are not this model's
         said = project.call("python", "-m", "digits", name, status=1)
         assert "metrics/evaluate.json: expected test results of its model" in said
-        assert said.endswith("it was trained and not evaluated; `dvc repro` does\n")
+        assert said.endswith("and not evaluated; `dvc repro` does, where it is checked out\n")
     assert list_runs(project.call("dvc", "repro")) == ["evaluate", "analyze"]
     said = project.call(*compare, "HEAD", "workspace", "--split", "test")
     assert said.startswith("On the 364 test images")

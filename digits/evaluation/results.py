@@ -51,7 +51,7 @@ def check_evaluated(lock_path: Path, name: str) -> None:
     if models.get("train") != models.get("evaluate"):
         raise ResultError(
             f"{name}: expected test results of its model, received those of another: it was "
-            "trained and not evaluated; `dvc repro` there does"
+            "trained and not evaluated; `dvc repro` does, where it is checked out"
         )
 
 
