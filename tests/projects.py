@@ -132,8 +132,9 @@ def lend_environment(project: Project) -> None:
     binaries = project.folder / ".venv/bin"
     binaries.mkdir(parents=True)
     (binaries / "activate").touch()
-    (binaries / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
-    (binaries / "python").chmod(0o755)
+    for name, command in (("python", sys.executable), ("dvc", f"{sys.executable} -m dvc")):
+        (binaries / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+        (binaries / name).chmod(0o755)
     for name in ("run", "test", "predict", "tune", "cluster"):
         (project.folder / f".venv/{name}.stamp").touch()
 
