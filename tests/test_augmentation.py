@@ -102,7 +102,7 @@ def test_effect_befalls_its_share_of_the_images(name: str) -> None:
 
 
 def test_images_draw_for_themselves_and_for_each_effect() -> None:
-    """Whether noise befalls an image has nothing to do with polarity."""
+    """Whether an image gets noise has nothing to do with polarity."""
     noise = {"probability": 0.5, "strength": 0.5}
     alone = corrupt_blots({"noise": noise})
     both = corrupt_blots({"noise": noise, "polarity": 0.5})

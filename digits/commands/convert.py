@@ -1,7 +1,7 @@
 """`python -m digits convert NAME SOURCE...`: other people's forms of a dataset to four IDX files.
 
 What would have to be guessed is refused. The folder of the IDX files is the one mirror in the new
-dataset file, whose digests vouch for them.
+dataset file, which has their digests.
 """
 
 import hashlib
@@ -163,7 +163,7 @@ def describe_classes(classes: Classes) -> dict[str, Any]:
 
 
 def describe_files(folder: Path, files: Mapping[str, bytes]) -> dict[str, Any]:
-    """Return where the files will be, and what vouches for each."""
+    """Return where the files will be, and the digest of each."""
     vouched = {
         key: {
             "name": FILE_NAMES[key],
@@ -230,7 +230,7 @@ def check_free(path: Path, folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def write_dataset(path: Path, text: str, folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write the IDX files, and then the dataset file, which vouches for them."""
+    """Write the IDX files, and then the dataset file, which has their digests."""
     for key, raw in files.items():
         write_bytes(folder / FILE_NAMES[key], raw)
     write_text(path, text)
