@@ -76,11 +76,8 @@ def load_yaml(path: Path) -> Any:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        if conflict := re.search("^<{7} ", text, re.MULTILINE):
-            line = text.count("\n", 0, conflict.start()) + 1
-            raise ConfigError(
-                f"{path}, line {line}: expected YAML, received the conflict of a merge"
-            )
+        if "\n<<<<<<< " in f"\n{text}":
+            raise ConfigError(f"{path}: expected YAML, received the conflict of a merge")
         values = YAML(typ="safe").load(text)
         # DVC does not keep an alias when it writes the file, and a few can stand for billions.
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
@@ -113,16 +110,12 @@ def _check_alike(path: Path, keys: tuple[object, ...], value: Any, other: Any) -
             pass
         case _ if repr(value) != repr(other):
             spelled = [json.dumps(reading, default=str) for reading in (value, other)]
+            where = ": ".join(filter(None, (str(path), ".".join(map(str, keys)))))
             raise ConfigError(
-                f"{_join(path, *keys)}: expected a value that all tools read alike, received one "
-                f"that is {value!r} for DVC (YAML 1.2) and {other!r} for PyYAML (1.1): write "
+                f"{where}: expected a value that all tools read alike, received one that is "
+                f"{value!r} for DVC (YAML 1.2) and {other!r} for PyYAML (1.1): write "
                 f"{' or '.join(spelled)}"
             )
-
-
-def _join(path: Path, *keys: object) -> str:
-    """Say where: the file, and a dotted key in it."""
-    return f"{path}: {'.'.join(map(str, keys))}" if keys else str(path)
 
 
 def describe_errors(section: str, kind: Any, error: ValidationError) -> str:
@@ -140,18 +133,11 @@ def _describe(section: str, kind: Any, details: ErrorDetails) -> str:
         case "extra_forbidden":
             known = getattr(kind, "model_fields", ()) if len(details["loc"]) == 1 else ()
             return f"{where}unknown key{did_you_mean(str(details['loc'][-1]), known)}"
-        case "int_type" if isinstance(received, float) and received.is_integer():
-            return f"{where}expected a whole number, received {received!r}: write {received:.0f}"
     expected = re.sub(r"^(Input should be|Value error,) | or instance of \w+", "", details["msg"])
-    shown = _shorten(received)
+    shown = repr(received)[:LONGEST]
     if isinstance(received, str) and re.search("@|//.*[?]", received):
         shown = "an address that may have a password"
     return f"{where}expected {expected}, received {shown}"
-
-
-def _shorten(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def did_you_mean(key: str, known: Iterable[str]) -> str:

@@ -214,7 +214,7 @@ def is_alike(value: Any, other: Any) -> bool:
         case list(), list():
             return all(is_alike(one, two) for one, two in zip(value, other, strict=True))
         case float(), str():
-            return repr(value) == repr(float(other))
+            return repr(value) == repr(float(other.replace("_", "")))  # 1_0e5
     return repr(value) == repr(other)
 
 

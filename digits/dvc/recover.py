@@ -5,6 +5,7 @@ DVC puts these right when it ends or is interrupted; after SIGTERM or `kill -9` 
 `git symbolic-ref HEAD refs/heads/main`, `git reset`, and `git update-ref -d` of each of REFS.
 """
 
+import json
 from pathlib import Path
 
 import psutil
@@ -13,6 +14,8 @@ from digits.dvc.git import ask_git, try_git
 from digits.errors import DigitsError
 
 REFS = ("refs/exps/exec", "refs/exps/stash")
+START = f"{REFS[0]}/EXEC_HEAD"  # where the last run began; each run leaves it
+LOCKS = (Path(".dvc/tmp/rwlock"), Path(".dvc/tmp/exps/rwlock"))
 
 
 class RecoverError(DigitsError):
@@ -26,18 +29,22 @@ def recover() -> str:
         RecoverError: a DVC still runs, or somebody has committed since.
         GitError: Git failed.
     """
-    left = try_git("for-each-ref", "--format=%(refname)", *REFS).split()
-    if not [ref for ref in left if not ref.endswith("EXEC_HEAD")]:  # which each run leaves
+    refs = try_git("for-each-ref", "--format=%(refname)", *REFS).split()
+    branch, cut = _find_branch(), [path for path in LOCKS if _is_cut(path)]
+    if not (branch or cut or set(refs) - {START}):
         return "no killed run of DVC has left anything"
     running = _find_running(Path(ask_git("rev-parse", "--show-toplevel")))
     if running:
         raise RecoverError(f"expected no DVC at work here, received process {running}: wait for it")
-    _return_to_branch()
+    if branch:
+        _return_to(branch)
     ask_git("reset", "--quiet")
-    for ref in left:
+    for ref in refs:
         if ref.endswith(("stash", "EXEC_MERGE")):  # with what had been edited before the run
             ask_git("stash", "store", "--message", "from a killed experiment", ref)
         ask_git("update-ref", "-d", ref)
+    for path in cut:
+        path.unlink()
     place = try_git("symbolic-ref", "--short", "--quiet", "HEAD") or "no branch, as before"
     return (
         f"a run of DVC had been killed: HEAD is on {place}, files are as they were; what they lack "
@@ -45,14 +52,18 @@ def recover() -> str:
     )
 
 
-def _return_to_branch() -> None:
-    """Put HEAD on the branch from which the run began, if it began from one; files stay."""
-    baseline = try_git("rev-parse", "--verify", "--quiet", f"{REFS[0]}/EXEC_BASELINE")
+def _find_branch() -> str | None:
+    """Name the branch that HEAD has left for a run, if it still is where that began."""
+    start = try_git("rev-parse", "--verify", "--quiet", START)
+    if not start or try_git("symbolic-ref", "--quiet", "HEAD"):
+        return None
     branch = try_git("rev-parse", "--abbrev-ref", "@{-1}")
-    if try_git("symbolic-ref", "--quiet", "HEAD") or not baseline:
-        return
-    if try_git("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}") != baseline:
-        return  # people have detached it, as `git bisect` and CI do
+    # Otherwise people have detached it, as `git bisect` and CI do.
+    return branch if try_git("rev-parse", "--verify", f"refs/heads/{branch}") == start else None
+
+
+def _return_to(branch: str) -> None:
+    """Put HEAD on a branch; files stay."""
     subjects = ask_git("log", "--format=%s", f"{branch}..HEAD").splitlines()
     if not all(subject.startswith("dvc: commit experiment ") for subject in subjects):
         raise RecoverError(
@@ -60,6 +71,15 @@ def _return_to_branch() -> None:
             f"`git branch rescued && git switch {branch}`, then merge rescued"
         )
     ask_git("symbolic-ref", "HEAD", f"refs/heads/{branch}")
+
+
+def _is_cut(path: Path) -> bool:
+    """Tell whether a kill has cut this file of DVC's short: it would fail at it ever after."""
+    try:
+        json.loads(path.read_bytes() if path.is_file() else b"{}")
+    except ValueError:
+        return True
+    return False
 
 
 def _find_running(here: Path) -> int | None:
