@@ -7,6 +7,7 @@ import io
 import itertools
 from collections.abc import Sequence
 from contextlib import redirect_stdout
+from typing import Any
 
 import numpy as np
 
@@ -67,7 +68,8 @@ def build_plain(
     name: str, recipe: Recipe, train: Split, steps_per_execution: int = 1
 ) -> keras.Model:
     """Build the network of Keras's own layers and compile it for the recipe's training."""
-    ((optimizer, arguments),) = recipe.optimizer.items()
+    arguments: dict[str, Any] = dict(recipe.optimizer)
+    optimizer = arguments.pop("type")
     if recipe.schedule == "one_cycle":
         steps, peak = count_all_steps(recipe, train), arguments["learning_rate"]
         arguments = {**arguments, "learning_rate": OneCycle(peak, recipe.warmup_fraction, steps)}

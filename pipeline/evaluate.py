@@ -38,7 +38,7 @@ from digits.paths import (
 )
 from digits.stage import run
 
-# Of all the scores; a model has none of other hands unless it reads digits, none of a group of
+# Of all the scores; a model has none of other writers unless it reads digits, none of a group of
 # corruptions that is empty, and those of parts only where its dataset was joined of some.
 METRICS = (
     "accuracy",

@@ -32,7 +32,7 @@ class FetchParams(Section):
 
 
 def warn_of_missing_digests(dataset: Dataset, files: Mapping[str, bytes]) -> None:
-    """Say loudly what a dataset's file does not vouch for, and what to write there."""
+    """Warn about files without a checksum, and say which to write there."""
     for file in dataset.files:
         if not file.has_digest:
             raw = files[file.name]

@@ -18,7 +18,7 @@ from digits.files.artifacts import write_bytes
 from digits.model import checkpoint as checkpoints
 from digits.model import training
 from digits.model.backend import tf
-from digits.model.checkpoint import Checkpoint, identify_run, load_checkpoint, write_checkpoint
+from digits.model.checkpoint import Checkpoint, identify_run, load_checkpoint
 from digits.model.saving import write_model
 from digits.model.training import Plan, train_recipe
 from pipeline import decode, train
@@ -239,7 +239,7 @@ SAMPLE = Checkpoint(
 
 def test_checkpoint_survives_the_disk(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.json"
-    write_checkpoint(path, "run", SAMPLE)
+    SAMPLE.write(path, "run")
     loaded = load_checkpoint(path, "run")
     assert loaded.rows == SAMPLE.rows
     assert [int(value) for value in loaded.state] == list(range(12))
@@ -253,7 +253,7 @@ def test_checkpoint_survives_the_disk(tmp_path: Path) -> None:
 
 def test_any_damaged_bit_is_as_if_there_were_none(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.json"
-    write_checkpoint(path, "run", SAMPLE)
+    SAMPLE.write(path, "run")
     whole = path.read_bytes()
     for bit in range(8 * len(whole)):
         damaged = bytearray(whole)

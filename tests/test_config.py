@@ -172,7 +172,8 @@ def test_what_yaml_versions_read_differently_is_refused(
 def test_exponents_that_dvc_writes_are_taken(rate: str, path: Path) -> None:
     path.write_text((RECIPES / "cnn.yaml").read_text())
     apply_overrides(path, [f"optimizer.learning_rate={rate}"])  # what `dvc exp run -S` calls
-    assert load_params("", Recipe, path).optimizer["learning_rate"] == float(rate)
+    optimizer = dict(load_params("", Recipe, path).optimizer)
+    assert optimizer["learning_rate"] == float(rate)
 
 
 @pytest.mark.parametrize(
@@ -205,14 +206,14 @@ def explain(changes: dict[str, Any], tmp_path: Path) -> str:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"optimizer": "adam"}, "optimizer: {type: Adam, learning_rate: 0.001}`, received 'adam'"),
-        ({"optimizer": {"Adam": {}}}, "such as `optimizer: {type: Adam, learning_rate: 0.001}`"),
-        ({"layers": ["Flatten"]}, "layers: expected a name for each, such as `flatten: {type: Fla"),
+        ({"optimizer": "adam"}, "optimizer: expected a valid dictionary, received 'adam'"),
+        ({"optimizer": {"Adam": {}}}, "optimizer.type: expected a value, received none"),
+        ({"layers": ["Flatten"]}, "layers: expected a valid dictionary, received"),
         ({"layers": {}}, "layers: expected .*at least 1 item"),
-        ({"layers": {"MaxPooling2D": 2}}, "layers.MaxPooling2D: .* `pool1: {type: MaxPooling2D, "),
+        ({"layers": {"MaxPooling2D": 2}}, "layers.MaxPooling2D: expected a valid dictionary"),
         ({"layers": {"conv 1": {"type": "ReLU"}}}, "layers.conv 1: expected a name of letters"),
-        ({"callbacks": ["EarlyStopping"]}, "callbacks: expected a name for each"),
-        ({"callbacks": {"stop": "x"}}, "callbacks.stop: .*{type: EarlyStopping, patience: 3}"),
+        ({"callbacks": ["EarlyStopping"]}, "callbacks: expected a valid dictionary"),
+        ({"callbacks": {"stop": "x"}}, "callbacks.stop: expected a valid dictionary, received 'x'"),
         (
             {"augmentation": {"angle": 181}},
             "augmentation.angle: expected less than or equal to 180",

@@ -143,21 +143,21 @@ def refuse(*layers: dict[str, Any], name: str = "bad", **changes: Any) -> str:
         ([change(kernel_regularizer=spec("L2", l2="0.1")), SOFTMAX], r"kernel_regularizer.*l2"),
         (
             [change(kernel_regularizer={"L2": 0.1}), SOFTMAX],
-            r"regularizer: expected a type with its arg",
+            r"kernel_regularizer\.type: expected a Keras regularizer, received None",
         ),
         ([change(activation=spec("leaky_relu")), SOFTMAX], "mean 'LeakyReLU'"),
         (
             [change(activation={"class_name": "Lambda", "config": {}}), SOFTMAX],
-            "activation: expected a type with its arguments",
+            r"activation\.type: expected a Keras layer, received None",
         ),
         (
             [spec("Bidirectional", layer=spec("LSTN", units=2)), SOFTMAX],
             r"layer\.type: .*'LSTM'",
         ),
         # Branches.
-        ([spec("Add", branches=[]), FLATTEN, SOFTMAX], "expected a name for each branch"),
-        ([spec("Add", branches=[FLATTEN]), SOFTMAX], "expected a name for each branch"),
-        ([spec("Add", branches="two"), SOFTMAX], "expected a name for each branch"),
+        ([spec("Add", branches=[]), FLATTEN, SOFTMAX], "a valid dictionary"),
+        ([spec("Add", branches=[FLATTEN]), SOFTMAX], "a valid dictionary"),
+        ([spec("Add", branches="two"), SOFTMAX], "a valid dictionary"),
         ([spec("Add"), FLATTEN, SOFTMAX], r"layers\.layer1: "),
         (
             [spec("Add", branches=fork([], [CONVOLUTION])), SOFTMAX],
@@ -173,7 +173,7 @@ def refuse(*layers: dict[str, Any], name: str = "bad", **changes: Any) -> str:
         # What comes out.
         (
             [FLATTEN, spec("Dense", units=9, activation="softmax")],
-            "expected the last one to give 10 probabilities, received 9: `units: classes`",
+            r"10 probabilities, as `units: classes` does, received shape \(None, 9\)",
         ),
         ([SOFTMAX], r"received shape \(None, 28, 28, 10\)"),
         ([FLATTEN, spec("Dense", units=10)], "expected probabilities that sum to 1"),

@@ -178,9 +178,8 @@ def recover_as_told(folder: Path) -> str:
         try:
             return recover()
         except GitError as error:
-            found = re.search(r"'(\S+\.lock)'", str(error))
-            assert found, error
-            (folder / found[1]).unlink()
+            (lock,) = re.findall(r"'(\S+\.lock)'", str(error))
+            (folder / lock).unlink()
 
 
 @pytest.mark.slow

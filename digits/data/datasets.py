@@ -1,4 +1,4 @@
-"""The datasets, a file of `datasets/` each: IDX files, what vouches for them, the classes."""
+"""The datasets, a file of `datasets/` each: IDX files, their checksums, the classes."""
 
 import re
 from pathlib import Path

@@ -5,8 +5,8 @@ random draws are our own, so accuracies come near those on the benchmark's files
 them.
 
 A kind turns float32 (n, 28, 28) in [0, 1] into the same. It draws all that is random in one array
-whose first axis is that of the images: what befalls an image depends on its position alone, not on
-the images beside or after it.
+whose first axis is that of the images: how an image is corrupted depends on its position alone, not
+on the images beside or after it.
 """
 
 from collections.abc import Callable, Sequence

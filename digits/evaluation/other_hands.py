@@ -1,4 +1,4 @@
-"""Other hands: digits of other people and another scanner, brought into MNIST's form.
+"""Digits of other writers and another scanner, brought into MNIST's form.
 
 They are the 1,797 that scikit-learn carries (`digits/data/optdigits.py` says whose), none of which
 a model of another dataset can have seen.

@@ -113,7 +113,7 @@ EFFECTS: dict[str, Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]] = {
 def corrupt(
     images: tf.Tensor, seed: tf.Tensor, limits: Augmentation, progress: tf.Tensor
 ) -> tf.Tensor:
-    """Let each effect befall its share of the images; `progress`, 0 to 1, is the training's."""
+    """Apply each effect to its share of the images; `progress`, 0 to 1, is the training's."""
     count = tf.shape(images)[0]
     fading = tf.minimum(1.0, (1 - progress) / max(limits.fade_fraction, 1e-9))
     for number, (name, apply) in enumerate(EFFECTS.items()):

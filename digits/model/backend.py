@@ -29,25 +29,20 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ["KERAS_HOME"] = f"{os.devnull}/keras"
 
 # TensorFlow 2.21 logs these while it is being imported, whatever the level says.
-STARTUP_NOISE = r"I\d{4} \d\d:\d\d|I0000 |WARNING: All log messages before absl::"
-# A process of its own, so that a message passes even when TensorFlow aborts this one.
-FILTER = """
-import re, signal, sys
-signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends with the other one
-for line in sys.stdin.buffer:
-    if not re.match(sys.argv[1].encode(), line):
-        sys.stderr.buffer.write(line)
-        sys.stderr.flush()
-"""
+STARTUP_NOISE = r"I[0-9]{4} [0-9]{2}:[0-9]{2}|I0000 |WARNING: All log messages before absl::"
 
 
 @contextmanager
 def without_lines(start: str) -> Iterator[None]:
-    """Pass on what native code writes to standard error, but for lines of this start, a pattern."""
+    """Pass on what native code writes to standard error, but for lines of this start, a pattern.
+
+    By a process of its own, so that a message passes even when TensorFlow aborts this one.
+    """
     sys.stderr.flush()
-    command = [sys.executable, "-IS", "-c", FILTER, start]
+    command = ["grep", "-avE", "--line-buffered", f"^({start})"]
     outlet, inlet = os.pipe()
-    with subprocess.Popen(command, stdin=outlet):
+    # Ctrl-C, which ends a terminal's processes, reaches it no more: it ends with this one.
+    with subprocess.Popen(command, stdin=outlet, stdout=2, start_new_session=True):
         os.close(outlet)
         kept = os.dup(2)
         os.dup2(inlet, 2)

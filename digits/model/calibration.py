@@ -4,6 +4,8 @@ Guo et al. 2017, "On Calibration of Modern Neural Networks", arXiv 1706.04599. L
 leaves a network less sure than it has reason to be, averaging several of them even less.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import softmax
@@ -31,7 +33,14 @@ def fit_temperature(predictions: np.ndarray, labels: np.ndarray) -> float:
     return round(float(np.exp(fit.x)), 4)
 
 
-def apply_temperature(network: keras.Model, temperature: float) -> None:
-    """Divide what goes into the softmax of the last, dense layer: no class changes its rank."""
-    for weight in network.layers[-1].weights:
-        weight.assign(weight.value / temperature)
+def temper(networks: Sequence[keras.Model], predictions: np.ndarray, labels: np.ndarray) -> float:
+    """Divide what goes into the softmax of each last, dense layer by the temperature that fits.
+
+    `predictions` is (n, c) of one network, or (k, n, c) of networks and views. No class changes its
+    rank. Returns the temperature.
+    """
+    temperature = fit_temperature(predictions.reshape(-1, *predictions.shape[-2:]), labels)
+    for network in networks:
+        for weight in network.layers[-1].weights:
+            weight.assign(weight.value / temperature)
+    return temperature

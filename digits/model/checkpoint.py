@@ -44,6 +44,11 @@ class Checkpoint:
         self.finished.append(weights)
         self.state, self.callbacks, self.stopped = [], [], False
 
+    def write(self, path: Path, run: str) -> None:
+        """Write it in place of the last one, under its own digest: a kill leaves one of both."""
+        body = json.dumps(vars(self), default=_encode).encode()
+        write_bytes(path, _head(run, body) + b"\n" + body)
+
 
 class Recorder(keras.callbacks.Callback):
     """Keep the checkpoint of a member's training, and go on from where it stands.
@@ -110,12 +115,6 @@ def identify_run(settings: str, arrays: Sequence[np.ndarray]) -> str:
     for array in arrays:
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
-
-
-def write_checkpoint(path: Path, run: str, checkpoint: Checkpoint) -> None:
-    """Write it in place of the last one, under a digest of itself; a kill leaves one of the two."""
-    body = json.dumps(vars(checkpoint), default=_encode).encode()
-    write_bytes(path, _head(run, body) + b"\n" + body)
 
 
 def load_checkpoint(path: Path, run: str) -> Checkpoint:

@@ -17,27 +17,24 @@ from digits.data.datasets import IMAGE_SIDE
 from digits.files.artifacts import ArtifactError
 from digits.model.backend import keras
 
-# Bytes. The largest network of recipes/ (deep_cnn, 8.3 MB) fits as an ensemble of 100, the most
-# that a recipe may have; champion takes 18 KB of config a network.
-LIMITS = {"config.json": 2**24, "metadata.json": 2**10, "model.weights.h5": 2**30}
+LIMITS = {"config.json": 2**24, "metadata.json": 2**10, "model.weights.h5": 2**30}  # bytes
 DEPTH_LIMIT = 64  # of brackets; a wrapped layer in an ensemble has 16
 CALL_LIMIT = 100_000  # of layers; champion has 600: 6 networks of 19 layers, five views each
-NUMBER_LIMIT = 2**24  # as inputs of a dense layer of ten units they fill the weights' bytes
-# Layers made of code, and those of a vocabulary, a file or a table that Keras computes at once.
+NUMBER_LIMIT = 2**24
+# Layers made of code, those of a vocabulary, a file or a table that Keras computes at once, and
+# what is there for those who write layers.
 REFUSED = (
     *("FlaxLayer", "HashedCrossing", "Hashing", "IntegerLookup", "JaxLayer", "Lambda"),
     *("MelSpectrogram", "STFTSpectrogram", "StringLookup", "TFSMLayer", "TextVectorization"),
-    "TorchModuleWrapper",
+    *("TorchModuleWrapper", "InputSpec", "Layer", "Wrapper"),
 )
-FUNCTIONAL = "keras.src.models.functional"
-OPERATIONS = "keras.src.ops.numpy"
-# What masks are computed by: Keras makes layers of it.
-MASKING = (
+# By which Keras computes masks.
+OPERATIONS = (
     *("Any", "Concatenate", "ExpandDims", "LogicalAnd", "LogicalNot", "LogicalOr", "NotEqual"),
     *("OnesLike", "Squeeze", "Where", "ZerosLike"),
 )
+LAYERS = ("keras.layers", "keras", "keras.src.models.functional", "keras.src.ops.numpy")
 # Where a class may come from, by the end of the key that it stands under.
-LAYERS = ("keras.layers", "keras", FUNCTIONAL, OPERATIONS)
 MODULES: dict[str, tuple[str | None, ...]] = {
     "regularizer": ("keras.regularizers",),
     "initializer": ("keras.initializers",),
@@ -120,7 +117,7 @@ def _check_object(path: Path, value: dict[str, Any], key: str) -> None:
     name, module = value["class_name"], value.get("module")
     known = next((modules for end, modules in MODULES.items() if key.endswith(end)), ())
     allowed = module in known and name not in (*REFUSED, "function")
-    allowed &= module != OPERATIONS or name in MASKING
+    allowed &= module != LAYERS[-1] or name in OPERATIONS
     allowed &= value.get("registered_name") in (None, name)
     _check(path, allowed, f"{module}.{name} as {key}"[:80])
     value.pop("compile_config", None)  # as by `compile=False`, of inner models, too
@@ -137,14 +134,14 @@ def _count_weights(path: Path, weights: bytes) -> int:
         file.visititems_links(links.__setitem__)
         for name, link in links.items():
             _check(path, isinstance(link, h5py.HardLink), f"a link, {name[:80]}")
-        file.visititems(lambda _, it: found.append(it))
-        arrays = [it for it in found if isinstance(it, h5py.Dataset)]
+        file.visititems(lambda _, item: found.append(item))
+        arrays = [item for item in found if isinstance(item, h5py.Dataset)]
         for array in arrays:
             outside = array.id.get_create_plist().get_external_count()
             stored = array.id.get_storage_size() == array.nbytes and not outside
             _check(path, stored, f"array {array.name[:80]}, which is not in the file as it is")
-        _check(path, sum(it.nbytes for it in arrays) < len(weights), "more arrays than bytes")
-        return sum(it.size for it in arrays)
+        _check(path, sum(array.nbytes for array in arrays) < len(weights), "more arrays than bytes")
+        return sum(array.size for array in arrays)
 
 
 def _check(path: Path, holds: object, received: str) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 
 from digits.data.datasets import IMAGE_SIDE
 from digits.model.backend import choose_strategy, keras, tf
-from digits.model.objects import Context, NetworkError, check_spec, find_reason, make_object
-from digits.model.recipes import RECIPES_DIR, Recipe, Spec
+from digits.model.objects import Context, NetworkError, find_reason, make_object
+from digits.model.recipes import RECIPES_DIR, Layer, Recipe
 
 INPUT_SHAPE = (IMAGE_SIDE, IMAGE_SIDE, 1)
 FIRST_RATE = 0.1  # of the peak learning rate, where the warm-up starts
@@ -93,46 +93,34 @@ def _locate(name: str) -> str:
 
 
 def _build(name: str, recipe: Recipe, context: Context) -> keras.Model:
-    where, image = f"{_locate(name)}: layers", keras.Input(INPUT_SHAPE)
-    output = _chain(where, recipe.layers, image, context)
-    if len(output.shape) != 2:
-        raise NetworkError(
-            f"{where}: expected the last one to give a probability for each class, "
-            f"received shape {output.shape}"
-        )
+    image = keras.Input(INPUT_SHAPE)
+    output = _chain(f"{_locate(name)}: layers", recipe.layers, image, context)
     try:
         return keras.Model(image, output, name=name)
     except ValueError as error:  # a bad name
         raise NetworkError(f"{_locate(name)}: {find_reason(error)}") from error
 
 
-def _chain(where: str, layers: Mapping[str, Spec], tensor: Any, context: Context) -> Any:
-    """Apply layers one after another, under the names that they have in the recipe."""
+def _chain(where: str, layers: Mapping[str, Layer], tensor: Any, context: Context) -> Any:
+    """Apply layers one after another, under the names that they have in the recipe.
+
+    To Keras, those of a branch are `JOIN.BRANCH.LAYER`. The network's last one computes in float32.
+    """
     for name, spec in layers.items():
-        here, own = f"{where}.{name}", check_spec(f"{where}.{name}", spec)
-        if "name" in own:
+        here, path = f"{where}.{name}", f"{context.prefix}{name}"
+        if "name" in spec:
             raise NetworkError(f"{here}.name: expected none, since the layer is called {name}")
-        # The last layer of the network computes in float32.
-        final, path = context.last and name == [*layers][-1], f"{context.prefix}{name}"
+        final = context.last and name == [*layers][-1]
+        own: dict[str, Any] = {**spec, "name": path}
         branches = own.pop("branches", None)
         if branches is not None:
-            inner = replace(context, last=final, prefix=f"{path}.")
-            tensor = _branch(f"{here}.branches", branches, tensor, inner)
+            inner = {key: replace(context, last=final, prefix=f"{path}.{key}.") for key in branches}
+            tensor = [
+                _chain(f"{here}.branches.{key}", branch, tensor, inner[key])
+                for key, branch in branches.items()
+            ]
         suited = replace(context, dtype="float32") if final else context
-        tensor = make_object(here, own | {"name": path}, keras.layers, suited, tensor)
+        tensor = make_object(here, own, keras.layers, suited, tensor)
         if not isinstance(tensor, keras.KerasTensor):
             raise NetworkError(f"{here}: expected one output, received {tensor!r}")
     return tensor
-
-
-def _branch(where: str, branches: Any, tensor: Any, context: Context) -> list[Any]:
-    """Apply each branch to the same tensor; to Keras, its layers are `JOIN.BRANCH.LAYER`."""
-    if not isinstance(branches, dict) or not all(isinstance(it, dict) for it in branches.values()):
-        raise NetworkError(
-            f"{where}: expected a name for each branch and for each of its layers, such as "
-            f"`{{side: {{conv: {{type: Conv2D, filters: 8}}}}, rest: {{}}}}`, received {branches!r}"
-        )
-    return [
-        _chain(f"{where}.{key}", layers, tensor, replace(context, prefix=f"{context.prefix}{key}."))
-        for key, layers in branches.items()
-    ]

@@ -4,6 +4,7 @@ import inspect
 import math
 import re
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,6 @@ from digits.errors import DigitsError
 from digits.model.backend import keras
 from digits.model.inspection import REFUSED
 from digits.model.layers import IN_TRAINING
-from digits.model.recipes import Spec
 
 # Where an object is looked for, by the end of the argument's name; elsewhere it is a layer.
 MODULES = {
@@ -25,7 +25,6 @@ MODULES = {
 SIGNLESS = (keras.optimizers, keras.callbacks)  # which train by negative numbers, to no end
 PENALTIES = ("ActivityRegularization.l1", "ActivityRegularization.l2")
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-NO_LAYERS = ("InputSpec", "Layer", "Wrapper")  # there for those who write layers
 # What Keras and TensorFlow put before, behind and into the reason of a failure.
 HEADING = re.compile(
     r"(Exception encountered when calling|Arguments received by|Graph execution error|"
@@ -50,14 +49,16 @@ class Context:
     prefix: str = ""  # of a branch's layers' names
 
 
-def make_object(where: str, spec: Any, module: Any, context: Context, inputs: Any = None) -> Any:
+def make_object(
+    where: str, spec: Mapping[str, Any], module: Any, context: Context, inputs: Any = None
+) -> Any:
     """Make the object that a spec names; of a layer with inputs, return its output.
 
     Raises:
         NetworkError: where in the recipe, and why Keras refuses it.
     """
-    arguments = check_spec(where, spec)
-    name = arguments.pop("type")
+    arguments = dict(spec)
+    name = arguments.pop("type", None)
     kind = _find_class(where, name, module, context)
     known = _list_arguments(kind)
     made: dict[str, Any] = {"dtype": context.dtype} if module is keras.layers else {}
@@ -83,20 +84,6 @@ def make_object(where: str, spec: Any, module: Any, context: Context, inputs: An
             hint = did_you_mean(key, known)
             raise NetworkError(f"{where}.{key}: unknown argument{hint}") from error
         raise NetworkError(f"{where}: {find_reason(error)}, in {spec}") from error
-
-
-def check_spec(where: str, spec: Any) -> Spec:
-    """Return a copy of a spec.
-
-    Raises:
-        NetworkError: it is none.
-    """
-    if isinstance(spec, dict) and isinstance(spec.get("type"), str):
-        return dict(spec)
-    raise NetworkError(
-        f"{where}: expected a type with its arguments, such as `{{type: Dropout, rate: 0.5}}`, "
-        f"received {spec!r}"
-    )
 
 
 def find_reason(error: Exception) -> str:
@@ -141,11 +128,12 @@ def _check_argument(where: str, value: Any, default: Any, module: Any) -> None:
         raise NetworkError(f"{where}: expected 0 or more, received {value}")
 
 
-def _find_class(where: str, name: str, module: Any, context: Context) -> type:
-    kinds = (it for it, kind in vars(module).items() if isinstance(kind, type))
-    known = [it for it in kinds if it not in (*REFUSED, *NO_LAYERS)]
+def _find_class(where: str, name: Any, module: Any, context: Context) -> type:
+    classes = [key for key, value in vars(module).items() if isinstance(value, type)]
+    known = [key for key in classes if key not in REFUSED]
     if name not in known:
-        sort, hint = module.__name__.rpartition(".")[2].removesuffix("s"), did_you_mean(name, known)
+        sort = module.__name__.rpartition(".")[2].removesuffix("s")
+        hint = did_you_mean(str(name), known)
         raise NetworkError(f"{where}.type: expected a Keras {sort}, received {name!r}{hint}")
     own = IN_TRAINING if context.training and module is keras.layers else {}
     return own.get(name, getattr(module, name))

@@ -1,9 +1,11 @@
 """What `recipes/NAME.yaml` may say: a network as named Keras layers, and how it is trained."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator, with_config
+from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
 from digits.config import PARAMS_PATH, Section, load_named
 
@@ -11,28 +13,7 @@ RECIPES_DIR = Path("recipes")
 CLASSES = "classes"  # as `units` or `filters`: as many as the dataset has
 CALLBACKS = ("EarlyStopping", "ReduceLROnPlateau")
 WATCHED = ("val_loss", "val_accuracy", "val_cross_entropy")
-TEXTS = (
-    "type",
-    "monitor",
-    "mode",
-)  # of a callback's arguments; the others are numbers and switches
-
-
-def _like(example: str) -> BeforeValidator:
-    """Refuse what is not a type with its arguments, and show the form that is meant."""
-
-    def check(value: Any) -> Any:
-        if not isinstance(value, dict) or not isinstance(value.get("type"), str):
-            raise ValueError(f"a type with its arguments, such as `{example}`")  # noqa: TRY004 (pydantic asks)
-        return value
-
-    return BeforeValidator(check)
-
-
-def _check_mapping(value: Any) -> Any:
-    if not isinstance(value, dict):
-        raise ValueError("a name for each, such as `flatten: {type: Flatten}`")  # noqa: TRY004
-    return value
+TEXTS = ("type", "monitor", "mode")  # arguments of a callback that are no numbers and switches
 
 
 def _check_name(name: str) -> str:
@@ -41,13 +22,25 @@ def _check_name(name: str) -> str:
     return name
 
 
-# A Keras object in Keras's own words: its class as `type`, its arguments beside it. A value that is
-# an object itself, such as a regularizer or the layer in a wrapper, is written likewise.
-Spec = dict[str, Any]
-Layer = Annotated[Spec, _like("pool1: {type: MaxPooling2D, pool_size: 2}")]
-Optimizer = Annotated[Spec, _like("optimizer: {type: Adam, learning_rate: 0.001}")]
-Callback = Annotated[Spec, _like("stop: {type: EarlyStopping, patience: 3}")]
 Name = Annotated[str, AfterValidator(_check_name)]
+
+
+@with_config(ConfigDict(extra="allow"))
+class Spec(TypedDict):
+    """A Keras object in Keras's own words: its class as `type`, its arguments beside it.
+
+    A value that is an object itself, such as a regularizer or the layer in a wrapper, is written
+    likewise.
+    """
+
+    type: str
+
+
+class Layer(Spec):
+    """A layer; one that joins others has them as branches, which all begin at one tensor."""
+
+    branches: NotRequired[dict[Name, dict[Name, "Layer"]]]
+
 
 Precision = Literal["float32", "bfloat16"]
 Choice = Literal["auto", "float32", "bfloat16"]  # auto: bfloat16 where the hardware has it
@@ -87,16 +80,15 @@ class Augmentation(Section):
 class Recipe(Section):
     """A whole file of `recipes/`; what has a default is off unless the file says otherwise."""
 
-    # In the order of the file. A layer that joins others has them as `branches`, by name.
-    layers: Annotated[dict[Name, Layer], BeforeValidator(_check_mapping)] = Field(min_length=1)
+    layers: dict[Name, Layer] = Field(min_length=1)  # in the order of the file
     loss: Literal["categorical_crossentropy", "sparse_categorical_crossentropy"]
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    optimizer: Optimizer  # its `learning_rate` may be a schedule, lengths as shares of the training
+    optimizer: Spec  # its `learning_rate` may be a schedule, lengths as shares of the training
     # One cycle: the learning rate rises to the optimizer's over the warm-up, a share of the steps,
     # then falls to zero, both linearly (Smith and Topin 2018, arXiv 1708.07120).
     schedule: Literal["constant", "one_cycle"] = "constant"
     warmup_fraction: float = Field(default=0.0, ge=0, lt=1)
-    callbacks: Annotated[dict[Name, Callback], BeforeValidator(_check_mapping)] = Field(default={})
+    callbacks: dict[Name, Spec] = Field(default={})
     augmentation: Augmentation = Augmentation()
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
@@ -171,7 +163,7 @@ def _replace_classes(value: Any, count: int) -> Any:
     }
 
 
-def _get_rate(optimizer: Spec) -> Any:
+def _get_rate(optimizer: Mapping[str, Any]) -> Any:
     """Return the learning rate of an optimizer, or of the one that it wraps."""
     inner = optimizer.get("inner_optimizer")
     return _get_rate(inner) if isinstance(inner, dict) else optimizer.get("learning_rate")

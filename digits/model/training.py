@@ -10,22 +10,10 @@ import pandas as pd
 
 from digits.data.splits import Split
 from digits.files.history import COLUMNS
-from digits.model.backend import (
-    DeviceError,
-    choose_strategy,
-    has_bfloat16,
-    keras,
-    make_repeatable,
-)
+from digits.model.backend import DeviceError, choose_strategy, has_bfloat16, keras, make_repeatable
 from digits.model.batches import count_steps, make_batches, make_validation_batches
-from digits.model.calibration import apply_temperature, fit_temperature
-from digits.model.checkpoint import (
-    Checkpoint,
-    Recorder,
-    identify_run,
-    load_checkpoint,
-    write_checkpoint,
-)
+from digits.model.calibration import temper
+from digits.model.checkpoint import Checkpoint, Recorder, identify_run, load_checkpoint
 from digits.model.ensemble import collect_predictions, join_members
 from digits.model.networks import build_callbacks, build_network, build_trainable
 from digits.model.objects import NetworkError, find_reason
@@ -91,14 +79,14 @@ def train_recipe(
         DivergedError: a loss is not finite.
     """
     smoke_test(plan)
-    arrays = [*vars(plan.train).values(), *vars(plan.validation).values()]
     settings = (plan.name, plan.recipe, plan.seed, plan.threads, plan.devices)
+    arrays = [*vars(plan.train).values(), *vars(plan.validation).values()]
     run = identify_run(repr(settings), arrays)
     checkpoint = load_checkpoint(checkpoint_path, run) if checkpoint_path else Checkpoint()
 
     def save() -> None:
         if checkpoint_path:
-            write_checkpoint(checkpoint_path, run, checkpoint)
+            checkpoint.write(checkpoint_path, run)
         report(*_summarize(checkpoint))
 
     save()
@@ -127,11 +115,10 @@ def smoke_test(plan: Plan) -> None:
     few = Split(plan.train.images[:SMOKE_COUNT], plan.train.labels[:SMOKE_COUNT])
     build_callbacks(name, recipe)
     network = build_trainable(name, recipe)
-    if network.output_shape[1] != plan.class_count:
+    if network.output_shape[1:] != (plan.class_count,):
         raise NetworkError(
-            f"{where}: layers: expected the last one to give {plan.class_count} probabilities, "
-            f"received {network.output_shape[1]}: `units: {CLASSES}` is as many as the dataset has "
-            "classes"
+            f"{where}: layers: expected the last one to give {plan.class_count} probabilities, as "
+            f"`units: {CLASSES}` does, received shape {network.output_shape}"
         )
     network.run_eagerly = True  # one step is not worth a graph, and fails with better reasons
     try:
@@ -184,10 +171,7 @@ def _finish(plan: Plan, members: Sequence[keras.Model], checkpoint: Checkpoint) 
     if recipe.temperature_scaling:
         parts = collect_predictions(members, recipe.test_time_shift)
         given = predict_in_parts(parts, validation.images, VALIDATION_BATCH_SIZE)
-        predictions = np.reshape(given, (-1, *given.shape[-2:]))  # of several, or of one alone
-        temperature = fit_temperature(predictions, validation.labels)
-        for member in members:
-            apply_temperature(member, temperature)
+        temperature = temper(members, given, validation.labels)
     model = join_members(plan.name, members, recipe.test_time_shift)
     # This optimizer has no state but its rate and its count of steps.
     model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
