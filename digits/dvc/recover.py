@@ -5,7 +5,6 @@ DVC puts these right when it ends or is interrupted; after SIGTERM or `kill -9` 
 `git symbolic-ref HEAD refs/heads/main`, `git reset`, and `git update-ref -d` of each of REFS.
 """
 
-import json
 from pathlib import Path
 
 import psutil
@@ -15,7 +14,6 @@ from digits.errors import DigitsError
 
 REFS = ("refs/exps/exec", "refs/exps/stash")
 START = f"{REFS[0]}/EXEC_HEAD"  # where the last run began; each run leaves it
-LOCKS = (Path(".dvc/tmp/rwlock"), Path(".dvc/tmp/exps/rwlock"))
 
 
 class RecoverError(DigitsError):
@@ -30,56 +28,36 @@ def recover() -> str:
         GitError: Git failed.
     """
     refs = try_git("for-each-ref", "--format=%(refname)", *REFS).split()
-    branch, cut = _find_branch(), [path for path in LOCKS if _is_cut(path)]
-    if not (branch or cut or set(refs) - {START}):
+    branch = _find_branch()
+    if not branch and set(refs) <= {START}:
         return "no killed run of DVC has left anything"
     running = _find_running(Path(ask_git("rev-parse", "--show-toplevel")))
     if running:
         raise RecoverError(f"expected no DVC at work here, received process {running}: wait for it")
     if branch:
-        _return_to(branch)
+        ask_git("symbolic-ref", "HEAD", f"refs/heads/{branch}")
     ask_git("reset", "--quiet")
     for ref in refs:
         if ref.endswith(("stash", "EXEC_MERGE")):  # with what had been edited before the run
             ask_git("stash", "store", "--message", "from a killed experiment", ref)
         ask_git("update-ref", "-d", ref)
-    for path in cut:
-        path.unlink()
     place = try_git("symbolic-ref", "--short", "--quiet", "HEAD") or "no branch, as before"
-    return (
-        f"a run of DVC had been killed: HEAD is on {place}, files are as they were; what they lack "
-        "is in `git stash list`"
-    )
+    return f"a run had been killed: HEAD is on {place}; edits are in the files or `git stash list`"
 
 
 def _find_branch() -> str | None:
-    """Name the branch that HEAD has left for a run, if it still is where that began."""
-    start = try_git("rev-parse", "--verify", "--quiet", START)
-    if not start or try_git("symbolic-ref", "--quiet", "HEAD"):
-        return None
-    branch = try_git("rev-parse", "--abbrev-ref", "@{-1}")
-    # Otherwise people have detached it, as `git bisect` and CI do.
-    return branch if try_git("rev-parse", "--verify", f"refs/heads/{branch}") == start else None
-
-
-def _return_to(branch: str) -> None:
-    """Put HEAD on a branch; files stay."""
+    """Name the branch that HEAD has left for a run, if that is still where the run began."""
+    start, branch = try_git("rev-parse", START), try_git("rev-parse", "--abbrev-ref", "@{-1}")
+    detached = start and not try_git("symbolic-ref", "HEAD")
+    if not detached or try_git("rev-parse", f"refs/heads/{branch}") != start:
+        return None  # people have detached HEAD, as `git bisect` and CI do
     subjects = ask_git("log", "--format=%s", f"{branch}..HEAD").splitlines()
     if not all(subject.startswith("dvc: commit experiment ") for subject in subjects):
         raise RecoverError(
             f"HEAD: expected to be on {branch}, received commits that {branch} has not: "
             f"`git branch rescued && git switch {branch}`, then merge rescued"
         )
-    ask_git("symbolic-ref", "HEAD", f"refs/heads/{branch}")
-
-
-def _is_cut(path: Path) -> bool:
-    """Tell whether a kill has cut this file of DVC's short: it would fail at it ever after."""
-    try:
-        json.loads(path.read_bytes() if path.is_file() else b"{}")
-    except ValueError:
-        return True
-    return False
+    return branch
 
 
 def _find_running(here: Path) -> int | None:
