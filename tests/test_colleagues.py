@@ -117,6 +117,10 @@ def test_two_branches_that_trained_are_merged(retrained: Project, tmp_path: Path
     for command in read_commands("Two branches that both trained", {"colleague": "seed"}):
         # A conflict is what the recipe is for; Git resolves params.yaml by itself here.
         project.call(*command, status=1 if command[:2] == ["git", "merge"] else 0)
+        if command[:2] == ["git", "merge"]:
+            for asked in ("verify-cache", "report", "docs"):
+                said = project.call("python", "-m", "digits", asked, status=1)
+                assert said == "ERROR: dvc.lock: expected YAML, received the conflict of a merge\n"
     assert UP_TO_DATE in project.call("dvc", "repro")
     assert project.call("git", "status", "--porcelain") == ""
     params = (project.folder / "params.yaml").read_text()

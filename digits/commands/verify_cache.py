@@ -8,6 +8,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from pathlib import Path
 
+from digits.config import load_yaml
 from digits.dvc.cache import (
     hash_object,
     list_objects,
@@ -18,6 +19,7 @@ from digits.dvc.cache import (
 )
 from digits.dvc.run import run_dvc
 from digits.errors import DigitsError
+from digits.evaluation.results import LOCK_PATH
 
 
 class DamageError(DigitsError):
@@ -48,6 +50,8 @@ def remove_copies(names: Mapping[str, str]) -> int:
 
 
 def main(arguments: Namespace) -> None:
+    if LOCK_PATH.is_file():
+        load_yaml(LOCK_PATH)  # which says so of a merge's conflict; DVC only finds it corrupted
     repo = open_repo()
     store, where, other = repo.cache.local, "the cache", "the remote"
     source = None
