@@ -1,0 +1,168 @@
+"""Find a dataset's files by their content, wherever they lie and whatever they are called."""
+
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from digits.data import raw_store
+from digits.data.archives import DAMAGED, OpenFile, list_files
+from digits.data.datasets import Dataset, RawFile, is_local
+from digits.data.download import MirrorError, read_url, time_limit
+from digits.data.optdigits import read_optdigits
+from digits.data.raw import RawFileError, unpack
+from digits.errors import DigitsError
+from digits.paths import ORIGINALS_DIR, RAW_DIR
+
+# What browsers, wget and desktops make of a name that is taken: `NAME (1).gz`, `NAME.gz.1`.
+COPY = r"(?:[ ._-]*(?:\(?\d+\)?|copy))?"
+
+
+class UnreachableError(DigitsError):
+    """A file is nowhere. The exit status lets `make repro` tell this from other failures."""
+
+    exit_status = os.EX_UNAVAILABLE
+
+
+def find_files(
+    dataset: Dataset, timeout_seconds: float, deadline_seconds: float
+) -> dict[str, bytes]:
+    """Return the dataset's raw IDX bytes by file name; what is here needs no network.
+
+    Raises:
+        UnreachableError: a file is nowhere; the message says why no mirror gives it.
+    """
+    if dataset.source == "scikit-learn":
+        return read_optdigits(dataset)
+    notes: list[str] = []
+    files = _find_here(dataset.files, deadline_seconds, notes)
+    for mirror in filter(is_local, dataset.mirrors):
+        if missing := _list_missing(dataset, files):
+            files |= _ask_folder(mirror, missing, deadline_seconds, notes)
+    addresses = [mirror for mirror in dataset.mirrors if not is_local(mirror)]
+    for file in _list_missing(dataset, files):
+        files[file.name] = _download(file, addresses, timeout_seconds, deadline_seconds, notes)
+    return {file.name: files[file.name] for file in dataset.files}
+
+
+def _list_missing(dataset: Dataset, files: dict[str, bytes]) -> list[RawFile]:
+    return [file for file in dataset.files if file.name not in files]
+
+
+def _find_here(
+    files: Sequence[RawFile], deadline_seconds: float, notes: list[str]
+) -> dict[str, bytes]:
+    """Search `data/raw`, what was moved out of it, and what other runs left in DVC's cache."""
+    known = [file for file in files if file.has_digest]
+    found = search([RAW_DIR], known, deadline_seconds, notes)
+    if missing := [file for file in known if file.name not in found]:
+        cached = raw_store.list_cached({file.raw_size for file in missing})
+        found |= search([ORIGINALS_DIR, *cached], missing, deadline_seconds, [])
+    if named := [file for file in files if not file.has_digest]:
+        # What DVC's cache has, too, may be another dataset's of the same name.
+        found |= search(raw_store.list_unsaved(), named, deadline_seconds, notes)
+    return found
+
+
+def _ask_folder(
+    mirror: str, files: Sequence[RawFile], deadline_seconds: float, notes: list[str]
+) -> dict[str, bytes]:
+    """Search a local mirror, which may be absent: it is where a team's copy may be."""
+    place = Path(mirror).expanduser()
+    if not place.exists():
+        notes.append(f"{mirror}: no such folder")
+        return {}
+    reasons: list[str] = []
+    found = search([place], files, deadline_seconds, reasons)
+    if not found and not reasons:
+        reasons.append(f"{mirror}: has none of the files")
+    for reason in reasons:
+        print(f"WARNING: {reason}", file=sys.stderr)
+    notes += reasons
+    return found
+
+
+def search(
+    places: Iterable[Path], files: Sequence[RawFile], deadline_seconds: float, notes: list[str]
+) -> dict[str, bytes]:
+    """Return the raw bytes of those of the files that are in the places, by name.
+
+    A file without a digest is known by its name alone, so two that differ are both left.
+    """
+    found: dict[str, tuple[str, bytes]] = {}
+    unclear = set()
+    try:
+        with time_limit(deadline_seconds):
+            for candidate in (file for place in places for file in list_files(place, notes)):
+                for file, raw in _recognize(candidate, files, notes):
+                    place, first = found.setdefault(file.name, (candidate.entry.place, raw))
+                    if raw != first:
+                        notes.append(f"{file.name}: {place} and {candidate.entry.place} differ")
+                        unclear.add(file.name)
+                if all(file.has_digest and file.name in found for file in files):
+                    break
+    except MirrorError as error:
+        notes.append(f"{', '.join(map(str, places))}: {error}")
+    for name in unclear:
+        del found[name]
+    for name, (place, _) in found.items():
+        print(f"{name}: {place}")
+    return {name: raw for name, (_, raw) in found.items()}
+
+
+def _recognize(
+    candidate: OpenFile, files: Sequence[RawFile], notes: list[str]
+) -> Iterator[tuple[RawFile, bytes]]:
+    """Yield the files that this one is, unpacked; note why one of the right name is none."""
+    entry, packed = candidate.entry, candidate.is_packed
+    named = [file for file in files if _has_name(entry.name, file)]
+    fitting = [file for file in files if packed or file.raw_size in (None, entry.size)]
+    known = [file for file in fitting if file.has_digest]
+    if not named + known:
+        return
+    try:
+        data = candidate.opened.read(max(file.largest_size for file in named + known) + 1)
+    except DAMAGED as error:
+        notes.append(f"{entry.place}: {error or type(error).__name__}")
+        return
+    # gzip ends in the size of what it holds.
+    size = int.from_bytes(data[-4:], "little") if packed else len(data)
+    for file in files:
+        if file in named or (file in known and file.raw_size in (None, size)):
+            try:
+                yield file, unpack(file, data)
+            except RawFileError as error:
+                if file in named:
+                    notes.append(f"{entry.place}: {error}")
+
+
+def _has_name(name: str, file: RawFile) -> bool:
+    """Compare names but for case, a dot for a dash, and what marks a packed file or a copy."""
+    name, expected = (it.lower().replace(".idx", "-idx") for it in (name, file.name))
+    return re.fullmatch(rf"{re.escape(expected)}{COPY}(?:\.gz)?{COPY}", name) is not None
+
+
+def _download(
+    file: RawFile, mirrors: list[str], timeout: float, deadline: float, notes: list[str]
+) -> bytes:
+    """Return a file from the first https mirror that gives it; one that does not comes last then.
+
+    Raises:
+        UnreachableError: none does.
+    """
+    reasons = []
+    for mirror in list(mirrors):
+        url = f"{mirror.rstrip('/')}/{file.name}.gz"
+        try:
+            raw = unpack(file, read_url(url, file.largest_size, timeout, deadline))
+        except (MirrorError, RawFileError) as error:
+            reasons.append(f"{mirror}: {error}")
+            print(f"WARNING: {reasons[-1]}", file=sys.stderr)
+            mirrors.remove(mirror)
+            mirrors.append(mirror)
+        else:
+            print(f"{file.name}: {url}")
+            return raw
+    listed = [*notes, *reasons] or ["none is listed"]
+    raise UnreachableError("\n  ".join([f"no mirror gave {file.name}", *listed]))

@@ -1,0 +1,361 @@
+"""What people bring: its content decides, under any name and wrapping, in folders and archives."""
+
+import gzip
+import io
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tarfile
+import tracemalloc
+import zipfile
+from collections.abc import Callable
+from hashlib import md5, sha256
+from pathlib import Path
+
+import pytest
+from imports import ROOT
+from ruamel.yaml import YAML
+
+from digits.data import datasets, raw_store
+from digits.data.datasets import load_dataset
+from digits.data.finding import UnreachableError, find_files
+from digits.paths import ORIGINALS_DIR, RAW_DIR
+
+STEMS = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
+NAMES = [f"{stem}-ubyte" for stem in STEMS]
+FIELDS = ("train_images", "train_labels", "test_images", "test_labels")
+BROUGHT = Path("brought")
+Contents = dict[str, bytes]  # by file name
+
+
+@pytest.fixture
+def contents(synthetic: Path) -> Contents:
+    return {name: gzip.decompress((synthetic / f"{name}.gz").read_bytes()) for name in NAMES}
+
+
+@pytest.fixture(autouse=True)
+def project(synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 (the files of `dataset: mnist`)
+    """Make a folder without data the current one; the dataset has one mirror, a folder."""
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    change_facts(mirrors=[str(BROUGHT)])
+
+
+def change_facts(**changes: object) -> None:
+    path = datasets.DATASETS_DIR / "mnist.yaml"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def drop_digests() -> None:
+    change_facts(**{field: {"name": name} for field, name in zip(FIELDS, NAMES, strict=True)})
+
+
+def find() -> Contents:
+    return find_files(load_dataset("mnist"), 1, 60)
+
+
+def find_nothing() -> str:
+    with pytest.raises(UnreachableError) as raised:
+        find()
+    return str(raised.value)
+
+
+# How others have the four files.
+
+
+def write(files: Contents, folder: Path) -> None:
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+
+
+def pack(files: Contents) -> Contents:
+    return {f"{name}.gz": gzip.compress(raw) for name, raw in files.items()}
+
+
+def rename(files: Contents, way: Callable[[str], str]) -> Contents:
+    return {way(name): data for name, data in files.items()}
+
+
+def dot(name: str) -> str:
+    return name.replace("-idx", ".idx")
+
+
+def make_zip(files: Contents, name: str = "archive.zip") -> Contents:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for member, data in files.items():
+            archive.writestr(member, data)
+    return {name: stream.getvalue()}
+
+
+def make_tar(files: Contents, name: str, mode: str = "w") -> Contents:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode=mode) as archive:  # type: ignore[call-overload]
+        for member, data in files.items():
+            header = tarfile.TarInfo(member)
+            header.size = len(data)
+            archive.addfile(header, io.BytesIO(data))
+    return {name: stream.getvalue()}
+
+
+def repack(raw: bytes) -> bytes:
+    """Pack as `gzip -1` does, with a name and a time in the header."""
+    stored = gzip.compress(raw, 1, mtime=1504176606)
+    return stored[:3] + b"\x08" + stored[4:10] + b"any.name\0" + stored[10:]
+
+
+def clutter(files: Contents) -> Contents:
+    """Add what systems leave beside files; in `._NAME` lies what is no content at all."""
+    beside = dict.fromkeys((".DS_Store", "Thumbs.db", "desktop.ini"), b"\0\0\0\1Bud1")
+    forks = {f"._{name}": b"\0\5\x16\7" for name in files}
+    return files | beside | forks | rename(forks, "__MACOSX/{}".format)
+
+
+LAYOUTS: dict[str, Callable[[Contents], Contents]] = {
+    "published": pack,
+    "repacked": lambda it: {f"{name}.gz": repack(raw) for name, raw in it.items()},
+    "gunzipped": lambda it: it,
+    "unpacked-by-a-browser": lambda it: rename(it, "{}.gz".format),
+    "packed-without-suffix": lambda it: {name: gzip.compress(raw) for name, raw in it.items()},
+    "kaggle": lambda it: rename(it, dot),
+    "kaggle-nested": lambda it: rename(it, lambda name: f"{dot(name)}/{name}"),
+    "torchvision": lambda it: rename(it | pack(it), "MNIST/raw/{}".format),
+    "deep": lambda it: rename(pack(it), "a/b/c/d/e/{}".format),
+    "upper-case": lambda it: rename(pack(it), str.upper),
+    "downloaded-twice": lambda it: rename(it, "{} (1).gz".format),
+    "any-name": lambda it: rename(pack(it), lambda name: sha256(name.encode()).hexdigest()),
+    "clutter": lambda it: clutter(pack(it)),
+    "zip": lambda it: make_zip(rename(it, "mnist/{}".format)),
+    "zip-of-gz": lambda it: make_zip(clutter(pack(it))),
+    "zip-in-a-zip": lambda it: make_zip(make_zip(pack(it))),
+    "tar": lambda it: make_tar(rename(it, "./{}".format), "mnist.tar"),
+    "tar-gz": lambda it: make_tar(clutter(pack(it)), "mnist.tar.gz", "w:gz"),
+    "tar-in-a-zip": lambda it: make_zip(make_tar(it, "mnist.tgz", "w:gz")),
+    "suffixless-archive": lambda it: make_zip(it, "download"),
+    "mixed": lambda it: make_zip({name: it[name] for name in NAMES[:2]}) | pack(it),
+}  # fmt: skip
+each_layout = pytest.mark.parametrize("arrange", LAYOUTS.values(), ids=LAYOUTS)
+
+
+@each_layout
+@pytest.mark.parametrize("place", [BROUGHT, RAW_DIR], ids=str)
+def test_any_layout_gives_the_same_files(
+    arrange: Callable[[Contents], Contents],
+    place: Path,
+    contents: Contents,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write(arrange(contents), place)
+    before = {path: path.stat() for path in place.rglob("*")}
+    assert find() == contents
+    assert {path: path.stat() for path in place.rglob("*")} == before
+    said = capsys.readouterr()
+    assert said.err == ""
+    for name in NAMES:  # which of them was taken
+        assert f"{name}: {place}/" in said.out
+
+
+@pytest.mark.parametrize(
+    "layout", ["published", "upper-case", "downloaded-twice", "kaggle-nested", "clutter", "tar-gz"]
+)
+def test_without_a_digest_the_name_decides(layout: str, contents: Contents) -> None:
+    others = rename(contents, "emnist-{}".format) | {"notes.txt": b"train-images-idx3-ubyte"}
+    write(LAYOUTS[layout](contents) | {name: raw[::-1] for name, raw in others.items()}, BROUGHT)
+    drop_digests()
+    assert find() == contents
+
+
+def test_without_a_digest_two_that_differ_are_both_left(contents: Contents) -> None:
+    other = contents[NAMES[0]][:-1] + b"\1"
+    write(pack(contents) | {f"older/{NAMES[0]}": other}, BROUGHT)
+    drop_digests()
+    first, second = BROUGHT / "older" / NAMES[0], BROUGHT / f"{NAMES[0]}.gz"
+    assert f"{NAMES[0]}: {second} and {first} differ" in find_nothing()
+    (BROUGHT / "older" / NAMES[0]).unlink()
+    assert find() == contents
+
+
+def test_without_a_digest_content_is_looked_at(contents: Contents) -> None:
+    write(contents | {NAMES[1]: b"<html>"}, BROUGHT)
+    drop_digests()
+    assert f"{BROUGHT / NAMES[1]}: {NAMES[1]}: IDX header" in find_nothing()
+
+
+def cache_all(folder: Path, files: Contents) -> None:
+    """Keep contents as DVC does."""
+    names = {md5(data, usedforsecurity=False).hexdigest(): data for data in files.values()}
+    write({f"{name[:2]}/{name[2:]}": data for name, data in names.items()}, folder)
+
+
+def test_without_a_digest_another_run_s_files_are_not_taken(
+    contents: Contents, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """All datasets may use MNIST's names; their own folder says which files are meant."""
+    monkeypatch.setattr(raw_store, "find_cache_dir", lambda: tmp_path / "cache")
+    drop_digests()
+    others = {name: raw[:-1] + b"\1" for name, raw in contents.items()}
+    write(others, RAW_DIR)
+    write(pack(others), ORIGINALS_DIR)
+    cache_all(tmp_path / "cache", others)
+    find_nothing()
+    write(contents, BROUGHT)
+    assert find() == contents
+
+
+def test_cache_gives_back_what_another_run_has_left(
+    contents: Contents, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(raw_store, "find_cache_dir", lambda: tmp_path / "cache")
+    cache_all(tmp_path / "cache", contents | {"of the same size": contents[NAMES[1]][::-1]})
+    assert find() == contents
+
+
+def test_archive_is_a_mirror_and_home_is_expanded(
+    contents: Contents, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    write(make_zip(rename(contents, dot)), tmp_path / "home/Downloads")
+    change_facts(mirrors=["~/Downloads/archive.zip"])
+    assert find() == contents
+
+
+def test_wrong_content_under_a_right_name_is_passed_over_and_said(
+    contents: Contents, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write({f"a/{name}.gz": gzip.compress(raw[::-1]) for name, raw in contents.items()}, BROUGHT)
+    write(rename(contents, dot), BROUGHT / "b")
+    assert find() == contents
+    (said, *others) = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"WARNING: {BROUGHT}/a/t10k-images-idx3-ubyte.gz: {NAMES[2]}: expected")
+    assert len(others) == 3
+
+
+def test_three_of_four_files_name_the_fourth(contents: Contents) -> None:
+    write({name: contents[name] for name in NAMES[:3]}, RAW_DIR)
+    said = f"no mirror gave {NAMES[3]}\n  {BROUGHT}: no such folder"
+    assert find_nothing() == said
+    write({NAMES[3]: contents[NAMES[3]]}, BROUGHT)
+    assert find() == contents
+
+
+# Damage
+
+
+def cut(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+def damage(data: bytes) -> bytes:
+    middle = len(data) // 2
+    return data[:middle] + bytes(50) + data[middle + 50 :]
+
+
+@pytest.mark.parametrize("spoil", [cut, damage])
+@pytest.mark.parametrize(
+    "layout", ["published", "gunzipped", "zip", "tar", "tar-gz", "zip-in-a-zip"]
+)
+def test_damage_is_a_line_that_names_the_file(
+    layout: str, spoil: Callable[[bytes], bytes], contents: Contents
+) -> None:
+    files = LAYOUTS[layout](contents)
+    write({name: spoil(data) for name, data in files.items()}, BROUGHT)
+    first, *reasons = find_nothing().splitlines()
+    assert first.startswith("no mirror gave ")
+    assert reasons
+    assert all(reason.startswith(f"  {BROUGHT}/") for reason in reasons)
+
+
+def test_password_is_asked_for_in_a_line(contents: Contents) -> None:
+    data = bytearray(make_zip(contents)["archive.zip"])
+    for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        place = data.find(signature)
+        while place >= 0:
+            data[place + flags] |= 1  # encrypted
+            place = data.find(signature, place + 4)
+    write({"archive.zip": bytes(data)}, BROUGHT)
+    assert f"{BROUGHT}/archive.zip ({NAMES[0]}): File " in (said := find_nothing())
+    assert "is encrypted, password required" in said
+
+
+@pytest.mark.parametrize("wrap", [
+    lambda bomb: {f"{NAMES[0]}.gz": gzip.compress(bomb)},
+    lambda bomb: make_zip({NAMES[0]: bomb}),
+    lambda bomb: make_zip(make_zip({"x": bomb, f"{NAMES[0]}.gz": gzip.compress(bomb)})),
+    lambda bomb: make_tar({"x": bomb, NAMES[0]: bomb}, "mnist.tar.gz", "w:gz"),
+], ids=["gz", "zip", "zip-in-a-zip", "tar-gz"])  # fmt: skip
+def test_41_bomb_is_a_line_and_costs_no_memory(wrap: Callable[[bytes], Contents]) -> None:
+    write(wrap(bytes(50_000_000)), BROUGHT)
+    tracemalloc.start()
+    try:
+        said = find_nothing()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert f"{NAMES[0]}: expected " in said
+    assert peak < 5_000_000
+
+
+def test_archive_of_itself_ends(contents: Contents) -> None:
+    files = make_zip(contents)
+    for _ in range(6):
+        files = make_zip(files)
+    write(files, BROUGHT)
+    find_nothing()
+
+
+# Links and special files
+
+
+def test_links_are_followed_and_circles_end(contents: Contents, tmp_path: Path) -> None:
+    write(contents, tmp_path / "elsewhere")
+    BROUGHT.mkdir()
+    for name in ("one", "two"):
+        (BROUGHT / name).symlink_to(BROUGHT.absolute())
+        (tmp_path / "elsewhere" / name).symlink_to(BROUGHT.absolute())
+    (BROUGHT / "three").symlink_to(tmp_path / "elsewhere")
+    (BROUGHT / "nowhere").symlink_to("gone")
+    assert find() == contents
+
+
+def test_what_is_no_file_is_passed_over(contents: Contents) -> None:
+    write(contents, BROUGHT / "z")
+    os.mkfifo(BROUGHT / NAMES[0])
+    (BROUGHT / f"{NAMES[1]}.gz").mkdir()
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(BROUGHT / NAMES[2]))
+        (BROUGHT / NAMES[3]).symlink_to("gone")
+        assert find() == contents
+
+
+def test_mirror_that_is_a_pipe_or_has_nothing() -> None:
+    os.mkfifo(BROUGHT)
+    assert find_nothing() == f"no mirror gave {NAMES[0]}\n  {BROUGHT}: has none of the files"
+    BROUGHT.unlink()
+    write({"mnist.npz": b"PK\x03\x04", "sub/x": b"", ".hidden": b""}, BROUGHT)
+    assert f"  {BROUGHT}/mnist.npz: File is not a zip file" in find_nothing()
+
+
+@pytest.mark.remotes
+def test_debian_s_fashion_mnist_is_the_published_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The package has the same content under other gzip headers."""
+    command = ["apt-get", "download", "-q", "dataset-fashion-mnist"]
+    if shutil.which("apt-get") is None:
+        pytest.skip("no apt-get")
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"{' '.join(command)}: {done.stderr.strip()}")
+    (package,) = tmp_path.glob("*.deb")
+    subprocess.run(["dpkg-deb", "--extract", package, tmp_path / "debian"], check=True)
+    facts = YAML(typ="safe").load(ROOT / "datasets/fashion-mnist.yaml")
+    monkeypatch.setattr(datasets, "DATASETS_DIR", tmp_path / "datasets")
+    mirror = {"mirrors": [str(tmp_path / "debian")]}
+    write({"fashion-mnist.yaml": json.dumps(facts | mirror).encode()}, datasets.DATASETS_DIR)
+    dataset = load_dataset("fashion-mnist")
+    files = find_files(dataset, 1, 60)
+    digests = {name: sha256(raw).hexdigest() for name, raw in files.items()}
+    assert digests == {file.name: file.raw_sha256 for file in dataset.files}
