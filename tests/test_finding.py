@@ -332,7 +332,7 @@ def test_what_is_no_file_is_passed_over(contents: Contents) -> None:
 
 def test_mirror_that_is_a_pipe_or_has_nothing() -> None:
     os.mkfifo(BROUGHT)
-    assert find_nothing() == f"no mirror gave {NAMES[0]}\n  {BROUGHT}: has none of the files"
+    assert find_nothing() == f"no mirror gave {NAMES[0]}\n  {BROUGHT}: has no such file"
     BROUGHT.unlink()
     write({"mnist.npz": b"PK\x03\x04", "sub/x": b"", ".hidden": b""}, BROUGHT)
     assert f"  {BROUGHT}/mnist.npz: File is not a zip file" in find_nothing()

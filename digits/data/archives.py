@@ -17,83 +17,71 @@ DEPTH = 3  # archives in archives
 # RuntimeError: a password is needed, or a compression that zipfile does not know.
 DAMAGED = (OSError, EOFError, RuntimeError, ValueError, zlib.error, zipfile.BadZipFile,
            tarfile.TarError)  # fmt: skip
+Member = tuple[str, int, Callable[[], Any]]  # path, bytes, how it is opened
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A file in a folder or an archive."""
+class File:
+    """A file that is no archive, open at its beginning until the next one is asked for."""
 
     place: str  # as people would name it: `folder/archive.zip (folder/name.gz)`
     name: str
     size: int  # bytes
-    open: Callable[[], Any]
-
-
-@dataclass(frozen=True)
-class OpenFile:
-    """A file that is no archive, open at its beginning until the next one is asked for."""
-
-    entry: Entry
     is_packed: bool  # by gzip
     opened: IO[bytes]
 
 
-def list_files(place: Path, notes: list[str]) -> Iterator[OpenFile]:
+def list_files(place: Path, notes: list[str]) -> Iterator[File]:
     """Yield the files at a place, which may be absent; note what cannot be read."""
-    try:
-        for path in _walk(place, notes):
+    for path in _walk(place):
+        try:
             if path.is_file():  # neither a pipe that nobody writes to, nor a link to nowhere
-                entry = Entry(str(path), path.name, path.stat().st_size, partial(path.open, "rb"))
-                yield from _look_into(entry, DEPTH, notes)
-    except OSError as error:
-        notes.append(str(error))
+                member = (path.name, path.stat().st_size, partial(path.open, "rb"))
+                yield from _look_into(str(path), member, DEPTH, notes)
+        except OSError as error:
+            notes.append(str(error))
 
 
-def _walk(place: Path, notes: list[str]) -> Iterator[Path]:
+def _walk(place: Path) -> Iterator[Path]:
     """Yield what is not a folder, in order. Links are followed, but into no folder twice."""
     if not place.is_dir():
         yield place
-        return
     seen = set()
-    walk = os.walk(place, onerror=lambda error: notes.append(str(error)), followlinks=True)
-    for folder, subfolders, names in walk:
-        subfolders[:] = sorted(filter(_is_wanted, subfolders))
+    for folder, subfolders, names in os.walk(place, followlinks=True):
         real = os.path.realpath(folder)
-        if real in seen:
-            subfolders.clear()
-            continue
+        subfolders[:] = [] if real in seen else sorted(filter(_is_wanted, subfolders))
+        if real not in seen:
+            yield from (Path(folder, name) for name in sorted(filter(_is_wanted, names)))
         seen.add(real)
-        yield from (Path(folder, name) for name in sorted(filter(_is_wanted, names)))
 
 
 def _is_wanted(name: str) -> bool:
-    """Tell a file from what is hidden, and from what macOS leaves beside each file."""
+    """Pass over what is hidden, and what macOS leaves beside each file."""
     return not name.startswith(".") and name != "__MACOSX"
 
 
-def _look_into(entry: Entry, depth: int, notes: list[str]) -> Iterator[OpenFile]:
+def _look_into(place: str, member: Member, depth: int, notes: list[str]) -> Iterator[File]:
     """Yield a file, or those in it where it is an archive."""
+    path, size, open_member = member
+    parts = PurePosixPath(path).parts
+    if not parts or not all(map(_is_wanted, parts)):
+        return
     try:
-        with entry.open() as opened:
+        with open_member() as opened:
             head = opened.read(HEAD_SIZE)
             opened.seek(0)
             members = _list_members(head, opened) if depth else None
             if members is None:
-                yield OpenFile(entry, head.startswith(GZIP_MAGIC), opened)
+                yield File(place, parts[-1], size, head.startswith(GZIP_MAGIC), opened)
                 return
-            for path, size, open_member in members:
-                parts = PurePosixPath(path).parts
-                if parts and all(map(_is_wanted, parts)):
-                    member = Entry(f"{entry.place} ({path})", parts[-1], size, open_member)
-                    yield from _look_into(member, depth - 1, notes)
+            for inner in members:
+                yield from _look_into(f"{place} ({inner[0]})", inner, depth - 1, notes)
     except DAMAGED as error:
-        notes.append(f"{entry.place}: {' '.join(str(error).split()) or type(error).__name__}")
+        notes.append(f"{place}: {' '.join(str(error).split()) or type(error).__name__}")
 
 
-def _list_members(
-    head: bytes, opened: IO[bytes]
-) -> Iterator[tuple[str, int, Callable[[], Any]]] | None:
-    """List path, size and how to open it of each member; None of what is no archive."""
+def _list_members(head: bytes, opened: IO[bytes]) -> Iterator[Member] | None:
+    """List the files in an archive; None of what is no archive."""
     if head.startswith(b"PK\x03\x04"):
         zipped = zipfile.ZipFile(opened)
         files = (it for it in zipped.infolist() if not it.is_dir())

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from digits.data import raw_store
-from digits.data.archives import DAMAGED, OpenFile, list_files
+from digits.data.archives import DAMAGED, File, list_files
 from digits.data.datasets import Dataset, RawFile, is_local
 from digits.data.download import MirrorError, read_url, time_limit
 from digits.data.optdigits import read_optdigits
@@ -36,27 +36,31 @@ def find_files(
     if dataset.source == "scikit-learn":
         return read_optdigits(dataset)
     notes: list[str] = []
-    files = _find_here(dataset.files, deadline_seconds, notes)
-    for mirror in filter(is_local, dataset.mirrors):
-        if missing := _list_missing(dataset, files):
-            files |= _ask_folder(mirror, missing, deadline_seconds, notes)
+    files = _look_here(dataset.files, deadline_seconds, notes)
+    for folder in (Path(mirror).expanduser() for mirror in dataset.mirrors if is_local(mirror)):
+        missing, reasons = _list_missing(dataset.files, files), list[str]()
+        files |= search([folder], missing, deadline_seconds, reasons)
+        for reason in reasons:
+            print(f"WARNING: {reason}", file=sys.stderr)
+        absence = "has no such file" if folder.exists() else "no such folder"
+        notes += reasons or [f"{folder}: {absence}"]
     addresses = [mirror for mirror in dataset.mirrors if not is_local(mirror)]
-    for file in _list_missing(dataset, files):
+    for file in _list_missing(dataset.files, files):
         files[file.name] = _download(file, addresses, timeout_seconds, deadline_seconds, notes)
     return {file.name: files[file.name] for file in dataset.files}
 
 
-def _list_missing(dataset: Dataset, files: dict[str, bytes]) -> list[RawFile]:
-    return [file for file in dataset.files if file.name not in files]
+def _list_missing(files: Sequence[RawFile], found: dict[str, bytes]) -> list[RawFile]:
+    return [file for file in files if file.name not in found]
 
 
-def _find_here(
+def _look_here(
     files: Sequence[RawFile], deadline_seconds: float, notes: list[str]
 ) -> dict[str, bytes]:
     """Search `data/raw`, what was moved out of it, and what other runs left in DVC's cache."""
     known = [file for file in files if file.has_digest]
     found = search([RAW_DIR], known, deadline_seconds, notes)
-    if missing := [file for file in known if file.name not in found]:
+    if missing := _list_missing(known, found):
         cached = raw_store.list_cached({file.raw_size for file in missing})
         found |= search([ORIGINALS_DIR, *cached], missing, deadline_seconds, [])
     if named := [file for file in files if not file.has_digest]:
@@ -65,43 +69,27 @@ def _find_here(
     return found
 
 
-def _ask_folder(
-    mirror: str, files: Sequence[RawFile], deadline_seconds: float, notes: list[str]
-) -> dict[str, bytes]:
-    """Search a local mirror, which may be absent: it is where a team's copy may be."""
-    place = Path(mirror).expanduser()
-    if not place.exists():
-        notes.append(f"{mirror}: no such folder")
-        return {}
-    reasons: list[str] = []
-    found = search([place], files, deadline_seconds, reasons)
-    if not found and not reasons:
-        reasons.append(f"{mirror}: has none of the files")
-    for reason in reasons:
-        print(f"WARNING: {reason}", file=sys.stderr)
-    notes += reasons
-    return found
-
-
 def search(
     places: Iterable[Path], files: Sequence[RawFile], deadline_seconds: float, notes: list[str]
 ) -> dict[str, bytes]:
-    """Return the raw bytes of those of the files that are in the places, by name.
+    """Return the raw bytes of those of the files that lie in a place, which may be absent, by name.
 
-    A file without a digest is known by its name alone, so two that differ are both left.
+    Noted is what cannot be read, and what is not as its name says. A file without a digest is known
+    by its name alone: of two that differ, none is taken.
     """
     found: dict[str, tuple[str, bytes]] = {}
     unclear = set()
     try:
         with time_limit(deadline_seconds):
             for candidate in (file for place in places for file in list_files(place, notes)):
-                for file, raw in _recognize(candidate, files, notes):
-                    place, first = found.setdefault(file.name, (candidate.entry.place, raw))
-                    if raw != first:
-                        notes.append(f"{file.name}: {place} and {candidate.entry.place} differ")
-                        unclear.add(file.name)
-                if all(file.has_digest and file.name in found for file in files):
+                wanted = [file for file in files if not (file.has_digest and file.name in found)]
+                if not wanted:
                     break
+                for file, raw in _recognize(candidate, wanted, notes):
+                    place, first = found.setdefault(file.name, (candidate.place, raw))
+                    if raw != first:
+                        notes.append(f"{file.name}: {place} and {candidate.place} differ")
+                        unclear.add(file.name)
     except MirrorError as error:
         notes.append(f"{', '.join(map(str, places))}: {error}")
     for name in unclear:
@@ -112,29 +100,28 @@ def search(
 
 
 def _recognize(
-    candidate: OpenFile, files: Sequence[RawFile], notes: list[str]
+    candidate: File, files: Sequence[RawFile], notes: list[str]
 ) -> Iterator[tuple[RawFile, bytes]]:
     """Yield the files that this one is, unpacked; note why one of the right name is none."""
-    entry, packed = candidate.entry, candidate.is_packed
-    named = [file for file in files if _has_name(entry.name, file)]
-    fitting = [file for file in files if packed or file.raw_size in (None, entry.size)]
-    known = [file for file in fitting if file.has_digest]
+    named = [file for file in files if _has_name(candidate.name, file)]
+    sizes = (None, candidate.size)
+    known = [it for it in files if it.has_digest and (candidate.is_packed or it.raw_size in sizes)]
     if not named + known:
         return
     try:
         data = candidate.opened.read(max(file.largest_size for file in named + known) + 1)
     except DAMAGED as error:
-        notes.append(f"{entry.place}: {error or type(error).__name__}")
+        notes.append(f"{candidate.place}: {error or type(error).__name__}")
         return
     # gzip ends in the size of what it holds.
-    size = int.from_bytes(data[-4:], "little") if packed else len(data)
+    size = int.from_bytes(data[-4:], "little") if candidate.is_packed else len(data)
     for file in files:
         if file in named or (file in known and file.raw_size in (None, size)):
             try:
                 yield file, unpack(file, data)
             except RawFileError as error:
                 if file in named:
-                    notes.append(f"{entry.place}: {error}")
+                    notes.append(f"{candidate.place}: {error}")
 
 
 def _has_name(name: str, file: RawFile) -> bool:
