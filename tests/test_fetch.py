@@ -310,34 +310,22 @@ def test_untrusted_certificate(
         assert untrusted.requests == []
 
 
-@pytest.mark.parametrize("variable", CERTIFICATE_VARIABLES[:3])
-def test_certificate_file(
+@pytest.mark.parametrize("variable", CERTIFICATE_VARIABLES)
+def test_certificates_of_an_organization(
     server: MirrorServer, authority: Authority, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     with pytest.raises(UnreachableError, match="CERTIFICATE_VERIFY_FAILED"):
         fetch_from(server.mirror(whole))
     assert server.requests == []
-    monkeypatch.setenv(variable, str(authority.bundle))
-    fetch_from(server.mirror(whole))
-    assert_fetched()
-
-
-@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "SSL_CERT_DIR"])
-def test_certificate_folder(
-    server: MirrorServer,
-    authority: Authority,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    variable: str,
-) -> None:
-    folder = tmp_path / "certificates"
-    folder.mkdir()
-    command = ["openssl", "x509", "-hash", "-noout", "-in", str(authority.bundle)]
-    name = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    shutil.copy(authority.bundle, folder / f"{name}.0")
-    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
-    monkeypatch.setenv(variable, str(folder))
+    value = authority.bundle
+    if variable == "SSL_CERT_DIR":  # a folder as `openssl rehash` leaves it
+        command = ["openssl", "x509", "-hash", "-noout", "-in", str(authority.bundle)]
+        name = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        value = Path("certificates").absolute()
+        value.mkdir()
+        shutil.copy(authority.bundle, value / f"{name}.0")
+    monkeypatch.setenv(variable, str(value))
     fetch_from(server.mirror(whole))
     assert_fetched()
 
@@ -346,18 +334,16 @@ def test_certificate_folder(
     ("variable", "value", "reason"),
     [
         ("REQUESTS_CA_BUNDLE", "absent.pem", "invalid path: absent.pem"),
-        ("SSL_CERT_FILE", "absent.pem", "invalid path: absent.pem"),
         ("SSL_CERT_FILE", "params.yaml", "NO_CERTIFICATE_OR_CRL_FOUND"),
     ],
 )
-def test_bad_certificate_variable(
+def test_variable_that_names_no_certificate(
     server: MirrorServer, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, reason: str
 ) -> None:
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     monkeypatch.setenv(variable, value)
     with pytest.raises(UnreachableError, match=reason):
         fetch_from(server.mirror(whole))
-    assert server.requests == []
 
 
 # No mirror is left
@@ -383,8 +369,12 @@ def test_56_all_mirrors_wrong(server: MirrorServer) -> None:
 
 def test_56_last_file_missing(server: MirrorServer) -> None:
     mirror = server.mirror(whole, whole, whole, status(404))
-    with pytest.raises(UnreachableError, match=f"no mirror gave {NAMES[3]}\n  {mirror}: HTTP 404"):
-        fetch_from(mirror)
+    write_params(mirror)
+    exit_status, said = run_stage()
+    assert exit_status == 69
+    lines = f"ERROR: mnist: no mirror gave {NAMES[3]}\n  {mirror}: HTTP 404 Not Found\nPut its four"
+    assert said.count(lines) == 1
+    assert "Traceback" not in said
     assert_nothing_fetched()
 
 
@@ -393,35 +383,16 @@ def test_56_no_mirror_listed() -> None:
         fetch_from()
 
 
-def test_56_exit_status(server: MirrorServer) -> None:
-    write_params("absent", server.mirror(status(404)))
-    exit_status, said = run_stage()
-    assert exit_status == 69
-    assert said.count("ERROR: mnist: no mirror gave") == 1
-    assert "Traceback" not in said
-    assert_nothing_fetched()
-
-
 # Files in place
 
 
-def unpack_all(packed: Path, folder: Path) -> None:
-    """Put the four files into a folder as they are stored."""
-    folder.mkdir(parents=True)
-    for path in packed.iterdir():
-        (folder / path.stem).write_bytes(gzip.decompress(path.read_bytes()))
-
-
-def test_58_good_files_need_no_mirror(
-    server: MirrorServer, synthetic: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    unpack_all(synthetic, RAW_DIR)
-    before = {path: path.stat().st_ino for path in RAW_DIR.iterdir()}
-    fetch_from(server.mirror(whole))
-    assert_fetched()
-    assert server.requests == []
-    assert {path: path.stat().st_ino for path in RAW_DIR.iterdir()} == before
-    assert capsys.readouterr().out.count(": data/raw/") == 4
+def test_58_good_files_need_no_mirror(server: MirrorServer) -> None:
+    mirror = server.mirror(whole)
+    fetch_from(mirror)
+    before = {path: path.stat() for path in RAW_DIR.iterdir()}
+    fetch_from(mirror)
+    assert len(server.requests) == 4
+    assert {path: path.stat() for path in RAW_DIR.iterdir()} == before
 
 
 def test_57_stale_partial_file(server: MirrorServer) -> None:
@@ -458,28 +429,15 @@ def test_62_killed_while_downloading(server: MirrorServer) -> None:
     assert_fetched()
 
 
-# What may stand where the files go
-
-
-def file_for_the_folder() -> None:
-    RAW_DIR.parent.mkdir()
-    RAW_DIR.write_text("")
-
-
-def read_only_folder() -> None:
-    RAW_DIR.mkdir(parents=True)
-    RAW_DIR.chmod(0o555)
-
-
 @pytest.mark.parametrize(
-    ("arrange", "reason"),
-    [
-        pytest.param(file_for_the_folder, "File exists", id="60-file-for-the-folder"),
-        pytest.param(read_only_folder, "Permission denied", id="60-read-only-folder"),
-    ],
+    "reason", ["File exists", "Permission denied"], ids=["60-a-file", "60-read-only"]
 )
-def test_target_in_the_way(synthetic: Path, arrange: Callable[[], None], reason: str) -> None:
-    arrange()
+def test_folder_that_cannot_be_written(synthetic: Path, reason: str) -> None:
+    RAW_DIR.parent.mkdir()
+    if reason == "File exists":
+        RAW_DIR.touch()
+    else:
+        RAW_DIR.mkdir(0o555)
     write_params(str(synthetic))
     exit_status, said = run_stage(before=unprivileged())
     assert exit_status == 1
@@ -536,30 +494,6 @@ def test_content_without_a_digest_is_looked_at(server: MirrorServer, answer: Ans
 # Mirror entries
 
 
-@pytest.mark.parametrize(
-    "entry",
-    [
-        pytest.param("http://127.0.0.1:9/", id="61-plain-http"),
-        pytest.param("ftp://127.0.0.1:9/", id="61-ftp"),
-        pytest.param("file:///srv/mnist/", id="61-file"),
-        pytest.param("https:///mnist/", id="61-no-host"),
-        pytest.param("https://[/", id="61-half-an-address"),
-        pytest.param("https://user@127.0.0.1:9/", id="61-user"),
-        pytest.param("https://user:word@127.0.0.1:9/", id="61-user-and-password"),
-        pytest.param("https://@127.0.0.1:9/", id="61-empty-user"),
-        pytest.param("https://127.0.0.1:9/?file=", id="61-query"),
-        pytest.param("https://127.0.0.1:9/?", id="61-empty-query"),
-        pytest.param("https://127.0.0.1:9/#top", id="61-fragment"),
-        pytest.param("https://127.0.0.1:9/#", id="61-empty-fragment"),
-    ],
-)
-def test_refused_mirror(server: MirrorServer, entry: str) -> None:
-    with pytest.raises(ConfigError, match=r"mnist\.yaml: mirrors\.1: expected .*received "):
-        fetch_from(server.mirror(whole), entry)
-    assert server.requests == []
-    assert_nothing_fetched()
-
-
 @pytest.mark.parametrize("way", ["x/../", "x/%2e%2e/", "../", "/"], ids="61-{}".format)
 def test_winding_mirror(server: MirrorServer, project: Path, way: str) -> None:
     """However an address winds, files land under our own names in our own folder."""
@@ -577,19 +511,14 @@ def test_endless_patience_is_refused() -> None:
 # Local folders
 
 
-def test_63_local_folder(
+def test_63_local_folders(
     server: MirrorServer, synthetic: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fetch_from(f"../{synthetic.name}", server.mirror(whole))
+    """They come before addresses, and may be absent."""
+    fetch_from(server.mirror(whole), "../nowhere", f"../{synthetic.name}")
     assert_fetched()
     assert server.requests == []
     assert capsys.readouterr().err == ""
-
-
-def test_63_absent_folder_is_fine(server: MirrorServer, capsys: pytest.CaptureFixture[str]) -> None:
-    fetch_from("../nowhere", server.mirror(whole))
-    assert_fetched()
-    assert "WARNING" not in capsys.readouterr().err
 
 
 def test_63_bad_local_folder(
@@ -607,19 +536,14 @@ def test_63_bad_local_folder(
 # Proxies
 
 
-@pytest.mark.parametrize("scheme", ["http", "https"])
 def test_64_proxy(
-    scheme: str,
-    server: MirrorServer,
-    authority: Authority,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    server: MirrorServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """No server has the mirror's port: the files come through the proxy or not at all."""
     mirror = server.mirror(whole).replace(f":{server.server_port}/", ":9/")
-    with serving(MirrorServer({}, authority.context() if scheme == "https" else None)) as proxy:
+    with serving(MirrorServer({})) as proxy:
         address = proxy.proxy(tunnel(server))
-        monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://user:{SECRET}@{address}")
+        monkeypatch.setenv("HTTPS_PROXY", f"http://user:{SECRET}@{address}")
         fetch_from(mirror)
     assert_fetched()
     asked = {(request.method, request.path) for request in proxy.requests}
@@ -637,40 +561,30 @@ def test_64_no_proxy(server: MirrorServer, monkeypatch: pytest.MonkeyPatch) -> N
     assert_fetched()
 
 
-def test_64_proxy_refuses(
-    server: MirrorServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with serving(MirrorServer({})) as proxy:
-        address = proxy.proxy(status(407))
-        monkeypatch.setenv("HTTPS_PROXY", f"http://user:{SECRET}@{address}")
-        reason = "Tunnel connection failed: 407"
-        with pytest.raises(UnreachableError, match=reason) as raised:
-            fetch_from(server.mirror(whole))
-    assert server.requests == []
-    assert SECRET not in str(raised.value) + "".join(capsys.readouterr())
-
-
 @pytest.mark.parametrize(
     ("address", "reason"),
     [
-        pytest.param("http://user:{}@127.0.0.1:9", "refused", id="64-down"),
-        pytest.param("http://user:{}@127.0.0.1:99999", "malformed", id="64-port"),
-        pytest.param("http://user:{}/word@127.0.0.1:9", "malformed", id="64-slash"),
-        pytest.param("http://user:{}#word@127.0.0.1:9", "malformed", id="64-hash"),
-        pytest.param("user:{}@127.0.0.1:9", "no mirror gave", id="64-no-scheme"),
-        pytest.param("ftp://user:{}@127.0.0.1:9", "no mirror gave", id="64-scheme"),
-        pytest.param("socks5://user:{}@127.0.0.1:9", "no mirror gave", id="64-socks"),
+        ("http://user:{}@REFUSING", "Tunnel connection failed: 407"),
+        ("http://user:{}@127.0.0.1:9", "refused"),
+        ("http://user:{}@127.0.0.1:99999", "malformed"),
+        ("http://user:{}/word@127.0.0.1:9", "malformed"),
+        ("http://user:{}#word@127.0.0.1:9", "malformed"),
+        ("user:{}@127.0.0.1:9", "malformed|refused"),
+        ("ftp://user:{}@127.0.0.1:9", "malformed|refused"),
+        ("socks5://user:{}@127.0.0.1:9", "malformed|SOCKS|refused"),
     ],
 )
-def test_useless_proxy_tells_no_password(
+def test_64_useless_proxy_tells_no_password(
     server: MirrorServer,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     address: str,
     reason: str,
 ) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", address.format(SECRET))
-    with pytest.raises(UnreachableError, match=reason) as raised:
-        fetch_from(server.mirror(whole))
+    with serving(MirrorServer({})) as proxy:
+        refusing = proxy.proxy(status(407))
+        monkeypatch.setenv("HTTPS_PROXY", address.format(SECRET).replace("REFUSING", refusing))
+        with pytest.raises(UnreachableError, match=reason) as raised:
+            fetch_from(server.mirror(whole))
     assert SECRET not in str(raised.value) + "".join(capsys.readouterr())
     assert server.requests == []

@@ -1,32 +1,27 @@
 """What lies in `data/raw` survives `fetch`, however it ends."""
 
-import gzip
-import io
 import json
 import os
 import shutil
 import sys
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from hashlib import md5, sha256
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
+from layouts import BROUGHT, LAYOUTS, Contents, cache_all, change_facts, unpack_all, write
 
-from digits.data import datasets, raw_store
+from digits.data import raw_store
 from digits.data.finding import UnreachableError
 from digits.paths import ORIGINALS_DIR, RAW_DIR
 from pipeline import fetch
 
-Contents = dict[str, bytes]  # by file name
-BROUGHT = Path("brought")
-
 
 @pytest.fixture
 def contents(synthetic: Path) -> Contents:
-    return {path.stem: gzip.decompress(path.read_bytes()) for path in synthetic.iterdir()}
+    return unpack_all(synthetic)
 
 
 @pytest.fixture(autouse=True)
@@ -34,28 +29,9 @@ def project(synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """Make a folder without data the current one; the dataset has one mirror, a folder."""
     (tmp_path / "project").mkdir()
     monkeypatch.chdir(tmp_path / "project")
-    facts = datasets.DATASETS_DIR / "mnist.yaml"
-    facts.write_text(json.dumps(json.loads(facts.read_text()) | {"mirrors": [str(BROUGHT)]}))
+    change_facts(mirrors=[str(BROUGHT)])
     waits = {"timeout_seconds": 1, "deadline_seconds": 60}
     Path("params.yaml").write_text(json.dumps({"dataset": "mnist", "fetch": waits}))
-
-
-def write(files: Contents, folder: Path) -> None:
-    for name, data in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
-
-
-def pack(files: Contents) -> Contents:
-    return {f"{name}.gz": gzip.compress(raw) for name, raw in files.items()}
-
-
-def make_zip(files: Contents) -> Contents:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return {"archive.zip": stream.getvalue()}
 
 
 def read_tree(folder: Path) -> dict[str, str]:
@@ -71,14 +47,9 @@ def assert_stored(contents: Contents) -> None:
     assert read_tree(RAW_DIR) == {n: sha256(raw).hexdigest() for n, raw in contents.items()}
 
 
-LAYOUTS: dict[str, Callable[[Contents], Contents]] = {
-    "gunzipped": lambda it: it,
-    "published": pack,
-    "packed-without-suffix": lambda it: {name: gzip.compress(raw) for name, raw in it.items()},
-    "in-folders": lambda it: {f"{name}/{name}": raw for name, raw in it.items()},
-    "zip": lambda it: make_zip(it) | {"notes/of/mine.txt": b"mine"},
-}
-each_layout = pytest.mark.parametrize("layout", LAYOUTS)
+each_layout = pytest.mark.parametrize(
+    "layout", ["gunzipped", "published", "packed-without-suffix", "kaggle-nested", "zip"]
+)
 
 
 @each_layout
@@ -129,9 +100,8 @@ def test_what_is_cached_makes_room(
     """It is another dataset's that ran before; DVC may have made links to its cache."""
     name, raw = next(iter(contents.items()))
     data = raw if own else b"of another dataset"
-    digest = md5(data, usedforsecurity=False).hexdigest()
-    write({f"{digest[:2]}/{digest[2:]}": data}, tmp_path / "cache")
-    cached = tmp_path / "cache" / digest[:2] / digest[2:]
+    cache_all(tmp_path / "cache", {name: data})
+    (cached,) = (tmp_path / "cache").glob("*/*")
     monkeypatch.setattr(raw_store, "find_cache_dir", lambda: tmp_path / "cache")
     RAW_DIR.mkdir(parents=True)
     for path in (RAW_DIR / name, RAW_DIR / "letters"):
