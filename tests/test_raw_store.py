@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sys
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -129,6 +130,22 @@ def test_links_and_pipes_are_moved(contents: Contents) -> None:
     assert_stored(contents)
     assert (ORIGINALS_DIR / "1" / first).is_symlink()
     assert (ORIGINALS_DIR / "1" / second).is_fifo()
+
+
+def test_large_files_are_not_read_into_memory(contents: Contents) -> None:
+    write(contents, BROUGHT)
+    RAW_DIR.mkdir(parents=True)
+    for name in ("film.bin", next(iter(contents))):
+        with (RAW_DIR / name).open("wb") as file:
+            file.truncate(1 << 31)
+    tracemalloc.start()
+    try:
+        fetch.main()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert_stored(contents)
+    assert peak < 5_000_000
 
 
 class Breaker:

@@ -63,7 +63,10 @@ def _list_entries() -> list[Path]:
 
 
 def _is_stored(path: Path, files: Mapping[str, bytes]) -> bool:
-    return path.is_file() and path.read_bytes() == files.get(path.name)
+    raw = files.get(path.name)
+    if raw is None or not path.is_file() or path.stat().st_size != len(raw):
+        return False
+    return path.read_bytes() == raw
 
 
 def _is_saved(path: Path, cache: Path | None) -> bool:
