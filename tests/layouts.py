@@ -13,6 +13,7 @@ from digits.data import datasets
 
 STEMS = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
 NAMES = [f"{stem}-ubyte" for stem in STEMS]
+FIELDS = ("train_images", "train_labels", "test_images", "test_labels")
 BROUGHT = Path("brought")
 Contents = dict[str, bytes]  # by file name
 
@@ -21,6 +22,11 @@ def change_facts(**changes: object) -> None:
     """Change what the file of `dataset: mnist` says."""
     path = datasets.DATASETS_DIR / "mnist.yaml"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def drop_digests() -> None:
+    """Leave only the names of the files in it."""
+    change_facts(**{field: {"name": name} for field, name in zip(FIELDS, NAMES, strict=True)})
 
 
 def unpack_all(folder: Path) -> Contents:
