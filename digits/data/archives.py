@@ -33,7 +33,7 @@ class File:
 
 def list_files(place: Path, notes: list[str]) -> Iterator[File]:
     """Yield the files at a place, which may be absent; note what cannot be read."""
-    for path in _walk(place):
+    for path in _walk(place, notes):
         try:
             if path.is_file():  # neither a pipe that nobody writes to, nor a link to nowhere
                 member = (path.name, path.stat().st_size, partial(path.open, "rb"))
@@ -42,12 +42,14 @@ def list_files(place: Path, notes: list[str]) -> Iterator[File]:
             notes.append(str(error))
 
 
-def _walk(place: Path) -> Iterator[Path]:
+def _walk(place: Path, notes: list[str]) -> Iterator[Path]:
     """Yield what is not a folder, in order. Links are followed, but into no folder twice."""
     if not place.is_dir():
         yield place
+        return
     seen = set()
-    for folder, subfolders, names in os.walk(place, followlinks=True):
+    walk = os.walk(place, onerror=lambda error: notes.append(str(error)), followlinks=True)
+    for folder, subfolders, names in walk:
         real = os.path.realpath(folder)
         subfolders[:] = [] if real in seen else sorted(filter(_is_wanted, subfolders))
         if real not in seen:
