@@ -101,8 +101,33 @@ def test_without_a_digest_two_that_differ_are_both_left(contents: Contents) -> N
     assert find() == contents
 
 
-def test_without_a_digest_content_is_looked_at(contents: Contents) -> None:
-    write(contents | {NAMES[1]: b"<html>"}, BROUGHT)
+@pytest.mark.parametrize(
+    ("name", "is_taken"),
+    [
+        ("{}.GZ", True),
+        ("{}-1.gz", True),
+        ("{} - Copy.gz", True),
+        ("{} copy 2.gz", True),
+        ("{}.gz.1", True),
+        ("{}(2)", True),
+        ("{}.gz.part", False),
+        ("my-{}", False),
+        ("{}-of-mine", False),
+        (".{}", False),
+    ],
+)
+def test_without_a_digest_copies_have_the_name(
+    name: str, contents: Contents, *, is_taken: bool
+) -> None:
+    raw = contents.pop(NAMES[0])
+    write(contents | {name.format(NAMES[0]): raw}, BROUGHT)
+    drop_digests()
+    assert find()[NAMES[0]] == raw if is_taken else find_nothing()
+
+
+@pytest.mark.parametrize("data", [b"<html>", b"\x80\x04\x95", b""], ids=["page", "pickle", "empty"])
+def test_without_a_digest_content_is_looked_at(data: bytes, contents: Contents) -> None:
+    write(contents | {NAMES[1]: data}, BROUGHT)
     drop_digests()
     assert f"{BROUGHT / NAMES[1]}: {NAMES[1]}: IDX header" in find_nothing()
 

@@ -16,7 +16,7 @@ from digits.errors import DigitsError
 from digits.paths import ORIGINALS_DIR, RAW_DIR
 
 # What browsers, wget and desktops make of a name that is taken: `NAME (1).gz`, `NAME.gz.1`.
-COPY = r"(?:[ ._-]*(?:\(?\d+\)?|copy))?"
+COPY = r"(?:[ ._-]*(?:\(?\d+\)?|copy)){0,2}"
 
 
 class UnreachableError(DigitsError):
