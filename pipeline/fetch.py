@@ -7,21 +7,18 @@ from collections.abc import Mapping
 from pydantic import Field
 
 from digits.config import Section, load_params
-from digits.data import optdigits
 from digits.data.datasets import DATASETS_DIR, Dataset, load_dataset
-from digits.data.kept import (
-    Cache,
-    ForeignFilesError,
-    clear,
-    is_stored,
-    list_unsaved,
-)
-from digits.data.mirrors import Mirrors, UnreachableError, find_files
-from digits.files.artifacts import write_bytes
+from digits.data.finding import UnreachableError, find_files
+from digits.data.raw_store import list_unsaved, store_files
+from digits.errors import DigitsError
 from digits.paths import RAW_DIR
 from digits.stage import run
 
 DAY_SECONDS = 86_400  # more is a mistake, and soon more than a timer can count
+
+
+class OwnFilesError(DigitsError):
+    """The dataset is nowhere, and other data must not take the place of what is in `data/raw`."""
 
 
 class FetchParams(Section):
@@ -47,44 +44,23 @@ def explain_ways_on(dataset: Dataset) -> str:
     """Say what a person can do when no mirror has the dataset."""
     names = ", ".join(file.name for file in dataset.files)
     return (
-        f"Put its four files into {RAW_DIR} ({names}; as .gz, unpacked, in a .zip): they are\n"
-        "recognized by their content. Or use the embedded dataset: "
+        f"Put its four files into {RAW_DIR} ({names}; as .gz, unpacked, in a .zip or .tar): they "
+        "are\nrecognized by their content. Or use the embedded dataset: "
         "dvc exp run -S dataset=optdigits -S train.recipe=cnn_optdigits"
     )
 
 
-def fetch(name: str, dataset: Dataset, params: FetchParams, cache: Cache) -> dict[str, bytes]:
-    """Return the dataset's files, or say what can be done where they are nowhere to be had.
-
-    Raises:
-        UnreachableError: as said.
-        ForeignFilesError: so it is, and `data/raw` has files that nothing else has: other data
-            must not take their place.
-    """
-    mirrors = Mirrors(dataset.mirrors, params.timeout_seconds, params.deadline_seconds)
-    try:
-        return find_files(dataset, mirrors, cache)
-    except UnreachableError as error:
-        message = f"{name}: {error}\n{explain_ways_on(dataset)}"
-        if list_unsaved(cache):
-            raise ForeignFilesError(
-                f"{message}\n{RAW_DIR} holds {', '.join(map(str, list_unsaved(cache)))}, which "
-                "are left as they are"
-            ) from error
-        raise UnreachableError(message) from error
-
-
 def main() -> None:
     name = load_params("dataset", str)
-    dataset, params, cache = load_dataset(name), load_params("fetch", FetchParams), Cache()
-    if dataset.source == "scikit-learn":
-        files = optdigits.read_optdigits(dataset)
-    else:
-        files = fetch(name, dataset, params, cache)
-    clear(dataset, cache)
-    for file_name, raw in files.items():
-        if not is_stored(file_name, raw):
-            write_bytes(RAW_DIR / file_name, raw)
+    dataset, params = load_dataset(name), load_params("fetch", FetchParams)
+    try:
+        files = find_files(dataset, params.timeout_seconds, params.deadline_seconds)
+    except UnreachableError as error:
+        message = f"{name}: {error}\n{explain_ways_on(dataset)}"
+        if own := ", ".join(map(str, list_unsaved())):
+            raise OwnFilesError(f"{message}\nLeft as they are: {own}") from error
+        raise UnreachableError(message) from error
+    store_files(files)
     warn_of_missing_digests(dataset, files)
     print(f"{dataset.title}: {len(files)} verified files in {RAW_DIR}")
 

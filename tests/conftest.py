@@ -16,7 +16,7 @@ import pytest
 from guard import guarding
 from projects import Project, make_once, retrain, train_project
 
-from digits.data import datasets, idx, kept
+from digits.data import datasets, idx, raw_store
 from digits.data.datasets import IMAGE_SIDE
 
 # A shell's background job ignores Ctrl-C, and so would every process that these tests start.
@@ -70,7 +70,7 @@ def forge_mnist(folder: Path, patch: pytest.MonkeyPatch) -> Path:
     mirror.mkdir()
     facts = publish_dataset(mirror, DIGIT_NAMES) | {"disputed": [3, 14]}
     patch.setattr(datasets, "DATASETS_DIR", folder / "datasets")
-    patch.setattr(kept, "find_cache_dir", lambda: None)  # DVC takes a second to say that
+    patch.setattr(raw_store, "find_cache_dir", lambda: None)  # DVC takes a second to say that
     datasets.DATASETS_DIR.mkdir()
     (datasets.DATASETS_DIR / "mnist.yaml").write_text(json.dumps(facts))
     return mirror

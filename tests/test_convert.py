@@ -710,7 +710,7 @@ def test_stages_take_what_was_converted(
     values: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(make_project(tmp_path / "project", dataset="runes"))
-    monkeypatch.setattr("digits.data.kept.find_cache_dir", lambda: None)  # it starts DVC
+    monkeypatch.setattr("digits.data.raw_store.find_cache_dir", lambda: None)  # it starts DVC
     train, test = draw_images(150, 0, 3), draw_images(50, 1, 3)
     labels = [np.array(values)[it] for it in (train[1], test[1])]
     run(*write_archive(train[0], labels[0], test[0], labels[1]))

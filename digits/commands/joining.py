@@ -11,9 +11,7 @@ from digits.commands.labels import Classes
 from digits.config import load_params
 from digits.data import idx
 from digits.data.datasets import Dataset, load_dataset
-from digits.data.kept import Cache
-from digits.data.mirrors import Mirrors, find_files
-from digits.data.optdigits import read_optdigits
+from digits.data.finding import find_files
 from digits.data.tidying import tidy_images, tidy_labels
 from digits.errors import DigitsError
 
@@ -58,11 +56,8 @@ def load_known(name: str, own_name: str) -> Known:
     dataset = load_dataset(name, "--with")
     if own_name in (name, *dataset.count_parts("train")):
         raise JoinError(f"--with {name}: expected a name of its own for the result: --name")
-    if dataset.source == "scikit-learn":
-        files = read_optdigits(dataset)
-    else:
-        waits = [load_params(f"fetch.{it}_seconds", float) for it in ("timeout", "deadline")]
-        files = find_files(dataset, Mirrors(dataset.mirrors, *waits), Cache())
+    waits = [load_params(f"fetch.{it}_seconds", float) for it in ("timeout", "deadline")]
+    files = find_files(dataset, *waits)
     arrays = []
     for split in SPLITS:
         images, labels = (idx.view(files[file.name]) for file in dataset.pair(split))

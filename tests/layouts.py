@@ -1,0 +1,113 @@
+"""How others have a dataset's four files: packed, renamed, in folders and archives."""
+
+import gzip
+import io
+import json
+import tarfile
+import zipfile
+from collections.abc import Callable
+from hashlib import md5, sha256
+from pathlib import Path
+
+from digits.data import datasets
+
+STEMS = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
+NAMES = [f"{stem}-ubyte" for stem in STEMS]
+FIELDS = ("train_images", "train_labels", "test_images", "test_labels")
+BROUGHT = Path("brought")
+Contents = dict[str, bytes]  # by file name
+
+
+def change_facts(**changes: object) -> None:
+    """Change what the file of `dataset: mnist` says."""
+    path = datasets.DATASETS_DIR / "mnist.yaml"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def drop_digests() -> None:
+    """Leave only the names of the files in it."""
+    change_facts(**{field: {"name": name} for field, name in zip(FIELDS, NAMES, strict=True)})
+
+
+def unpack_all(folder: Path) -> Contents:
+    return {path.stem: gzip.decompress(path.read_bytes()) for path in folder.glob("*.gz")}
+
+
+def cache_all(folder: Path, files: Contents) -> None:
+    """Keep contents as DVC does."""
+    names = {md5(data, usedforsecurity=False).hexdigest(): data for data in files.values()}
+    write({f"{name[:2]}/{name[2:]}": data for name, data in names.items()}, folder)
+
+
+def write(files: Contents, folder: Path) -> None:
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+
+
+def pack(files: Contents) -> Contents:
+    return {f"{name}.gz": gzip.compress(raw) for name, raw in files.items()}
+
+
+def rename(files: Contents, way: Callable[[str], str]) -> Contents:
+    return {way(name): data for name, data in files.items()}
+
+
+def dot(name: str) -> str:
+    return name.replace("-idx", ".idx")
+
+
+def make_zip(files: Contents, name: str = "archive.zip") -> Contents:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for member, data in files.items():
+            archive.writestr(member, data)
+    return {name: stream.getvalue()}
+
+
+def make_tar(files: Contents, name: str, mode: str = "w") -> Contents:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode=mode) as archive:  # type: ignore[call-overload]
+        for member, data in files.items():
+            header = tarfile.TarInfo(member)
+            header.size = len(data)
+            archive.addfile(header, io.BytesIO(data))
+    return {name: stream.getvalue()}
+
+
+def repack(raw: bytes) -> bytes:
+    """Pack as `gzip -1` does, with a name and a time in the header."""
+    stored = gzip.compress(raw, 1, mtime=1504176606)
+    return stored[:3] + b"\x08" + stored[4:10] + b"any.name\0" + stored[10:]
+
+
+def clutter(files: Contents) -> Contents:
+    """Add what systems leave beside files; in `._NAME` lies what is no content at all."""
+    beside = dict.fromkeys((".DS_Store", "Thumbs.db", "desktop.ini"), b"\0\0\0\1Bud1")
+    forks = {f"._{name}": b"\0\5\x16\7" for name in files}
+    return files | beside | forks | rename(forks, "__MACOSX/{}".format)
+
+
+LAYOUTS: dict[str, Callable[[Contents], Contents]] = {
+    "published": pack,
+    "repacked": lambda it: {f"{name}.gz": repack(raw) for name, raw in it.items()},
+    "gunzipped": lambda it: it,
+    "unpacked-by-a-browser": lambda it: rename(it, "{}.gz".format),
+    "packed-without-suffix": lambda it: {name: gzip.compress(raw) for name, raw in it.items()},
+    "kaggle": lambda it: rename(it, dot),
+    "kaggle-nested": lambda it: rename(it, lambda name: f"{dot(name)}/{name}"),
+    "torchvision": lambda it: rename(it | pack(it), "MNIST/raw/{}".format),
+    "deep": lambda it: rename(pack(it), "a/b/c/d/e/{}".format),
+    "upper-case": lambda it: rename(pack(it), str.upper),
+    "downloaded-twice": lambda it: rename(it, "{} (1).gz".format),
+    "any-name": lambda it: rename(pack(it), lambda name: sha256(name.encode()).hexdigest()),
+    "clutter": lambda it: clutter(pack(it)),
+    "zip": lambda it: make_zip(rename(it, "mnist/{}".format)),
+    "zip-of-gz": lambda it: make_zip(clutter(pack(it))),
+    "zip-in-a-zip": lambda it: make_zip(make_zip(pack(it))),
+    "tar": lambda it: make_tar(rename(it, "./{}".format), "mnist.tar"),
+    "tar-gz": lambda it: make_tar(clutter(pack(it)), "mnist.tar.gz", "w:gz"),
+    "tar-in-a-zip": lambda it: make_zip(make_tar(it, "mnist.tgz", "w:gz")),
+    "suffixless-archive": lambda it: make_zip(it, "download"),
+    "mixed": lambda it: make_zip({name: it[name] for name in NAMES[:2]}) | pack(it),
+}  # fmt: skip

@@ -1,0 +1,303 @@
+"""What people bring: its content decides, under any name and wrapping, in folders and archives."""
+
+import gzip
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tracemalloc
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from imports import ROOT
+from layouts import (
+    BROUGHT,
+    LAYOUTS,
+    NAMES,
+    Contents,
+    cache_all,
+    change_facts,
+    dot,
+    drop_digests,
+    make_tar,
+    make_zip,
+    pack,
+    rename,
+    unpack_all,
+    write,
+)
+from ruamel.yaml import YAML
+
+from digits.data import datasets, raw_store
+from digits.data.datasets import load_dataset
+from digits.data.finding import UnreachableError, find_files
+from digits.paths import ORIGINALS_DIR, RAW_DIR
+
+
+@pytest.fixture
+def contents(synthetic: Path) -> Contents:
+    return unpack_all(synthetic)
+
+
+@pytest.fixture(autouse=True)
+def project(synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 (the files of `dataset: mnist`)
+    """Make a folder without data the current one; the dataset has one mirror, a folder."""
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    change_facts(mirrors=[str(BROUGHT)])
+
+
+def find() -> Contents:
+    return find_files(load_dataset("mnist"), 1, 60)
+
+
+def find_nothing() -> str:
+    with pytest.raises(UnreachableError) as raised:
+        find()
+    return str(raised.value)
+
+
+each_layout = pytest.mark.parametrize("arrange", LAYOUTS.values(), ids=LAYOUTS)
+
+
+@each_layout
+@pytest.mark.parametrize("place", [BROUGHT, RAW_DIR], ids=str)
+def test_any_layout_gives_the_same_files(
+    arrange: Callable[[Contents], Contents],
+    place: Path,
+    contents: Contents,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write(arrange(contents), place)
+    before = {path: path.stat().st_mtime_ns for path in place.rglob("*")}
+    assert find() == contents
+    assert {path: path.stat().st_mtime_ns for path in place.rglob("*")} == before
+    said = capsys.readouterr()
+    assert said.err == ""
+    for name in NAMES:  # which of them was taken
+        assert f"{name}: {place}/" in said.out
+
+
+@pytest.mark.parametrize(
+    "layout", ["published", "upper-case", "downloaded-twice", "kaggle-nested", "clutter", "tar-gz"]
+)
+def test_without_a_digest_the_name_decides(layout: str, contents: Contents) -> None:
+    others = rename(contents, "emnist-{}".format) | {"notes.txt": b"train-images-idx3-ubyte"}
+    write(LAYOUTS[layout](contents) | {name: raw[::-1] for name, raw in others.items()}, BROUGHT)
+    drop_digests()
+    assert find() == contents
+
+
+def test_without_a_digest_two_that_differ_are_both_left(contents: Contents) -> None:
+    other = contents[NAMES[0]][:-1] + b"\1"
+    write(pack(contents) | {f"older/{NAMES[0]}": other}, BROUGHT)
+    drop_digests()
+    first, second = BROUGHT / "older" / NAMES[0], BROUGHT / f"{NAMES[0]}.gz"
+    assert f"{NAMES[0]}: {second} and {first} differ" in find_nothing()
+    (BROUGHT / "older" / NAMES[0]).unlink()
+    assert find() == contents
+
+
+@pytest.mark.parametrize(
+    ("name", "is_taken"),
+    [
+        ("{}.GZ", True),
+        ("{}-1.gz", True),
+        ("{} - Copy.gz", True),
+        ("{} copy 2.gz", True),
+        ("{}.gz.1", True),
+        ("{}(2)", True),
+        ("{}.gz.part", False),
+        ("my-{}", False),
+        ("{}-of-mine", False),
+        (".{}", False),
+    ],
+)
+def test_without_a_digest_copies_have_the_name(
+    name: str, contents: Contents, *, is_taken: bool
+) -> None:
+    raw = contents.pop(NAMES[0])
+    write(contents | {name.format(NAMES[0]): raw}, BROUGHT)
+    drop_digests()
+    assert find()[NAMES[0]] == raw if is_taken else find_nothing()
+
+
+@pytest.mark.parametrize("data", [b"<html>", b"\x80\x04\x95", b""], ids=["page", "pickle", "empty"])
+def test_without_a_digest_content_is_looked_at(data: bytes, contents: Contents) -> None:
+    write(contents | {NAMES[1]: data}, BROUGHT)
+    drop_digests()
+    assert f"{BROUGHT / NAMES[1]}: {NAMES[1]}: IDX header" in find_nothing()
+
+
+def test_without_a_digest_another_run_s_files_are_not_taken(
+    contents: Contents, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """All datasets may use MNIST's names; their own folder says which files are meant."""
+    monkeypatch.setattr(raw_store, "find_cache_dir", lambda: tmp_path / "cache")
+    drop_digests()
+    others = {name: raw[:-1] + b"\1" for name, raw in contents.items()}
+    write(others, RAW_DIR)
+    write(pack(others), ORIGINALS_DIR)
+    cache_all(tmp_path / "cache", others)
+    find_nothing()
+    write(contents, BROUGHT)
+    assert find() == contents
+
+
+def test_cache_gives_back_what_another_run_has_left(
+    contents: Contents, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(raw_store, "find_cache_dir", lambda: tmp_path / "cache")
+    cache_all(tmp_path / "cache", contents | {"of the same size": contents[NAMES[1]][::-1]})
+    assert find() == contents
+
+
+def test_archive_is_a_mirror_and_home_is_expanded(
+    contents: Contents, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    write(make_zip(rename(contents, dot)), tmp_path / "home/Downloads")
+    change_facts(mirrors=["~/Downloads/archive.zip"])
+    assert find() == contents
+
+
+def test_wrong_content_under_a_right_name_is_passed_over_and_said(
+    contents: Contents, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write({f"a/{name}.gz": gzip.compress(raw[::-1]) for name, raw in contents.items()}, BROUGHT)
+    write(rename(contents, dot), BROUGHT / "b")
+    assert find() == contents
+    (said, *others) = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"WARNING: {BROUGHT}/a/t10k-images-idx3-ubyte.gz: {NAMES[2]}: expected")
+    assert len(others) == 3
+
+
+def test_three_of_four_files_name_the_fourth(contents: Contents) -> None:
+    write({name: contents[name] for name in NAMES[:3]}, RAW_DIR)
+    said = f"no mirror gave {NAMES[3]}\n  {BROUGHT}: no such folder"
+    assert find_nothing() == said
+    write({NAMES[3]: contents[NAMES[3]]}, BROUGHT)
+    assert find() == contents
+
+
+# Damage
+
+
+def cut(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+def damage(data: bytes) -> bytes:
+    middle = len(data) // 2
+    return data[:middle] + bytes(50) + data[middle + 50 :]
+
+
+@pytest.mark.parametrize("spoil", [cut, damage])
+@pytest.mark.parametrize(
+    "layout", ["published", "gunzipped", "zip", "tar", "tar-gz", "zip-in-a-zip"]
+)
+def test_damage_is_a_line_that_names_the_file(
+    layout: str, spoil: Callable[[bytes], bytes], contents: Contents
+) -> None:
+    files = LAYOUTS[layout](contents)
+    write({name: spoil(data) for name, data in files.items()}, BROUGHT)
+    first, *reasons = find_nothing().splitlines()
+    assert first.startswith("no mirror gave ")
+    assert reasons
+    assert all(reason.startswith(f"  {BROUGHT}/") for reason in reasons)
+
+
+def test_password_is_asked_for_in_a_line(contents: Contents) -> None:
+    data = bytearray(make_zip(contents)["archive.zip"])
+    for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        place = data.find(signature)
+        while place >= 0:
+            data[place + flags] |= 1  # encrypted
+            place = data.find(signature, place + 4)
+    write({"archive.zip": bytes(data)}, BROUGHT)
+    assert f"{BROUGHT}/archive.zip ({NAMES[0]}): File " in (said := find_nothing())
+    assert "is encrypted, password required" in said
+
+
+@pytest.mark.parametrize("wrap", [
+    lambda bomb: {f"{NAMES[0]}.gz": gzip.compress(bomb)},
+    lambda bomb: make_zip({NAMES[0]: bomb}),
+    lambda bomb: make_zip(make_zip({"x": bomb, f"{NAMES[0]}.gz": gzip.compress(bomb)})),
+    lambda bomb: make_tar({"x": bomb, NAMES[0]: bomb}, "mnist.tar.gz", "w:gz"),
+], ids=["gz", "zip", "zip-in-a-zip", "tar-gz"])  # fmt: skip
+def test_41_bomb_is_a_line_and_costs_no_memory(wrap: Callable[[bytes], Contents]) -> None:
+    write(wrap(bytes(50_000_000)), BROUGHT)
+    tracemalloc.start()
+    try:
+        said = find_nothing()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert f"{NAMES[0]}: expected " in said
+    assert peak < 5_000_000
+
+
+def test_archive_of_itself_ends(contents: Contents) -> None:
+    files = make_zip(contents)
+    for _ in range(6):
+        files = make_zip(files)
+    write(files, BROUGHT)
+    find_nothing()
+
+
+# Links and special files
+
+
+def test_links_are_followed_and_circles_end(contents: Contents, tmp_path: Path) -> None:
+    write(contents, tmp_path / "elsewhere")
+    BROUGHT.mkdir()
+    for name in ("one", "two"):
+        (BROUGHT / name).symlink_to(BROUGHT.absolute())
+        (tmp_path / "elsewhere" / name).symlink_to(BROUGHT.absolute())
+    (BROUGHT / "three").symlink_to(tmp_path / "elsewhere")
+    (BROUGHT / "nowhere").symlink_to("gone")
+    assert find() == contents
+
+
+def test_what_is_no_file_is_passed_over(contents: Contents) -> None:
+    write(contents, BROUGHT / "z")
+    os.mkfifo(BROUGHT / NAMES[0])
+    (BROUGHT / f"{NAMES[1]}.gz").mkdir()
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(BROUGHT / NAMES[2]))
+        (BROUGHT / NAMES[3]).symlink_to("gone")
+        assert find() == contents
+
+
+def test_mirror_that_is_a_pipe_or_has_nothing() -> None:
+    os.mkfifo(BROUGHT)
+    assert find_nothing() == f"no mirror gave {NAMES[0]}\n  {BROUGHT}: has no such file"
+    BROUGHT.unlink()
+    write({"mnist.npz": b"PK\x03\x04", "sub/x": b"", ".hidden": b""}, BROUGHT)
+    assert f"  {BROUGHT}/mnist.npz: File is not a zip file" in find_nothing()
+
+
+@pytest.mark.remotes
+def test_debian_s_fashion_mnist_is_the_published_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The package has the same content under other gzip headers."""
+    command = ["apt-get", "download", "-q", "dataset-fashion-mnist"]
+    if shutil.which("apt-get") is None:
+        pytest.skip("no apt-get")
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"{' '.join(command)}: {done.stderr.strip()}")
+    (package,) = tmp_path.glob("*.deb")
+    subprocess.run(["dpkg-deb", "--extract", package, tmp_path / "debian"], check=True)
+    facts = YAML(typ="safe").load(ROOT / "datasets/fashion-mnist.yaml")
+    monkeypatch.setattr(datasets, "DATASETS_DIR", tmp_path / "datasets")
+    mirror = {"mirrors": [str(tmp_path / "debian")]}
+    write({"fashion-mnist.yaml": json.dumps(facts | mirror).encode()}, datasets.DATASETS_DIR)
+    dataset = load_dataset("fashion-mnist")
+    files = find_files(dataset, 1, 60)
+    digests = {name: sha256(raw).hexdigest() for name, raw in files.items()}
+    assert digests == {file.name: file.raw_sha256 for file in dataset.files}

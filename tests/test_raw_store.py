@@ -1,0 +1,210 @@
+"""What lies in `data/raw` survives `fetch`, however it ends."""
+
+import json
+import os
+import shutil
+import sys
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from layouts import BROUGHT, LAYOUTS, Contents, cache_all, change_facts, unpack_all, write
+
+from digits.data import raw_store
+from digits.data.finding import UnreachableError
+from digits.paths import ORIGINALS_DIR, RAW_DIR
+from pipeline import fetch
+
+
+@pytest.fixture
+def contents(synthetic: Path) -> Contents:
+    return unpack_all(synthetic)
+
+
+@pytest.fixture(autouse=True)
+def project(synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 (the files of `dataset: mnist`)
+    """Make a folder without data the current one; the dataset has one mirror, a folder."""
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    change_facts(mirrors=[str(BROUGHT)])
+    waits = {"timeout_seconds": 1, "deadline_seconds": 60}
+    Path("params.yaml").write_text(json.dumps({"dataset": "mnist", "fetch": waits}))
+
+
+def read_tree(folder: Path) -> dict[str, str]:
+    """Digest every file below a folder, by relative path; DVC passes over temporary ones."""
+    return {
+        str(path.relative_to(folder)): sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix != ".tmp"
+    }
+
+
+def assert_stored(contents: Contents) -> None:
+    assert read_tree(RAW_DIR) == {n: sha256(raw).hexdigest() for n, raw in contents.items()}
+
+
+each_layout = pytest.mark.parametrize(
+    "layout", ["gunzipped", "published", "packed-without-suffix", "kaggle-nested", "zip"]
+)
+
+
+@each_layout
+def test_what_was_brought_is_unpacked_and_kept(layout: str, contents: Contents) -> None:
+    write(LAYOUTS[layout](contents), RAW_DIR)
+    before = read_tree(RAW_DIR)
+    fetch.main()
+    assert_stored(contents)
+    after = read_tree(Path("data"))
+    assert set(before.values()) <= set(after.values())
+    fetch.main()  # once more: nothing to do, nothing lost
+    assert read_tree(Path("data")) == after
+
+
+@pytest.mark.parametrize(
+    "name", ["mine.csv", "train-images-idx3-ubyte", "t10k-images-idx3-ubyte.gz"]
+)
+@pytest.mark.parametrize("data", [b"my own digits", b"", b"\x1f\x8b"], ids=["mine", "empty", "cut"])
+def test_what_belongs_to_no_dataset_is_moved_and_said(
+    name: str, data: bytes, contents: Contents, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(contents, BROUGHT)
+    for number in (1, 2):  # the second does not take the place of the first
+        write({name: data + bytes(number)}, RAW_DIR)
+        fetch.main()
+        assert_stored(contents)
+        target = ORIGINALS_DIR / str(number) / name
+        assert f"{RAW_DIR / name}: moved to {target}\n" in capsys.readouterr().out
+        assert target.read_bytes() == data + bytes(number)
+
+
+def test_without_a_mirror_all_is_left_as_it_is(contents: Contents) -> None:
+    first, *others = contents
+    write({name: contents[name] for name in others} | {"a/notes.txt": b"mine"}, RAW_DIR)
+    before = read_tree(Path("data"))
+    with pytest.raises(fetch.OwnFilesError, match=f"no mirror gave {first}") as raised:
+        fetch.main()
+    assert raised.value.exit_status == 1  # not the status after which other data takes its place
+    assert str(raised.value).splitlines()[-1].startswith(f"Left as they are: {RAW_DIR}/a, ")
+    assert read_tree(Path("data")) == before
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["own", "other"])
+@pytest.mark.parametrize("linked", [True, False], ids=["linked", "copied"])
+def test_what_is_cached_makes_room(
+    contents: Contents, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, own: bool, linked: bool
+) -> None:
+    """It is another dataset's that ran before; DVC may have made links to its cache."""
+    name, raw = next(iter(contents.items()))
+    data = raw if own else b"of another dataset"
+    cache_all(tmp_path / "cache", {name: data})
+    (cached,) = (tmp_path / "cache").glob("*/*")
+    monkeypatch.setattr(raw_store, "find_cache_dir", lambda: tmp_path / "cache")
+    RAW_DIR.mkdir(parents=True)
+    for path in (RAW_DIR / name, RAW_DIR / "letters"):
+        if linked:
+            path.symlink_to(cached)
+        else:
+            path.write_bytes(data)
+    with pytest.raises(UnreachableError):  # nobody's only copy is in the way of other data
+        fetch.main()
+    write(contents, BROUGHT)
+    fetch.main()
+    assert_stored(contents)
+    assert not ORIGINALS_DIR.exists()
+    assert (RAW_DIR / name).is_symlink() == (own and linked)
+    assert cached.read_bytes() == data
+
+
+def test_links_and_pipes_are_moved(contents: Contents) -> None:
+    write(contents, BROUGHT)
+    RAW_DIR.mkdir(parents=True)
+    first, second, *_ = contents
+    (RAW_DIR / first).symlink_to("gone")
+    os.mkfifo(RAW_DIR / second)
+    fetch.main()
+    assert_stored(contents)
+    assert (ORIGINALS_DIR / "1" / first).is_symlink()
+    assert (ORIGINALS_DIR / "1" / second).is_fifo()
+
+
+def test_large_files_are_not_read_into_memory(contents: Contents) -> None:
+    write(contents, BROUGHT)
+    RAW_DIR.mkdir(parents=True)
+    for name in ("film.bin", next(iter(contents))):
+        with (RAW_DIR / name).open("wb") as file:
+            file.truncate(1 << 31)
+    tracemalloc.start()
+    try:
+        fetch.main()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert_stored(contents)
+    assert peak < 5_000_000
+
+
+class Breaker:
+    """Break this process off before its change of the disk of a given number.
+
+    As Ctrl-C does, once, so that handlers clean up; or as `kill -9`, after which nothing changes.
+    """
+
+    CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.move", "shutil.rmtree")
+
+    def __init__(self) -> None:
+        self.armed, self.is_final, self.left = False, False, 0
+        sys.addaudithook(self._hook)  # for good: Python takes none back
+
+    def _hook(self, event: str, arguments: tuple[Any, ...]) -> None:
+        writes = event == "open" and isinstance(arguments[1], str) and arguments[1] != "r"
+        if not self.armed or not (event in self.CHANGES or (writes and "b" in arguments[1])):
+            return
+        self.left -= 1
+        if self.left == 0 or (self.is_final and self.left < 0):
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def at(self, number: int, *, is_final: bool) -> Iterator[None]:
+        self.armed, self.is_final, self.left = True, is_final, number
+        try:
+            yield
+        finally:
+            self.armed = False
+
+
+@pytest.fixture(scope="module")
+def breaker() -> Breaker:
+    return Breaker()
+
+
+@pytest.mark.parametrize("is_final", [False, True], ids=["interrupted", "killed"])
+@each_layout
+def test_broken_off_at_any_change_of_the_disk(
+    layout: str, *, is_final: bool, contents: Contents, breaker: Breaker
+) -> None:
+    write(LAYOUTS[layout](contents), RAW_DIR)
+    shutil.copytree("data", "brought.tmp")
+    before = set(read_tree(RAW_DIR).values())
+    broken_off = True
+    for number in range(1, 100):
+        try:
+            with breaker.at(number, is_final=is_final):
+                fetch.main()
+            broken_off = False
+        except KeyboardInterrupt:
+            pass
+        assert before <= set(read_tree(Path("data")).values())
+        fetch.main()
+        assert_stored(contents)
+        assert before <= set(read_tree(Path("data")).values())
+        shutil.rmtree("data")
+        shutil.copytree("brought.tmp", "data")
+        if not broken_off:
+            break
+    assert number == 1 or layout != "gunzipped"  # there, nothing is to be done
+    assert number > 10 or layout == "gunzipped"
