@@ -10,6 +10,7 @@ from urllib.parse import urljoin
 
 import requests
 import urllib3
+from tqdm import tqdm
 
 from digits.errors import DigitsError
 from digits.urls import mask_urls
@@ -103,10 +104,18 @@ def _check_status(response: requests.Response) -> None:
 
 
 def _read_body(response: requests.Response, size: int) -> bytes:
-    """Read the body as it is sent; an early end is an error only to the read after it."""
-    body = bytearray()
-    while chunk := response.raw.read(min(CHUNK_SIZE, size + 1 - len(body)), decode_content=False):
-        body += chunk
+    """Read the body as it is sent, with a progress bar on a terminal.
+
+    An early end is an error only to the read after it.
+    """
+    body, length = bytearray(), response.headers.get("Content-Length", "")
+    total = int(length) if length.isdecimal() else None
+    with tqdm(total=total, unit="B", unit_scale=True, leave=False, disable=None) as bar:
+        while chunk := response.raw.read(
+            min(CHUNK_SIZE, size + 1 - len(body)), decode_content=False
+        ):
+            body += chunk
+            bar.update(len(chunk))
     return bytes(body)
 
 
