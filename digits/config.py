@@ -133,6 +133,8 @@ def _describe(section: str, kind: Any, details: ErrorDetails) -> str:
         case "extra_forbidden":
             known = getattr(kind, "model_fields", ()) if len(details["loc"]) == 1 else ()
             return f"{where}unknown key{did_you_mean(str(details['loc'][-1]), known)}"
+        case "int_type" if isinstance(received, float) and received.is_integer():
+            return f"{where}expected a whole number, received {received!r}: write {received:.0f}"
     expected = re.sub(r"^(Input should be|Value error,) | or instance of \w+", "", details["msg"])
     shown = repr(received)[:LONGEST]
     if isinstance(received, str) and re.search("@|//.*[?]", received):

@@ -89,7 +89,7 @@ def test_section_cannot_be_changed() -> None:
         ("{real: 1.0, whole: 1, xyzzy: 1}", "xyzzy: unknown key"),
         ("{real: 1.0, whole: '5'}", "whole: expected a valid integer, received '5'"),
         ("{real: 1.0, whole: true}", "whole: expected a valid integer, received True"),
-        ("{real: 1.0, whole: 1e1}", "whole: expected a valid integer, received 10.0"),
+        ("{real: 1.0, whole: 1e1}", "whole: expected a whole number, received 10.0: write 10"),
         ("{real: 1.0, whole: 1.5}", "whole: expected a valid integer, received 1.5"),
         ("{real: .nan, whole: 1}", "real: expected a finite number, received nan"),
         ("{real: 1.0, whole: }", "whole: expected a valid integer, received None"),
@@ -206,14 +206,17 @@ def explain(changes: dict[str, Any], tmp_path: Path) -> str:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"optimizer": "adam"}, "optimizer: expected a valid dictionary, received 'adam'"),
+        (
+            {"optimizer": "adam"},
+            "optimizer: expected the form `optimizer: {type: Adam, .*}`, received 'adam'",
+        ),
         ({"optimizer": {"Adam": {}}}, "optimizer.type: expected a value, received none"),
-        ({"layers": ["Flatten"]}, "layers: expected a valid dictionary, received"),
+        ({"layers": ["Flatten"]}, "layers: expected the form `pool1: {type: MaxPooling2D,"),
         ({"layers": {}}, "layers: expected .*at least 1 item"),
-        ({"layers": {"MaxPooling2D": 2}}, "layers.MaxPooling2D: expected a valid dictionary"),
+        ({"layers": {"MaxPooling2D": 2}}, "layers.MaxPooling2D: expected the form `pool1: {type: "),
         ({"layers": {"conv 1": {"type": "ReLU"}}}, "layers.conv 1: expected a name of letters"),
-        ({"callbacks": ["EarlyStopping"]}, "callbacks: expected a valid dictionary"),
-        ({"callbacks": {"stop": "x"}}, "callbacks.stop: expected a valid dictionary, received 'x'"),
+        ({"callbacks": ["EarlyStopping"]}, "callbacks: expected the form `stop: {type: "),
+        ({"callbacks": {"stop": "x"}}, "callbacks.stop: expected the form `stop: .*, received 'x'"),
         (
             {"augmentation": {"angle": 181}},
             "augmentation.angle: expected less than or equal to 180",

@@ -4,7 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator, with_config
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    with_config,
+)
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
 from digits.config import PARAMS_PATH, Section, load_named
@@ -22,7 +30,21 @@ def _check_name(name: str) -> str:
     return name
 
 
+def _like(form: str) -> BeforeValidator:
+    """Show the form that is meant where anything else than a mapping stands."""
+
+    def check(value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise ValueError(f"the form `{form}`")  # noqa: TRY004 (pydantic asks)
+        return value
+
+    return BeforeValidator(check)
+
+
 Name = Annotated[str, AfterValidator(_check_name)]
+LIKE_LAYER = _like("pool1: {type: MaxPooling2D, pool_size: 2}")
+LIKE_OPTIMIZER = _like("optimizer: {type: Adam, learning_rate: 0.001}")
+LIKE_CALLBACK = _like("stop: {type: EarlyStopping, patience: 3}")
 
 
 @with_config(ConfigDict(extra="allow"))
@@ -39,7 +61,10 @@ class Spec(TypedDict):
 class Layer(Spec):
     """A layer; one that joins others has them as branches, which all begin at one tensor."""
 
-    branches: NotRequired[dict[Name, dict[Name, "Layer"]]]
+    branches: NotRequired[dict[Name, "Layers"]]
+
+
+Layers = Annotated[dict[Name, Annotated[Layer, LIKE_LAYER]], LIKE_LAYER]
 
 
 Precision = Literal["float32", "bfloat16"]
@@ -80,15 +105,17 @@ class Augmentation(Section):
 class Recipe(Section):
     """A whole file of `recipes/`; what has a default is off unless the file says otherwise."""
 
-    layers: dict[Name, Layer] = Field(min_length=1)  # in the order of the file
+    layers: Layers = Field(min_length=1)  # in the order of the file
     loss: Literal["categorical_crossentropy", "sparse_categorical_crossentropy"]
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    optimizer: Spec  # its `learning_rate` may be a schedule, lengths as shares of the training
+    optimizer: Annotated[
+        Spec, LIKE_OPTIMIZER
+    ]  # its `learning_rate` may be a schedule, lengths as shares of the training
     # One cycle: the learning rate rises to the optimizer's over the warm-up, a share of the steps,
     # then falls to zero, both linearly (Smith and Topin 2018, arXiv 1708.07120).
     schedule: Literal["constant", "one_cycle"] = "constant"
     warmup_fraction: float = Field(default=0.0, ge=0, lt=1)
-    callbacks: dict[Name, Spec] = Field(default={})
+    callbacks: Annotated[dict[Name, Annotated[Spec, LIKE_CALLBACK]], LIKE_CALLBACK] = {}  # noqa: RUF012
     augmentation: Augmentation = Augmentation()
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
