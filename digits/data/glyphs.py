@@ -17,19 +17,28 @@ CLEAN = 0.75  # of the pixels that are one of the two: a drawing or a scan, with
 SMALL = 100  # pixels: no photograph is smaller
 
 
-def find_paper(picture: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Return the colour of the paper (channels,), and whether it is the lighter of two shades.
+def is_light(grey: np.ndarray) -> bool:
+    """Tell whether paper is the lighter of two shades of a drawing, float (height, width).
 
-    Most of the border of a float (height, width, channels) is paper, and most corners are. That
-    also holds where a glyph is cut to its box, and ink reaches all four sides.
+    Most of the border is paper, and most corners are. That also holds where a glyph is cut to its
+    box, and ink reaches all four sides.
     """
-    grey = picture.mean(axis=2)
-    border = np.concatenate([picture[0], picture[-1], picture[1:-1, 0], picture[1:-1, -1]])
-    middle = (grey.min() + grey.max()) / 2
+    border = list_border(grey).mean()
     corners = grey[[0, 0, -1, -1], [0, -1, 0, -1]].mean()
-    is_light = bool((1 - CORNERS) * border.mean() + CORNERS * corners > middle)
-    paper = border[(border.mean(axis=1) > middle) == is_light]
-    return np.median(paper if len(paper) else border, axis=0), is_light
+    return bool((1 - CORNERS) * border + CORNERS * corners > (grey.min() + grey.max()) / 2)
+
+
+def find_paper(picture: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Return the colour of a drawing's paper (channels,), and whether it is the lighter shade."""
+    grey, border = picture.mean(axis=2), list_border(picture)
+    light = is_light(grey)
+    paper = border[(border.mean(axis=1) > (grey.min() + grey.max()) / 2) == light]
+    return np.median(paper if len(paper) else border, axis=0), light
+
+
+def list_border(picture: np.ndarray) -> np.ndarray:
+    """Return the pixels along the edges of (height, width, ...), (n, ...)."""
+    return np.concatenate([picture[0], picture[-1], picture[1:-1, 0], picture[1:-1, -1]])
 
 
 def is_drawing(picture: np.ndarray) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from digits.data.datasets import IMAGE_SIDE
-from digits.data.glyphs import FAINT, find_paper, is_drawing, is_placed
+from digits.data.glyphs import FAINT, find_paper, is_drawing, is_light, is_placed
 from digits.data.handwriting import centre
 from digits.data.pictures import PictureError, count_step, shrink
 
@@ -67,11 +67,10 @@ def take_whole(picture: np.ndarray) -> list[Found]:
     So is one that is filled, as clothes and letters of other datasets fill theirs.
     """
     grey = picture.mean(axis=2)
-    paper, is_light = find_paper(picture)
-    ink = (1 - grey if is_light else grey).astype(np.float32)
-    depths = np.abs(grey - paper.mean())
+    ink = (1 - grey if is_light(grey) else grey).astype(np.float32)
+    depths = ink - ink.min()
     whole = slice(0, IMAGE_SIDE)
-    return [Found(whole, whole, ink)] if np.ptp(ink) > FAINT and is_placed(depths) else []
+    return [Found(whole, whole, ink)] if depths.max() > FAINT and is_placed(depths) else []
 
 
 def measure_ink(picture: np.ndarray) -> np.ndarray:

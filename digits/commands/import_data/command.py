@@ -24,7 +24,6 @@ from digits.commands.import_data.dataset import (
 )
 from digits.commands.import_data.files import (
     FORMS,
-    PICTURES,
     list_entries,
     name_unknown,
     read_file,
@@ -105,7 +104,7 @@ def read_sources(sources: Sequence[Path], arguments: Namespace, temporary: Path)
         for source in sources
         for entry in list_entries(source, source.resolve().name, temporary)
     ]
-    if any(it.path.suffix.lower() in PICTURES for it in entries):
+    if any(it.is_picture for it in entries):
         return read_pictures(entries, arguments.label, skip_bad=arguments.skip_bad)
     arrays, others = [], []
     for entry in entries:

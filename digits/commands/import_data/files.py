@@ -51,6 +51,10 @@ class Entry(NamedTuple):
     name: str
     is_source: bool = False
 
+    @property
+    def is_picture(self) -> bool:
+        return self.name.lower().endswith(PICTURES)
+
 
 def list_entries(source: Path, name: str, temporary: Path) -> Iterator[Entry]:
     """Yield the files of a source, a file or a folder, those of archives unpacked.
@@ -60,13 +64,13 @@ def list_entries(source: Path, name: str, temporary: Path) -> Iterator[Entry]:
     """
     if not source.exists():
         raise SourceError(f"{source}: expected a file or a folder, received none")
-    inside = sorted(source.rglob("*")) if source.is_dir() else [source]
-    for path in inside:
-        parts = path.relative_to(source).parts
-        if path.is_dir() or any(it.startswith(".") or it.lower() in JUNK for it in parts):
+    start = len(str(source))
+    for path in sorted(source.rglob("*")) if source.is_dir() else [source]:
+        place = name + str(path)[start:]
+        inside = place.lower().split("/")[name.count("/") + 1 :]
+        if any(it[0] == "." or it in JUNK for it in inside) or path.is_dir():
             continue
-        place = "/".join((name, *parts))
-        if path.suffix.lower() not in PICTURES and is_archive(path):
+        if not place.lower().endswith(PICTURES) and is_archive(path):
             folder = unpack(path, place, temporary)
             yield from list_entries(folder, re.sub(r"(\.(zip|tar|tgz|gz))+$", "", place), temporary)
         else:

@@ -1,5 +1,6 @@
 """Names decide what belongs together: train or test, images or labels."""
 
+import functools
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -60,6 +61,7 @@ def split_words(name: str) -> list[str]:
     return re.findall(r"[a-z0-9]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
 
 
+@functools.cache
 def find_split(name: str) -> str | None:
     """Return `train`, `test` or `validation`, as the innermost part of a path has it; or none.
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from digits.commands.import_data.files import PICTURES, Entry, refusing
+from digits.commands.import_data.files import Entry, refusing
 from digits.commands.import_data.naming import (
     LABEL_WORDS,
     Named,
@@ -61,7 +61,7 @@ def label_pictures(entries: Sequence[Entry], label: str | None) -> list[Picture]
     Raises:
         SourceError: none of these says it of all.
     """
-    tables = [it for it in entries if it.path.suffix.lower() in (".csv", ".tsv")]
+    tables = [it for it in entries if it.name.lower().endswith((".csv", ".tsv"))]
     others = [it for it in entries if it not in tables]
     folders, splits = find_splits([it.name.split("/")[:-1] for it in others])
     pairs = list(zip(others, splits, strict=True))
@@ -69,7 +69,7 @@ def label_pictures(entries: Sequence[Entry], label: str | None) -> list[Picture]
         return labelled
     classes = [it[0] if it else "" for it in folders]
     if len(set(classes)) == 1:
-        pairs = [it for it in pairs if it[0].path.suffix.lower() in PICTURES]
+        pairs = [it for it in pairs if it[0].is_picture]
         names = [entry.name for entry, _ in pairs]
         is_inside = all(it.count("/") > 1 for it in names)  # of a folder that is no source itself
         texts = read_names(names, label) or (classes if all(classes) and is_inside else [])
@@ -98,7 +98,8 @@ def find_splits(folders: list[list[str]]) -> tuple[list[list[str]], list[str | N
     for level in (0, 1):
         splits = [find_split(it[level]) if len(it) > level else None for it in folders]
         if all(splits):
-            splits = [name_split(it, set(splits)) for it in splits]
+            known = set(splits)
+            splits = [name_split(it, known) for it in splits]
             return [it[:level] + it[level + 1 :] for it in folders], splits
     names = sorted({it[0] for it in folders})
     if any(map(find_split, names)):
@@ -156,7 +157,7 @@ def read_labels(
     for entry, split in pictures if found else ():
         own = [split, None] if split else [None, "train", "test"]
         where = next((it for it in own if (it, entry.path.stem) in found), "")
-        if where == "" and entry.path.suffix.lower() in PICTURES:
+        if where == "" and entry.is_picture:
             raise SourceError(
                 f"{entry.name}: expected a row in {join_texts(it.name for it in tables)}"
             )
