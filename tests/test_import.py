@@ -163,12 +163,12 @@ def write_arff() -> list[str]:
 
 
 def write_idx(*, packed: bool = False) -> list[str]:
-    Path("raw/deep").mkdir(parents=True)
+    Path("raw/deep").mkdir(parents=True, exist_ok=True)
     for name, array in zip(NAMES, ARRAYS, strict=True):
         raw = idx.encode(array)
         Path(f"raw/deep/{name}{'.gz' * packed}").write_bytes(gzip.compress(raw) if packed else raw)
     for junk in (".DS_Store", "._x", "Thumbs.db", "desktop.ini", "__MACOSX/x.csv", "README.txt"):
-        Path("raw", junk).parent.mkdir(exist_ok=True)
+        Path("raw", junk).parent.mkdir(parents=True, exist_ok=True)
         Path("raw", junk).write_bytes(b"junk, of others")
     return ["raw"]
 
@@ -216,6 +216,7 @@ GOOD: dict[str, Callable[[], list[str]]] = {
         lambda it: "\ufeff" + it.replace("label", "Digit").replace("255", "255.0")
     ),
     "tables-first-image-a-header": lambda: [*write_mangled(), "--label", "0"],
+    "idx-twice": lambda: [*write_idx(packed=True), *write_idx()][:1],
     "tables-apart": write_table_parts,
     "tables-in-zips": write_zip,
     "arff": write_arff,
@@ -351,10 +352,16 @@ def test_texts_are_classes_in_order_numbers_first() -> None:
     assert np.array(dataset.class_names)[labels].tolist() == names[TRAIN[1]].tolist()
 
 
-def test_label_is_the_end_that_varies_where_there_is_no_header() -> None:
+@pytest.mark.parametrize("mangled", [False, True])
+def test_label_is_the_end_that_varies_where_there_is_no_header(*, mangled: bool) -> None:
     images = [write_bordered(it) for it in (TRAIN[0], TEST[0])]
-    write_table("train.csv", images[0], TRAIN[1], header=False)
-    run("train.csv", write_table("test.csv", images[1], TEST[1], header=False))
+    paths = [
+        write_table("train.csv", images[0], TRAIN[1], header=False),
+        write_table("test.csv", images[1], TEST[1], header=False),
+    ]
+    for path in paths if mangled else ():
+        pd.read_csv(path).to_csv(path, index=False)
+    run(*paths)
     assert np.array_equal(read_arrays()[0], images[0])
     assert np.array_equal(read_arrays()[3], TEST[1])
 
@@ -730,6 +737,22 @@ def test_stages_take_what_was_imported(
 
 
 # Pictures
+
+
+def test_parquet_of_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What pyarrow gives is given: it is no package of the project."""
+    rows = []
+    for digit, pixels in GLYPHS:
+        Image.fromarray(pixels).save(buffer := io.BytesIO(), "png")
+        rows.append({"image": {"bytes": buffer.getvalue(), "path": None}, "label": digit})
+    tables = [pd.DataFrame(rows[0::2]), pd.DataFrame(rows[1::2])]
+    monkeypatch.setattr(pd, "read_parquet", lambda *_, **__: tables.pop(0))
+    for name in ("test-00000-of-00001.parquet", "train-00000-of-00001.parquet"):
+        write_file(name, b"PAR1")
+    run("test-00000-of-00001.parquet", "train-00000-of-00001.parquet")
+    images, labels = read_arrays()[:2]
+    assert labels.tolist() == [row["label"] for row in rows[1::2]]
+    assert [*map(bytes, images)] == [bytes(pixels) for _, pixels in GLYPHS[1::2]]
 
 
 def draw_glyph(digit: int, seed: int) -> np.ndarray:

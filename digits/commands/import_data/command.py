@@ -73,12 +73,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--replace", action="store_true", help="write over a dataset file and its IDX files")
 
 
-def check_options(arguments: Namespace) -> None:
-    """Refuse what no content of the sources could make good.
-
-    Raises:
-        SourceError: says which option.
-    """
+def _check_options(arguments: Namespace) -> None:
+    """Refuse what no content of the sources could make good."""
     fraction, scale, folder = arguments.test_fraction, arguments.scale, arguments.folder
     sources = [it.resolve() for it in (*arguments.sources, *arguments.test)]
     if not NAME.fullmatch(arguments.name):
@@ -93,21 +89,20 @@ def check_options(arguments: Namespace) -> None:
         raise SourceError(f"SOURCE: expected each once, received {join_texts(arguments.sources)}")
 
 
-def read_sources(sources: Sequence[Path], arguments: Namespace, temporary: Path) -> list[Named]:
-    """Read the arrays of all sources; of pictures, the digits that are on them.
-
-    Raises:
-        SourceError: says where, what was expected and what was received.
-    """
+def _read_sources(sources: Sequence[Path], arguments: Namespace, temporary: Path) -> list[Named]:
+    """Read the arrays of all sources; of pictures, the digits that are on them."""
     entries = [
         entry
         for source in sources
-        for entry in list_entries(source, source.resolve().name, temporary)
+        for entry in list_entries(source.absolute(), source.absolute().name, temporary)
     ]
-    if any(it.is_picture for it in entries):
+    if 2 * sum(it.is_picture for it in entries) > len(entries):
         return read_pictures(entries, arguments.label, skip_bad=arguments.skip_bad)
     arrays, others = [], []
+    names = {it.name for it in entries}
     for entry in entries:
+        if entry.name.removesuffix(".gz") in names - {entry.name}:
+            continue  # torchvision leaves both
         read = read_file(entry, arguments.label, arguments.scale)
         if read is None and entry.is_source:
             raise SourceError(f"{entry.name}: expected {FORMS}, received {name_unknown(entry)}")
@@ -117,15 +112,11 @@ def read_sources(sources: Sequence[Path], arguments: Namespace, temporary: Path)
     return arrays
 
 
-def load_splits(arguments: Namespace) -> list[Images]:
-    """Load what the sources hold: train and test, or one set to be divided.
-
-    Raises:
-        SourceError: says where, what was expected and what was received.
-    """
+def _load_splits(arguments: Namespace) -> list[Images]:
+    """Load what the sources hold: train and test, or one set to be divided."""
     with tempfile.TemporaryDirectory() as temporary:
-        arrays = read_sources(arguments.sources, arguments, Path(temporary))
-        test = read_sources(arguments.test, arguments, Path(temporary))
+        arrays = _read_sources(arguments.sources, arguments, Path(temporary))
+        test = _read_sources(arguments.test, arguments, Path(temporary))
     if test:
         arrays = [replace(it, split="train") for it in arrays]
         arrays += [replace(it, split="test") for it in test]
@@ -138,14 +129,10 @@ def load_splits(arguments: Namespace) -> list[Images]:
     ]
 
 
-def divide(
+def _divide(
     images: np.ndarray, labels: np.ndarray, fraction: float | None, seed: int
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Hold a fraction of each class out: images of train and of test, and the labels of both.
-
-    Raises:
-        SourceError: no fraction, or a class of one image.
-    """
+    """Hold a fraction of each class out: images of train and of test, and the labels of both."""
     if fraction is None:
         raise SourceError(
             "SOURCE: expected images to train and images to test, received one set: "
@@ -161,12 +148,8 @@ def divide(
     return [images[it] for it in sides], [labels[it] for it in sides]
 
 
-def check_apart(train: np.ndarray, test: np.ndarray) -> None:
-    """Refuse test images uint8 (n, 28, 28) that are the training images; warn of some that are.
-
-    Raises:
-        SourceError: all of them are.
-    """
+def _check_apart(train: np.ndarray, test: np.ndarray) -> None:
+    """Refuse test images uint8 (n, 28, 28) that are the training images; warn of some that are."""
     known = {image.tobytes() for image in train}
     shared = sum(image.tobytes() in known for image in test)
     if shared == len(test):
@@ -179,7 +162,7 @@ def check_apart(train: np.ndarray, test: np.ndarray) -> None:
         )
 
 
-def describe(content: Content, inverted: Sequence[str]) -> str:
+def _describe(content: Content, inverted: Sequence[str]) -> str:
     """Say how many images there are of each class, their range of pixels, and which is ink."""
     train, labels, test, test_labels = content.arrays
     counts = (
@@ -195,27 +178,27 @@ def describe(content: Content, inverted: Sequence[str]) -> str:
 
 
 def main(arguments: Namespace) -> None:
-    check_options(arguments)
-    splits = load_splits(arguments)
+    _check_options(arguments)
+    splits = _load_splits(arguments)
     origin = f"Imported from {join_texts(it.name for it in (*arguments.sources, *arguments.test))}"
     images, labels = [it.images for it in splits], [it.labels for it in splits]
     fraction = arguments.test_fraction
     if len(splits) == 1:
         of_pictures = splits[0].source.form == "pictures"
         fraction = fraction or (PICTURES_TO_TEST if of_pictures else None)
-        images, labels = divide(images[0], labels[0], fraction, arguments.seed)
+        images, labels = _divide(images[0], labels[0], fraction, arguments.seed)
         origin += f"; {fraction} of each class are the test images, seed {arguments.seed}"
     elif fraction is not None:
         received = join_texts(it.source.name for it in splits)
         raise SourceError(f"--test-fraction: expected one set of images, received {received}")
-    check_apart(*images)
+    _check_apart(*images)
     names = arguments.class_names.split(",") if arguments.class_names else []
     classes = find_classes(labels[0], labels[1], names, least=1 if arguments.known else 2)
     encoded = [classes.encode(it) for it in labels]
     facts = {"title": arguments.title or arguments.name, "licence": arguments.licence}
     facts |= {"transpose": True} if arguments.transpose else {}
     content = Content([images[0], encoded[0], images[1], encoded[1]], classes, facts)
-    said = describe(content, [it.source.name for it in splits if it.is_inverted])
+    said = _describe(content, [it.source.name for it in splits if it.is_inverted])
     if arguments.known:
         content = add_to(arguments.known, arguments.name, content)
         origin += f"; added to {arguments.known}"

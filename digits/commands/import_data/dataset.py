@@ -114,7 +114,7 @@ def write_dataset(name: str, content: Content, folder: Path, origin: str, *, rep
         FILE_NAMES[key]: idx.encode(array)
         for key, array in zip(FILE_NAMES, content.arrays, strict=True)
     }
-    described = {**content.facts, **describe_classes(content.classes), "mirrors": [str(folder)]}
+    described = {**content.facts, **_describe_classes(content.classes), "mirrors": [str(folder)]}
     for key, file in FILE_NAMES.items():
         digest = hashlib.sha256(files[file]).hexdigest()
         described[key] = {"name": file, "raw_size": len(files[file]), "raw_sha256": digest}
@@ -124,17 +124,17 @@ def write_dataset(name: str, content: Content, folder: Path, origin: str, *, rep
         raise SourceError(f"{name}: {describe_errors('', Dataset, error)}") from error
     path = datasets.DATASETS_DIR / f"{name}.yaml"
     if not replace:
-        check_free(path, folder, files)
+        _check_free(path, folder, files)
     for file, raw in files.items():
         write_bytes(folder / file, raw)
-    draw_samples(folder / SAMPLES, content, described["title"])
+    _draw_samples(folder / SAMPLES, content, described["title"])
     # JSON in YAML: its texts are texts to every version of YAML.
     lines = [f"{key}: {json.dumps(it, ensure_ascii=False)}" for key, it in described.items()]
     write_text(path, "\n".join([f"# {origin}", *lines, ""]))
     return path
 
 
-def describe_classes(classes: Classes) -> dict[str, Any]:
+def _describe_classes(classes: Classes) -> dict[str, Any]:
     """Return the names, and the labels unless they count from 0, as a dataset file says them."""
     first, labels = classes.labels[0], classes.labels
     if labels != list(range(first, first + len(labels))):
@@ -142,12 +142,8 @@ def describe_classes(classes: Classes) -> dict[str, Any]:
     return {"class_names": classes.names} | ({"label_values": first} if first else {})
 
 
-def check_free(path: Path, folder: Path, files: Mapping[str, bytes]) -> None:
-    """Refuse to write over a dataset file, or into a folder that has anything else.
-
-    Raises:
-        SourceError: says what is there.
-    """
+def _check_free(path: Path, folder: Path, files: Mapping[str, bytes]) -> None:
+    """Refuse to write over a dataset file, or into a folder that has anything else."""
     if path.exists():
         raise SourceError(f"{path}: expected no such file, received one: --replace it, or rename")
     others = [
@@ -162,7 +158,7 @@ def check_free(path: Path, folder: Path, files: Mapping[str, bytes]) -> None:
         )
 
 
-def draw_samples(path: Path, content: Content, title: str) -> None:
+def _draw_samples(path: Path, content: Content, title: str) -> None:
     """Draw the first training images of each class, each under its label."""
     images, labels = content.arrays[:2]
     if content.facts.get("transpose"):

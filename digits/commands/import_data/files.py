@@ -25,6 +25,7 @@ from digits.commands.import_data.tables import read_table
 from digits.data import idx
 from digits.data.datasets import LARGEST_SIZE
 from digits.data.kinds import LOOKED_AT, name_kind
+from digits.data.pictures import PictureError
 
 FORMS = (
     "a table (CSV, TSV, ARFF, Parquet), .npz, .npy, .mat, .h5, IDX, or a folder or an archive of "
@@ -40,7 +41,7 @@ PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 UNREADABLE = (
     *(ValueError, SyntaxError, TokenError, OverflowError, MemoryError, EOFError, KeyError),
     *(NotImplementedError, RuntimeError, TypeError, Warning, zipfile.BadZipFile, zlib.error),
-    *(lzma.LZMAError, tarfile.TarError, gzip.BadGzipFile, OSError),
+    *(lzma.LZMAError, tarfile.TarError, OSError, PictureError),
 )
 
 
@@ -63,21 +64,21 @@ def list_entries(source: Path, name: str, temporary: Path) -> Iterator[Entry]:
         SourceError: there is none, or an archive is damaged or too large.
     """
     if not source.exists():
-        raise SourceError(f"{source}: expected a file or a folder, received none")
+        raise SourceError(f"{name}: expected a file or a folder, received none")
     start = len(str(source))
     for path in sorted(source.rglob("*")) if source.is_dir() else [source]:
         place = name + str(path)[start:]
         inside = place.lower().split("/")[name.count("/") + 1 :]
-        if any(it[0] == "." or it in JUNK for it in inside) or path.is_dir():
+        if any(it[0] == "." or it in JUNK for it in inside) or not path.is_file():
             continue
-        if not place.lower().endswith(PICTURES) and is_archive(path):
-            folder = unpack(path, place, temporary)
+        if not place.lower().endswith(PICTURES) and _is_archive(path):
+            folder = _unpack(path, place, temporary)
             yield from list_entries(folder, re.sub(r"(\.(zip|tar|tgz|gz))+$", "", place), temporary)
         else:
             yield Entry(path, place, path == source)
 
 
-def is_archive(path: Path) -> bool:
+def _is_archive(path: Path) -> bool:
     """Tell an archive of files, `.zip` or `.tar`, packed or not, from `.npz`."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
@@ -88,23 +89,23 @@ def is_archive(path: Path) -> bool:
         return False
 
 
-def unpack(path: Path, name: str, temporary: Path) -> Path:
+def _unpack(path: Path, name: str, temporary: Path) -> Path:
     """Unpack an archive into a new folder, nothing outside of it."""
     folder = temporary / str(len(list(temporary.iterdir())))
     folder.mkdir()
     with refusing(name, path):
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
-                check_size(name, sum(it.file_size for it in archive.infolist()))
-                archive.extractall(folder)  # noqa: S202 - its size was checked, and zipfile leaves no folder
+                _check_size(name, sum(it.file_size for it in archive.infolist()))
+                archive.extractall(folder)  # noqa: S202 - nothing outside, and not more
         else:
             with tarfile.open(path) as tar:
-                check_size(name, sum(it.size for it in tar))
+                _check_size(name, sum(it.size for it in tar))
                 tar.extractall(folder, filter="data")
     return folder
 
 
-def check_size(name: str, size: int) -> None:
+def _check_size(name: str, size: int) -> None:
     if size > LARGEST_UNPACKED:
         raise SourceError(f"{name}: expected at most {LARGEST_UNPACKED:,} bytes, received {size:,}")
 
@@ -119,17 +120,17 @@ def refusing(name: str, path: Path) -> Iterator[None]:
         raise
     except UNREADABLE as error:
         reason = " ".join((str(error) or type(error).__name__).split())[:300]
-        raise SourceError(f"{name}: expected {describe(path)}, received {reason}") from error
+        raise SourceError(f"{name}: expected {_describe(path)}, received {reason}") from error
 
 
-def describe(path: Path) -> str:
+def _describe(path: Path) -> str:
     """Say of what kind a file should be whole."""
     with path.open("rb") as file:
         kind = name_kind(file.read(LOOKED_AT)).split(", ")[0]
     return f"a whole file, {kind}" if kind else f"a whole {path.suffix or 'file'}"
 
 
-def open_unpacked(path: Path) -> IO[bytes]:
+def _open_unpacked(path: Path) -> IO[bytes]:
     """Open a file, through gzip, bzip2 or xz if it is packed."""
     with path.open("rb") as file:
         head = file.read(LOOKED_AT)
@@ -144,14 +145,14 @@ def read_file(entry: Entry, label: str | None, scale: float | None) -> list[Name
         SourceError: it is damaged, or does not hold images or labels.
     """
     form, arrays = "array", {}
-    with refusing(entry.name, entry.path), open_unpacked(entry.path) as file:
+    with refusing(entry.name, entry.path), _open_unpacked(entry.path) as file:
         head = file.read(LOOKED_AT)
         file.seek(0)
         if head.startswith(b"PAR1"):
             form, arrays = "pictures", read_parquet(entry.name, file, label)
-        elif reader := find_reader(head):
+        elif reader := _find_reader(head):
             arrays = reader(file)
-        elif looks_like_table(entry, head):
+        elif _looks_like_table(entry, head):
             form, arrays = "table", read_table(entry.name, file, label, scale)
         else:
             return None
@@ -159,24 +160,24 @@ def read_file(entry: Entry, label: str | None, scale: float | None) -> list[Name
     return [Named(it, array, find_split(it), form) for it, array in names.items()]
 
 
-def find_reader(head: bytes) -> Callable[[IO[bytes]], dict[str, np.ndarray]] | None:
+def _find_reader(head: bytes) -> Callable[[IO[bytes]], dict[str, np.ndarray]] | None:
     """Choose by the first bytes what reads the named arrays of a file."""
     if head.startswith((b"\x93NUMPY", ZIP)):
-        return read_numpy
+        return _read_numpy
     if head.startswith(b"\x89HDF"):
-        return read_hdf5
+        return _read_hdf5
     if head.startswith(b"MATLAB 5"):
-        return lambda file: dict(flatten("", scipy.io.loadmat(file, simplify_cells=True)))
+        return lambda file: dict(_flatten("", scipy.io.loadmat(file, simplify_cells=True)))
     is_idx = head[:2] == b"\0\0" and len(head) > 4 and head[2] in {8, 9, 11, 12, 13, 14}
     return (lambda file: {"": idx.decode(file.read(LARGEST_SIZE))}) if is_idx else None
 
 
-def read_numpy(file: IO[bytes]) -> dict[str, np.ndarray]:
+def _read_numpy(file: IO[bytes]) -> dict[str, np.ndarray]:
     loaded = np.load(file, allow_pickle=False)
     return {"": loaded} if isinstance(loaded, np.ndarray) else dict(loaded.items())
 
 
-def read_hdf5(file: IO[bytes]) -> dict[str, np.ndarray]:
+def _read_hdf5(file: IO[bytes]) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
     with h5py.File(file, "r") as whole:
         # An HDF5 object may also be a group, which has no numbers of its own.
@@ -186,16 +187,16 @@ def read_hdf5(file: IO[bytes]) -> dict[str, np.ndarray]:
     return {key: np.asarray(it) for key, it in found.items()}
 
 
-def flatten(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
+def _flatten(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
     """Yield the arrays of nested dictionaries, as EMNIST's `dataset/train/images`."""
     for key, value in values.items():
         if isinstance(value, dict):
-            yield from flatten(f"{prefix}{key}/", value)
+            yield from _flatten(f"{prefix}{key}/", value)
         elif isinstance(value, np.ndarray):
             yield f"{prefix}{key}", value
 
 
-def looks_like_table(entry: Entry, head: bytes) -> bool:
+def _looks_like_table(entry: Entry, head: bytes) -> bool:
     """Tell text from all else; in a folder, only what is called a table is one."""
     is_text = b"\0" not in head and name_kind(head.removeprefix(BOM_UTF8)) in ("", "a CSV table")
     return is_text and (entry.is_source or not TABLES.isdisjoint(Path(entry.name.lower()).suffixes))
@@ -203,7 +204,7 @@ def looks_like_table(entry: Entry, head: bytes) -> bool:
 
 def name_unknown(entry: Entry) -> str:
     """Say what a file is that is of no known form."""
-    with open_unpacked(entry.path) as file:
+    with _open_unpacked(entry.path) as file:
         head = file.read(LOOKED_AT)
     if PICKLE.match(head):
         return "a Python pickle: what it holds would be run; save its arrays as .npz"

@@ -53,7 +53,7 @@ def flatten_labels(named: Named) -> np.ndarray:
         labels = labels.astype(str)
     if labels.ndim == 2 and 1 in shape:
         labels = labels.ravel()
-    elif labels.ndim == 2 and labels.dtype.kind in "buif" and is_one_hot(labels):
+    elif labels.ndim == 2 and labels.dtype.kind in "buif" and _is_one_hot(labels):
         labels = labels.argmax(axis=1)
     if labels.dtype.kind not in "uifU" or labels.ndim != 1:
         raise SourceError(
@@ -71,7 +71,7 @@ def flatten_labels(named: Named) -> np.ndarray:
     return labels if is_text else labels.astype(np.int64)
 
 
-def is_one_hot(labels: np.ndarray) -> bool:
+def _is_one_hot(labels: np.ndarray) -> bool:
     return bool(((labels == 0) | (labels == 1)).all() and (labels.sum(axis=1) == 1).all())
 
 
@@ -101,8 +101,8 @@ def find_classes(train: np.ndarray, test: np.ndarray, names: Sequence[str], leas
     Raises:
         SourceError: too few, too many, labels of test images only, or another number of names.
     """
-    found = sorted(np.unique(train).tolist(), key=order)
-    strange = sorted(set(np.unique(test).tolist()).difference(found), key=order)
+    found = sorted(np.unique(train).tolist(), key=_order)
+    strange = sorted(set(np.unique(test).tolist()).difference(found), key=_order)
     if strange:
         raise SourceError(
             f"test labels: expected those of the training images, {join_texts(found)}, "
@@ -121,7 +121,7 @@ def find_classes(train: np.ndarray, test: np.ndarray, names: Sequence[str], leas
     return Classes(found, list(names) or [str(label) for label in found])
 
 
-def order(label: int | str) -> tuple[bool, int, str]:
+def _order(label: int | str) -> tuple[bool, int, str]:
     text = str(label)
     is_number = isinstance(label, int) or text.isdecimal()
     return not is_number, int(text) if is_number else 0, text

@@ -1,16 +1,13 @@
 """Parquet tables as Hugging Face has them: a picture and a label a row."""
 
-import importlib
-from collections.abc import Iterator
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
+import pandas as pd
 
 from digits.commands.import_data.naming import LABEL_WORDS, SourceError, join_texts
 from digits.data.photographs import find_digits
 from digits.data.pictures import read_pictures
-
-PART_COUNT = 1000  # rows at a time
 
 
 def read_parquet(name: str, file: IO[bytes], label: str | None) -> dict[str, np.ndarray]:
@@ -21,35 +18,24 @@ def read_parquet(name: str, file: IO[bytes], label: str | None) -> dict[str, np.
         PictureError: a picture is damaged.
     """
     try:
-        parquet: Any = importlib.import_module("pyarrow.parquet")
-    except ModuleNotFoundError as error:
+        table = pd.read_parquet(file, engine="pyarrow")
+    except ImportError as error:
         raise SourceError(
             f"{name}: expected pyarrow to read a Parquet table, received none: "
             "python -m pip install pyarrow"
         ) from error
-    table = parquet.ParquetFile(file)
-    names = table.schema_arrow.names
+    names = [str(it) for it in table]
     known = [it for it in names if it == label or (not label and it.lower() in LABEL_WORDS)]
-    if len(known) != 1 or len(names) < 2:
+    pictures = [it for it in names if isinstance(table[it].iloc[0], dict | bytes)]
+    if len(known) != 1 or len(pictures) != 1:
         raise SourceError(
             f"{name}: expected a column of pictures and one of labels, received "
-            f"{join_texts(names)}: --label names it"
+            f"{join_texts(table)}: --label names it"
         )
-    column = next(
-        it for it in ("image", "img", "png", "jpg", *names) if it in names and it not in known
-    )
-    pairs = list(_read_rows(table, column, known[0]))
-    return {
-        "images": np.array([ink for ink, _ in pairs], np.uint8),
-        "labels": np.array([found for _, found in pairs]),
-    }
-
-
-def _read_rows(table: Any, column: str, label: str) -> Iterator[tuple[np.ndarray, int | str]]:
-    for batch in table.iter_batches(PART_COUNT, columns=[column, label]):
-        for row in batch.to_pylist():
-            picture = row[column]
-            raw = picture["bytes"] if isinstance(picture, dict) else picture
-            for page in read_pictures(raw):
-                for found in find_digits(page.pixels):
-                    yield np.rint(255 * found.ink).astype(np.uint8), row[label]
+    images, labels = [], []
+    for cell, found in zip(table[pictures[0]], table[known[0]], strict=True):
+        for page in read_pictures(cell["bytes"] if isinstance(cell, dict) else cell):
+            inks = [np.rint(255 * it.ink).astype(np.uint8) for it in find_digits(page.pixels)]
+            images += inks
+            labels += [found] * len(inks)
+    return {"images": np.array(images), "labels": np.array(labels)}

@@ -35,7 +35,7 @@ def read_pictures(entries: Sequence[Entry], label: str | None, *, skip_bad: bool
     labels: dict[str | None, list[str]] = {}
     failures = []
     for entry, split, text in tqdm(
-        label_pictures(entries, label), unit="file", leave=False, disable=None, delay=1
+        _label_pictures(entries, label), unit="file", leave=False, disable=None, delay=1
     ):
         for page in find_pages(entry.path, keep_pixels=False):
             inks = [np.rint(255 * found.ink).astype(np.uint8) for found in page.found]
@@ -55,24 +55,20 @@ def read_pictures(entries: Sequence[Entry], label: str | None, *, skip_bad: bool
     ]
 
 
-def label_pictures(entries: Sequence[Entry], label: str | None) -> list[Picture]:
-    """Return each picture with its split and its label: as a table, a folder or its name says.
-
-    Raises:
-        SourceError: none of these says it of all.
-    """
+def _label_pictures(entries: Sequence[Entry], label: str | None) -> list[Picture]:
+    """Return each picture with its split and its label: as a table, a folder or its name says."""
     tables = [it for it in entries if it.name.lower().endswith((".csv", ".tsv"))]
     others = [it for it in entries if it not in tables]
-    folders, splits = find_splits([it.name.split("/")[:-1] for it in others])
+    folders, splits = _find_splits([it.name.split("/")[:-1] for it in others])
     pairs = list(zip(others, splits, strict=True))
-    if labelled := read_labels(tables, pairs, label):
+    if labelled := _read_labels(tables, pairs, label):
         return labelled
     classes = [it[0] if it else "" for it in folders]
     if len(set(classes)) == 1:
         pairs = [it for it in pairs if it[0].is_picture]
         names = [entry.name for entry, _ in pairs]
         is_inside = all(it.count("/") > 1 for it in names)  # of a folder that is no source itself
-        texts = read_names(names, label) or (classes if all(classes) and is_inside else [])
+        texts = _read_names(names, label) or (classes if all(classes) and is_inside else [])
         if not texts:
             raise SourceError(
                 f"{names[0]}: expected labels by a folder for each class, in a labels.csv, or in "
@@ -85,12 +81,8 @@ def label_pictures(entries: Sequence[Entry], label: str | None) -> list[Picture]
     return [(entry, split, text) for (entry, split), text in triples if text]
 
 
-def find_splits(folders: list[list[str]]) -> tuple[list[list[str]], list[str | None]]:
-    """Take the level of train and test out of the folders of each file, and those above it.
-
-    Raises:
-        SourceError: some folders are called train or test, and others are not.
-    """
+def _find_splits(folders: list[list[str]]) -> tuple[list[list[str]], list[str | None]]:
+    """Take the level of train and test out of the folders of each file, and those above it."""
     while len({it[0] for it in folders}) == 1 and min(map(len, folders)) > 1:
         if find_split(folders[0][0]) and not all(find_split(it[1]) for it in folders):
             break
@@ -110,7 +102,7 @@ def find_splits(folders: list[list[str]]) -> tuple[list[list[str]], list[str | N
     return folders, [None] * len(folders)
 
 
-def read_names(names: Sequence[str], label: str | None) -> list[str]:
+def _read_names(names: Sequence[str], label: str | None) -> list[str]:
     """Return the labels that file names have at one place, `7_0001.png`; none if it is not clear.
 
     They follow a word such as label; or one part alone of all names can be a label.
@@ -119,27 +111,22 @@ def read_names(names: Sequence[str], label: str | None) -> list[str]:
     width = min(map(len, parts))
     if label is not None:
         return [it[int(label)] for it in parts] if label.isdecimal() and int(label) < width else []
-    words = [[it.lower() in LABEL_WORDS for it in part[:-1]] for part in parts]
-    if all(map(any, words)):
-        return [part[said.index(True) + 1] for part, said in zip(parts, words, strict=True)]
     columns = [[part[place] for part in parts] for place in range(width)]
-    clear = [column for column in columns if can_be_labels(column)]
-    return clear[0] if len(clear) == 1 else []
+    clear = [place for place in range(width) if _can_be_labels(columns[place])]
+    said = [it for it in clear if it and columns[it - 1][0].lower() in LABEL_WORDS]
+    chosen = said or clear
+    return columns[chosen[0]] if len(chosen) == 1 else []
 
 
-def can_be_labels(texts: Sequence[str]) -> bool:
+def _can_be_labels(texts: Sequence[str]) -> bool:
     classes = set(texts)
     return all(map(PLAIN.fullmatch, classes)) and 2 <= len(classes) <= len(texts) / 2
 
 
-def read_labels(
+def _read_labels(
     tables: Sequence[Entry], pictures: Sequence[tuple[Entry, str | None]], label: str | None
 ) -> list[Picture]:
-    """Look the labels up in tables beside the pictures, by file name; none if no table has them.
-
-    Raises:
-        SourceError: a picture has no label, or its table has no column of labels.
-    """
+    """Look the labels up in tables beside the pictures, by file name; none if no table has them."""
     found: dict[tuple[str | None, str], str] = {}
     stems = {entry.path.stem for entry, _ in pictures}
     for table in tables:

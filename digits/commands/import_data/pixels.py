@@ -30,19 +30,19 @@ def convert_images(named: Named, count: int, scale: float | None) -> np.ndarray:
     if shape in ((3, side, side), (4, side, side)):
         images, shape = np.moveaxis(images, 1, 3), (side, side, shape[0])
     if shape in ((side, side, 3), (side, side, 4)):
-        images, shape = take_grey(where, images), (side, side)
+        images, shape = _take_grey(where, images), (side, side)
     if shape not in ((side, side), (PIXEL_COUNT,), (side, side, 1), (1, side, side)):
         raise SourceError(
             f"{where}: expected images as numbers (n, {side}, {side}), (n, {PIXEL_COUNT}) or "
             f"(n, {side}, {side}, 1), received {images.dtype.name} {images.shape}"
-            f"{advise(images.shape[1:])}"
+            f"{_advise(images.shape[1:])}"
         )
     if len(images) != count:
         raise SourceError(f"{where}: expected {count} images, as labels, received {len(images)}")
-    return narrow(where, cut(images), scale)
+    return narrow(where, _cut(images), scale)
 
 
-def advise(shape: tuple[int, ...]) -> str:
+def _advise(shape: tuple[int, ...]) -> str:
     """Say what to do with images of another size."""
     if shape[:2] == (32, 32) or shape in ((1024,), (1, 32, 32)):
         return f": cut the padding off, images[:, 2:30, 2:30], if it is that; or {PICTURES}"
@@ -50,13 +50,9 @@ def advise(shape: tuple[int, ...]) -> str:
     return f": {PICTURES}" if square else ""
 
 
-def take_grey(where: str, images: np.ndarray) -> np.ndarray:
-    """Return the first of three or four channels (n, 28, 28, channels), if three are equal.
-
-    Raises:
-        SourceError: they are colours.
-    """
-    for part in cut(images):
+def _take_grey(where: str, images: np.ndarray) -> np.ndarray:
+    """Return the first of three or four channels (n, 28, 28, channels), if three are equal."""
+    for part in _cut(images):
         if not (part[..., :1] == part[..., 1:3]).all():
             raise SourceError(
                 f"{where}: expected grey images, received colours {images.shape}: {PICTURES}"
@@ -64,7 +60,7 @@ def take_grey(where: str, images: np.ndarray) -> np.ndarray:
     return images[..., 0]
 
 
-def cut(images: np.ndarray) -> Iterable[np.ndarray]:
+def _cut(images: np.ndarray) -> Iterable[np.ndarray]:
     return (images[start : start + PART_COUNT] for start in range(0, len(images), PART_COUNT))
 
 

@@ -46,14 +46,14 @@ def read_table(
         SourceError: other columns, or cells that are no pixels.
     """
     with TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
-        layout = choose_columns(name, *examine(text), label)
+        layout = _choose_columns(name, *_examine(text), label)
         text.seek(0)
         for _ in range(layout.skipped):
             text.readline()
         labels = [np.empty(0, str)]
 
         def read_parts() -> Iterator[np.ndarray]:
-            for part in read_rows(text, layout):
+            for part in _read_rows(text, layout):
                 if layout.label is not None:
                     labels.append(part[layout.label].to_numpy().astype(str))
                 yield part[list(layout.pixels)].to_numpy(np.float64)
@@ -64,7 +64,7 @@ def read_table(
     return images | ({"labels": np.concatenate(labels)} if layout.label is not None else {})
 
 
-def read_rows(text: TextIOWrapper, layout: Layout) -> Iterator[pd.DataFrame]:
+def _read_rows(text: TextIOWrapper, layout: Layout) -> Iterator[pd.DataFrame]:
     """Yield the rows in parts: pixels as floats, all else as texts."""
     columns, pixels = range(len(layout.names)), layout.pixels
     if layout.first_row:
@@ -81,7 +81,7 @@ def read_rows(text: TextIOWrapper, layout: Layout) -> Iterator[pd.DataFrame]:
         return
 
 
-def examine(text: TextIOWrapper) -> tuple[Layout, list[list[str]]]:
+def _examine(text: TextIOWrapper) -> tuple[Layout, list[list[str]]]:
     """Return how a table is written, and its first rows."""
     attributes: list[str] = []
     first, skipped = text.readline(), 0
@@ -101,12 +101,13 @@ def examine(text: TextIOWrapper) -> tuple[Layout, list[list[str]]]:
     has_index = bool(names) and names[0] in INDEX
     if not all(NUMBER.fullmatch(it) for it in names[has_index:]):
         return Layout(options, 1, names, []), rows[1:]
-    first_row = number_anew(names)
+    first_row = _number_anew(names)
+    rows[:1] = [first_row] if first_row else rows[:1]
     numbered = [*INDEX[:has_index], *map(str, range(has_index, len(names)))]
     return Layout(options, bool(first_row), numbered, first_row), rows
 
 
-def number_anew(names: Sequence[str]) -> list[str]:
+def _number_anew(names: Sequence[str]) -> list[str]:
     """Return the row of which pandas made the header 5,0,0.1,0.2: zeros; or none."""
     seen: dict[str, int] = {}
     row = []
@@ -119,17 +120,13 @@ def number_anew(names: Sequence[str]) -> list[str]:
     return row if any("." in name for name in names) else []
 
 
-def choose_columns(
+def _choose_columns(
     name: str, layout: Layout, rows: Sequence[Sequence[str]], label: str | None
 ) -> Layout:
-    """Find the column of the labels; the others must be 784 pixels in their order, or none.
-
-    Raises:
-        SourceError: says what is amiss with the columns.
-    """
+    """Find the column of the labels; the others must be 784 pixels in their order, or none."""
     names = layout.names
     columns = [index for index, it in enumerate(names) if index or it not in INDEX]
-    place = find_label(name, [names[it] for it in columns], columns, rows, label)
+    place = _find_label(name, [names[it] for it in columns], columns, rows, label)
     if place is not None and len(columns) <= 2:
         return replace(layout, label=place)
     pixels = [index for index in columns if index != place]
@@ -146,7 +143,7 @@ def choose_columns(
     return replace(layout, label=place, pixels=tuple(pixels))
 
 
-def find_label(
+def _find_label(
     name: str,
     names: Sequence[str],
     columns: Sequence[int],
@@ -156,9 +153,6 @@ def find_label(
     """Return the number of the label column; none where all columns are pixels.
 
     Without a header it is the first or the last: the one that varies. MNIST's corners do not.
-
-    Raises:
-        SourceError: it is not clear which.
     """
     known = [label] if label else [it for it in names if it.lower() in LABEL_WORDS]
     if len(known) == 1 and known[0] in names:
