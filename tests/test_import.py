@@ -156,7 +156,14 @@ def write_arff() -> list[str]:
     for name, (images, labels) in {"train": TRAIN, "test": TEST}.items():
         rows = np.column_stack([images.reshape(-1, 784), labels]).tolist()
         columns = [f"@ATTRIBUTE pixel{it} real" for it in range(784)]
-        header = ["% of OpenML", "@RELATION 'a b'", *columns, "@ATTRIBUTE class {0,1,2}", "@DATA"]
+        header = [
+            "% of OpenML",
+            "",
+            "@RELATION 'a b'",
+            *columns,
+            "@ATTRIBUTE class {0,1,2}",
+            "@DATA",
+        ]
         lines = [*header, *(",".join([*map(str, row[:-1]), f"'{row[-1]}'"]) for row in rows)]
         Path(f"{name}.arff").write_text("\n".join(lines) + "\n")
     return ["test.arff", "train.arff"]
@@ -905,12 +912,14 @@ def test_classes_are_in_order_of_their_numbers() -> None:
 def test_bad_pictures_are_listed_and_left_out_only_if_told(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    Path("mine/README.md").write_text("left out")
     Path("mine/3/notes.txt").write_text("not a picture")
     Image.new("L", (90, 90), 255).save("mine/4/blank.png")
     with pytest.raises(DigitsError, match="2 pictures cannot be read"):
         run("mine")
     said = capsys.readouterr().err.splitlines()
     assert [line.split(":")[:2] for line in said] == [
+        ["WARNING", " left out mine/README.md"],
         ["ERROR", " mine/3/notes.txt"],
         ["ERROR", " mine/4/blank.png"],
     ]

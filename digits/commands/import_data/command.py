@@ -99,10 +99,7 @@ def _read_sources(sources: Sequence[Path], arguments: Namespace, temporary: Path
     if 2 * sum(it.is_picture for it in entries) > len(entries):
         return read_pictures(entries, arguments.label, skip_bad=arguments.skip_bad)
     arrays, others = [], []
-    names = {it.name for it in entries}
     for entry in entries:
-        if entry.name.removesuffix(".gz") in names - {entry.name}:
-            continue  # torchvision leaves both
         read = read_file(entry, arguments.label, arguments.scale)
         if read is None and entry.is_source:
             raise SourceError(f"{entry.name}: expected {FORMS}, received {name_unknown(entry)}")
@@ -180,7 +177,8 @@ def _describe(content: Content, inverted: Sequence[str]) -> str:
 def main(arguments: Namespace) -> None:
     _check_options(arguments)
     splits = _load_splits(arguments)
-    origin = f"Imported from {join_texts(it.name for it in (*arguments.sources, *arguments.test))}"
+    sources = (*arguments.sources, *arguments.test)
+    origin = f"Imported from {join_texts(it.absolute().name for it in sources)}"
     images, labels = [it.images for it in splits], [it.labels for it in splits]
     fraction = arguments.test_fraction
     if len(splits) == 1:

@@ -85,6 +85,7 @@ def pair(arrays: Sequence[Named]) -> dict[str | None, Split]:
     Raises:
         SourceError: the names leave it open.
     """
+    arrays, copies = _drop_copies(arrays)
     splits = {it.split for it in arrays if it.holds_images}
     if "test" not in splits:
         arrays = [replace(it, split=name_split(it.split, splits)) for it in arrays]
@@ -97,8 +98,19 @@ def pair(arrays: Sequence[Named]) -> dict[str | None, Split]:
         )
     pairs = {split: _pair(split, [it for it in arrays if it.split == split]) for split in kept}
     paired = [id(it) for both in pairs.values() for it in both]
-    warn_of_left_out(it.name for it in arrays if id(it) not in paired)
+    warn_of_left_out(it.name for it in (*arrays, *copies) if id(it) not in paired)
     return pairs
+
+
+def _drop_copies(arrays: Sequence[Named]) -> tuple[list[Named], list[Named]]:
+    """Keep the first of arrays that are the same: `.gz` and what it holds, side by side."""
+    kept: list[Named] = []
+    for it in arrays:
+        if not any(
+            it.split == other.split and np.array_equal(it.array, other.array) for other in kept
+        ):
+            kept.append(it)
+    return kept, [it for it in arrays if it not in kept]
 
 
 def name_split(split: str | None, splits: set[str | None]) -> str | None:

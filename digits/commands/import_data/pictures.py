@@ -58,27 +58,32 @@ def read_pictures(entries: Sequence[Entry], label: str | None, *, skip_bad: bool
 def _label_pictures(entries: Sequence[Entry], label: str | None) -> list[Picture]:
     """Return each picture with its split and its label: as a table, a folder or its name says."""
     tables = [it for it in entries if it.name.lower().endswith((".csv", ".tsv"))]
-    others = [it for it in entries if it not in tables]
-    folders, splits = _find_splits([it.name.split("/")[:-1] for it in others])
-    pairs = list(zip(others, splits, strict=True))
-    if labelled := _read_labels(tables, pairs, label):
+    pictures = [it for it in entries if it.is_picture]
+    folders, splits = _find_splits([it.name.split("/")[:-1] for it in pictures])
+    if labelled := _read_labels(tables, list(zip(pictures, splits, strict=True)), label):
         return labelled
     classes = [it[0] if it else "" for it in folders]
+    is_inside = all(it.name.count("/") > 1 for it in pictures)  # of a folder that is no source
     if len(set(classes)) == 1:
-        pairs = [it for it in pairs if it[0].is_picture]
-        names = [entry.name for entry, _ in pairs]
-        is_inside = all(it.count("/") > 1 for it in names)  # of a folder that is no source itself
-        texts = _read_names(names, label) or (classes if all(classes) and is_inside else [])
-        if not texts:
+        names = [it.name for it in pictures]
+        classes = _read_names(names, label) or (classes if all(classes) and is_inside else [])
+        if not classes:
             raise SourceError(
                 f"{names[0]}: expected labels by a folder for each class, in a labels.csv, or in "
                 "all file names at one place, such as 7_0001.png, received none that is clear: "
                 "--label 0 takes the first part of each name"
             )
-        classes = texts
-    warn_of_left_out(it.name for it, text in zip(others, classes, strict=False) if not text)
-    triples = zip(pairs, classes, strict=False)
-    return [(entry, split, text) for (entry, split), text in triples if text]
+    labelled = [
+        (entry, split, text)
+        for entry, split, text in zip(pictures, splits, classes, strict=True)
+        if text
+    ]
+    # What lies among the pictures of a class should be one.
+    known = {entry.path.parent: (split, text) for entry, split, text in labelled if is_inside}
+    among = [it for it in entries if not it.is_picture and it.path.parent in known]
+    used = {it.path for it in among} | {entry.path for entry, _, _ in labelled}
+    warn_of_left_out(it.name for it in entries if it.path not in used)
+    return sorted([*labelled, *((it, *known[it.path.parent]) for it in among)])
 
 
 def _find_splits(folders: list[list[str]]) -> tuple[list[list[str]], list[str | None]]:

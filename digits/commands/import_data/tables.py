@@ -85,7 +85,7 @@ def _examine(text: TextIOWrapper) -> tuple[Layout, list[list[str]]]:
     """Return how a table is written, and its first rows."""
     attributes: list[str] = []
     first, skipped = text.readline(), 0
-    while first.startswith(("%", "@")) or (attributes and not first.strip()):
+    while first and (first[0] in "%@" or not first.strip()):
         attributes += [it.strip("'\"") for it in ATTRIBUTE.findall(first)]
         first, skipped = text.readline(), skipped + 1
     sample = [first, *itertools.islice(text, LOOKED_AT)]
@@ -100,11 +100,11 @@ def _examine(text: TextIOWrapper) -> tuple[Layout, list[list[str]]]:
         return Layout(options | {"comment": "%"}, skipped, attributes, []), rows
     has_index = bool(names) and names[0] in INDEX
     if not all(NUMBER.fullmatch(it) for it in names[has_index:]):
-        return Layout(options, 1, names, []), rows[1:]
+        return Layout(options, skipped + 1, names, []), rows[1:]
     first_row = _number_anew(names)
     rows[:1] = [first_row] if first_row else rows[:1]
     numbered = [*INDEX[:has_index], *map(str, range(has_index, len(names)))]
-    return Layout(options, bool(first_row), numbered, first_row), rows
+    return Layout(options, skipped + bool(first_row), numbered, first_row), rows
 
 
 def _number_anew(names: Sequence[str]) -> list[str]:
