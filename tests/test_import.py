@@ -809,6 +809,15 @@ def save_beside_tables() -> None:
         write_labels(f"p/{split}.csv", split, suffix="")
 
 
+def save_beside_a_table() -> None:
+    save_each(lambda _, it, __: f"p/images/{it}.png")
+    rows = [
+        f"images/{number}.png,{'test' if number % 6 > 3 else 'train'},{digit}"
+        for number, (digit, _) in enumerate(GLYPHS)
+    ]
+    Path("p/index.tsv").write_text("\n".join(["path,split,digit", *rows]).replace(",", "\t"))
+
+
 def save_packed(kind: str) -> None:
     save_each(say_splits("training", "testing"))
     save("p/__MACOSX/training/0/._1.png", GLYPHS[0][1])
@@ -844,6 +853,7 @@ PICTURE_FORMS: dict[str, tuple[Callable[[], None], list[str]]] = {
     ),
     "tables": (save_with_tables, ["p"]),
     "tables-beside": (save_beside_tables, ["p"]),
+    "table-of-splits": (save_beside_a_table, ["p"]),
 }
 
 

@@ -115,6 +115,8 @@ def refusing(name: str, path: Path) -> Iterator[None]:
     """Say in one line of what a library cannot read what it is."""
     try:
         with warnings.catch_warnings(action="error"):
+            for kind in (DeprecationWarning, FutureWarning):  # of libraries, not of files
+                warnings.simplefilter("ignore", kind)
             yield
     except SourceError:
         raise

@@ -27,12 +27,6 @@ class Classes:
             place if isinstance(label, str) else label for place, label in enumerate(self.found)
         ]
 
-    def __str__(self) -> str:
-        pairs = zip(self.names, self.found, strict=True)
-        return join_texts(
-            name if name == str(label) else f"{name} (label {label})" for name, label in pairs
-        )
-
     def encode(self, labels: np.ndarray) -> np.ndarray:
         """Return integers (n,) as they are, texts as their places; uint8, or int32 if too small."""
         found, places = np.unique(labels, return_inverse=True)

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from digits.commands.import_data.files import Entry, refusing
 from digits.commands.import_data.naming import (
     LABEL_WORDS,
+    SPLITS,
     Named,
     SourceError,
     find_split,
@@ -22,6 +23,7 @@ from digits.commands.import_data.naming import (
 from digits.commands.predict import find_pages
 
 PLAIN = re.compile(r"\d|[1-9]\d|[A-Za-z]")  # a label in a file's name; an index is longer
+SPLIT_COLUMNS = {"split", "set", "subset", "usage"}  # of a table of labels
 Picture = tuple[Entry, str | None, str]  # with split and label
 
 
@@ -143,11 +145,13 @@ def _read_labels(
         known = [it for it in others if it == label or str(it).lower() in LABEL_WORDS]
         if files is None or len(known or others) != 1:
             continue
-        for name, text in zip(cells[files], cells[(known or others)[0]], strict=True):
-            found[split, Path(name).stem] = text
+        told = next((it for it in others if str(it).lower() in SPLIT_COLUMNS), None)
+        for row in cells.to_dict("records"):
+            said = find_split(row[told]) if told else split
+            found[said, Path(row[files]).stem] = row[(known or others)[0]]
     labelled: list[Picture] = []
     for entry, split in pictures if found else ():
-        own = [split, None] if split else [None, "train", "test"]
+        own = [split, None] if split else [None, *SPLITS]
         where = next((it for it in own if (it, entry.path.stem) in found), "")
         if where == "" and entry.is_picture:
             raise SourceError(
