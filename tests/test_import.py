@@ -44,7 +44,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     for module in ("tables", "pixels"):
         monkeypatch.setattr(f"digits.commands.import_data.{module}.PART_COUNT", 16)
-    monkeypatch.setattr("digits.commands.import_data.files.LARGEST_UNPACKED", 2**22)
+    monkeypatch.setattr("digits.commands.import_data.entries.LARGEST_UNPACKED", 2**22)
     return tmp_path
 
 

@@ -5,7 +5,6 @@ dataset file, which has their digests.
 """
 
 import math
-import sys
 import tempfile
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
@@ -22,13 +21,13 @@ from digits.commands.import_data.dataset import (
     add_to,
     write_dataset,
 )
+from digits.commands.import_data.entries import list_entries
 from digits.commands.import_data.files import (
     FORMS,
-    list_entries,
     name_unknown,
     read_file,
 )
-from digits.commands.import_data.labels import find_classes, flatten_labels, unify
+from digits.commands.import_data.labels import divide, find_classes, flatten_labels, unify
 from digits.commands.import_data.naming import (
     Named,
     SourceError,
@@ -37,9 +36,8 @@ from digits.commands.import_data.naming import (
     warn_of_left_out,
 )
 from digits.commands.import_data.pictures import read_pictures
-from digits.commands.import_data.pixels import convert_images, make_ink_bright
+from digits.commands.import_data.pixels import check_apart, convert_images, make_ink_bright
 from digits.data.datasets import DATASETS_DIR, NAME, is_local
-from digits.data.splits import hold_out
 
 PICTURES_TO_TEST = 0.2  # of each class
 UNKNOWN_LICENCE = "unknown: ask whoever made it"
@@ -126,39 +124,6 @@ def _load_splits(arguments: Namespace) -> list[Images]:
     ]
 
 
-def _divide(
-    images: np.ndarray, labels: np.ndarray, fraction: float | None, seed: int
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Hold a fraction of each class out: images of train and of test, and the labels of both."""
-    if fraction is None:
-        raise SourceError(
-            "SOURCE: expected images to train and images to test, received one set: "
-            "--test-fraction 0.2 makes a fifth of it the test images"
-        )
-    classes, counts = np.unique(labels, return_counts=True)
-    if counts.min() < 2:
-        raise SourceError(
-            f"{classes[counts.argmin()]}: expected two images or more, one to train and one to "
-            "test, received 1"
-        )
-    sides = hold_out(labels, fraction, seed)
-    return [images[it] for it in sides], [labels[it] for it in sides]
-
-
-def _check_apart(train: np.ndarray, test: np.ndarray) -> None:
-    """Refuse test images uint8 (n, 28, 28) that are the training images; warn of some that are."""
-    known = {image.tobytes() for image in train}
-    shared = sum(image.tobytes() in known for image in test)
-    if shared == len(test):
-        raise SourceError("test images: expected others than the training images, received none")
-    if shared:
-        print(
-            f"WARNING: {shared:,} of {len(test):,} test images are training images, too: the test "
-            "will flatter the model",
-            file=sys.stderr,
-        )
-
-
 def _describe(content: Content, inverted: Sequence[str]) -> str:
     """Say how many images there are of each class, their range of pixels, and which is ink."""
     train, labels, test, test_labels = content.arrays
@@ -184,12 +149,12 @@ def main(arguments: Namespace) -> None:
     if len(splits) == 1:
         of_pictures = splits[0].source.form == "pictures"
         fraction = fraction or (PICTURES_TO_TEST if of_pictures else None)
-        images, labels = _divide(images[0], labels[0], fraction, arguments.seed)
+        images, labels = divide(images[0], labels[0], fraction, arguments.seed)
         origin += f"; {fraction} of each class are the test images, seed {arguments.seed}"
     elif fraction is not None:
         received = join_texts(it.source.name for it in splits)
         raise SourceError(f"--test-fraction: expected one set of images, received {received}")
-    _check_apart(*images)
+    check_apart(*images)
     names = arguments.class_names.split(",") if arguments.class_names else []
     classes = find_classes(labels[0], labels[1], names, least=1 if arguments.known else 2)
     encoded = [classes.encode(it) for it in labels]

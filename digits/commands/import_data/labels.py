@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from digits.commands.import_data.naming import Named, SourceError, join_texts
+from digits.data.splits import hold_out
 
 NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?\s*", re.IGNORECASE | re.ASCII)
 INTEGER = re.compile(r"\s*[-+]?\d{1,10}(\.0*)?\s*", re.ASCII)
@@ -119,3 +120,26 @@ def _order(label: int | str) -> tuple[bool, int, str]:
     text = str(label)
     is_number = isinstance(label, int) or text.isdecimal()
     return not is_number, int(text) if is_number else 0, text
+
+
+def divide(
+    images: np.ndarray, labels: np.ndarray, fraction: float | None, seed: int
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Hold a fraction of each class out: images of train and of test, and the labels of both.
+
+    Raises:
+        SourceError: no fraction, or a class of one image.
+    """
+    if fraction is None:
+        raise SourceError(
+            "SOURCE: expected images to train and images to test, received one set: "
+            "--test-fraction 0.2 makes a fifth of it the test images"
+        )
+    classes, counts = np.unique(labels, return_counts=True)
+    if counts.min() < 2:
+        raise SourceError(
+            f"{classes[counts.argmin()]}: expected two images or more, one to train and one to "
+            "test, received 1"
+        )
+    sides = hold_out(labels, fraction, seed)
+    return [images[it] for it in sides], [labels[it] for it in sides]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from digits.commands.import_data.files import Entry, refusing
+from digits.commands.import_data.entries import Entry, refusing
 from digits.commands.import_data.naming import (
     LABEL_WORDS,
     SPLITS,

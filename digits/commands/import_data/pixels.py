@@ -1,5 +1,6 @@
 """Images of any numeric form to uint8 (n, 28, 28): nothing is guessed, and nothing is lost."""
 
+import sys
 from collections.abc import Iterable
 
 import numpy as np
@@ -121,3 +122,21 @@ def make_ink_bright(images: np.ndarray) -> tuple[np.ndarray, bool]:
     if np.median(border) <= low + BRIGHT * (high - low):
         return images, False
     return high - images, True
+
+
+def check_apart(train: np.ndarray, test: np.ndarray) -> None:
+    """Refuse test images uint8 (n, 28, 28) that are the training images; warn of some that are.
+
+    Raises:
+        SourceError: all of them are.
+    """
+    known = {image.tobytes() for image in train}
+    shared = sum(image.tobytes() in known for image in test)
+    if shared == len(test):
+        raise SourceError("test images: expected others than the training images, received none")
+    if shared:
+        print(
+            f"WARNING: {shared:,} of {len(test):,} test images are training images, too: the test "
+            "will flatter the model",
+            file=sys.stderr,
+        )
