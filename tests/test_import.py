@@ -716,6 +716,14 @@ def test_folder_of_others_is_written_to_only_if_asked() -> None:
     assert (FOLDER / "notes.txt").read_bytes() == b"mine"
 
 
+def test_picture_of_that_name_is_not_written_over() -> None:
+    FOLDER.mkdir(parents=True)
+    (FOLDER / "samples.png").write_bytes(b"mine")
+    with pytest.raises(DigitsError, match=r"expected an empty folder, received samples\.png"):
+        run(*write_archive(*ARRAYS))
+    assert (FOLDER / "samples.png").read_bytes() == b"mine"
+
+
 def test_failed_write_leaves_no_dataset_file() -> None:
     (FOLDER / NAMES[3]).mkdir(parents=True)
     with pytest.raises(IsADirectoryError):

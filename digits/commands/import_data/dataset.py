@@ -146,11 +146,10 @@ def _check_free(path: Path, folder: Path, files: Mapping[str, bytes]) -> None:
     """Refuse to write over a dataset file, or into a folder that has anything else."""
     if path.exists():
         raise SourceError(f"{path}: expected no such file, received one: --replace it, or rename")
-    others = [
-        it.name
-        for it in (sorted(folder.iterdir()) if folder.is_dir() else ())
-        if it.name != SAMPLES and not (it.is_file() and it.read_bytes() == files.get(it.name))
-    ]
+    inside = sorted(folder.iterdir()) if folder.is_dir() else []
+    own = [it.name for it in inside if it.is_file() and it.read_bytes() == files.get(it.name)]
+    own += [SAMPLES] if own else []
+    others = [it.name for it in inside if it.name not in own]
     if others:
         raise SourceError(
             f"{folder}: expected an empty folder, received {join_texts(others)}: --replace writes "
@@ -159,7 +158,7 @@ def _check_free(path: Path, folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _draw_samples(path: Path, content: Content, title: str) -> None:
-    """Draw the first training images of each class, each under its label."""
+    """Draw the last training images of each class, those that were added, under their labels."""
     images, labels = content.arrays[:2]
     if content.facts.get("transpose"):
         images = images.swapaxes(1, 2)
