@@ -970,6 +970,12 @@ def save_unlabelled() -> None:
     save("p/train/77.png", draw_glyph(1, 99))
 
 
+@pytest.mark.usefixtures("mine")
+def test_pictures_have_no_scale() -> None:
+    with pytest.raises(DigitsError, match="^--scale: expected arrays or a table, received pict"):
+        run("mine", "--scale", "255")
+
+
 BAD_PICTURES: dict[str, tuple[Callable[[], None], str]] = {
     "one-of-each": (save_one_of_each, "0: expected two images or more, one to train and one to"),
     "train-and-others": (

@@ -115,6 +115,8 @@ def _load_splits(arguments: Namespace) -> list[Images]:
     if test:
         arrays = [replace(it, split="train") for it in arrays]
         arrays += [replace(it, split="test") for it in test]
+    if arguments.scale is not None and any(it.form == "pictures" for it in arrays):
+        raise SourceError("--scale: expected arrays or a table, received pictures")
     pairs = pair(arrays)
     ordered = [pairs[it] for it in sorted(pairs, key=str, reverse=True)]  # train, test
     labels = unify(ordered[0].labels.name, [flatten_labels(it.labels) for it in ordered])
