@@ -972,7 +972,7 @@ def save_unlabelled() -> None:
 
 @pytest.mark.usefixtures("mine")
 def test_pictures_have_no_scale() -> None:
-    with pytest.raises(DigitsError, match="^--scale: expected arrays or a table, received pict"):
+    with pytest.raises(DigitsError, match=r"^--scale: expected arrays or a table, received pict"):
         run("mine", "--scale", "255")
 
 
