@@ -30,6 +30,10 @@ env: $(ENVIRONMENT) ## Make the environment, .venv; with remotes: EXTRAS="s3 web
 repro: $(ENVIRONMENT) ## Reproduce the pipeline and show its result
 	@python -m digits repro
 
+.PHONY: import
+import: .venv/run.stamp ## Make a dataset of tables, arrays or pictures of digits, in whatever form they come: ARGS="NAME SOURCE"
+	@python -m digits import $(ARGS)
+
 .PHONY: leaderboard
 leaderboard: .venv/run.stamp ## Run what the ledger lacks, and rank all recipes; a part: ARGS="--only quick --seeds 0 1"
 	@python -m digits leaderboard $(ARGS)
@@ -41,10 +45,6 @@ report: .venv/run.stamp ## Write what the last run says of its model into one pa
 .PHONY: compare
 compare: .venv/run.stamp ## Compare two models on validation: errors fixed, new, and by chance? ARGS="REV REV"
 	@python -m digits compare $(ARGS)
-
-.PHONY: convert
-convert: .venv/run.stamp ## Convert 28x28 images and labels from .csv, .npz or .npy to a dataset: ARGS="NAME SOURCE"
-	@python -m digits convert $(ARGS)
 
 .PHONY: export
 export: .venv/run.stamp .venv/export.stamp ## Convert the model for other programs, and compare each form with Keras: exported/
@@ -69,10 +69,6 @@ docs: .venv/run.stamp ## Write the numbers of the committed run into README.md, 
 .PHONY: pr-report
 pr-report: .venv/run.stamp ## Report what the workspace changes against another revision: BASE=origin/main
 	@python -m digits pr-report "$${BASE:-origin/main}"
-
-.PHONY: pack
-pack: .venv/run.stamp ## Turn pictures of your own digits, a subfolder a class, into a dataset: ARGS="FOLDER"
-	@python -m digits pack $(ARGS)
 
 .PHONY: predict
 predict: .venv/run.stamp .venv/predict.stamp ## Read the digits on photographs, scans and drawings: ARGS="PATH..."

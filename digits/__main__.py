@@ -12,13 +12,12 @@ from digits.paths import DVC_YAML_PATH
 
 COMMANDS = {
     "compare": "Compare two models on validation: errors fixed, new, and by chance?",
-    "convert": "Convert 28x28 images and labels from .csv, .npz or .npy to a dataset",
     "demo": "Draw a digit on a page, and watch what the network makes of it",
     "docs": "Write the numbers of the committed run into README.md, docs/ and MODEL_CARD.md",
     "experiments": "List the experiments: what they changed, how good they are",
     "export": "Convert the model for other programs, and compare each form with Keras",
+    "import": "Make a dataset of tables, arrays or pictures of digits, in whatever form they come",
     "leaderboard": "Run what the ledger lacks, and rank all recipes",
-    "pack": "Turn pictures of your own digits, a subfolder a class, into a dataset",
     "predict": "Read the digits on photographs, scans and drawings",
     "pr-report": "Report what the workspace changes against another revision",
     "recover": "Return to the branch after a killed `dvc exp run`, edits kept",
@@ -28,6 +27,7 @@ COMMANDS = {
     "verify-cache": "Hash every object of DVC's cache, or of its remote, anew",
     "verify-reproducible": "Run the pipeline twice from scratch and compare every file it makes",
 }
+MODULES = {"import": "import_data.command"}  # of the command's name where Python does not take it
 
 
 class FolderError(DigitsError):
@@ -61,7 +61,8 @@ def call_command() -> None:
     name = parser.parse_args(sys.argv[1:2]).command
     # Imported here: no command waits for the libraries of another.
     try:
-        module = importlib.import_module(f"digits.commands.{name.replace('-', '_')}")
+        own_module = MODULES.get(name, name.replace("-", "_"))
+        module = importlib.import_module(f"digits.commands.{own_module}")
     except ModuleNotFoundError as error:
         if str(error.name).partition(".")[0] == "digits":
             raise

@@ -19,7 +19,7 @@ from samples import spec
 from test_comparison import CARD, predict
 
 from digits import stage
-from digits.__main__ import COMMANDS, main
+from digits.__main__ import COMMANDS, MODULES, main
 from digits.commands import compare, experiments, pr_report
 from digits.dvc import run as runs_of_dvc
 from digits.dvc.revisions import Record
@@ -36,9 +36,14 @@ ENVIRONMENT.pop("PYTHONUNBUFFERED", None)  # with it, no output is left to the e
 
 def find_mains() -> dict[str, ast.FunctionDef]:
     """Find the modules of digits/commands that are commands: they have a `main`."""
+    folder = ROOT / "digits/commands"
+    called = {module: name for name, module in MODULES.items()}
+    paths = {
+        ".".join(it.relative_to(folder).with_suffix("").parts): it for it in folder.rglob("*.py")
+    }
     return {
-        path.stem.replace("_", "-"): node
-        for path in (ROOT / "digits/commands").glob("*.py")
+        called.get(module, module.replace("_", "-")): node
+        for module, path in paths.items()
         for node in ast.parse(path.read_text()).body
         if isinstance(node, ast.FunctionDef) and node.name == "main"
     }

@@ -2,7 +2,7 @@
 
 import json
 import re
-from argparse import ArgumentParser
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +10,17 @@ import numpy as np
 import pytest
 from conftest import publish_dataset
 from test_comparison import make_record
-from test_pack import run as pack
-from test_pack import write_sheet
+from test_import import call as import_data
+from test_import import write_sheet
 from test_stages import STAGES, make_project
 
 from digits.commands import compare
-from digits.commands import convert as convert_command
 from digits.commands.compare import CompareError
-from digits.commands.joining import JoinError
 from digits.data import datasets, idx
 from digits.data.datasets import load_dataset
 from digits.data.splits import Part, hold_out, load_card
 from digits.data.tidying import DatasetError
+from digits.errors import DigitsError
 from digits.paths import CARD_PATH, EVALUATE_METRICS_PATH
 from pipeline import decode, fetch
 
@@ -30,16 +29,9 @@ from pipeline import decode, fetch
 def project(synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:  # noqa: ARG001 (the files of `dataset: mnist`)
     """Return the current folder: a project of MNIST, with pictures of threes and sevens."""
     monkeypatch.chdir(make_project(tmp_path / "project", dataset="mine"))
-    monkeypatch.setattr(convert_command, "DATASETS_DIR", datasets.DATASETS_DIR)
     for digit in "37":
         write_sheet(Path("mine") / digit / "sheet.jpg", 3 * digit, 2 * digit)
     return Path()
-
-
-def convert(*arguments: str) -> None:
-    parser = ArgumentParser()
-    convert_command.add_arguments(parser)
-    convert_command.main(parser.parse_args(list(arguments)))
 
 
 def change_params(before: str, after: str) -> None:
@@ -57,7 +49,7 @@ def read_splits() -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def test_own_digits_are_added_behind_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
-    pack("mine", "--with", "mnist")
+    import_data("mine", "mine", "--with", "mnist")
     dataset, mnist = load_dataset("mine"), load_dataset("mnist")
     assert dataset.class_names == mnist.class_names
     assert dataset.disputed == mnist.disputed
@@ -73,7 +65,7 @@ def test_own_digits_are_added_behind_the_known_ones(capsys: pytest.CaptureFixtur
 
 
 def test_known_part_is_divided_as_it_is_alone() -> None:
-    pack("mine", "--with", "mnist")
+    import_data("mine", "mine", "--with", "mnist")
     fetch.main()
     decode.main()
     joined, card = read_splits(), load_card(CARD_PATH)
@@ -104,7 +96,7 @@ def decode_alone() -> None:
 
 @pytest.mark.parametrize("repeats", [0, 1, 7])
 def test_added_images_are_repeated_in_train_alone(repeats: int) -> None:
-    pack("mine", "--with", "mnist")
+    import_data("mine", "mine", "--with", "mnist")
     change_params("added_repeats: 1", f"added_repeats: {repeats}")
     fetch.main()
     decode.main()
@@ -118,7 +110,7 @@ def test_added_images_are_repeated_in_train_alone(repeats: int) -> None:
 
 
 def test_parts_are_scored_apart(capsys: pytest.CaptureFixture[str]) -> None:
-    pack("mine", "--with", "mnist")
+    import_data("mine", "mine", "--with", "mnist")
     for stage in STAGES:
         stage.main()
     metrics = json.loads(EVALUATE_METRICS_PATH.read_bytes())
@@ -136,20 +128,21 @@ def test_parts_are_scored_apart(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_more_can_be_added_to_what_was_joined() -> None:
-    pack("mine", "--with", "mnist")
+    import_data("mine", "mine", "--with", "mnist")
     write_sheet(Path("hers/7/sheet.jpg"), "7777")
-    pack("hers", "--with", "mine")
+    import_data("hers", "hers", "--with", "mine")
     dataset = load_dataset("hers")
     assert dataset.count_parts("train") == {"mnist": 150, "mine": 8, "hers": 3}
     assert dataset.count_parts("test") == {"mnist": 50, "mine": 2, "hers": 1}
 
 
-def test_what_was_converted_can_be_added(project: Path) -> None:
+def test_arrays_can_be_added() -> None:
     images = np.random.default_rng(0).integers(0, 256, (12, 28, 28), np.uint8)
     labels = np.array([2, 5, 9] * 4)
-    for name, array in {"a": images[:9], "b": labels[:9], "c": images[9:], "d": labels[9:]}.items():
-        np.save(project / f"{name}.npy", array)
-    convert("theirs", *(f"{name}.npy" for name in "abcd"), "--with", "mnist", "--transpose")
+    np.savez(
+        "theirs.npz", x_train=images[:9], y_train=labels[:9], x_test=images[9:], y_test=labels[9:]
+    )
+    import_data("theirs", "theirs.npz", "--with", "mnist", "--transpose")
     dataset = load_dataset("theirs")
     assert dataset.count_parts("train") == {"mnist": 150, "theirs": 9}
     assert not dataset.transpose
@@ -165,7 +158,7 @@ def test_what_was_converted_can_be_added(project: Path) -> None:
 def test_embedded_digits_need_no_mirror() -> None:
     facts = (Path(__file__).parents[1] / "datasets/optdigits.yaml").read_text()
     (datasets.DATASETS_DIR / "optdigits.yaml").write_text(facts)
-    pack("mine", "--with", "optdigits")
+    import_data("mine", "mine", "--with", "optdigits")
     counts = load_dataset("mine").count_parts("train")
     assert counts["mine"] == 8
     assert counts["optdigits"] + load_dataset("mine").count_parts("test")["optdigits"] == 1797
@@ -174,37 +167,34 @@ def test_embedded_digits_need_no_mirror() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["mine", "--with", "mnits"], "--with: expected a file of"),
-        (["mine", "--with", "runes"], "--with runes: expected its classes, odd, even, received 3"),
-        (["mine", "--with", "mnist", "--name", "mnist"], "expected a name of its own"),
-        (["mine/3"], "a subfolder for each of two classes or more"),
-        (["mine/3", "--with", "mnist"], "a subfolder for each of the classes, received none"),
+        (["mine", "mine", "--with", "mnits"], "--with: expected a file of"),
+        (
+            ["mine", "mine", "--with", "odd"],
+            "--with odd: expected its classes, odd, even, received",
+        ),
+        (["mnist", "mine", "--with", "mnist", "--replace"], "expected a NAME of its own"),
+        (["mine", "mine/3", "--with", "mnist"], "expected labels by a folder for each class"),
     ],
 )
 def test_what_does_not_fit_is_refused(arguments: list[str], message: str, tmp_path: Path) -> None:
-    (tmp_path / "runes").mkdir()
-    facts = publish_dataset(tmp_path / "runes", ["odd", "even"])
-    if "runes" in arguments:
-        (datasets.DATASETS_DIR / "runes.yaml").write_text(json.dumps(facts))
-    with pytest.raises(Exception, match=re.escape(message)):
-        pack(*arguments)
+    (tmp_path / "odd").mkdir()
+    facts = publish_dataset(tmp_path / "odd", ["odd", "even"])
+    (datasets.DATASETS_DIR / "odd.yaml").write_text(json.dumps(facts))
+    with pytest.raises(DigitsError, match=re.escape(message)):
+        import_data(*arguments)
     assert not (datasets.DATASETS_DIR / "mine.yaml").exists()
 
 
-def test_converted_classes_that_are_unknown_are_refused(project: Path) -> None:
-    images = np.random.default_rng(0).integers(0, 256, (4, 28, 28), np.uint8)
-    labels = np.array([1, 77] * 2)
-    arrays = {"a": images, "b": labels, "c": images[:2] // 2, "d": labels[:2]}
-    for name, array in arrays.items():
-        np.save(project / f"{name}.npy", array)
-    with pytest.raises(JoinError, match=r"expected its classes, 0, 1.* received 77, too"):
-        convert("theirs", *(f"{name}.npy" for name in "abcd"), "--with", "mnist")
+def test_one_class_alone_can_be_added() -> None:
+    shutil.rmtree("mine/7")
+    import_data("mine", "mine", "--with", "mnist")
+    assert load_dataset("mine").count_parts("train") == {"mnist": 150, "mine": 4}
 
 
 def test_parts_that_are_not_the_files_are_refused() -> None:
-    pack("mine", "--with", "mnist")
+    import_data("mine", "mine", "--with", "mnist")
     path = datasets.DATASETS_DIR / "mine.yaml"
-    path.write_text(path.read_text().replace("train: 8", "train: 9"))
+    path.write_text(path.read_text().replace('"train": 8', '"train": 9'))
     fetch.main()
     with pytest.raises(DatasetError, match=r"^train labels: expected 159, .* received 158$"):
         decode.main()

@@ -188,6 +188,29 @@ def test_pictures_of_the_size_of_mnist_are_taken_as_they_are(paper: float) -> No
     assert find_digits(np.full((28, 28, 1), paper, np.float32)) == []
 
 
+@pytest.mark.parametrize("paper", [0.0, 0.85, 1.0])
+@pytest.mark.parametrize("corner", [(0, 0), (2, 14), (13, 1)])
+def test_small_digit_in_a_corner_is_centred(paper: float, corner: tuple[int, int]) -> None:
+    ink = np.zeros((28, 28))
+    ink[corner[0] : corner[0] + 14, corner[1] : corner[1] + 14] = centre(write("5"))[::2, ::2]
+    picture = paper + ink * (round(1 - paper) - paper)
+    (found,) = find_digits(picture[..., np.newaxis].astype(np.float32))
+    assert np.corrcoef(found.ink.ravel(), centre(ink).ravel())[0, 1] > 0.8
+
+
+@pytest.mark.parametrize("size", [20, 28, 40, 150])
+@pytest.mark.parametrize("paper", [0.0, 1.0])
+@pytest.mark.parametrize("digit", "0123456789")
+def test_glyph_that_is_cut_to_its_box_is_not_inverted(size: int, paper: float, digit: str) -> None:
+    image = Image.new("L", (3 * size, 3 * size))
+    font = ImageFont.load_default(size)
+    ImageDraw.Draw(image).text((size, size), digit, fill=255, font=font)
+    ink = np.asarray(image.crop(image.getbbox())) / 255
+    picture = np.abs(paper - ink).astype(np.float32)
+    (found,) = find_digits(picture[..., np.newaxis])
+    assert np.corrcoef(found.ink.ravel(), centre(ink).ravel())[0, 1] > 0.7
+
+
 def test_boxes_frame_the_ink() -> None:
     ink = write("24")
     found = find_digits(photograph(ink))

@@ -21,7 +21,7 @@ from imports import ROOT
 from projects import Project, lend_environment, make_project
 from ruamel.yaml import YAML
 from samples import make_plan
-from test_pack import write_sheet
+from test_import import write_sheet
 from tuning import SEARCH
 
 from digits.__main__ import COMMANDS

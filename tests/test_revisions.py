@@ -74,7 +74,7 @@ def test_empty_argument_is_a_variable_that_is_not_set(arguments: tuple[str, ...]
     check_arguments(["compare", "HEAD", "--png", "a"])
 
 
-@pytest.mark.parametrize("command", ["compare", "pr-report", "convert"])
+@pytest.mark.parametrize("command", ["compare", "pr-report", "import"])
 def test_every_command_refuses_empty_arguments(command: str, project: Project) -> None:
     said = project.call("python", "-m", "digits", command, "", status=1)
     assert said == (

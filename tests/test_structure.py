@@ -95,7 +95,7 @@ def test_nothing_but_decode_and_evaluate_knows_where_the_test_split_is() -> None
 def test_few_commands_run_stages_and_none_runs_evaluate_by_another_way() -> None:
     """A model is evaluated on the test images by these, by `dvc repro` and by nothing else."""
     folders = (ROOT / "digits/commands", ROOT / "digits/dvc")
-    sources = {path.stem: path.read_text() for it in folders for path in it.glob("*.py")}
+    sources = {path.stem: path.read_text() for it in folders for path in it.rglob("*.py")}
     running = re.compile(r"""run_experiment(?:_in)?\(|(?:run|read)_dvc\(\s*"(?:repro|exp", "run)""")
     runners = {name for name, source in sources.items() if running.search(source)}
     # `experiments` runs what the others ask for; the last is `dvc repro` twice.

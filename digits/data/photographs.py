@@ -1,6 +1,6 @@
 """Digits on scans and photographs of paper: where they are, and the ink of each as MNIST has it.
 
-Nothing here knows a network: `predict`, the demo's page and `pack` see the same digits.
+Nothing here knows a network: `predict`, the demo's page and `import` see the same digits.
 """
 
 from dataclasses import dataclass
@@ -9,15 +9,16 @@ import numpy as np
 from scipy import ndimage
 
 from digits.data.datasets import IMAGE_SIDE
+from digits.data.glyphs import FAINT, find_paper, is_drawing, is_light, is_placed
 from digits.data.handwriting import centre
 from digits.data.pictures import PictureError, count_step, shrink
 
+TINY = 64  # pixels: no ruled line and no table is on a picture that is smaller
 PAPER_SIDE = 64  # pixels of the picture in which the paper's colour is sought
 PAPER_WINDOW = 0.25  # of the picture's longer side: wider than any stroke, narrower than a shadow
 GRAIN = 1.0  # pixels: paper's own noise, smoothed
 STROKES = 3.0  # half-widths of a stroke within which there is paper
 DEEPEST = 0.995  # quantile of the depths: what is this far from paper is ink
-FAINT = 0.08  # contrast of 1 below which there is paper, and no ink
 DIM = 0.15  # paper that is darker is taken to be this light: its noise is not enlarged
 SPECK = 0.02  # of the largest piece's area: dust, and a page's grain
 PALE = 0.5  # of the deepest piece's mean: light, not ink
@@ -53,32 +54,37 @@ def find_digits(picture: np.ndarray) -> list[Found]:
     Raises:
         PictureError: it is no page of digits.
     """
-    if picture.shape[:2] == (IMAGE_SIDE, IMAGE_SIDE):
-        return take_whole(picture)
+    if picture.shape[:2] == (IMAGE_SIDE, IMAGE_SIDE) and (whole := take_whole(picture)):
+        return whole
     ink = measure_ink(picture)
     written = find_strokes(ink)
     return [_cut(ink, written, box) for box in sort_boxes(join_pieces(written))]
 
 
 def take_whole(picture: np.ndarray) -> list[Found]:
-    """Take a picture of MNIST's size for a digit that was cut out and centred before.
+    """Take a picture of MNIST's size as it is, if it has a digit of MNIST's size and place.
 
-    What most of its border has is paper; without any ink there is no digit.
+    So is one that is filled, as clothes and letters of other datasets fill theirs.
     """
     grey = picture.mean(axis=2)
-    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    ink = 1 - grey if np.median(border) > 0.5 else grey
+    ink = (1 - grey if is_light(grey) else grey).astype(np.float32)
+    depths = ink - ink.min()
     whole = slice(0, IMAGE_SIDE)
-    return [Found(whole, whole, ink.astype(np.float32))] if np.ptp(ink) > FAINT else []
+    return [Found(whole, whole, ink)] if depths.max() > FAINT and is_placed(depths) else []
 
 
 def measure_ink(picture: np.ndarray) -> np.ndarray:
     """Return float (height, width): how far each pixel is from its paper, in the best channel.
 
-    A median from afar says whether ink is darker than paper, and how broad strokes are. Then paper
-    is what is left where strokes are filled up from their sides (a grey closing, an opening where
-    they are light): unlike the median it follows the edge of a shadow.
+    The paper of a drawing is what most of its border has. On a photograph a median from afar says
+    whether ink is darker than paper, and how broad strokes are. Then paper is what is left where
+    strokes are filled up from their sides (a grey closing, an opening where they are light): unlike
+    the median it follows the edge of a shadow.
     """
+    if is_drawing(picture):
+        paper, light = find_paper(picture)
+        depths = (paper - picture) / paper.clip(DIM) if light else picture - paper
+        return depths.max(axis=2).clip(0)
     smooth = ndimage.gaussian_filter(picture, (GRAIN, GRAIN, 0), mode="nearest")
     depths = estimate_paper(smooth) - smooth
     is_dark = np.quantile(depths, DEEPEST) > -np.quantile(depths, 1 - DEEPEST)
@@ -165,7 +171,8 @@ def measure_stroke(written: np.ndarray) -> float:
 
 def find_strokes(ink: np.ndarray) -> np.ndarray:
     """Tell strokes from all else that is not paper, bool (height, width)."""
-    written = remove_lines(ink, threshold(ink))
+    tiny = max(ink.shape) <= TINY
+    written = threshold(ink) if tiny else remove_lines(ink, threshold(ink))
     pieces, count = ndimage.label(written, EIGHT)
     numbers = np.arange(1, count + 1)
     areas = ndimage.sum_labels(written, pieces, numbers)
@@ -176,7 +183,7 @@ def find_strokes(ink: np.ndarray) -> np.ndarray:
     boxes = ndimage.find_objects(pieces)
     solid = areas > SOLID * np.array([_length(rows) * _length(columns) for rows, columns in boxes])
     beside = solid & (measure_contacts(pieces, count) > LONG)
-    if (kept & ~beside).any():
+    if not tiny and (kept & ~beside).any():
         kept &= ~beside  # the table under the page
     return np.concatenate(([False], kept))[pieces]
 

@@ -1,0 +1,148 @@
+"""Names decide what belongs together: train or test, images or labels."""
+
+import functools
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from digits.data.datasets import IMAGE_SIDE
+from digits.errors import DigitsError
+
+SPLITS = {
+    "train": "train|training|trn",
+    "test": "test|testing|tst|t10k",
+    "validation": "val|valid|validation|dev",
+}
+# What is written together with them: xtrain, trainset, test2.
+WITH = r"[xy]?({})([xy]|set|data|images?|imgs?|labels?)?\d*"
+IMAGE_WORDS = {"image", "images", "imgs", "x", "data", "pixels"}
+LABEL_WORDS = {"label", "labels", "class", "classes", "target", "targets", "y", "digit", "digits"}
+LEAST_PIXELS = 64  # numbers in a row that is an image; a label that is one-hot has fewer
+SAY_TEST = "--test SOURCE... says which are the test files"
+KAGGLE = "the labels of Kaggle's test.csv are not public; import train.csv alone"
+
+
+class SourceError(DigitsError):
+    """The sources are no dataset of 28x28 images, or leave something to guess."""
+
+
+@dataclass(frozen=True, eq=False)
+class Named:
+    """An array, where it lies (`mnist.npz, x_train`), and the split that this says, if any."""
+
+    name: str
+    array: np.ndarray
+    split: str | None
+    form: str = "array"  # or table, or pictures: images of these are uint8 (n, 28, 28)
+
+    @property
+    def holds_images(self) -> bool:
+        shape = self.array.shape
+        is_wide = len(shape) == 2 and shape[0] > 1 and shape[1] >= LEAST_PIXELS
+        return len(shape) > 2 or is_wide or (len(shape) == 2 and shape[0] == IMAGE_SIDE**2)
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.array.shape}"
+
+
+class Split(NamedTuple):
+    """Images and labels of any form, and where each lies."""
+
+    images: Named
+    labels: Named
+
+
+def split_words(name: str) -> list[str]:
+    """Return the words of a name in lower case: `xTrain_2` has x, train and 2."""
+    return re.findall(r"[a-z0-9]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
+
+
+@functools.cache
+def find_split(name: str) -> str | None:
+    """Return `train`, `test` or `validation`, as the innermost part of a path has it; or none.
+
+    A key in a file (`mnist.npz, x_train`) is its innermost part.
+    """
+    for level in reversed(re.split("[/,]", name)):
+        words = split_words(level)
+        found = [
+            split
+            for split, spellings in SPLITS.items()
+            if any(re.fullmatch(WITH.format(spellings), word) for word in words)
+        ]
+        if len(found) == 1:
+            return found[0]
+    return None
+
+
+def pair(arrays: Sequence[Named]) -> dict[str | None, Split]:
+    """Pair images with their labels, by split; where there is one split, it may have no name.
+
+    Raises:
+        SourceError: the names leave it open.
+    """
+    arrays, copies = _drop_copies(arrays)
+    splits = {it.split for it in arrays if it.holds_images}
+    if "test" not in splits:
+        arrays = [replace(it, split=name_split(it.split, splits)) for it in arrays]
+        splits = {name_split(it, splits) for it in splits}
+    kept = splits - {"validation"}
+    if not kept or (None in kept and len(kept) > 1):
+        raise SourceError(
+            "SOURCE: expected images and labels, their names with train or test, received "
+            f"{join_texts(arrays)}: {SAY_TEST}"
+        )
+    pairs = {split: _pair(split, [it for it in arrays if it.split == split]) for split in kept}
+    paired = [id(it) for both in pairs.values() for it in both]
+    warn_of_left_out(it.name for it in (*arrays, *copies) if id(it) not in paired)
+    return pairs
+
+
+def _drop_copies(arrays: Sequence[Named]) -> tuple[list[Named], list[Named]]:
+    """Keep the first of arrays that are the same: `.gz` and what it holds, side by side."""
+    kept: list[Named] = []
+    for it in arrays:
+        if not any(
+            it.split == other.split and np.array_equal(it.array, other.array) for other in kept
+        ):
+            kept.append(it)
+    return kept, [it for it in arrays if it not in kept]
+
+
+def name_split(split: str | None, splits: set[str | None]) -> str | None:
+    """Call what is for validation `test`, where there is no test."""
+    return "test" if split == "validation" and "test" not in splits else split
+
+
+def _pair(split: str | None, arrays: Sequence[Named]) -> Split:
+    images = _prefer([it for it in arrays if it.holds_images], IMAGE_WORDS)
+    labels = _prefer([it for it in arrays if not it.holds_images], LABEL_WORDS)
+    if len(images) == 1 and len(labels) == 1:
+        return Split(images[0], labels[0])
+    raise SourceError(
+        f"SOURCE: expected one array of images and one of labels{f' to {split}' if split else ''}, "
+        f"received {join_texts(arrays)}: {SAY_TEST if labels else KAGGLE}"
+    )
+
+
+def _prefer(arrays: list[Named], words: set[str]) -> list[Named]:
+    """Keep those whose names say what they are, if one alone does."""
+    said = [it for it in arrays if words & set(split_words(re.split("[/,]", it.name)[-1]))]
+    return said if len(said) == 1 else arrays
+
+
+def warn_of_left_out(names: Iterable[object]) -> None:
+    left_out = list(names)
+    if left_out:
+        print(f"WARNING: left out {join_texts(left_out)}", file=sys.stderr)
+
+
+def join_texts(values: Iterable[object]) -> str:
+    """Write the first of the values in one line, and how many more there are."""
+    texts = [str(value) for value in values]
+    shown = ", ".join(text if text.isprintable() else ascii(text) for text in texts[:12])
+    return f"{shown} and {len(texts) - 12} more" if len(texts) > 12 else shown or "none"
