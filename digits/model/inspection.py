@@ -20,7 +20,7 @@ from digits.model.backend import keras
 LIMITS = {"config.json": 2**24, "metadata.json": 2**10, "model.weights.h5": 2**30}  # bytes
 DEPTH_LIMIT = 64  # of brackets; a wrapped layer in an ensemble has 16
 CALL_LIMIT = 100_000  # of layers; champion has 600: 6 networks of 19 layers, five views each
-NUMBER_LIMIT = 2**24
+NUMBER_LIMIT = 2**24  # as inputs of a dense layer of ten units they fill the weights' bytes
 # Layers made of code, those of a vocabulary, a file or a table that Keras computes at once, and
 # what is there for those who write layers.
 REFUSED = (

@@ -43,7 +43,6 @@ def _like(form: str) -> BeforeValidator:
 
 Name = Annotated[str, AfterValidator(_check_name)]
 LIKE_LAYER = _like("pool1: {type: MaxPooling2D, pool_size: 2}")
-LIKE_OPTIMIZER = _like("optimizer: {type: Adam, learning_rate: 0.001}")
 LIKE_CALLBACK = _like("stop: {type: EarlyStopping, patience: 3}")
 
 
@@ -65,6 +64,8 @@ class Layer(Spec):
 
 
 Layers = Annotated[dict[Name, Annotated[Layer, LIKE_LAYER]], LIKE_LAYER]
+Callbacks = Annotated[dict[Name, Annotated[Spec, LIKE_CALLBACK]], LIKE_CALLBACK]
+Optimizer = Annotated[Spec, _like("optimizer: {type: Adam, learning_rate: 0.001}")]
 
 
 Precision = Literal["float32", "bfloat16"]
@@ -108,14 +109,12 @@ class Recipe(Section):
     layers: Layers = Field(min_length=1)  # in the order of the file
     loss: Literal["categorical_crossentropy", "sparse_categorical_crossentropy"]
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    optimizer: Annotated[
-        Spec, LIKE_OPTIMIZER
-    ]  # its `learning_rate` may be a schedule, lengths as shares of the training
+    optimizer: Optimizer  # its `learning_rate` may be a schedule, lengths as shares of the training
     # One cycle: the learning rate rises to the optimizer's over the warm-up, a share of the steps,
     # then falls to zero, both linearly (Smith and Topin 2018, arXiv 1708.07120).
     schedule: Literal["constant", "one_cycle"] = "constant"
     warmup_fraction: float = Field(default=0.0, ge=0, lt=1)
-    callbacks: Annotated[dict[Name, Annotated[Spec, LIKE_CALLBACK]], LIKE_CALLBACK] = {}  # noqa: RUF012
+    callbacks: Callbacks = Field(default={})
     augmentation: Augmentation = Augmentation()
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
