@@ -108,6 +108,7 @@ LAYOUTS: dict[str, Callable[[Contents], Contents]] = {
     "tar": lambda it: make_tar(rename(it, "./{}".format), "mnist.tar"),
     "tar-gz": lambda it: make_tar(clutter(pack(it)), "mnist.tar.gz", "w:gz"),
     "tar-in-a-zip": lambda it: make_zip(make_tar(it, "mnist.tgz", "w:gz")),
+    "zip-of-a-folder-above": lambda it: make_zip(rename(it, "../mnist/{}".format)),
     "suffixless-archive": lambda it: make_zip(it, "download"),
     "mixed": lambda it: make_zip({name: it[name] for name in NAMES[:2]}) | pack(it),
 }  # fmt: skip

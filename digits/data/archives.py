@@ -59,7 +59,7 @@ def _walk(place: Path, notes: list[str]) -> Iterator[Path]:
 
 def _is_wanted(name: str) -> bool:
     """Pass over what is hidden, and what macOS leaves beside each file."""
-    return not name.startswith(".") and name != "__MACOSX"
+    return name == ".." or (not name.startswith(".") and name != "__MACOSX")
 
 
 def _look_into(place: str, member: Member, depth: int, notes: list[str]) -> Iterator[File]:
