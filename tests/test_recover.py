@@ -112,6 +112,17 @@ def test_killed_as_it_ends(repository: Project) -> None:
     assert_whole(repository)
 
 
+def test_killed_before_anything_is_noted(repository: Project) -> None:
+    """DVC detaches HEAD to queue the run, too; its lock on a ref of its own would be in the way."""
+    ask(repository, "checkout", "--quiet", "--detach")
+    lock = repository.folder / ".git/refs/exps/stash.lock"
+    lock.parent.mkdir()
+    lock.touch()
+    assert "HEAD is on main" in recover()
+    assert not lock.exists()
+    assert_whole(repository)
+
+
 def test_head_that_people_detached_stays(repository: Project) -> None:
     """As `git bisect` and CI leave it, whether an experiment was killed there or not."""
     commit = ask(repository, "rev-parse", "main~1")

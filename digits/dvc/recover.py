@@ -13,7 +13,7 @@ from digits.dvc.git import ask_git, try_git
 from digits.errors import DigitsError
 
 REFS = ("refs/exps/exec", "refs/exps/stash")
-START = f"{REFS[0]}/EXEC_HEAD"  # where the last run began; each run leaves it
+KEPT = {f"{REFS[0]}/EXEC_HEAD"}  # each run leaves it
 
 
 class RecoverError(DigitsError):
@@ -29,11 +29,13 @@ def recover() -> str:
     """
     refs = try_git("for-each-ref", "--format=%(refname)", *REFS).split()
     branch = _find_branch()
-    if not branch and set(refs) <= {START}:
+    if not branch and set(refs) <= KEPT:
         return "no killed run of DVC has left anything"
     running = _find_running(Path(ask_git("rev-parse", "--show-toplevel")))
     if running:
         raise RecoverError(f"expected no DVC at work here, received process {running}: wait for it")
+    for lock in Path(ask_git("rev-parse", "--git-path", "refs/exps")).rglob("*.lock"):
+        lock.unlink()
     if branch:
         ask_git("symbolic-ref", "HEAD", f"refs/heads/{branch}")
     ask_git("reset", "--quiet")
@@ -46,10 +48,10 @@ def recover() -> str:
 
 
 def _find_branch() -> str | None:
-    """Name the branch that HEAD has left for a run, if that is still where the run began."""
-    start, branch = try_git("rev-parse", START), try_git("rev-parse", "--abbrev-ref", "@{-1}")
-    detached = start and not try_git("symbolic-ref", "HEAD")
-    if not detached or try_git("rev-parse", f"refs/heads/{branch}") != start:
+    """Name the branch that HEAD has left, if it stands there still, or DVC's commits further on."""
+    branch = try_git("rev-parse", "--abbrev-ref", "@{-1}")
+    tip = try_git("rev-parse", f"refs/heads/{branch}")
+    if try_git("symbolic-ref", "HEAD") or not tip or try_git("merge-base", tip, "HEAD") != tip:
         return None  # people have detached HEAD, as `git bisect` and CI do
     subjects = ask_git("log", "--format=%s", f"{branch}..HEAD").splitlines()
     if not all(subject.startswith("dvc: commit experiment ") for subject in subjects):
