@@ -55,7 +55,7 @@ def make_machine(trained: Project, tmp_path: Path) -> Project:
         shutil.copy(lock, project.folder)
     lend_environment(project)
     project.call("dvc", "remote", "modify", "team", "url", str(tmp_path / "store"))
-    write_search(project, "[60, 50, 2, 3, 4]", "push: origin\n")
+    write_search(project, "[60, 50, 2, 3, 4]", "push: origin\n", heartbeat=5)
     project.call("git", "clone", "--quiet", "--bare", ".", str(tmp_path / "remote.git"))
     project.call("git", "remote", "add", "origin", str(tmp_path / "remote.git"))
     project.call("dvc", "push", "--quiet")
@@ -163,7 +163,7 @@ def find_task(cluster: clusters.Slurm, node: str) -> str:
 @pytest.fixture
 def array(trained: Project, tmp_path: Path) -> Iterator[tuple[clusters.Slurm, Project, str]]:
     """Yield a Slurm whose two nodes both train, in one clone; the clone; and the database."""
-    project = write_search(trained.copy(tmp_path / "project"), "[100, 101, 102, 103]")
+    project = write_search(trained.copy(tmp_path / "project"), "[100, 101, 102, 103]", heartbeat=5)
     with clusters.postgres() as database, clusters.slurm() as cluster:
         project.call("env", f"{STORAGE}={database.url}", *TUNE, "create")
         submit(cluster, project, tmp_path, database.url)

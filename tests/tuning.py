@@ -25,15 +25,21 @@ settings:
 space:
   recipes/cnn_optdigits.yaml:epochs:
     values: {epochs}
-heartbeat_seconds: 1
+heartbeat_seconds: {heartbeat}
 """
 SECONDS = 600  # no test comes near it
 TUNE = ("python", "-m", "digits", "tune")
 
 
-def write_search(project: Project, epochs: str = "[2, 3, 4]", more: str = "") -> Project:
-    """Commit a search of a few short trials."""
-    (project.folder / "tune.yaml").write_text(SEARCH.format(epochs=epochs) + more)
+def write_search(
+    project: Project, epochs: str = "[2, 3, 4]", more: str = "", heartbeat: int = 1
+) -> Project:
+    """Commit a search of a few short trials; a worker that is silent for three beats has lost its.
+
+    Where it matters how many are lost, a beat must outlast the moments at which a machine stalls.
+    """
+    text = SEARCH.format(epochs=epochs, heartbeat=heartbeat)
+    (project.folder / "tune.yaml").write_text(text + more)
     project.commit("what is searched")
     return project
 
