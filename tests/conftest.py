@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from guard import guarding
+from layouts import BROUGHT, Contents, change_facts, unpack_all
 from projects import Project, make_once, retrain, train_project
 
 from digits.data import datasets, idx, raw_store
@@ -104,6 +105,20 @@ def _elsewhere(nowhere: Path) -> Iterator[None]:
 def synthetic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a folder with four `.gz` files that pass for MNIST's until the test ends."""
     return forge_mnist(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def contents(synthetic: Path) -> Contents:
+    """Return what these four files hold, by name."""
+    return unpack_all(synthetic)
+
+
+@pytest.fixture
+def bare_project(synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 (the files of `dataset: mnist`)
+    """Make a folder without data the current one; the dataset has one mirror, a folder."""
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    change_facts(mirrors=[str(BROUGHT)])
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from samples import FLATTEN, SOFTMAX, make_recipe, spec
 from scipy.special import softmax
 
-from digits.model.calibration import fit_temperature, temper
+from digits.model.calibration import calibrate, fit_temperature
 from digits.model.ensemble import collect_predictions
 from digits.model.networks import build_network
 from digits.model.saving import predict_probabilities
@@ -51,7 +51,7 @@ def test_applied_temperature_divides_the_logits_and_changes_no_rank() -> None:
     network = build_network("n", make_recipe(FLATTEN, SOFTMAX))
     images = np.random.default_rng(0).random((50, 28, 28, 1), np.float32)
     before = predict_probabilities(network, images, 50)
-    temperature = temper([network], before, before.argmax(axis=1))
+    temperature = calibrate([network], before, before.argmax(axis=1))
     after = predict_probabilities(network, images, 50)
     np.testing.assert_allclose(after, softmax(np.log(before) / temperature, axis=1), rtol=1e-4)
     np.testing.assert_array_equal(before.argsort(axis=1), after.argsort(axis=1))

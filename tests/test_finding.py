@@ -26,7 +26,6 @@ from layouts import (
     make_zip,
     pack,
     rename,
-    unpack_all,
     write,
 )
 from ruamel.yaml import YAML
@@ -36,18 +35,7 @@ from digits.data.datasets import load_dataset
 from digits.data.finding import UnreachableError, find_files
 from digits.paths import ORIGINALS_DIR, RAW_DIR
 
-
-@pytest.fixture
-def contents(synthetic: Path) -> Contents:
-    return unpack_all(synthetic)
-
-
-@pytest.fixture(autouse=True)
-def project(synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 (the files of `dataset: mnist`)
-    """Make a folder without data the current one; the dataset has one mirror, a folder."""
-    (tmp_path / "project").mkdir()
-    monkeypatch.chdir(tmp_path / "project")
-    change_facts(mirrors=[str(BROUGHT)])
+pytestmark = pytest.mark.usefixtures("bare_project")
 
 
 def find() -> Contents:

@@ -14,7 +14,7 @@ from projects import RECIPES
 from pydantic import ValidationError
 from samples import FLATTEN, SOFTMAX, fork, make_plan, make_recipe, spec
 
-from digits.config import load_params
+from digits.config import describe_errors, load_params
 from digits.files.artifacts import ArtifactError
 from digits.model.backend import keras
 from digits.model.batches import encode_labels
@@ -60,7 +60,7 @@ def refuse(*layers: dict[str, Any], name: str = "bad", **changes: Any) -> str:
     with pytest.raises((NetworkError, ValidationError)) as refusal:
         smoke_test(make_plan(make_recipe(*layers, **changes), name=name))
     if isinstance(refusal.value, ValidationError):
-        return "; ".join(details["msg"] for details in refusal.value.errors())
+        return describe_errors("", Recipe, refusal.value)
     assert "\n" not in str(refusal.value)
     assert "\x1b" not in str(refusal.value)
     return str(refusal.value)
@@ -155,9 +155,12 @@ def refuse(*layers: dict[str, Any], name: str = "bad", **changes: Any) -> str:
             r"layer\.type: .*'LSTM'",
         ),
         # Branches.
-        ([spec("Add", branches=[]), FLATTEN, SOFTMAX], "a valid dictionary"),
-        ([spec("Add", branches=[FLATTEN]), SOFTMAX], "a valid dictionary"),
-        ([spec("Add", branches="two"), SOFTMAX], "a valid dictionary"),
+        (
+            [spec("Add", branches=[]), FLATTEN, SOFTMAX],
+            r"layers\.layer1\.branches: expected a valid dictionary, received \[\]",
+        ),
+        ([spec("Add", branches=[FLATTEN]), SOFTMAX], r"layer1\.branches: expected a valid dict"),
+        ([spec("Add", branches="two"), SOFTMAX], r"layer1\.branches: .*received 'two'"),
         ([spec("Add"), FLATTEN, SOFTMAX], r"layers\.layer1: "),
         (
             [spec("Add", branches=fork([], [CONVOLUTION])), SOFTMAX],
@@ -173,7 +176,7 @@ def refuse(*layers: dict[str, Any], name: str = "bad", **changes: Any) -> str:
         # What comes out.
         (
             [FLATTEN, spec("Dense", units=9, activation="softmax")],
-            r"10 probabilities, as `units: classes` does, received shape \(None, 9\)",
+            r"layers: expected the last one to give 10 prob.*`units: classes`.*shape \(None, 9\)",
         ),
         ([SOFTMAX], r"received shape \(None, 28, 28, 10\)"),
         ([FLATTEN, spec("Dense", units=10)], "expected probabilities that sum to 1"),

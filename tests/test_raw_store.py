@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from layouts import BROUGHT, LAYOUTS, Contents, cache_all, change_facts, unpack_all, write
+from layouts import BROUGHT, LAYOUTS, Contents, cache_all, write
 
 from digits.data import raw_store
 from digits.data.finding import UnreachableError
@@ -20,17 +20,9 @@ from digits.paths import ORIGINALS_DIR, RAW_DIR
 from pipeline import fetch
 
 
-@pytest.fixture
-def contents(synthetic: Path) -> Contents:
-    return unpack_all(synthetic)
-
-
 @pytest.fixture(autouse=True)
-def project(synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 (the files of `dataset: mnist`)
-    """Make a folder without data the current one; the dataset has one mirror, a folder."""
-    (tmp_path / "project").mkdir()
-    monkeypatch.chdir(tmp_path / "project")
-    change_facts(mirrors=[str(BROUGHT)])
+def params(bare_project: None) -> None:  # noqa: ARG001 (its folder)
+    """Write what `fetch` needs to know."""
     waits = {"timeout_seconds": 1, "deadline_seconds": 60}
     Path("params.yaml").write_text(json.dumps({"dataset": "mnist", "fetch": waits}))
 

@@ -33,7 +33,9 @@ def fit_temperature(predictions: np.ndarray, labels: np.ndarray) -> float:
     return round(float(np.exp(fit.x)), 4)
 
 
-def temper(networks: Sequence[keras.Model], predictions: np.ndarray, labels: np.ndarray) -> float:
+def calibrate(
+    networks: Sequence[keras.Model], predictions: np.ndarray, labels: np.ndarray
+) -> float:
     """Divide what goes into the softmax of each last, dense layer by the temperature that fits.
 
     `predictions` is (n, c) of one network, or (k, n, c) of networks and views. No class changes its

@@ -12,7 +12,7 @@ from digits.data.splits import Split
 from digits.files.history import COLUMNS
 from digits.model.backend import DeviceError, choose_strategy, has_bfloat16, keras, make_repeatable
 from digits.model.batches import count_steps, make_batches, make_validation_batches
-from digits.model.calibration import temper
+from digits.model.calibration import calibrate
 from digits.model.checkpoint import Checkpoint, Recorder, identify_run, load_checkpoint
 from digits.model.ensemble import collect_predictions, join_members
 from digits.model.networks import build_callbacks, build_network, build_trainable
@@ -171,7 +171,7 @@ def _finish(plan: Plan, members: Sequence[keras.Model], checkpoint: Checkpoint) 
     if recipe.temperature_scaling:
         parts = collect_predictions(members, recipe.test_time_shift)
         given = predict_in_parts(parts, validation.images, VALIDATION_BATCH_SIZE)
-        temperature = temper(members, given, validation.labels)
+        temperature = calibrate(members, given, validation.labels)
     model = join_members(plan.name, members, recipe.test_time_shift)
     # This optimizer has no state but its rate and its count of steps.
     model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])

@@ -49,7 +49,7 @@ class Named:
         return f"{self.name} {self.array.shape}"
 
 
-class Split(NamedTuple):
+class Pair(NamedTuple):
     """Images and labels of any form, and where each lies."""
 
     images: Named
@@ -79,7 +79,7 @@ def find_split(name: str) -> str | None:
     return None
 
 
-def pair(arrays: Sequence[Named]) -> dict[str | None, Split]:
+def pair(arrays: Sequence[Named]) -> dict[str | None, Pair]:
     """Pair images with their labels, by split; where there is one split, it may have no name.
 
     Raises:
@@ -118,11 +118,11 @@ def name_split(split: str | None, splits: set[str | None]) -> str | None:
     return "test" if split == "validation" and "test" not in splits else split
 
 
-def _pair(split: str | None, arrays: Sequence[Named]) -> Split:
+def _pair(split: str | None, arrays: Sequence[Named]) -> Pair:
     images = _prefer([it for it in arrays if it.holds_images], IMAGE_WORDS)
     labels = _prefer([it for it in arrays if not it.holds_images], LABEL_WORDS)
     if len(images) == 1 and len(labels) == 1:
-        return Split(images[0], labels[0])
+        return Pair(images[0], labels[0])
     raise SourceError(
         f"SOURCE: expected one array of images and one of labels{f' to {split}' if split else ''}, "
         f"received {join_texts(arrays)}: {SAY_TEST if labels else KAGGLE}"

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from digits.commands.import_data.naming import LABEL_WORDS, SourceError, join_texts
+from digits.commands.import_data.pixels import to_bytes
 from digits.data.photographs import find_digits
 from digits.data.pictures import read_pictures
 
@@ -35,7 +36,7 @@ def read_parquet(name: str, file: IO[bytes], label: str | None) -> dict[str, np.
     images, labels = [], []
     for cell, found in zip(table[pictures[0]], table[known[0]], strict=True):
         for page in read_pictures(cell["bytes"] if isinstance(cell, dict) else cell):
-            inks = [np.rint(255 * it.ink).astype(np.uint8) for it in find_digits(page.pixels)]
-            images += inks
-            labels += [found] * len(inks)
+            digits = to_bytes(find_digits(page.pixels))
+            images += digits
+            labels += [found] * len(digits)
     return {"images": np.array(images), "labels": np.array(labels)}

@@ -20,6 +20,7 @@ from digits.commands.import_data.naming import (
     name_split,
     warn_of_left_out,
 )
+from digits.commands.import_data.pixels import to_bytes
 from digits.commands.predict import find_pages
 
 PLAIN = re.compile(r"\d|[1-9]\d|[A-Za-z]")  # a label in a file's name; an index is longer
@@ -40,9 +41,8 @@ def read_pictures(entries: Sequence[Entry], label: str | None, *, skip_bad: bool
         _label_pictures(entries, label), unit="file", leave=False, disable=None, delay=1
     ):
         for page in find_pages(entry.path, keep_pixels=False):
-            inks = [np.rint(255 * found.ink).astype(np.uint8) for found in page.found]
-            images.setdefault(split, []).extend(inks)
-            labels.setdefault(split, []).extend([text] * len(inks))
+            images.setdefault(split, []).extend(to_bytes(page.found))
+            labels.setdefault(split, []).extend([text] * len(page.found))
             failures += [f"{entry.name}: {page.error}"] if page.error else []
     for failure in failures:
         print(f"{'WARNING' if skip_bad else 'ERROR'}: {failure}", file=sys.stderr)

@@ -7,6 +7,7 @@ import numpy as np
 
 from digits.commands.import_data.naming import Named, SourceError
 from digits.data.datasets import IMAGE_SIDE
+from digits.data.photographs import Found
 
 PIXEL_COUNT = IMAGE_SIDE**2
 PART_COUNT = 10_000  # images that are held as floats at a time
@@ -41,6 +42,11 @@ def convert_images(named: Named, count: int, scale: float | None) -> np.ndarray:
     if len(images) != count:
         raise SourceError(f"{where}: expected {count} images, as labels, received {len(images)}")
     return narrow(where, _cut(images), scale)
+
+
+def to_bytes(found: Iterable[Found]) -> list[np.ndarray]:
+    """Turn the digits found on a picture, ink in [0, 1], into uint8 (28, 28)."""
+    return [np.rint(255 * digit.ink).astype(np.uint8) for digit in found]
 
 
 def _advise(shape: tuple[int, ...]) -> str:
