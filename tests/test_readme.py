@@ -225,7 +225,7 @@ def test_experiments_can_be_typed_as_written(typed: Project) -> None:
 @pytest.mark.slow
 def test_tuning_on_one_machine_can_be_typed_as_written(typed: Project) -> None:
     block, *_ = read_blocks("docs/scaling.md", "console")
-    search = SEARCH.format(epochs="[2, 3]").replace("sampler: grid", "sampler: tpe")
+    search = SEARCH.format(epochs="[2, 3]", heartbeat=5).replace("sampler: grid", "sampler: tpe")
     (typed.folder / "tune.yaml").write_text(search)
     output = type_block(typed, block.replace("--trials 40", "--trials 2"))
     assert "2 complete" in output
