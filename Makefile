@@ -108,8 +108,8 @@ verify-reproducible: .venv/run.stamp ## Run the pipeline twice from scratch and 
 	@python -m digits verify-reproducible
 
 .PHONY: bench
-bench: .venv/run.stamp ## Measure speed on the data of the last make repro: the tables of benchmarks/README.md
-	@for part in machine decoding throughput whole_trainings time_to_accuracy kernels stages; do \
+bench: .venv/run.stamp ## Measure speed on the data of the last make repro: the numbers of benchmarks/README.md
+	@for part in machine throughput trainings stages; do \
 	    python -m benchmarks.$$part || exit; \
 	done
 

@@ -1,4 +1,4 @@
-"""Draw digits by a hand that is none of MNIST's: `python -m benchmarks.hand PATH`.
+"""Draw digits by a hand unlike those of MNIST: `python -m benchmarks.hand PATH`.
 
 Its ones have the long upstroke that is taught in much of Europe, its sevens a serif and a bar, its
 nines a hook. Each drawing is another one: points waver, the whole leans, pens have their widths.
@@ -6,7 +6,6 @@ They lie in a folder as `make demo` would have kept them, a subfolder a digit.
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -59,18 +58,8 @@ def smooth(points: np.ndarray) -> np.ndarray:
     return np.concatenate([points[:1], cut[1:-1], points[-1:]])
 
 
-def draw_all(
-    digits: Sequence[str], count: int, seed: int
-) -> Iterator[tuple[str, int, Image.Image]]:
-    """Draw so many of each digit; give each with its digit and its number."""
-    draws = np.random.default_rng(seed)
-    for digit in digits:
-        for number in range(count):
-            yield digit, number, draw(digit, draws)
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Draw digits by a hand that is none of MNIST's.")
+    parser = argparse.ArgumentParser(description="Draw digits by a hand unlike those of MNIST.")
     add = parser.add_argument
     add("path", type=Path, metavar="PATH", help="a folder, or a .png for all in a row")
     add("--digits", default="0123456789", metavar="0123456789", help="which")
@@ -78,16 +67,19 @@ def main() -> None:
     add("--seed", type=int, default=0, metavar="0", help="others: other drawings")
     arguments = parser.parse_args()
     digits = sorted({*arguments.digits} & STROKES.keys())
-    drawn = [*draw_all(digits, arguments.count, arguments.seed)]
+    draws = np.random.default_rng(arguments.seed)
     path: Path = arguments.path
+    drawn = {
+        path / digit / f"{number}.png": draw(digit, draws)
+        for digit in digits
+        for number in range(arguments.count)
+    }
     if path.suffix == ".png":
-        sheet = np.concatenate([np.asarray(picture) for _, _, picture in drawn], axis=1)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(sheet).save(path)
-        return
-    for digit, number, picture in drawn:
-        (path / digit).mkdir(parents=True, exist_ok=True)
-        picture.save(path / digit / f"{number}.png")
+        sheet = np.concatenate([np.asarray(picture) for picture in drawn.values()], axis=1)
+        drawn = {path: Image.fromarray(sheet)}
+    for file, picture in drawn.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(file)
 
 
 if __name__ == "__main__":

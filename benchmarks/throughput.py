@@ -1,9 +1,8 @@
-"""The recipes `cnn` and `quick` trained by Keras's `fit`, plain and at its best, and by the stage.
+"""Epochs of `cnn` and `quick`, by Keras's `fit`, plain and at its best, and by the stage, in turn.
 
 All of them use TensorFlow's deterministic operations, as the stage does, and compute in float32.
 """
 
-from benchmarks.arithmetic import count_operations, find_peak, make_multiplication
 from benchmarks.rivals import (
     SEED,
     build_plain,
@@ -14,107 +13,63 @@ from benchmarks.rivals import (
     load_recipe,
     make_ours,
 )
-from benchmarks.timing import (
-    Lap,
-    Rival,
-    alternate,
-    divide_cpu,
-    divide_wall,
-    judge_at_most,
-    print_table,
-    summarize,
-)
+from benchmarks.timing import Laps, Rival, alternate, divide, judge_at_most, print_table, summarize
 from digits.data.splits import Split
-from digits.model.backend import keras, make_repeatable
-from digits.model.networks import STEPS_PER_EXECUTION, build_network
+from digits.model.backend import make_repeatable
 from digits.model.recipes import Recipe
 from digits.stage import run
 
 RECIPES = ("cnn", "quick")
 ROUND_COUNT = 5
-WANTED = 1.05  # CPU seconds of ours, times those of (2)
+BEST = "`fit` on a `tf.data.Dataset`"
+OURS = "the stage"
+WANTED = 1.05  # CPU seconds of the stage, times those of Keras's best form
 
 
-def make_rivals(name: str, recipe: Recipe, train: Split) -> dict[str, Rival]:
-    """Make the rivals by number: 1 plain, 2 at its best, 3 ours; 1a and 1b lie between 1 and 3.
-
-    Without batch normalization 1b is ours, and left out.
-    """
-
-    def build_fast() -> keras.Model:
-        return build_plain(name, recipe, train, STEPS_PER_EXECUTION)
-
-    rivals = {
-        "1": fit_arrays(build_plain(name, recipe, train), recipe, train),
-        "1a": fit_arrays(build_fast(), recipe, train),
-        "2": fit_dataset(build_fast(), recipe, train),
-        "3": make_ours(name, recipe, train),
-    }
-    if is_normalized(recipe):
-        rivals["1b"] = fit_batches(build_fast(), recipe, train)
-    return rivals
-
-
-def is_normalized(recipe: Recipe) -> bool:
-    """Say whether fused batch normalization makes a difference."""
-    return any(layer["type"] == "BatchNormalization" for layer in recipe.layers.values())
-
-
-def make_even(recipe: Recipe) -> Recipe:
-    """Let every lap be the same work, in float32, as a notebook computes."""
+def load_even(name: str) -> Recipe:
+    """Load a recipe whose laps are all the same work, in float32, as a notebook computes."""
+    recipe = load_recipe(name)
     augmentation = recipe.augmentation.model_copy(update={"fade_fraction": 0.0})
     return recipe.model_copy(update={"augmentation": augmentation, "precision": "float32"})
 
 
-def describe_rivals(recipe: Recipe) -> dict[str, str]:
-    """Say what each rival does."""
-    still = ", images undistorted" if recipe.augmentation.moves else ""
-    steps = f"{STEPS_PER_EXECUTION} steps a call"
-    fused = ", fused batch normalization" if is_normalized(recipe) else ""
-    return {
-        "1": f"`fit` on arrays{still}",
-        "1a": f"`fit` on arrays{still}, {steps}",
-        "2": f"`fit` on a `tf.data.Dataset`, {steps}",
-        "1b": f"`fit` on our batches, {steps}",
-        "3": f"ours: `fit` on our batches, {steps}{fused}",
+def make_rivals(name: str, recipe: Recipe, train: Split) -> dict[str, Rival]:
+    """Make the rivals, from a notebook's to the stage's."""
+    rivals = {
+        "`fit` on arrays": fit_arrays(name, recipe, train),
+        BEST: fit_dataset(name, recipe, train),
     }
+    if any(layer["type"] == "BatchNormalization" for layer in recipe.layers.values()):
+        # The stage but for its fused batch normalization; without that layer it is the stage.
+        network = build_plain(name, recipe, train)
+        rivals["`fit` on the stage's batches"] = fit_batches(network, recipe, train)
+    return {**rivals, OURS: make_ours(name, recipe, train)}
 
 
-def print_speed(name: str, recipe: Recipe, laps: dict[str, list[Lap]], image_count: int) -> None:
-    """Print throughput, its share of the machine's peak, and the seconds as a ratio to (1)'s."""
-    peak = find_peak(laps["matmul"])
-    operations = image_count * count_operations(build_network(name, recipe))
-    rows: list[tuple[object, ...]] = []
-    for number, label in describe_rivals(recipe).items():
-        if number not in laps:
-            continue
-        taken, plain = laps[number], laps["1"]
-        speed = summarize(image_count / lap.wall_seconds for lap in taken)
-        cpu = summarize(lap.cpu_seconds for lap in taken)
-        share = f"{operations / summarize(lap.wall_seconds for lap in taken).median / peak:.0%}"
-        ratios = divide_cpu(taken, plain), divide_wall(taken, plain)
-        rows.append((f"({number}) {label}", speed, cpu, *ratios, cpu.count, share))
-    header = (f"`{name}`", "images/s", "CPU s/epoch", "CPU, times (1)", "wall, times (1)")
-    print_table(f"Throughput of `{name}`", (*header, "runs", "of the peak"), rows)
-    print(f"The peak: {peak / 1e9:.0f} GFLOP/s, float32 `tf.matmul`, the best of the same run.\n")
-
-
-def print_verdict(laps: dict[str, list[Lap]]) -> None:
-    """Print how ours stands against Keras's best form."""
-    cpu, wall = divide_cpu(laps["3"], laps["2"]), divide_wall(laps["3"], laps["2"])
+def print_speed(name: str, laps: dict[str, Laps], image_count: int) -> None:
+    """Print the throughput, and how the stage stands against Keras's best form."""
+    rows = [
+        (
+            label,
+            summarize(image_count / seconds for seconds in taken.wall),
+            summarize(taken.cpu),
+            len(taken.wall),
+        )
+        for label, taken in laps.items()
+    ]
+    print_table(f"Throughput of `{name}`", ("", "images/s", "CPU s/epoch", "runs"), rows)
+    ours, best = laps[OURS], laps[BEST]
+    cpu, wall = divide(ours.cpu, best.cpu), divide(ours.wall, best.wall)
     verdict = judge_at_most(cpu.median, WANTED)
-    print(f"(3) takes {cpu} times the CPU seconds of (2), {wall} by wall; {verdict}.\n")
+    print(f"The stage takes {cpu} times the CPU seconds of {BEST}, {wall} by wall; {verdict}\n")
 
 
 def main() -> None:
     train, _ = load_mnist()
     make_repeatable(SEED, threads=0)
     for name in RECIPES:
-        recipe = make_even(load_recipe(name))
-        rivals = make_rivals(name, recipe, train)
-        laps = alternate({**rivals, "matmul": make_multiplication()}, ROUND_COUNT)
-        print_speed(name, recipe, laps, len(train.labels))
-        print_verdict(laps)
+        laps = alternate(make_rivals(name, load_even(name), train), ROUND_COUNT)
+        print_speed(name, laps, len(train.labels))
 
 
 if __name__ == "__main__":

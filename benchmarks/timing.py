@@ -4,69 +4,56 @@ A neighbour on the machine slows whatever runs at the moment. Rivals that altern
 moments, and the ratio of two neighbouring laps feels them less than either lap does.
 """
 
-import resource
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 Rival = Callable[[], object]
 
 
 @dataclass(frozen=True)
-class Lap:
-    """What one run of a rival took; the CPU seconds are those of all threads of this process."""
+class Laps:
+    """Seconds that a rival took in each round; CPU seconds are those of all threads."""
 
-    wall_seconds: float
-    cpu_seconds: float
+    wall: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Some measurements of one quantity, the outer ones included."""
+    """The median of some measurements, the lowest and the highest."""
 
     median: float
     low: float
     high: float
-    count: int
 
     def __str__(self) -> str:
         median, low, high = (_round(value) for value in (self.median, self.low, self.high))
-        return f"{median} ({low} to {high})"
+        return f"{median} ({low}-{high})"
 
 
-def time_lap(rival: Rival) -> Lap:
-    """Run once and time it."""
-    cpu, wall = _read_cpu_seconds(), time.perf_counter()
-    rival()
-    return Lap(time.perf_counter() - wall, _read_cpu_seconds() - cpu)
-
-
-def alternate(rivals: Mapping[str, Rival], round_count: int) -> dict[str, list[Lap]]:
+def alternate(rivals: Mapping[str, Rival], round_count: int) -> dict[str, Laps]:
     """Run every rival once a round, A B A B; a first round warms up and is left out."""
-    laps: dict[str, list[Lap]] = {name: [] for name in rivals}
+    laps = {name: Laps() for name in rivals}
     for _ in range(1 + round_count):
         for name, rival in rivals.items():
-            laps[name].append(time_lap(rival))
-    return {name: taken[1:] for name, taken in laps.items()}
+            wall, cpu = time.perf_counter(), time.process_time()
+            rival()
+            laps[name].wall.append(time.perf_counter() - wall)
+            laps[name].cpu.append(time.process_time() - cpu)
+    return {name: Laps(taken.wall[1:], taken.cpu[1:]) for name, taken in laps.items()}
 
 
-def summarize(values: Iterable[float]) -> Spread:
-    """Take the median, and the lowest and the highest as its spread."""
-    listed = list(values)
-    return Spread(statistics.median(listed), min(listed), max(listed), len(listed))
+def summarize(values: Iterable[float], scale: float = 1) -> Spread:
+    """Take the median, the lowest and the highest of the values, each times `scale`."""
+    scaled = [scale * value for value in values]
+    return Spread(statistics.median(scaled), min(scaled), max(scaled))
 
 
-def divide_wall(above: Sequence[Lap], below: Sequence[Lap], scale: float = 1) -> Spread:
-    """Compare wall seconds by the ratio of each round's pair, times `scale`."""
-    pairs = zip(above, below, strict=True)
-    return summarize(scale * one.wall_seconds / other.wall_seconds for one, other in pairs)
-
-
-def divide_cpu(above: Sequence[Lap], below: Sequence[Lap], scale: float = 1) -> Spread:
-    """Compare CPU seconds by the ratio of each round's pair, times `scale`."""
-    pairs = zip(above, below, strict=True)
-    return summarize(scale * one.cpu_seconds / other.cpu_seconds for one, other in pairs)
+def divide(above: Sequence[float], below: Sequence[float], scale: float = 1) -> Spread:
+    """Compare two rivals' seconds by the ratio of each round's pair, times `scale`."""
+    return summarize((one / other for one, other in zip(above, below, strict=True)), scale)
 
 
 def judge_at_least(measured: float, wanted: float) -> str:
@@ -88,8 +75,3 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[objec
 
 def _round(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
-
-
-def _read_cpu_seconds() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
