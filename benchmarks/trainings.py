@@ -38,14 +38,12 @@ def print_ratios(laps: dict[str, Laps], scales: dict[str, float]) -> None:
     rows: list[tuple[object, ...]] = []
     for name, taken in laps.items():
         scale = scales[name]
-        row = (f"`{name}`", summarize(taken.wall, scale), summarize(taken.cpu, scale))
-        if name == REFERENCE:
-            rows.append((*row, "", "", len(taken.wall), ""))
-            continue
+        seconds = summarize(taken.wall, scale), summarize(taken.cpu, scale)
         less = scales[REFERENCE] / scale
         wall, cpu = divide(reference.wall, taken.wall, less), divide(reference.cpu, taken.cpu, less)
-        verdict = judge_at_least(min(wall.median, cpu.median), WANTED[name])
-        rows.append((*row, wall, cpu, len(taken.wall), verdict))
+        worse = min(wall.median, cpu.median)
+        verdict = judge_at_least(worse, WANTED[name]) if name in WANTED else ""
+        rows.append((f"`{name}`", *seconds, wall, cpu, len(taken.wall), verdict))
     header = ("training", "seconds", "CPU seconds", "times less, wall", "CPU", "runs", "wanted")
     print_table("Whole trainings", header, rows)
 
