@@ -27,7 +27,8 @@ COMMANDS = {
     "verify-cache": "Hash every object of DVC's cache, or of its remote, anew",
     "verify-reproducible": "Run the pipeline twice from scratch and compare every file it makes",
 }
-MODULES = {"import": "import_data.command"}  # of the command's name where Python does not take it
+# Of the command's name, where that is a folder or no name of a module.
+MODULES = {"import": "import_data.command", "leaderboard": "leaderboard.command"}
 
 
 class FolderError(DigitsError):

@@ -3,8 +3,8 @@
 import hashlib
 from typing import Any
 
-from digits.commands.ledger import Machine, Run
-from digits.commands.standings import Published
+from digits.commands.leaderboard.ledger import Machine, Run
+from digits.commands.leaderboard.page import Published
 
 IMAGE_COUNT = 100
 

@@ -11,7 +11,7 @@ from runs import make_run
 
 from digits.commands import docs
 from digits.commands.docs import DocsError, render
-from digits.commands.ledger import write_ledger
+from digits.commands.leaderboard.ledger import write_ledger
 from digits.commands.model_card import MODEL_CARD_PATH, load_facts, render_card
 from digits.evaluation import results
 from digits.files.artifacts import write_json

@@ -16,11 +16,18 @@ from ruamel.yaml import YAML
 from runs import IMAGE_COUNT, make_machine, make_published, make_run
 from scipy.stats import t
 
-from digits.commands import leaderboard, standings
-from digits.commands.charts import draw_leaderboard
-from digits.commands.leaderboard import BOARD_PATH, MARKDOWN_PATH, PICTURE_PATH, LeaderboardError
-from digits.commands.ledger import LEDGER_PATH, load_ledger, write_ledger
-from digits.commands.standings import Entry, Job
+from digits.commands.leaderboard import command as leaderboard
+from digits.commands.leaderboard import ledger
+from digits.commands.leaderboard import page as standings
+from digits.commands.leaderboard.command import (
+    BOARD_PATH,
+    MARKDOWN_PATH,
+    PICTURE_PATH,
+    LeaderboardError,
+)
+from digits.commands.leaderboard.ledger import LEDGER_PATH, load_ledger, write_ledger
+from digits.commands.leaderboard.page import Entry, Job
+from digits.commands.leaderboard.picture import draw_leaderboard
 from digits.config import PARAMS_PATH
 from digits.dvc.run import Outcome
 from digits.errors import DigitsError
@@ -450,4 +457,4 @@ def test_ledger_that_was_cut_stops_the_leaderboard_in_one_line(
 def test_machine_is_said_with_its_cores() -> None:
     one = make_run(machine=make_machine(cores=1))
     assert standings.describe_machine(one) == "Abacus, 1 core, float32, TensorFlow 2.21.0"
-    assert leaderboard.describe_machine().cores >= 1
+    assert ledger.describe_machine().cores >= 1

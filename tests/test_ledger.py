@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from runs import make_run
 
-from digits.commands import ledger
-from digits.commands.ledger import LEDGER_PATH, LedgerError, Run
+from digits.commands.leaderboard import ledger
+from digits.commands.leaderboard.ledger import LEDGER_PATH, LedgerError, Run
 
 RUNS = [make_run("big", 0, 3), make_run("big", 1, 4), make_run("small", 0, 9)]
 

@@ -94,7 +94,7 @@ import hashlib
 from pathlib import Path
 import numpy as np
 from runs import make_published, make_run
-from digits.commands.charts import draw_leaderboard
+from digits.commands.leaderboard.picture import draw_leaderboard
 from digits.evaluation import charts, galleries
 from digits.evaluation.figures import write_figure
 images = np.arange(3 * 784).astype(np.uint8).reshape(3, 28, 28)

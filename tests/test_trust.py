@@ -11,8 +11,8 @@ from ruamel.yaml import YAML
 from runs import make_machine, make_published, make_run
 
 from digits.commands import docs, pr_report
+from digits.commands.leaderboard.page import Entry, write_markdown
 from digits.commands.markdown import escape
-from digits.commands.standings import Entry, write_markdown
 from digits.config import ConfigError
 from digits.data import datasets
 from digits.data.splits import Card

@@ -15,7 +15,7 @@ import jinja2
 import pandas as pd
 from tabulate import tabulate
 
-from digits.commands.ledger import Run, load_ledger
+from digits.commands.leaderboard.ledger import Run, load_ledger
 from digits.commands.markdown import escape, quote
 from digits.config import PARAMS_PATH, load_params
 from digits.data.datasets import DATASETS_DIR, Dataset, load_dataset

@@ -10,11 +10,7 @@ the data of which the model is made are the same. What is run is what is committ
 
 import datetime as dt
 import hashlib
-import importlib.metadata
 import json
-import os
-import platform
-import re
 import tempfile
 from argparse import ArgumentParser, Namespace
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -25,10 +21,16 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from digits.commands.charts import draw_leaderboard
-from digits.commands.ledger import Machine, Run, add_run, load_ledger, write_ledger
+from digits.commands.leaderboard.ledger import (
+    Run,
+    add_run,
+    describe_machine,
+    load_ledger,
+    write_ledger,
+)
+from digits.commands.leaderboard.page import Entry, Job, Published, list_jobs, write_markdown
+from digits.commands.leaderboard.picture import draw_leaderboard
 from digits.commands.repro import fetch_data
-from digits.commands.standings import Entry, Job, Published, list_jobs, write_markdown
 from digits.config import (
     PARAMS_PATH,
     describe_errors,
@@ -52,7 +54,6 @@ from digits.paths import DVC_YAML_PATH, EVALUATE_METRICS_PATH, HISTORY_PATH, TRA
 BOARD_PATH = Path("benchmarks/leaderboard.yaml")
 PICTURE_PATH = Path("benchmarks/leaderboard.png")
 MARKDOWN_PATH = Path("LEADERBOARD.md")
-CPUINFO_PATH = Path("/proc/cpuinfo")
 # What makes a model and judges it on validation: these stages, of their code that which computes.
 # How errors are said and files are written changes no number.
 MAKERS = ("decode", "train")
@@ -186,19 +187,6 @@ def check_committed() -> None:
     if changed:
         names = ", ".join(line[3:] for line in changed.splitlines())
         raise LeaderboardError(f"expected everything committed, received changes in {names}")
-
-
-def describe_machine() -> Machine:
-    """Describe the processor, the cores that this process may use, and the libraries."""
-    text = CPUINFO_PATH.read_text(encoding="utf-8") if CPUINFO_PATH.exists() else ""
-    model = re.search(r"model name\s*: (.+)", text)
-    linux = hasattr(os, "sched_getaffinity")
-    return Machine(
-        processor=model[1].strip() if model else platform.processor() or platform.machine(),
-        cores=len(os.sched_getaffinity(0)) if linux else os.cpu_count() or 1,
-        python=platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "numpy")},
-    )
 
 
 def perform(job: Job, *, force: bool) -> Outcome:

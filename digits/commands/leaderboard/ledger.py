@@ -4,7 +4,11 @@
 everything that the leaderboard says of accuracy can be computed again: `pandas.read_json` reads it.
 """
 
+import importlib.metadata
 import json
+import os
+import platform
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -21,6 +25,7 @@ from digits.files.artifacts import write_text
 from digits.model.recipes import Precision
 
 LEDGER_PATH = Path("benchmarks/ledger.json")
+CPUINFO_PATH = Path("/proc/cpuinfo")
 TOLERANCE = 1e-6  # shares are written with six decimals
 REPAIR = f"`git checkout {LEDGER_PATH}` brings back the last commit's"
 
@@ -95,6 +100,19 @@ class Run(Section):
         right = np.ones(self.image_count, bool)
         right[self.errors] = False
         return right
+
+
+def describe_machine() -> Machine:
+    """Describe the processor, the cores that this process may use, and the libraries."""
+    text = CPUINFO_PATH.read_text(encoding="utf-8") if CPUINFO_PATH.exists() else ""
+    model = re.search(r"model name\s*: (.+)", text)
+    linux = hasattr(os, "sched_getaffinity")
+    return Machine(
+        processor=model[1].strip() if model else platform.processor() or platform.machine(),
+        cores=len(os.sched_getaffinity(0)) if linux else os.cpu_count() or 1,
+        python=platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "numpy")},
+    )
 
 
 def load_ledger() -> list[Run]:

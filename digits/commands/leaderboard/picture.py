@@ -6,8 +6,8 @@ from itertools import cycle
 import numpy as np
 import pandas as pd
 
-from digits.commands.ledger import Run
-from digits.commands.standings import Published, count_cost
+from digits.commands.leaderboard.ledger import Run
+from digits.commands.leaderboard.page import Published, count_cost
 from digits.evaluation.drawing import Axes, Figure, drawing_style, mpl
 from digits.evaluation.figures import GREY, SERIES, STYLE
 

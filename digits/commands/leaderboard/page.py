@@ -9,7 +9,7 @@ import pandas as pd
 from pydantic import Field
 from tabulate import tabulate
 
-from digits.commands.ledger import Run
+from digits.commands.leaderboard.ledger import Run
 from digits.commands.markdown import escape, quote
 from digits.config import Section
 from digits.data.datasets import Line

@@ -1,0 +1,5 @@
+"""`make leaderboard`: runs of all recipes, a ledger of them, a page and a picture."""
+
+from digits.commands.leaderboard.ledger import describe_machine
+
+__all__ = ["describe_machine"]
