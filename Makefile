@@ -35,7 +35,7 @@ import: .venv/run.stamp ## Make a dataset of tables, arrays or pictures of digit
 	@python -m digits import $(ARGS)
 
 .PHONY: leaderboard
-leaderboard: .venv/run.stamp ## Run what the ledger lacks, and rank all recipes; a part: ARGS="--only quick --seeds 0 1"
+leaderboard: .venv/run.stamp ## Run what the ledger lacks, and rank all recipes; a part: ARGS="--only quick"
 	@python -m digits leaderboard $(ARGS)
 
 .PHONY: report

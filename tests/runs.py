@@ -1,28 +1,22 @@
-"""Runs of the leaderboard as a ledger has them, and published figures, for tests."""
+"""Runs of the leaderboard as a ledger has them, and published results, for tests."""
 
 import hashlib
 from typing import Any
 
+from digits.commands.leaderboard.jobs import Published
 from digits.commands.leaderboard.ledger import Machine, Run
-from digits.commands.leaderboard.page import Published
 
 IMAGE_COUNT = 100
 
 
 def make_machine(**changes: Any) -> Machine:
-    known: dict[str, Any] = {
-        "processor": "Abacus",
-        "cores": 2,
-        "python": "3.11.7",
-        "tensorflow": "2.21.0",
-    }
-    return Machine(**{**known, "keras": "3.15.1", "numpy": "2.4.6", **changes})
+    return Machine("Abacus", 2, "3.11.7", "2.21.0", "3.15.1", "2.4.6")._replace(**changes)
 
 
 def make_run(recipe: str = "big", seed: int = 0, wrong: int = 5, **changes: Any) -> Run:
     """Return a run that misreads the first images, so many; inputs and model are its name's."""
     digest = hashlib.sha256(f"{recipe} {seed}".encode()).hexdigest()
-    known: dict[str, Any] = {
+    return {
         "recipe": recipe,
         "seed": seed,
         "inputs": digest,
@@ -30,7 +24,7 @@ def make_run(recipe: str = "big", seed: int = 0, wrong: int = 5, **changes: Any)
         "date": "2026-01-31",
         "precision": "float32",
         "threads": 0,
-        "machine": make_machine(),
+        "machine": make_machine()._asdict(),
         "training_seconds": 12.5,
         "training_cpu_seconds": 20.0,
         "parameter_count": 5000,
@@ -47,8 +41,8 @@ def make_run(recipe: str = "big", seed: int = 0, wrong: int = 5, **changes: Any)
         "robustness_unseen": 0.25,
         "other_hands": 0.875,
         "errors": list(range(wrong)),
+        **changes,
     }
-    return Run(**(known | changes))
 
 
 def make_published(**changes: Any) -> Published:

@@ -94,6 +94,7 @@ import hashlib
 from pathlib import Path
 import numpy as np
 from runs import make_published, make_run
+from digits.commands.leaderboard.page import rank_recipes
 from digits.commands.leaderboard.picture import draw_leaderboard
 from digits.evaluation import charts, galleries
 from digits.evaluation.figures import write_figure
@@ -105,7 +106,7 @@ for figure in (
     galleries.draw_gallery(images, names, "title"),
     galleries.draw_strips([("AVAVA", images, names)], "title"),
     galleries.draw_prototypes(np.full((3, 3, 28, 28), 99.0), np.eye(3, dtype=int), names, "title"),
-    draw_leaderboard([make_run()], [make_published()], "title"),
+    draw_leaderboard(rank_recipes([make_run()]), [make_published()], "title"),
 ):
     write_figure(Path("figure.png"), figure)
     print(hashlib.sha256(Path("figure.png").read_bytes()).hexdigest())

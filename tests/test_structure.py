@@ -99,7 +99,7 @@ def test_few_commands_run_stages_and_none_runs_evaluate_by_another_way() -> None
     running = re.compile(r"""run_experiment(?:_in)?\(|(?:run|read)_dvc\(\s*"(?:repro|exp", "run)""")
     runners = {name for name, source in sources.items() if running.search(source)}
     # `experiments` runs what the others ask for; the last is `dvc repro` twice.
-    assert runners == {"command", "experiments", "repro", "trials", "verify_reproducible"}
+    assert runners == {"experiments", "repro", "runs", "trials", "verify_reproducible"}
     others = [*sources.values(), *(path.read_text() for path in (ROOT / "benchmarks").glob("*.py"))]
     assert not [source for source in others if re.search(r"pipeline(\.| import )evaluate", source)]
 

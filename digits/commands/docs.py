@@ -34,7 +34,6 @@ BLOCK = re.compile(rf"{MARKER}(?:(.*?)(<!-- /\1 -->))?", re.DOTALL)
 DATA = ("data/raw", "data/decoded")
 RESULTS = ("data/predictions", "models/model.keras", "data/analysis")
 RELIABILITY_COLUMNS = ("low", "count", "confidence", "accuracy", "accuracy_low", "accuracy_high")
-LEADERBOARD_COLUMNS = ("recipe", "published", "ours", "corrupted", "CPU seconds", "parameters")
 
 
 class DocsError(DigitsError):
@@ -90,17 +89,12 @@ def tabulate_sizes(outs: Sequence[Mapping[str, Any]]) -> str:
     return tabulate(cells, ("pushed", "size"), tablefmt="github", disable_numparse=True)
 
 
-def shorten_leaderboard(page: str) -> str:
-    """Return the first table of the leaderboard with its main columns only."""
+def find_table(page: str) -> str:
+    """Return the table of the leaderboard."""
     table = re.search(r"(?m)(^\|.*\n)+", page)
     if not table:
         raise DocsError(f"{LEADERBOARD_PATH}: expected a table, received none")
-    # Not at what `escape` has written as \\|, which is a part of a cell.
-    lines = (re.split(r"(?<!\\)\|", line)[1:-1] for line in table[0].splitlines())
-    header, _, *rows = ([cell.strip() for cell in line] for line in lines)
-    kept = [header.index(column) for column in LEADERBOARD_COLUMNS]
-    cells = [[row[column] for column in kept] for row in rows]
-    return tabulate(cells, LEADERBOARD_COLUMNS, tablefmt="github", disable_numparse=True)
+    return table[0].rstrip()
 
 
 def load_blocks() -> tuple[dict[str, str], str]:
@@ -131,7 +125,7 @@ def load_blocks() -> tuple[dict[str, str], str]:
         "result": f"```\n{result}\n```",
         "confidence": confidence,
         "sizes": tabulate_sizes(outs),
-        "leaderboard": shorten_leaderboard(LEADERBOARD_PATH.read_text(encoding="utf-8")),
+        "leaderboard": find_table(LEADERBOARD_PATH.read_text(encoding="utf-8")),
     }
     return blocks, models[0]
 

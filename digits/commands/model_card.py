@@ -53,10 +53,9 @@ class Facts:
     def digest(self) -> str:
         """Digest what the page is made of: tests know by it a page that ought to be the same."""
         texts = [
-            json.dumps([self.model, self.params, self.metrics], sort_keys=True),
+            json.dumps([self.model, self.params, self.metrics, self.runs], sort_keys=True),
             self.dataset.model_dump_json(),
             self.robustness.to_csv(),
-            *(run.model_dump_json() for run in self.runs),
         ]
         return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
@@ -95,7 +94,7 @@ def render_card(facts: Facts, confidence: str) -> str:
     )
     environment.filters |= {"escape": escape, "quote": quote}
     template = environment.from_string(TEMPLATE_PATH.read_text(encoding="utf-8"))
-    own = [run for run in facts.runs if run.model == facts.model["md5"]]
+    own = [run for run in facts.runs if run["model"] == facts.model["md5"]]
     decode = facts.params["decode"]
     return template.render(
         digest=facts.digest,

@@ -1,4 +1,4 @@
-"""`make leaderboard`: runs of all recipes, a ledger of them, a page and a picture."""
+"""`make leaderboard`: runs of all recipes, their ledger, a page and a picture."""
 
 from digits.commands.leaderboard.ledger import describe_machine
 

@@ -1,0 +1,106 @@
+"""What the leaderboard runs: recipes from several seeds, and what such a run is known by."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import Field
+
+from digits.config import PARAMS_PATH, Section, load_params
+from digits.data.datasets import Line, load_dataset
+from digits.errors import DigitsError
+from digits.model.recipes import load_recipe
+
+BOARD_PATH = Path("benchmarks/leaderboard.yaml")
+# Raise it when `decode` or `train` makes another model of the same parameters and data (other
+# initial weights, order of images, augmentation, rounding), or when `evaluate` measures otherwise:
+# all is then run anew. Not for words, names, messages or speed.
+TRAINING_VERSION = 1
+
+
+class LeaderboardError(DigitsError):
+    """The leaderboard is about another dataset, there is nothing to rank, or a run failed."""
+
+
+class Entry(Section):
+    """From which seeds a recipe is trained, and what is said of it below the table."""
+
+    seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**32)]], Field(min_length=1)]
+    note: str | None  # Markdown: it may have links
+
+
+class Published(Section):
+    """A result of others, and how it came about."""
+
+    name: Line
+    accuracy: Annotated[float, Field(gt=0, le=100)]  # per cent
+    deviation: float | None  # between runs
+    runs: Annotated[int, Field(ge=1)]
+    protocol: Line
+    source: Line  # Markdown: it may be a link
+    multiply_adds: Annotated[int, Field(ge=1)]  # of one image, forward
+    images_seen: Annotated[int, Field(ge=1)]  # in training
+
+
+class Board(Section):
+    """`benchmarks/leaderboard.yaml`."""
+
+    dataset: str
+    recipes: dict[str, Entry]  # by the names of files in recipes/
+    published: list[Published]
+
+
+class Job(NamedTuple):
+    """A recipe to be trained from a seed."""
+
+    recipe: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Name the experiment."""
+        return f"leaderboard-{self.recipe}-{self.seed}"
+
+
+def load_board() -> Board:
+    """Load the file.
+
+    Raises:
+        LeaderboardError: `params.yaml` has another dataset.
+    """
+    board = load_params("", Board, BOARD_PATH)
+    selected = load_params("dataset", str)
+    if selected != board.dataset:
+        raise LeaderboardError(
+            f"{PARAMS_PATH}: dataset: expected {board.dataset!r}, which {BOARD_PATH} is about, "
+            f"received {selected!r}"
+        )
+    return board
+
+
+def list_jobs(board: Board) -> dict[str, Job]:
+    """List the jobs in the order of the file, by the digests of their inputs."""
+    jobs = [Job(recipe, seed) for recipe, entry in board.recipes.items() for seed in entry.seeds]
+    return {digest_inputs(job): job for job in jobs}
+
+
+def digest_inputs(job: Job) -> str:
+    """Digest what a run is known by: parameters, data and the version of the training.
+
+    Raises:
+        ConfigError: there is no such recipe.
+    """
+    recipe = load_recipe(job.recipe, f"{BOARD_PATH}: recipes.{job.recipe}")
+    train = load_params("train", dict[str, Any]) | job._asdict()
+    dataset = load_dataset(load_params("dataset", str))
+    inputs = {
+        "version": TRAINING_VERSION,
+        "train": sorted(train.items()),
+        # In the order of the layers, and without defaults: a new key changes nothing.
+        "recipe": recipe.model_dump(exclude_defaults=True),
+        "decode": sorted(load_params("decode", dict[str, Any]).items()),
+        "files": [file.raw_sha256 or file.gzip_sha256 for file in dataset.files],
+        "classes": dataset.class_names,
+    }
+    return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()

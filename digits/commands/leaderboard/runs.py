@@ -1,0 +1,108 @@
+"""One run: a job as an experiment of DVC, and its line of the ledger."""
+
+import datetime as dt
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from digits.commands.leaderboard.jobs import Job, LeaderboardError, digest_inputs
+from digits.commands.leaderboard.ledger import Run, describe_machine
+from digits.dvc.experiments import name_ref, run_experiment
+from digits.dvc.git import ask_git, is_commit
+from digits.dvc.revisions import bring, load_record
+from digits.dvc.run import Outcome, run_dvc
+from digits.files.artifacts import load_json
+from digits.files.history import COLUMNS
+from digits.files.tables import load_table
+from digits.model.recipes import load_recipe
+from digits.paths import EVALUATE_METRICS_PATH, HISTORY_PATH, TRAIN_METRICS_PATH
+
+# Robustness is a mean over corruptions: all, those that training has met, and the others. The first
+# runs were judged by other ones, and have neither of the latter two. Other hands are other writers.
+EVALUATED = (
+    "image_count",
+    "error_count",
+    "accuracy",
+    "robustness",
+    "robustness_seen",
+    "robustness_unseen",
+    "other_hands",
+)
+SOURCES = ("params.yaml", "recipes", "datasets", "dvc.yaml", "pipeline", "digits")
+
+
+def check_committed() -> None:
+    """Refuse to run what no commit describes.
+
+    Raises:
+        LeaderboardError: a file that a run may be made of has uncommitted changes.
+    """
+    changed = ask_git("status", "--porcelain", "--untracked-files=all", "--", *SOURCES)
+    if changed:
+        names = ", ".join(line[3:] for line in changed.splitlines())
+        raise LeaderboardError(f"expected everything committed, received changes in {names}")
+
+
+def perform(job: Job, *, force: bool) -> Outcome:
+    """Run the experiment, in place of one of its name.
+
+    Raises:
+        LeaderboardError: it failed.
+    """
+    if is_commit(name_ref(ask_git("rev-parse", "HEAD"), job.name)):
+        run_dvc("exp", "remove", "--quiet", job.name)  # killed before it came into the ledger
+    settings = {f"train.{key}": value for key, value in job._asdict().items()}
+    # Forced without --downstream, a run would fetch the dataset again, too.
+    again = ("--force", "--downstream", "train") if force else ()
+    outcome = run_experiment(settings, "--temp", "--name", job.name, *again)
+    if outcome.status != 0:
+        raise LeaderboardError(
+            f"{job.name}: exit status {outcome.status}, reasons above; what has run is kept, and "
+            "the same command goes on from here"
+        )
+    return outcome
+
+
+def describe_run(job: Job, timing: Mapping[str, Any]) -> Run:
+    """Read from the job's experiment what there is to say of it.
+
+    `timing` is what its training left in the journal: nothing, where DVC restored it.
+    """
+    from digits.commands.cost import count_multiply_adds  # noqa: PLC0415 (TensorFlow takes seconds)
+    from digits.model.networks import build_network  # noqa: PLC0415
+
+    test = load_record(job.name, "test")
+    predicted, labels = test.predictions.predicted, test.predictions.labels
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        bring(job.name, (HISTORY_PATH, TRAIN_METRICS_PATH, EVALUATE_METRICS_PATH), root)
+        epochs = int(load_table(root / HISTORY_PATH, COLUMNS)["epoch"].max())
+        trained, evaluated = (
+            load_json(root / path) for path in (TRAIN_METRICS_PATH, EVALUATE_METRICS_PATH)
+        )
+    recipe = load_recipe(job.recipe)
+    network = build_network("network", recipe.suit_classes(test.card.class_count))
+    counts = test.card.image_counts
+    return {
+        **job._asdict(),
+        "inputs": digest_inputs(job),
+        "model": test.model,  # its MD5, as in dvc.lock
+        "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
+        "precision": trained["compute_dtype"],
+        "threads": test.settings["train.threads"],  # 0: one a core
+        "machine": describe_machine()._asdict(),
+        "training_seconds": timing.get("seconds"),
+        "training_cpu_seconds": timing.get("cpu_seconds"),
+        "parameter_count": recipe.ensemble_size * int(network.count_params()),
+        # Of one image, forward, through all networks of the model.
+        "multiply_adds": recipe.ensemble_size * count_multiply_adds(network),
+        "images_seen": epochs * counts["train"],  # by each network
+        "val_image_count": counts["validation"],
+        "val_error_count": round((1 - trained["val_accuracy"]) * counts["validation"]),
+        "val_accuracy": trained["val_accuracy"],
+        **{key: evaluated.get(key) for key in EVALUATED},
+        "errors": np.flatnonzero(predicted != labels).tolist(),
+    }
