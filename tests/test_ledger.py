@@ -22,16 +22,11 @@ def test_runs_survive_the_disk_a_line_each() -> None:
     ledger.write_ledger(reversed(RUNS))
     assert ledger.load_ledger() == RUNS
     lines = LEDGER_PATH.read_text().splitlines()
-    assert [lines[0], lines[-1]] == ["[", "]"]
     assert len(lines) == 2 + len(RUNS)
     text = LEDGER_PATH.read_bytes()
     ledger.write_ledger(ledger.load_ledger())
     assert LEDGER_PATH.read_bytes() == text
-
-
-def test_everything_is_there_for_others_to_compute_with() -> None:
-    ledger.write_ledger(RUNS)
-    table = pd.read_json(LEDGER_PATH)
+    table = pd.read_json(LEDGER_PATH)  # as others do
     assert table["errors"].map(len).tolist() == table["error_count"].tolist() == [3, 4, 9]
 
 
@@ -47,7 +42,4 @@ def test_ledger_that_was_cut_or_has_a_conflict_is_refused() -> None:
 
 
 def test_machine_is_described() -> None:
-    machine = ledger.describe_machine()
-    assert machine.processor
-    assert machine.cores >= 1
-    assert machine.python.startswith("3.")
+    assert ledger.describe_machine().cores >= 1
