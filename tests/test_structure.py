@@ -47,7 +47,6 @@ def test_stages_import_no_stage_and_tools_none_either(source: Path) -> None:
         ("seaborn", {"drawing"}),
         ("cleanlab", {"label_issues"}),
         ("requests", {"download"}),
-        ("onnx", {"conversion"}),
         ("onnxruntime", {"runtimes"}),
         ("ai_edge_litert", {"runtimes"}),
         ("dvc", {"cache", "revisions"}),

@@ -21,11 +21,11 @@ MODULES = sorted(
 )
 SHOW_FILES = f"""
 import importlib
-from digits.commands import model_card, report
+from digits.commands import export, model_card, report
 from digits.commands.demo_server import FILES, PAGE_DIR
 
 page = [PAGE_DIR / name for name, _ in FILES.values()]
-for path in (model_card.TEMPLATE_PATH, report.TEMPLATE_PATH, *page):
+for path in (*(it.TEMPLATE_PATH for it in (export, model_card, report)), *page):
     assert path.is_file(), path
 for name in {MODULES}:
     print(importlib.import_module(name).__file__)

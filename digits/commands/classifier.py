@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from digits.commands.runtimes import Predict, load_litert
 from digits.data.splits import IMAGE_SHAPE, check_probabilities, load_card
 from digits.files.artifacts import ArtifactError, write_bytes
+from digits.model.runtimes import Predict, load_litert
 from digits.paths import CARD_PATH, MODEL_PATH
 
 KEPT_DIR = MODEL_PATH.parent
@@ -103,7 +103,7 @@ def _load(path: Path, class_count: int) -> Predict:
 
 def _keep(kept: Path, path: Path, class_count: int) -> bool:
     """Convert the model, and tell whether LiteRT has all of its layers."""
-    from digits.commands.conversion import ConversionError, to_litert  # noqa: PLC0415
+    from digits.model.conversion import ConversionError, to_litert  # noqa: PLC0415
     from digits.model.saving import load_model  # noqa: PLC0415 (TensorFlow takes seconds)
 
     print(f"{path}: being converted, so that answers need no TensorFlow", file=sys.stderr)
