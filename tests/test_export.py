@@ -297,7 +297,7 @@ def test_model_of_a_revision(trained: Project, tmp_path: Path) -> None:
     project = trained.copy(tmp_path / "project")
     expected = (project.folder / MODEL_PATH).read_bytes()
     (project.folder / MODEL_PATH).write_bytes(b"")
-    words = ("--rev", "HEAD", "--only", "litert")
+    words = ("--rev", "HEAD", "--only", "saved_model", "litert")
     table = project.call("python", "-m", "digits", "export", *words).splitlines()
     assert [line[0] for line in table if line] == [*"||||", "e"]  # and no program's noise
     page = (project.folder / EXPORTED_DIR / "README.md").read_text()
