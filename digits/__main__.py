@@ -27,8 +27,12 @@ COMMANDS = {
     "verify-cache": "Hash every object of DVC's cache, or of its remote, anew",
     "verify-reproducible": "Run the pipeline twice from scratch and compare every file it makes",
 }
-# Of the command's name, where that is a folder or no name of a module.
-MODULES = {"import": "import_data.command", "leaderboard": "leaderboard.command"}
+# Of the commands that are packages.
+MODULES = {
+    "demo": "demo.command",
+    "import": "import_data.command",
+    "leaderboard": "leaderboard.command",
+}
 
 
 class FolderError(DigitsError):

@@ -1,6 +1,7 @@
 """`demo`: the rules of its server, what it answers and keeps, and its page in a real browser."""
 
 import base64
+import contextlib
 import http.client
 import io
 import itertools
@@ -13,10 +14,8 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from argparse import ArgumentParser
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +26,13 @@ from imports import ROOT
 from PIL import Image, ImageDraw
 from test_photographs import photograph, write
 
-from digits.commands import demo, demo_server, drawings
 from digits.commands.classifier import Classifier
-from digits.commands.demo import DemoError
-from digits.commands.demo_server import Server
-from digits.commands.drawings import Reader
-from digits.commands.nearest import index_images
+from digits.commands.demo import command as demo
+from digits.commands.demo import drawings
+from digits.commands.demo.command import DemoError
+from digits.commands.demo.drawings import Reader
+from digits.commands.demo.nearest import index_images
+from digits.commands.demo.server import MOST_BYTES, Handler, Server
 from digits.data.handwriting import centre
 from digits.data.splits import Split
 
@@ -91,12 +91,15 @@ def read_by_likeness(images: np.ndarray) -> np.ndarray:
 LABELS = np.arange(10, dtype=np.uint8)
 
 
-@contextmanager
-def serving(folder: Path, **options: Any) -> Iterator[Server]:
+def make_reader(folder: Path) -> Reader:
     images = np.stack([see(digit) for digit in DIGITS])[..., np.newaxis]
     classifier = Classifier(Path("likeness"), DIGITS, read_by_likeness)
-    reader = Reader(classifier, index_images(Split(images, LABELS)), folder)
-    with Server("127.0.0.1", 0, reader, **options) as server:
+    return Reader(classifier, index_images(Split(images, LABELS)), folder)
+
+
+@contextlib.contextmanager
+def serving(folder: Path) -> Iterator[Server]:
+    with Server(0, make_reader(folder)) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
@@ -188,12 +191,14 @@ def test_blank_paper_has_no_digit(server: Server) -> None:
 
 
 def test_page_and_its_parts(server: Server) -> None:
-    for path in ("/", "/demo.js", "/demo.css", "/icon.svg"):
-        status, _, content = ask(server, path)
+    kinds = {"/": "html", "/demo.js": "javascript", "/demo.css": "css", "/icon.svg": "svg"}
+    for path, kind in kinds.items():
+        status, headers, content = ask(server, path)
         assert (status, len(content) > 100) == (200, True)
+        assert kind in headers["Content-type"]
         assert b"https:" not in content  # nothing from elsewhere
         assert b"style=" not in content
-    status, _, content = ask(server, "/facts")
+    _, _, content = ask(server, "/facts", b"")
     assert json.loads(content) == {"classes": DIGITS, "has_nearest": True}
 
 
@@ -261,7 +266,7 @@ def test_names_of_classes_lead_nowhere() -> None:
 )
 @pytest.mark.parametrize("path", ["/", "/facts", "/read"])
 def test_other_host(server: Server, host: str | None, path: str) -> None:
-    body = encode(draw("1")) if path == "/read" else None
+    body = None if path == "/" else encode(draw("1"))
     origin = f"http://{host}" if body else None
     status, _, content = ask(server, path, body, Host=host, Origin=origin)
     assert (status, content) == (403, b'{"error": "Forbidden"}')
@@ -275,7 +280,7 @@ def test_other_origin(server: Server, kept: Path, origin: str | None) -> None:
         assert ask(server, path, encode(draw("1")), Origin=origin)[0] == 403
     assert not kept.exists()
     if origin:
-        assert ask(server, "/facts", Origin=origin)[0] == 403
+        assert ask(server, "/", Origin=origin)[0] == 403
 
 
 def test_localhost_and_a_tunnel_are_this_machine(server: Server) -> None:
@@ -284,17 +289,18 @@ def test_localhost_and_a_tunnel_are_this_machine(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/../demo.py", "/demo.py", "/%2e%2e/demo.py", "//etc/passwd", "/index.html", "/?a"]
+    "path", ["/../server.py", "/server.py", "/%2e%2e/server.py", "//etc/passwd", "/read", "/a?b"]
 )
 def test_path_that_is_no_part_of_the_page(server: Server, path: str) -> None:
     assert ask(server, path)[::2] == (404, b'{"error": "Not Found"}')
 
 
-@pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "HEAD", "TRACE", "<script>"])
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "TRACE", "<script>"])
 def test_other_method(server: Server, method: str) -> None:
-    status, _, content = ask(server, "/read", method=method)
-    assert status == 501
-    assert b"script" not in content
+    for body, status in ((None, 403), (b"", 501)):  # without an origin, and with the page's
+        received, _, content = ask(server, "/read", body, method=method)
+        assert received == status
+        assert b"script" not in content
 
 
 def test_headers_of_every_answer(server: Server) -> None:
@@ -302,8 +308,7 @@ def test_headers_of_every_answer(server: Server) -> None:
     for path, body in [("/", None), ("/nothing", None), ("/read", picture), ("/read", b"none")]:
         _, headers, _ = ask(server, path, body)
         policy = headers["Content-Security-Policy"]
-        assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'; ")
-        assert "unsafe" not in policy
+        assert policy == "default-src 'self'; base-uri 'none'; frame-ancestors 'none'"
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Cache-Control"] == "no-store"
         assert "Python" not in headers["Server"]
@@ -321,11 +326,10 @@ def test_no_picture(server: Server, body: bytes) -> None:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
-def test_damaged_picture_is_refused_in_words_of_our_own(server: Server, kind: str) -> None:
+def test_damaged_picture(server: Server, kind: str) -> None:
     whole = encode(draw("1"), kind)
-    for body in (whole[:12], whole[: len(whole) // 2]):
-        said = refuse(server, "/read", body)
-        assert said == "expected a whole picture, received a damaged one"
+    assert "received a damaged one" in refuse(server, "/read", whole[: len(whole) // 2])
+    assert refuse(server, "/read", whole[:12]).startswith("expected a ")
 
 
 def forge_size(picture: bytes, width: int, height: int) -> bytes:
@@ -336,14 +340,14 @@ def forge_size(picture: bytes, width: int, height: int) -> bytes:
     return picture[:place] + height.to_bytes(2) + width.to_bytes(2) + picture[place + 4 :]
 
 
-@pytest.mark.parametrize("size", [(8200, 8200), (11000, 11000), (65000, 65000)])
+@pytest.mark.parametrize("size", [(12000, 12000), (65000, 65000)])
 def test_bomb_is_not_decoded(server: Server, size: tuple[int, int]) -> None:
-    """Of 67 million pixels; of what Pillow warns of; of what it refuses."""
+    """Of more pixels than are read; of what Pillow refuses."""
     bombs = [forge_size(encode(draw("1"), "JPEG"), *size)]
-    if size[0] < 8300:  # a forged header of a PNG has a wrong checksum
+    if size[0] < 13000:  # a forged header of a PNG has a wrong checksum
         bombs += [encode(Image.new("1", size))]
     for bomb in bombs:
-        assert refuse(server, "/read", bomb) == "expected at most 67,108,864 pixels, received more"
+        assert refuse(server, "/read", bomb).startswith("expected at most 134,217,728 pixels, rec")
 
 
 def test_too_many_digits(server: Server) -> None:
@@ -352,14 +356,13 @@ def test_too_many_digits(server: Server) -> None:
         "expected at most 30 digits, received 40"
     )
     specks = np.random.default_rng(0).random((600, 600)) > 0.03
-    assert refuse(server, "/read", encode(Image.fromarray(255 * specks.astype(np.uint8)))) == (
-        "expected digits on paper, received specks"
-    )
+    said = refuse(server, "/read", encode(Image.fromarray(255 * specks.astype(np.uint8))))
+    assert re.fullmatch(r"expected digits on paper, received [\d,]+ specks", said)
 
 
 @pytest.mark.parametrize(
     ("length", "status"),
-    [(str(demo_server.MOST_BYTES + 1), 413), ("9" * 19, 413), ("-1", 411), ("x", 411), ("٣", 411)],
+    [(str(MOST_BYTES + 1), 413), ("9" * 19, 413), ("-1", 411), ("x", 411), ("٣", 411)],
 )
 def test_length_is_known_before_anything_is_read(server: Server, length: str, status: int) -> None:
     host = f"127.0.0.1:{server.server_address[1]}"
@@ -376,40 +379,27 @@ def test_body_without_a_length(server: Server) -> None:
     assert ask(server, "/read", b"", **chunked)[0] == 411
 
 
-def drip(connection: socket.socket) -> None:
-    """Send a picture so slowly that no wait for a byte is long."""
-    for _ in range(1000):
-        connection.sendall(b"x")
-        time.sleep(0.02)
+START = "POST /read HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\n"
 
 
-def test_request_that_takes_too_long_is_cut(tmp_path: Path) -> None:
-    with (
-        serving(tmp_path, most_seconds=0.2) as server,
-        connect(server) as connection,
-    ):
-        host = f"127.0.0.1:{server.server_address[1]}"
-        connection.sendall(
-            f"POST /read HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\n"
-            "Content-Length: 1000\r\n\r\n".encode()
-        )
-        with pytest.raises(ConnectionError):
-            drip(connection)
+@pytest.mark.parametrize("sent", ["", START, f"{START}Content-Length: 9\r\n\r\nshort"])
+def test_connection_that_stays_silent_is_closed(
+    server: Server, monkeypatch: pytest.MonkeyPatch, sent: str
+) -> None:
+    monkeypatch.setattr(Handler, "timeout", 0.1)
+    with connect(server) as connection:
+        connection.settimeout(30)
+        connection.sendall(sent.encode())
+        assert connection.recv(1) == b""
 
 
-def test_requests_at_a_time_are_limited(tmp_path: Path) -> None:
-    with serving(tmp_path) as server:
-        idle = [connect(server) for _ in range(demo_server.MOST_REQUESTS)]
-        waiting = connect(server)
-        waiting.sendall(b"GET /facts HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-        waiting.settimeout(0.3)
-        with pytest.raises(TimeoutError):
-            waiting.recv(1)
-        idle.pop().close()
-        waiting.settimeout(30)
-        assert waiting.recv(100).startswith(b"HTTP/1.0 200 ")
-        for connection in (*idle, waiting):
-            connection.close()
+def test_idle_connections_block_nothing(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Handler, "timeout", 600)  # none of them ends by itself
+    with contextlib.ExitStack() as idle:
+        for number in range(100):
+            connection = idle.enter_context(connect(server))
+            connection.sendall(START[:number].encode())
+        assert len(read(server, encode(draw("1")))["digits"]) == 1
 
 
 # How it starts and ends
@@ -421,53 +411,41 @@ def parse(*words: str) -> Any:
     return parser.parse_args(words)
 
 
-def test_listens_to_this_machine_alone_by_default() -> None:
-    assert parse().host == "127.0.0.1"
-    assert [demo.is_loopback(it) for it in ("127.0.0.1", "::1", "localhost")] == [True] * 3
-    assert [demo.is_loopback(it) for it in ("0.0.0.0", "::", "192.0.2.1", "x")] == [False] * 4  # noqa: S104
+def test_listens_to_this_machine_alone(server: Server) -> None:
+    assert server.server_address[0] == "127.0.0.1"
+    with pytest.raises(SystemExit):
+        parse("--host", "0.0.0.0")  # noqa: S104
 
 
-def test_port_that_makes_no_sense() -> None:
-    with pytest.raises(DemoError, match="--port: expected 0 to 65535, received 65536"):
-        demo.check_options(parse("--port", "65536"))
-
-
-def test_port_that_is_taken(server: Server) -> None:
-    port = server.server_address[1]
-    with pytest.raises(DemoError, match=f"received {port}, which another program uses: `--port 0`"):
-        demo.listen("127.0.0.1", port, server.reader)
-
-
-def test_address_that_is_none(server: Server) -> None:
-    with pytest.raises(DemoError, match="--host: expected an address, received"):
-        demo.listen("no such host", 0, server.reader)
-    with pytest.raises(DemoError, match=r"192\.0\.2\.1:0: cannot listen"):
-        demo.listen("192.0.2.1", 0, server.reader)
+@pytest.mark.parametrize("port", [65536, -1, None])
+def test_port_that_cannot_be_used(server: Server, port: int | None) -> None:
+    taken = server.server_port if port is None else port
+    with pytest.raises(
+        DemoError, match=rf"^--port: expected a free port, received {taken}: .*; `--port 0` takes"
+    ):
+        demo.listen(taken, make_reader(Path()))
 
 
 SCRIPT = """
-import os, sys
 from argparse import ArgumentParser
 from pathlib import Path
 import numpy as np
-from digits.commands import demo
+from digits.commands.demo import command as demo
 from digits.commands.classifier import Classifier
 
 demo.load_classifier = lambda: Classifier(Path("none"), ["0", "1"], lambda images: images)
 parser = ArgumentParser()
 demo.add_arguments(parser)
 demo.main(parser.parse_args(["--port", "0"]))
-print(sorted(os.environ))
 """
 
 
-def test_ends_quietly_and_has_no_credentials(tmp_path: Path) -> None:
-    secrets = {"AWS_SECRET_ACCESS_KEY": "x", "GIT_ASKPASS": "x", "DVC_STUDIO_TOKEN": "x"}
+def test_ends_quietly(tmp_path: Path) -> None:
     path = os.pathsep.join([str(ROOT), *sys.path])
     with subprocess.Popen(
         [sys.executable, "-c", SCRIPT],
         cwd=tmp_path,
-        env={**os.environ, **secrets, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": path},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -479,8 +457,7 @@ def test_ends_quietly_and_has_no_credentials(tmp_path: Path) -> None:
         )
         process.send_signal(signal.SIGINT)
         left, said = process.communicate(timeout=60)
-    assert (process.returncode, said) == (0, "")
-    assert set(json.loads(left.replace("'", '"'))) <= demo.NEEDED
+    assert (process.returncode, left, said) == (0, "", "")
 
 
 # The page
@@ -500,7 +477,11 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 def show(
     browser: Browser, server: Server, *, is_phone: bool = False, scheme: str = "light"
 ) -> None:
-    browser.show(server.url, *((390, 844) if is_phone else (1100, 800)), scheme)
+    browser.show(
+        f"http://127.0.0.1:{server.server_port}/",
+        *((390, 844) if is_phone else (1100, 800)),
+        scheme,
+    )
     browser.wait("document.querySelectorAll('#labels button').length === 10")
 
 
@@ -517,6 +498,10 @@ def settle(browser: Browser) -> str:
     """Return the digit that the page shows when the server has answered."""
     browser.wait("document.getElementById('answer').getAttribute('aria-busy') === 'false'")
     return browser.evaluate("document.getElementById('digit').textContent")
+
+
+IN_VIEW = """[...document.querySelectorAll("#bars td, #labels button")]
+    .every((part) => part.getBoundingClientRect().bottom <= innerHeight)"""
 
 
 @pytest.mark.slow
@@ -536,6 +521,7 @@ def test_digits_that_are_drawn_are_read(
             browser.press("Escape")
             assert settle(browser) == ""
     assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert browser.evaluate(IN_VIEW)
     (tmp_path / "page.png").write_bytes(browser.picture())
     with Image.open(tmp_path / "page.png") as picture:
         assert picture.size[0] == (390 if is_phone else 1100)
@@ -556,7 +542,14 @@ def test_undo_clear_and_correction(browser: Browser, server: Server, kept: Path)
     assert [path.parent.name for path in kept.rglob("*.png")] == ["7"]
     pencil(browser, "2", "pen")  # begins anew
     assert settle(browser) == "2"
-    browser.press("Delete")
+    for key in ("Delete", "Escape"):
+        browser.press(key)
+        assert settle(browser) == ""
+        browser.press("z", modifiers=2)  # what was cleared comes back
+        assert settle(browser) == "2"
+    browser.press("z", modifiers=2)  # the drawing that was kept, and its stroke
+    assert settle(browser) == "1"
+    browser.press("z", modifiers=2)
     assert settle(browser) == ""
     assert browser.evaluate("document.getElementById('undo').disabled")
 

@@ -1,17 +1,13 @@
-"""What the page of `demo` asks for: a picture read, a drawing kept under its right label.
-
-Nothing is decoded before its size is known. What is refused is said in words of our own: none of
-the picture's, and none of an exception's.
-"""
+"""What the page of `demo` asks for: a picture read, a drawing kept under its right label."""
 
 import base64
 import hashlib
 import io
 import re
 import threading
-import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +15,17 @@ import numpy as np
 from PIL import Image
 
 from digits.commands.classifier import Classifier
-from digits.commands.nearest import Nearest
+from digits.commands.demo.nearest import Nearest
 from digits.data.photographs import Found, find_digits
-from digits.data.pictures import Picture, PictureError, read_pictures
+from digits.data.pictures import Picture, read_pictures
 from digits.errors import DigitsError
 from digits.files.artifacts import write_bytes
 
-MOST_PIXELS = 2**26  # of a picture; telephones make 50 million
 MOST_DIGITS = 30  # on a picture: each is drawn with its nearest
 BEGINNINGS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
-FORMATS = ("PNG", "JPEG")
 NAME_LENGTH = 16  # hexadecimal digits
+
+Answer = Callable[[bytes], dict[str, Any]]  # of a request's body
 
 
 class RefusedError(DigitsError):
@@ -45,18 +41,26 @@ class Reader:
     folder: Path  # of kept drawings
     turn: threading.Lock = field(default_factory=threading.Lock)
 
+    def list_answers(self) -> dict[str, Answer]:
+        """Return what answers each path that the page asks."""
+        classes = self.classifier.class_names
+        facts = {"classes": classes, "has_nearest": self.nearest is not None}
+        keepers = [partial(self.keep, number=number) for number in range(len(classes))]
+        kept = {f"/keep/{number}": keeper for number, keeper in enumerate(keepers)}
+        return {"/facts": lambda _: facts, "/read": self.read, **kept}
+
     def read(self, raw: bytes) -> dict[str, Any]:
         """Return the digits on a picture, and all that the page shows of each.
 
         Raises:
-            RefusedError: no PNG or JPEG, or too much of it.
+            DigitsError: no PNG or JPEG, or too much of it.
         """
         with self.turn:
             picture = decode(raw)
-            found = _find(picture)
+            found = find(picture)
             if not found:
                 return {"digits": []}
-            probabilities = self.classifier.predict(np.stack([it.ink for it in found]))
+            probabilities = self.classifier.predict(np.stack([one.ink for one in found]))
             shape = picture.pixels.shape
             return {
                 "digits": [
@@ -76,11 +80,11 @@ class Reader:
         The name is a digest of its pixels: a drawing kept anew is one file, under its last label.
 
         Raises:
-            RefusedError: no PNG or JPEG, too much of it, or not one digit.
+            DigitsError: no PNG or JPEG, too much of it, or not one digit.
         """
         with self.turn:
             picture = decode(raw)
-            count = len(_find(picture))
+            count = len(find(picture))
             if count != 1:
                 raise RefusedError(f"expected one digit to keep, received {count}")
             kept = io.BytesIO()
@@ -101,44 +105,30 @@ def decode(raw: bytes) -> Picture:
     """Return the picture of a PNG or JPEG.
 
     Raises:
-        RefusedError: it is neither, damaged, or of too many pixels.
+        RefusedError: the content is neither.
+        PictureError: it is damaged, or has too many pixels.
     """
     if not raw.startswith(BEGINNINGS):
         raise RefusedError("expected a PNG or JPEG picture, received something else")
-    if _count_pixels(raw) > MOST_PIXELS:
-        raise RefusedError(f"expected at most {MOST_PIXELS:,} pixels, received more")
-    try:
-        return next(read_pictures(raw))
-    except PictureError as error:
-        raise RefusedError("expected a whole picture, received a damaged one") from error
+    return next(read_pictures(raw))
 
 
-def _count_pixels(raw: bytes) -> int:
-    """Return what the header says; 0 if there is none, and more than enough for a bomb."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        try:
-            with Image.open(io.BytesIO(raw), formats=FORMATS) as image:
-                return image.size[0] * image.size[1]
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-            return MOST_PIXELS + 1
-        except Exception:  # noqa: BLE001 - whatever a damaged header leads to; reading it says so
-            return 0
+def find(picture: Picture) -> list[Found]:
+    """Return the digits on a picture.
+
+    Raises:
+        PictureError: it is no page of digits.
+        RefusedError: there are too many.
+    """
+    found = find_digits(picture.pixels)
+    if len(found) > MOST_DIGITS:
+        raise RefusedError(f"expected at most {MOST_DIGITS} digits, received {len(found)}")
+    return found
 
 
 def name_folders(class_names: Sequence[str]) -> list[str]:
     """Return a folder's name for each class: names of datasets lead nowhere else."""
     return [re.sub(r"[^\w -]", "_", name) for name in class_names]
-
-
-def _find(picture: Picture) -> list[Found]:
-    try:
-        found = find_digits(picture.pixels)
-    except PictureError as error:
-        raise RefusedError("expected digits on paper, received specks") from error
-    if len(found) > MOST_DIGITS:
-        raise RefusedError(f"expected at most {MOST_DIGITS} digits, received {len(found)}")
-    return found
 
 
 def _place(found: Found, shape: tuple[int, ...]) -> list[float]:

@@ -11,6 +11,7 @@ const paper = find("paper");
 let classes = [];
 let strokes = []; // each a list of points [x, y], 0 to 1
 let photo = null; // {file, bitmap} in place of strokes
+let past = []; // what was on the paper before, for undo: pairs of strokes and photo
 let digits = []; // as the server has read them
 let chosen = 0; // of these
 let isKept = false; // what is on the paper: the next stroke begins anew
@@ -61,13 +62,19 @@ function redraw() {
   });
   paper.classList.toggle("photo", photo !== null);
   const isEmpty = !photo && !strokes.length;
-  find("undo").disabled = find("clear").disabled = isEmpty;
+  find("undo").disabled = !past.length;
+  find("clear").disabled = isEmpty;
   for (const button of find("labels").children) button.disabled = isEmpty;
   const what = photo ? "a picture" : isEmpty ? "empty" : `${strokes.length} strokes`;
   paper.setAttribute("aria-label", `Drawing area, ${what}`);
 }
 
 function change(newStrokes, newPhoto = null) {
+  past.push([strokes, photo]);
+  put(newStrokes, newPhoto);
+}
+
+function put(newStrokes, newPhoto) {
   [strokes, photo, isKept] = [newStrokes, newPhoto, false];
   note("");
   redraw();
@@ -89,7 +96,7 @@ paper.addEventListener("pointermove", (event) => {
   if (drawing?.id !== event.pointerId) return;
   const all = event.getCoalescedEvents?.() ?? [];
   drawing.points.push(...(all.length ? all : [event]).map(takePoint));
-  change(strokes);
+  put(strokes, photo);
 });
 for (const name of ["pointerup", "pointercancel"])
   paper.addEventListener(name, (event) => {
@@ -98,8 +105,15 @@ for (const name of ["pointerup", "pointercancel"])
 
 // Buttons, keys, pictures
 
-const undo = () => change(strokes.slice(0, -1));
-const clear = () => change([]);
+function undo() {
+  drawing = null;
+  if (past.length) put(...past.pop());
+}
+
+function clear() {
+  drawing = null;
+  if (photo || strokes.length) change([]);
+}
 
 async function takeFile(file) {
   if (!file) return;
@@ -262,7 +276,7 @@ function tell(text) {
 }
 
 async function start() {
-  const facts = await (await fetch("facts")).json();
+  const facts = await post("facts", "");
   classes = facts.classes;
   if (!facts.has_nearest) find("nearest-note").textContent = "No training images here.";
   find("bars").replaceChildren(...classes.map((name) => {

@@ -1,0 +1,66 @@
+"""`make demo`: a page on which one draws a digit, and sees what the network makes of it."""
+
+import contextlib
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from digits.commands.classifier import load_classifier
+from digits.commands.demo.drawings import Reader
+from digits.commands.demo.nearest import Nearest, index_images
+from digits.commands.demo.server import HOST, Server
+from digits.data.splits import load_split
+from digits.errors import DigitsError
+from digits.paths import TRAIN_DIR
+
+PORT = 8028
+DRAWINGS_DIR = Path("data/drawings")
+
+
+class DemoError(DigitsError):
+    """The server cannot listen at a port."""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--port", type=int, default=PORT, help=f"0 takes a free one [{PORT}]")
+    add(
+        "--drawings",
+        type=Path,
+        default=DRAWINGS_DIR,
+        metavar="FOLDER",
+        help=f"where corrected drawings are kept [{DRAWINGS_DIR}]",
+    )
+
+
+def load_nearest(class_count: int) -> Nearest | None:
+    """Load the training images; where only the model was pulled, there are none."""
+    if not TRAIN_DIR.is_dir():
+        print(f"{TRAIN_DIR}: none, so no training images are shown: `dvc pull` brings them")
+        return None
+    return index_images(load_split(TRAIN_DIR, class_count))
+
+
+def listen(port: int, reader: Reader) -> Server:
+    """Open the server.
+
+    Raises:
+        DemoError: the port is taken, not allowed, or none.
+    """
+    try:
+        return Server(port, reader)
+    except (OSError, OverflowError) as error:
+        raise DemoError(
+            f"--port: expected a free port, received {port}: {error}; `--port 0` takes a free one"
+        ) from error
+
+
+def main(arguments: Namespace) -> None:
+    classifier = load_classifier()
+    nearest = load_nearest(len(classifier.class_names))
+    reader = Reader(classifier, nearest, arguments.drawings)
+    with (
+        listen(arguments.port, reader) as server,
+        contextlib.suppress(KeyboardInterrupt),
+    ):
+        print(f"Draw at http://{HOST}:{server.server_port}/ (Ctrl-C ends)", flush=True)
+        server.serve_forever()
