@@ -22,9 +22,9 @@ MODULES = sorted(
 SHOW_FILES = f"""
 import importlib
 from digits.commands import export, model_card, report
-from digits.commands.demo.server import PAGE_DIR
+from digits.commands.demo.server import FILES, PAGE_DIR
 
-page = [PAGE_DIR / name for name in ("index.html", "demo.css", "demo.js", "icon.svg")]
+page = [PAGE_DIR / name for name in FILES]
 for path in (*(it.TEMPLATE_PATH for it in (export, model_card, report)), *page):
     assert path.is_file(), path
 for name in {MODULES}:

@@ -7,7 +7,7 @@ from pathlib import Path
 from digits.commands.classifier import load_classifier
 from digits.commands.demo.drawings import Reader
 from digits.commands.demo.nearest import Nearest, index_images
-from digits.commands.demo.server import HOST, Server
+from digits.commands.demo.server import Server
 from digits.data.splits import load_split
 from digits.errors import DigitsError
 from digits.paths import TRAIN_DIR
@@ -62,5 +62,5 @@ def main(arguments: Namespace) -> None:
         listen(arguments.port, reader) as server,
         contextlib.suppress(KeyboardInterrupt),
     ):
-        print(f"Draw at http://{HOST}:{server.server_port}/ (Ctrl-C ends)", flush=True)
+        print(f"Draw at http://127.0.0.1:{server.server_port}/ (Ctrl-C ends)", flush=True)
         server.serve_forever()

@@ -1,13 +1,11 @@
-"""The server of `demo`: the standard library's, for this machine alone.
+"""The server of `demo`: the standard library's, for this machine and for its own page alone.
 
-Pages of other sites must not use it: a request names this machine as its host (a site's own name
-could lead here, DNS rebinding), and the page as its origin, but where a person opens the page.
+The host that a request names is checked: a site's own name could lead here (DNS rebinding).
 """
 
 import json
 import re
 import sys
-from functools import partial
 from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,11 +14,10 @@ from typing import Any
 from digits.commands.demo.drawings import Reader
 from digits.errors import DigitsError
 
-HOST = "127.0.0.1"
 OWN_HOST = re.compile(r"(localhost|127\.0\.0\.1)(:[0-9]+)?")  # a tunnel has a port of its own
 MOST_BYTES = 2**24  # of a picture
 PAGE_DIR = Path(__file__).with_name("page")
-POLICY = "default-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+FILES = ("index.html", "demo.css", "demo.js", "icon.svg")
 
 
 class Server(ThreadingHTTPServer):
@@ -29,7 +26,7 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 128  # connections that come at once
 
     def __init__(self, port: int, reader: Reader) -> None:
-        super().__init__((HOST, port), partial(Handler, directory=PAGE_DIR))
+        super().__init__(("127.0.0.1", port), Handler)
         self.answers = reader.list_answers()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -49,11 +46,15 @@ class Handler(SimpleHTTPRequestHandler):
             return False
         hosts, origins = (self.headers.get_all(name, []) for name in ("Host", "Origin"))
         own = [f"http://{host}" for host in hosts if OWN_HOST.fullmatch(host)]
-        is_page = origins == own or (self.command == "GET" and not origins)
+        is_page = origins == own or (self.command == "GET" and not origins)  # opened
         if len(hosts) == len(own) == 1 and is_page:
             return True
         self.send_error(HTTPStatus.FORBIDDEN)
         return False
+
+    def translate_path(self, path: str) -> str:
+        name = path.removeprefix("/") or "index.html"
+        return str(PAGE_DIR / name) if name in FILES else ""
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
@@ -70,7 +71,7 @@ class Handler(SimpleHTTPRequestHandler):
                 self._answer({"error": str(error)}, HTTPStatus.UNPROCESSABLE_ENTITY)
 
     def end_headers(self) -> None:
-        self.send_header("Content-Security-Policy", POLICY)
+        self.send_header("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'")
         self.send_header("X-Content-Type-Options", "nosniff")
         self.send_header("Cache-Control", "no-store")
         super().end_headers()
