@@ -501,7 +501,7 @@ def settle(browser: Browser) -> str:
     return browser.evaluate("document.getElementById('digit').textContent")
 
 
-IN_VIEW = """[...document.querySelectorAll("#bars td, #labels button")]
+IN_VIEW = """[...document.querySelectorAll("#bars td, #labels button, #note")]
     .every((part) => part.getBoundingClientRect().bottom <= innerHeight)"""
 
 
@@ -522,6 +522,7 @@ def test_digits_that_are_drawn_are_read(
             browser.press("Escape")
             assert settle(browser) == ""
     assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    browser.evaluate("note('Kept in data/drawings/9. The next stroke begins a new drawing.')")
     assert browser.evaluate(IN_VIEW)
     (tmp_path / "page.png").write_bytes(browser.picture())
     with Image.open(tmp_path / "page.png") as picture:
