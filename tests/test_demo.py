@@ -24,7 +24,6 @@ import pytest
 from chromium import PROGRAMS, Browser, find_browser, open_browser
 from imports import ROOT
 from PIL import Image, ImageDraw
-from test_photographs import photograph, write
 
 from digits.commands.classifier import Classifier
 from digits.commands.demo import command as demo
@@ -130,7 +129,7 @@ def ask(
     server: Server, path: str, body: bytes | None = None, **headers: str | None
 ) -> tuple[int, dict[str, str], bytes]:
     """Ask as the page does, but for the headers given; return status, headers and content."""
-    host = f"127.0.0.1:{server.server_address[1]}"
+    host = f"127.0.0.1:{server.server_port}"
     usual = {"Host": host, "Origin": f"http://{host}" if body is not None else None}
     method = headers.pop("method", None) or ("GET" if body is None else "POST")
     connection = http.client.HTTPConnection(host, timeout=30)
@@ -149,7 +148,7 @@ def ask(
 
 
 def connect(server: Server) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", server.server_address[1]))
+    return socket.create_connection(("127.0.0.1", server.server_port))
 
 
 def read(server: Server, body: bytes) -> dict[str, Any]:
@@ -315,15 +314,11 @@ def test_headers_of_every_answer(server: Server) -> None:
         assert "Python" not in headers["Server"]
 
 
-@pytest.mark.parametrize("kind", ["BMP", "GIF", "WEBP", "TIFF"])
-def test_other_format(server: Server, kind: str) -> None:
-    said = refuse(server, "/read", encode(draw("1"), kind))
-    assert said == "expected a PNG or JPEG picture, received something else"
-
-
-@pytest.mark.parametrize("body", [b"", b"hello", b"<svg/>", b"\x93NUMPY\x01\x00", b"\0\0\x08\x03"])
-def test_no_picture(server: Server, body: bytes) -> None:
-    assert "something else" in refuse(server, "/read", body)
+def test_no_picture(server: Server) -> None:
+    others = [encode(draw("1"), kind) for kind in ("BMP", "GIF", "WEBP", "TIFF")]
+    for body in (b"", b"hello", b"<svg/>", b"\x93NUMPY\x01\x00", b"\0\0\x08\x03", *others):
+        said = refuse(server, "/read", body)
+        assert said == "expected a PNG or JPEG picture, received something else"
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
@@ -348,39 +343,37 @@ def test_bomb_is_not_decoded(server: Server, size: tuple[int, int]) -> None:
     if size[0] < 13000:  # a forged header of a PNG has a wrong checksum
         bombs += [encode(Image.new("1", size))]
     for bomb in bombs:
-        assert refuse(server, "/read", bomb).startswith("expected at most 134,217,728 pixels, rec")
+        assert re.match(r"expected at most [\d,]+ pixels", refuse(server, "/read", bomb))
 
 
 def test_too_many_digits(server: Server) -> None:
-    page = (255 * photograph(write(*["17171717"] * 5))).astype(np.uint8)
+    page = np.tile(np.asarray(draw("1")), (4, 10))
     assert refuse(server, "/read", encode(Image.fromarray(page))) == (
         "expected at most 30 digits, received 40"
     )
     specks = np.random.default_rng(0).random((600, 600)) > 0.03
     said = refuse(server, "/read", encode(Image.fromarray(255 * specks.astype(np.uint8))))
-    assert re.fullmatch(r"expected digits on paper, received [\d,]+ specks", said)
-
-
-@pytest.mark.parametrize(
-    ("length", "status"),
-    [(str(MOST_BYTES + 1), 413), ("9" * 19, 413), ("-1", 411), ("x", 411), ("٣", 411)],
-)
-def test_length_is_known_before_anything_is_read(server: Server, length: str, status: int) -> None:
-    host = f"127.0.0.1:{server.server_address[1]}"
-    with connect(server) as connection:
-        connection.sendall(
-            f"POST /read HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\n"
-            f"Content-Length: {length}\r\n\r\n".encode()
-        )
-        assert connection.recv(100).startswith(f"HTTP/1.0 {status} ".encode())
-
-
-def test_body_without_a_length(server: Server) -> None:
-    chunked = {"Content_Length": None, "Transfer_Encoding": "chunked"}
-    assert ask(server, "/read", b"", **chunked)[0] == 411
+    assert said.startswith("expected digits on paper, received ")
 
 
 START = "POST /read HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\n"
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        (f"Content-Length: {MOST_BYTES + 1}", 413),
+        (f"Content-Length: {'9' * 19}", 413),
+        ("Content-Length: -1", 411),
+        ("Content-Length: x", 411),
+        ("Content-Length: ٣", 411),
+        ("Transfer-Encoding: chunked", 411),
+    ],
+)
+def test_length_is_known_before_anything_is_read(server: Server, header: str, status: int) -> None:
+    with connect(server) as connection:
+        connection.sendall(f"{START}{header}\r\n\r\n".encode())
+        assert connection.recv(100).startswith(f"HTTP/1.0 {status} ".encode())
 
 
 @pytest.mark.parametrize("sent", ["", START, f"{START}Content-Length: 9\r\n\r\nshort"])
@@ -430,7 +423,6 @@ def test_port_that_cannot_be_used(server: Server, port: int | None) -> None:
 SCRIPT = """
 from argparse import ArgumentParser
 from pathlib import Path
-import numpy as np
 from digits.commands.demo import command as demo
 from digits.commands.classifier import Classifier
 
