@@ -71,7 +71,8 @@ def describe_run(job: Job, timing: Mapping[str, Any]) -> Run:
 
     `timing` is what its training left in the journal: nothing, where DVC restored it.
     """
-    from digits.commands.cost import count_multiply_adds  # noqa: PLC0415 (TensorFlow takes seconds)
+    # TensorFlow takes seconds.
+    from digits.commands.leaderboard.cost import count_multiply_adds  # noqa: PLC0415
     from digits.model.networks import build_network  # noqa: PLC0415
 
     test = load_record(job.name, "test")

@@ -14,5 +14,7 @@ def count_multiply_adds(network: keras.Model) -> int:
         # A kernel is applied once for every position of the output, channels left out.
         positions = int(np.prod(layer.output.shape[1:-1]))
         kernels = (getattr(layer, name, None) for name in KERNELS)
-        total += sum(int(np.prod(it.shape)) * positions for it in kernels if it is not None)
+        total += sum(
+            int(np.prod(kernel.shape)) * positions for kernel in kernels if kernel is not None
+        )
     return total
