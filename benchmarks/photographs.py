@@ -2,7 +2,7 @@
 
 Paper and its grain, ruled or squared; uneven light and a shadow; pens of several colours and
 widths; a camera held askew; JPEG. All is drawn from one seed. The digits are validation images
-that were not looked at while `digits/data/photographs.py` was written; the test's are for
+that were not looked at while `digits/imaging/segmentation.py` was written; the test's are for
 `evaluate` alone.
 """
 
@@ -16,9 +16,9 @@ from tqdm import tqdm
 
 from benchmarks.timing import judge_at_least, print_table
 from digits.commands.classifier import load_classifier
-from digits.data.photographs import find_digits
 from digits.data.splits import load_card, load_split
 from digits.evaluation.scores import score_accuracy_interval
+from digits.imaging.segmentation import find_digits
 from digits.paths import CARD_PATH, VALIDATION_DIR
 from digits.stage import run
 

@@ -32,8 +32,8 @@ from digits.commands.demo.command import DemoError
 from digits.commands.demo.drawings import Reader
 from digits.commands.demo.nearest import index_images
 from digits.commands.demo.server import MOST_BYTES, Handler, Server
-from digits.data.handwriting import centre
 from digits.data.splits import Split
+from digits.imaging.normalization import centre
 
 DIGITS = list("0123456789")
 # How a hand writes them, 0 to 100 from the left and from above: strokes, a digit each.

@@ -25,8 +25,8 @@ from digits.commands.import_data import command
 from digits.commands.import_data.dataset import FILE_NAMES
 from digits.data import idx
 from digits.data.datasets import Dataset, load_dataset
-from digits.data.handwriting import centre
 from digits.errors import DigitsError
+from digits.imaging.normalization import centre
 from pipeline import decode, fetch
 
 TRAIN, TEST = draw_images(30, 0, 3), draw_images(12, 1, 3)

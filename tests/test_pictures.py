@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from digits.data import idx
-from digits.data.pictures import MOST_PIXELS, WORK_SIDE, PictureError, read_pictures
+from digits.imaging.pictures import MOST_PIXELS, WORK_SIDE, PictureError, read_pictures
 
 HEIGHT, WIDTH = 60, 40
 

@@ -22,9 +22,9 @@ from digits.commands import classifier, predict
 from digits.commands.classifier import load_classifier
 from digits.commands.predict import PredictError
 from digits.data import idx
-from digits.data.handwriting import centre
 from digits.data.splits import Card, write_card
 from digits.files.artifacts import ArtifactError
+from digits.imaging.normalization import centre
 from digits.model.backend import keras
 from digits.model.networks import build_network
 from digits.model.saving import predict_probabilities, write_model

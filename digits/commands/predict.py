@@ -20,9 +20,9 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from digits.commands.classifier import load_classifier
-from digits.data.photographs import Found, find_digits
-from digits.data.pictures import Picture, PictureError, read_pictures
 from digits.errors import DigitsError
+from digits.imaging.pictures import Picture, PictureError, read_pictures
+from digits.imaging.segmentation import Found, find_digits
 
 STANDARD_INPUT = Path("-")
 MOST_BYTES = 2**30  # of a file

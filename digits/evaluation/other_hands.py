@@ -9,8 +9,8 @@ from collections.abc import Callable
 import numpy as np
 from sklearn.datasets import load_digits
 
-from digits.data.handwriting import centre
 from digits.data.splits import Card, Split
+from digits.imaging.normalization import centre
 
 Predict = Callable[[np.ndarray], np.ndarray]  # float32 (n, 28, 28, 1) to classes (n,)
 

@@ -16,8 +16,8 @@ from PIL import Image
 
 from digits.commands.classifier import Classifier
 from digits.commands.demo.nearest import Nearest
-from digits.data.photographs import Found, find_digits
-from digits.data.pictures import Picture, read_pictures
+from digits.imaging.segmentation import Found, find_digits
+from digits.imaging.pictures import Picture, read_pictures
 from digits.errors import DigitsError
 from digits.files.artifacts import write_bytes
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from digits.commands.import_data.naming import SourceError
 from digits.data.kinds import LOOKED_AT, name_kind
-from digits.data.pictures import PictureError
+from digits.imaging.pictures import PictureError
 
 LARGEST_UNPACKED = 1 << 33  # bytes of an archive
 JUNK = {"__macosx", "thumbs.db", "desktop.ini"}

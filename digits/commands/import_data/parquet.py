@@ -7,8 +7,8 @@ import pandas as pd
 
 from digits.commands.import_data.naming import LABEL_WORDS, SourceError, join_texts
 from digits.commands.import_data.pixels import to_bytes
-from digits.data.photographs import find_digits
-from digits.data.pictures import read_pictures
+from digits.imaging.pictures import read_pictures
+from digits.imaging.segmentation import find_digits
 
 
 def read_parquet(name: str, file: IO[bytes], label: str | None) -> dict[str, np.ndarray]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from digits.commands.import_data.naming import Named, SourceError
 from digits.data.datasets import IMAGE_SIDE
-from digits.data.photographs import Found
+from digits.imaging.segmentation import Found
 
 PIXEL_COUNT = IMAGE_SIDE**2
 PART_COUNT = 10_000  # images that are held as floats at a time

@@ -11,9 +11,9 @@ from imports import ROOT
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from digits.data.handwriting import centre
-from digits.data.photographs import Found, find_digits
-from digits.data.pictures import PictureError
+from digits.imaging.normalization import centre
+from digits.imaging.pictures import PictureError
+from digits.imaging.segmentation import Found, find_digits
 
 SIZE = 60  # pixels of a letter
 PITCH = 70
@@ -226,7 +226,7 @@ def test_boxes_frame_the_ink() -> None:
 
 def test_neither_tensorflow_nor_matplotlib_is_needed() -> None:
     script = (
-        "import sys, digits.data.photographs; "
+        "import sys, digits.imaging.segmentation; "
         "print({'tensorflow', 'keras', 'matplotlib', 'dvc'} & set(sys.modules))"
     )
     command = [sys.executable, "-c", script]

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from digits.data.handwriting import centre
 from digits.data.splits import Card
 from digits.evaluation.other_hands import load_other_hands, score_other_hands
+from digits.imaging.normalization import centre
 
 DIGITS = [*"0123456789"]
 

@@ -9,9 +9,9 @@ import numpy as np
 from scipy import ndimage
 
 from digits.data.datasets import IMAGE_SIDE
-from digits.data.glyphs import FAINT, find_paper, is_drawing, is_light, is_placed
-from digits.data.handwriting import centre
-from digits.data.pictures import PictureError, count_step, shrink
+from digits.imaging.glyphs import FAINT, find_paper, is_drawing, is_light, is_placed
+from digits.imaging.normalization import centre
+from digits.imaging.pictures import PictureError, count_step, shrink
 
 TINY = 64  # pixels: no ruled line and no table is on a picture that is smaller
 PAPER_SIDE = 64  # pixels of the picture in which the paper's colour is sought

@@ -6,7 +6,7 @@ Nothing here is for photographs, whose light is uneven.
 import numpy as np
 
 from digits.data.datasets import IMAGE_SIDE
-from digits.data.handwriting import BOX_SIDE, MIDDLE
+from digits.imaging.normalization import BOX_SIDE, MIDDLE
 
 FAINT = 0.08  # contrast of 1 below which there is paper, and no ink
 CENTRED = 2.0  # pixels of 28: how far from the middle the centre of mass of a digit may lie, and
