@@ -18,7 +18,7 @@ import pytest
 import scipy.io
 from conftest import draw_images
 from PIL import Image, ImageOps
-from test_photographs import photograph, write
+from test_segmentation import photograph, write
 from test_stages import make_project
 
 from digits.commands.import_data import command

@@ -16,7 +16,7 @@ import pytest
 from imports import ROOT
 from PIL import Image
 from samples import FLATTEN, SOFTMAX, make_recipe, spec
-from test_photographs import photograph, write
+from test_segmentation import photograph, write
 
 from digits.commands import classifier, predict
 from digits.commands.classifier import load_classifier

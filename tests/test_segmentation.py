@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import pytest
 from imports import ROOT
@@ -13,7 +14,7 @@ from scipy import ndimage
 
 from digits.imaging.normalization import centre
 from digits.imaging.pictures import PictureError
-from digits.imaging.segmentation import Found, find_digits
+from digits.imaging.segmentation import Found, find_digits, read_digits
 
 SIZE = 60  # pixels of a letter
 PITCH = 70
@@ -222,6 +223,125 @@ def test_boxes_frame_the_ink() -> None:
         assert (one.columns.start, one.columns.stop) == pytest.approx(
             (places[0], places[-1] + 1), abs=2
         )
+
+
+def lay_on_table(picture: np.ndarray, angle: float) -> tuple[np.ndarray, np.ndarray]:
+    """Turn a sheet by degrees on a dark table; also say where its corners are then, x, y (4, 2)."""
+    height, width = picture.shape[:2]
+    room = max(height, width) // 4
+    table = np.random.default_rng(0).normal(0.25, 0.01, (height + 2 * room, width + 2 * room, 3))
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), angle, 1.0)
+    turn[:, 2] += room
+    size = (table.shape[1], table.shape[0])
+    covered = cv2.warpAffine(np.ones((height, width), np.float32), turn, size)[..., np.newaxis]
+    seen = table * (1 - covered) + cv2.warpAffine(picture, turn, size) * covered
+    corners = np.array([(0, 0, 1), (width, 0, 1), (width, height, 1), (0, height, 1)]) @ turn.T
+    return seen.astype(np.float32), corners
+
+
+@pytest.mark.parametrize("angle", [-10, -2, 2, 10])
+def test_sheet_on_a_table(angle: float) -> None:
+    picture, corners = lay_on_table(photograph(write("2459"), paper=(0.9, 0.9, 0.88)), angle)
+    check(picture, "2459")
+    left, top = corners.min(axis=0)
+    right, bottom = corners.max(axis=0)
+    for found in find_digits(picture):  # their boxes are the picture's, not the flat sheet's
+        assert top < found.rows.start < found.rows.stop < bottom
+        assert left < found.columns.start < found.columns.stop < right
+
+
+@pytest.mark.parametrize("angle", [0, 7])
+def test_empty_sheet_on_a_table(angle: float) -> None:
+    sheet = np.random.default_rng(0).normal(0.9, 0.01, (300, 200, 1)).repeat(3, axis=2)
+    assert find_digits(lay_on_table(sheet.astype(np.float32), angle)[0]) == []
+
+
+def rule(shape: tuple[int, ...], pitch: int, slope: float, *, squared: bool) -> np.ndarray:
+    """Return the lines of a page that is seen askew, 1 where there is one."""
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    lines = np.abs((rows + slope * columns) % pitch) < 2
+    if squared:
+        lines |= np.abs((columns - slope * rows) % pitch) < 2
+    return lines.astype(np.float32)
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.03, -0.08])
+@pytest.mark.parametrize("squared", [False, True])
+def test_lines_of_paper_that_is_seen_askew(*, squared: bool, slope: float) -> None:
+    ink = write("24596")
+    lines = rule(ink.shape, 31, slope, squared=squared)
+    check(photograph(np.maximum(ink, 0.4 * lines)), "24596")
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.05])
+@pytest.mark.parametrize("squared", [False, True])
+def test_empty_paper_with_lines_and_grain(*, squared: bool, slope: float) -> None:
+    draws = np.random.default_rng(0)
+    grain = draws.normal(0, 0.02, (400, 500, 1))
+    page = photograph(0.3 * rule((400, 500), 43, slope, squared=squared)) + grain
+    assert find_digits(page.clip(0, 1).astype(np.float32)) == []
+
+
+@pytest.mark.parametrize("deviation", [0.01, 0.03, 0.06])
+def test_empty_paper_with_grain(deviation: float) -> None:
+    grain = np.random.default_rng(0).normal(0.85, deviation, (500, 700, 1))
+    assert find_digits(grain.clip(0, 1).astype(np.float32)) == []
+
+
+@pytest.mark.parametrize("thickness", [2, 4])
+@pytest.mark.parametrize("shift", [0, 14])
+def test_boxes_around_digits(thickness: int, shift: int) -> None:
+    """Shifted by 14 pixels, the second digit touches its box."""
+    sheet = np.zeros((200, 60 + 4 * 110))
+    for number, digit in enumerate("2459"):
+        left = 60 + 110 * number
+        cv2.rectangle(sheet, (left, 50), (left + 90, 150), 1.0, thickness)
+        glyph = write(digit, margin=15)[:100, :88]
+        moved = np.roll(glyph, -shift if number == 1 else 0, axis=1)
+        part = sheet[52 : 52 + len(glyph), left + 1 : left + 1 + glyph.shape[1]]
+        np.maximum(part, moved, out=part)
+    assert len(find_digits(photograph(sheet))) == 4
+
+
+@pytest.mark.parametrize("depth", [0.2, 0.5])
+def test_sharp_shadow(depth: float) -> None:
+    ink = write("2459", "3308")
+    rows, columns = np.mgrid[: ink.shape[0], : ink.shape[1]]
+    shadow = rows / ink.shape[0] + columns / ink.shape[1] > 1.1
+    check(photograph(ink, light=1 - depth * shadow), "24593308")
+
+
+def compare_with_font(images: np.ndarray) -> np.ndarray:
+    """Return probabilities (n, 10) of images (n, 28, 28): by how much each resembles a letter."""
+    letters = np.stack([centre(write(digit)).ravel() for digit in "0123456789"])
+    alike = np.corrcoef(images.reshape(len(images), -1), letters)[: len(images), len(images) :]
+    powers = np.exp(60 * alike)
+    return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.mark.parametrize("text", ["25", "49", "37", "24"])
+def test_two_digits_that_touch_are_two_if_a_network_says_so(text: str) -> None:
+    first, second = (ink[:, ink.any(axis=0)] for ink in (write(text[0]), write(text[1])))
+    ink = np.pad(np.hstack([first, second[:, 1:]]), ((0, 0), (40, 40)))
+    rows = np.flatnonzero(ink.any(axis=1))
+    ink[rows[-1] - 2 : rows[-1] + 1, 50:80] = 1  # a stroke that joins them
+    picture = photograph(ink)
+    assert len(find_digits(picture)) == 1
+    found = find_digits(picture, compare_with_font)
+    assert [*read_digits(found, compare_with_font).argmax(axis=1)] == [*map(int, text)]
+    assert all(digit.confidence < 1 for digit in found)
+
+
+@pytest.mark.parametrize("digit", "0123456789")
+def test_one_digit_is_one_whatever_a_network_says_of_its_halves(digit: str) -> None:
+    (found,) = find_digits(photograph(write(digit)), compare_with_font)
+    assert found.confidence > 0.9
+
+
+def test_reading_is_as_sure_as_its_digit_is_one() -> None:
+    found = [Found(slice(0, 1), slice(0, 1), centre(write("3")), 0.5)]
+    (sure,) = compare_with_font(found[0].ink[np.newaxis])
+    assert read_digits(found, compare_with_font)[0] == pytest.approx(0.5 * sure + 0.05)
 
 
 def test_neither_tensorflow_nor_matplotlib_is_needed() -> None:

@@ -47,6 +47,7 @@ def test_stages_import_no_stage_and_tools_none_either(source: Path) -> None:
         ("seaborn", {"drawing"}),
         ("cleanlab", {"label_issues"}),
         ("requests", {"download"}),
+        ("cv2", {"ink", "pieces", "ruling", "segmentation", "sheet"}),
         ("onnxruntime", {"runtimes"}),
         ("ai_edge_litert", {"runtimes"}),
         ("dvc", {"cache", "revisions"}),

@@ -17,11 +17,13 @@ import numpy as np
 
 from digits.data.splits import IMAGE_SHAPE, check_probabilities, load_card
 from digits.files.artifacts import ArtifactError, write_bytes
+from digits.imaging.splitting import Judge
 from digits.model.runtimes import Predict, load_litert
 from digits.paths import CARD_PATH, MODEL_PATH
 
 KEPT_DIR = MODEL_PATH.parent
 RUNTIME = "ai_edge_litert"
+DIGITS = list("0123456789")
 BATCH_SIZE = 500  # a matter of memory, not of results
 
 
@@ -44,6 +46,11 @@ class Classifier:
         probabilities = np.concatenate(parts)
         check_probabilities(self.path, probabilities)
         return probabilities
+
+    @property
+    def judge(self) -> Judge | None:
+        """What decides whether ink is one digit or two; nothing for letters, clothes and others."""
+        return self.predict if self.class_names == DIGITS else None
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import json
 import math
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from tqdm import tqdm
 from digits.commands.classifier import load_classifier
 from digits.errors import DigitsError
 from digits.imaging.pictures import Picture, PictureError, read_pictures
-from digits.imaging.segmentation import Found, find_digits
+from digits.imaging.segmentation import Found, find_digits, read_digits
+from digits.imaging.splitting import Judge
 
 STANDARD_INPUT = Path("-")
 MOST_BYTES = 2**30  # of a file
@@ -113,12 +114,12 @@ def list_files(paths: Iterable[Path]) -> Iterator[Path]:
         yield from sorted(shown)
 
 
-def find_pages(path: Path, *, keep_pixels: bool) -> Iterator[Page]:
+def find_pages(path: Path, judge: Judge | None = None, *, keep_pixels: bool) -> Iterator[Page]:
     """Yield the pages of a file with the digits found on them."""
     name = str(path) if str(path).isprintable() else ascii(str(path))  # from another system
     try:
         for picture in read_pictures(_read_bytes(path)):
-            found, error = _find(picture)
+            found, error = _find(picture, judge)
             pixels = picture.pixels if keep_pixels else NO_PIXELS
             yield Page(name, picture.page, found, picture.pitch, error, pixels)
     except PictureError as error:
@@ -127,21 +128,21 @@ def find_pages(path: Path, *, keep_pixels: bool) -> Iterator[Page]:
         yield Page(name, error=error.strerror or str(error))
 
 
-def read_pages(pages: Iterable[Page], predict: Callable[[np.ndarray], np.ndarray]) -> list[Reading]:
+def read_pages(pages: Iterable[Page], predict: Judge) -> list[Reading]:
     """Read all pages' digits at once."""
     listed = list(pages)
-    inks = [found.ink for page in listed for found in page.found]
-    if not inks:
+    digits = [found for page in listed for found in page.found]
+    if not digits:
         return [Reading(page, np.empty((0, 0), np.float32)) for page in listed]
     ends = np.cumsum([len(page.found) for page in listed])
-    parts = np.split(predict(np.stack(inks)), ends[:-1])
+    parts = np.split(read_digits(digits, predict), ends[:-1])
     return [Reading(page, part) for page, part in zip(listed, parts, strict=True)]
 
 
-def _find(picture: Picture) -> tuple[list[Found], str]:
+def _find(picture: Picture, judge: Judge | None) -> tuple[list[Found], str]:
     """Return the digits of a picture, or why there are none."""
     try:
-        found = find_digits(picture.pixels)
+        found = find_digits(picture.pixels, judge)
     except PictureError as error:
         return [], str(error)
     return found, "" if found else "expected ink, received a blank picture"
@@ -264,7 +265,11 @@ def main(arguments: Namespace) -> None:
         raise PredictError(f"{arguments.paths[0]}: expected files, received none")
     watched = tqdm(files, unit="file", leave=False, disable=None, delay=1)
     keep_pixels = arguments.picture is not None
-    pages = [page for path in watched for page in find_pages(path, keep_pixels=keep_pixels)]
+    pages = [
+        page
+        for path in watched
+        for page in find_pages(path, classifier.judge, keep_pixels=keep_pixels)
+    ]
     readings = read_pages(pages, classifier.predict)
     render = RENDERERS[arguments.format]
     text = render(readings, classifier.class_names, arguments.min_probability)

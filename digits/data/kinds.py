@@ -42,9 +42,15 @@ def name_kind(data: bytes) -> str:
         return "a tar archive"
     text = head.lstrip()
     if text[:1] == b"<":
-        return "an XML document" if text.startswith(b"<?xml") else "an HTML page"
+        return _name_markup(text)
     if text[:1] == b"{":
         return "JSON text"
     if CSV.match(head):
         return "a CSV table"
     return ""
+
+
+def _name_markup(text: bytes) -> str:
+    if b"<svg" in text:
+        return "an SVG drawing, export it as PNG"
+    return "an XML document" if text.startswith(b"<?xml") else "an HTML page"

@@ -10,6 +10,8 @@ import numpy as np
 from digits.data.datasets import IMAGE_SIDE
 
 BOX_SIDE = 20  # pixels
+CENTRED = 2.0  # pixels of 28: how far from the middle the centre of mass of a digit may lie, and
+FULL = 2  # by how many its longer side may differ from 20; a larger one fills the picture
 MIDDLE = IMAGE_SIDE / 2  # where MNIST's centres of mass lie: pixel 14 of 0 to 27, on average
 
 
@@ -37,3 +39,18 @@ def _interpolate(mass: np.ndarray, pitch: float) -> np.ndarray:
     weights = np.maximum(0, 1 - np.abs(places - wanted[:, np.newaxis]) / reach)
     # Beyond the edge there is paper: weights that reach there are not made up for.
     return weights / np.maximum(weights.sum(axis=1, keepdims=True), reach)
+
+
+def is_placed(written: np.ndarray, ink: np.ndarray) -> bool:
+    """Tell whether ink (28, 28) has the size and place of MNIST's digits, or fills the picture.
+
+    `written` is bool (28, 28): where there is more than paper's own grain.
+    """
+    rows, columns = (np.flatnonzero(written.any(axis=axis)) for axis in (1, 0))
+    longest = max(np.ptp(rows), np.ptp(columns)) + 1
+    if longest > BOX_SIDE + FULL:
+        return True
+    places = np.arange(IMAGE_SIDE)
+    centre_of_mass = [places @ ink.sum(axis=axis) / ink.sum() for axis in (1, 0)]
+    near = all(abs(place - MIDDLE) <= CENTRED for place in centre_of_mass)
+    return bool(near and longest >= BOX_SIDE - FULL)

@@ -16,10 +16,11 @@ from PIL import Image
 
 from digits.commands.classifier import Classifier
 from digits.commands.demo.nearest import Nearest
-from digits.imaging.segmentation import Found, find_digits
-from digits.imaging.pictures import Picture, read_pictures
 from digits.errors import DigitsError
 from digits.files.artifacts import write_bytes
+from digits.imaging.pictures import Picture, read_pictures
+from digits.imaging.segmentation import Found, find_digits, read_digits
+from digits.imaging.splitting import Judge
 
 MOST_DIGITS = 30  # on a picture: each is drawn with its nearest
 BEGINNINGS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
@@ -57,10 +58,10 @@ class Reader:
         """
         with self.turn:
             picture = decode(raw)
-            found = find(picture)
+            found = find(picture, self.classifier.judge)
             if not found:
                 return {"digits": []}
-            probabilities = self.classifier.predict(np.stack([one.ink for one in found]))
+            probabilities = read_digits(found, self.classifier.predict)
             shape = picture.pixels.shape
             return {
                 "digits": [
@@ -113,14 +114,14 @@ def decode(raw: bytes) -> Picture:
     return next(read_pictures(raw))
 
 
-def find(picture: Picture) -> list[Found]:
+def find(picture: Picture, judge: Judge | None = None) -> list[Found]:
     """Return the digits on a picture.
 
     Raises:
         PictureError: it is no page of digits.
         RefusedError: there are too many.
     """
-    found = find_digits(picture.pixels)
+    found = find_digits(picture.pixels, judge)
     if len(found) > MOST_DIGITS:
         raise RefusedError(f"expected at most {MOST_DIGITS} digits, received {len(found)}")
     return found

@@ -1,0 +1,139 @@
+"""Ink: how far each pixel of a page is from the paper around it."""
+
+import cv2
+import numpy as np
+
+FAINT = 0.08  # contrast of 1 below which there is paper, and no ink
+DIM = 0.15  # paper that is darker is taken to be this light: its noise is not enlarged
+# Of drawings.
+CORNERS = 0.3  # weight of the four corners among the border
+FLAT = 0.15  # of the contrast: nearer than this to the lightest or the darkest is one of the two
+CLEAN = 0.75  # of the pixels that are one of the two: a drawing or a scan, without shadows
+EVEN = 0.03  # of the contrast: the median deviation of paper along a drawing's border
+SMALL = 100  # pixels: no photograph is smaller
+# Of photographs.
+PAPER_SIDE = 64  # pixels of the picture in which the paper's colour is sought
+PAPER_WINDOW = 0.25  # of the picture's longer side: wider than any stroke, narrower than a shadow
+DEEPEST = 0.995  # quantile of the depths: what is this far from paper is ink
+LIGHT = 1.5  # times as far from paper as dark ink: light ink
+BLUR = 1.0  # pixels, against the paper's grain
+STROKES = 6.0  # half-widths of a stroke, within which there is paper
+SHADE = 0.5  # of the light: what is darker is no shadow on paper
+NOISE = 6.0  # standard deviations of the grain: what is deeper is ink
+
+
+def is_drawing(picture: np.ndarray) -> bool:
+    """Tell whether a picture is too small for a photograph, or has two shades and few between."""
+    grey = picture.mean(axis=2)
+    if max(grey.shape) <= SMALL:
+        return True
+    low, high = grey.min(), grey.max()
+    paper = list_paper(picture).mean(axis=1)
+    if np.median(np.abs(paper - np.median(paper))) > EVEN * (high - low):
+        return False
+    reach = FLAT * (high - low)
+    return bool(np.mean((grey <= low + reach) | (grey >= high - reach)) > CLEAN)
+
+
+def measure_drawing(picture: np.ndarray) -> np.ndarray:
+    """Return the ink of a drawing, float (height, width): how far it is from most of the border."""
+    light, paper = is_light(picture.mean(axis=2)), np.median(list_paper(picture), axis=0)
+    depths = (paper - picture) / paper.clip(DIM) if light else picture - paper
+    return depths.max(axis=2).clip(0).astype(np.float32)
+
+
+def list_paper(picture: np.ndarray) -> np.ndarray:
+    """Return the pixels (n, channels) of the border that have a drawing's shade of paper."""
+    grey, border = picture.mean(axis=2), list_border(picture)
+    like = border[(border.mean(axis=1) > (grey.min() + grey.max()) / 2) == is_light(grey)]
+    return like if len(like) else border
+
+
+def is_light(grey: np.ndarray) -> bool:
+    """Tell whether paper is the lighter of two shades of a drawing, float (height, width).
+
+    Most of the border is paper, and most corners are. That also holds where a glyph is cut to its
+    box, and ink reaches all four sides.
+    """
+    border = list_border(grey).mean()
+    corners = grey[[0, 0, -1, -1], [0, -1, 0, -1]].mean()
+    return bool((1 - CORNERS) * border + CORNERS * corners > (grey.min() + grey.max()) / 2)
+
+
+def list_border(picture: np.ndarray) -> np.ndarray:
+    """Return the pixels along the edges of (height, width, ...), (n, ...)."""
+    return np.concatenate([picture[0], picture[-1], picture[1:-1, 0], picture[1:-1, -1]])
+
+
+def compare_with_afar(page: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Return a first, coarse measure of ink (height, width), and whether ink is light.
+
+    Paper is a median far around each pixel, which is blurred where the light changes.
+    """
+    smooth = _blur(page)
+    depths = _estimate_paper(smooth) - smooth
+    dark, light = np.quantile(depths, DEEPEST), -np.quantile(depths, 1 - DEEPEST)
+    is_light_ink = bool(light > LIGHT * dark)
+    return (-depths if is_light_ink else depths).max(axis=2).clip(0), is_light_ink
+
+
+def measure_ink(page: np.ndarray, stroke: float, *, light: bool) -> np.ndarray:
+    """Return the ink of a photograph, float (height, width), in the channel where it is deepest.
+
+    `stroke` is half the width of strokes in pixels, `light` whether they are lighter than paper.
+    Paper is what is left where strokes are filled up from their sides, by a grey closing or, where
+    they are light, an opening: that follows gradients and the edge of a shadow.
+    """
+    smooth = _blur(page)
+    reach = 2 * round(STROKES / 2 * max(stroke, 1.0)) + 1
+    way = cv2.MORPH_OPEN if light else cv2.MORPH_CLOSE
+    square = cv2.getStructuringElement(cv2.MORPH_RECT, (reach, reach))
+    paper = cv2.morphologyEx(smooth, way, square).reshape(page.shape)
+    dim = max(DIM, SHADE * float(np.quantile(paper, 0.95)))
+    # In a shadow, ink takes as large a share of the light.
+    depths = smooth - paper if light else (paper - smooth) / paper.clip(dim)
+    return depths.max(axis=2).clip(0)
+
+
+def _blur(page: np.ndarray) -> np.ndarray:
+    return cv2.GaussianBlur(page, (0, 0), BLUR).reshape(page.shape)
+
+
+def _estimate_paper(page: np.ndarray) -> np.ndarray:
+    height, width = page.shape[:2]
+    scale = min(1.0, PAPER_SIDE / max(height, width))
+    size = (max(1, round(scale * width)), max(1, round(scale * height)))
+    small = (255 * cv2.resize(page, size, interpolation=cv2.INTER_AREA)).clip(0, 255)
+    window = max(3, round(PAPER_WINDOW * max(size)) | 1)
+    small = cv2.medianBlur(small.astype(np.uint8), window)
+    small = cv2.GaussianBlur(small.astype(np.float32) / 255, (0, 0), window / 6)
+    return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR).reshape(page.shape)
+
+
+def threshold(ink: np.ndarray, grain: float = 0.0) -> np.ndarray:
+    """Tell ink from paper, bool (height, width): where the two kinds differ most (Otsu 1979).
+
+    doi 10.1109/TSMC.1979.4310076. Neither what is faint nor the paper's grain is ink.
+    """
+    top = float(ink.max(initial=0))
+    if top <= FAINT:
+        return np.zeros(ink.shape, bool)
+    level, _ = cv2.threshold((255 / top * ink).astype(np.uint8), 0, 255, cv2.THRESH_OTSU)
+    return ink > max(level * top / 255, FAINT, grain)
+
+
+def measure_grain(ink: np.ndarray) -> float:
+    """Return how deep the grain of a photograph's paper may be."""
+    deviation = 1.5 * float(np.median(np.abs(ink - cv2.GaussianBlur(ink, (0, 0), 2))))
+    return float(np.quantile(ink, 0.25)) + NOISE * deviation
+
+
+def measure_stroke(written: np.ndarray) -> float:
+    """Return half the width of strokes, in pixels, where they are broad; 0 where there is none."""
+    radii = measure_radii(written)[written]
+    return float(np.quantile(radii, 0.9)) if radii.size else 0.0
+
+
+def measure_radii(written: np.ndarray) -> np.ndarray:
+    """Return float (height, width): how far each pixel of ink is from paper."""
+    return cv2.distanceTransform(written.astype(np.uint8), cv2.DIST_L2, 5)
