@@ -25,7 +25,7 @@ from digits.imaging.ink import (
     threshold,
 )
 from digits.imaging.normalization import centre, is_placed
-from digits.imaging.pictures import PictureError
+from digits.imaging.pictures import PictureError, shrink
 from digits.imaging.pieces import Pieces, find_pieces
 from digits.imaging.ruling import remove_boxes, remove_lines
 from digits.imaging.sheet import find_sheet, flatten, locate
@@ -45,6 +45,7 @@ CUT_CLOSE = 0.5  # of the picture's height: a digit that fills it, and may touch
 FINE = 0.04  # of its height: no stroke is finer, and none than two pixels
 BROAD = 6  # times its height: what is broader is no row of digits that touch
 MOSTLY = 0.5  # of a page's ink is digits; else it is grain, or what is left of a ruling
+LARGE = 84  # pixels: three to one of MNIST's
 DARK = 0.9  # quantile of a digit's ink that MNIST shows as white
 
 
@@ -220,9 +221,14 @@ def sort_lines(parts: Sequence[Part]) -> list[list[Part]]:
 
 
 def normalize(ink: np.ndarray, part: Part) -> np.ndarray:
-    """Bring a part's ink into MNIST's form; a pixel around its mask is its smooth edge."""
-    mask = np.pad(part.mask, 1)
+    """Bring a part's ink into MNIST's form; a pixel around its mask is its smooth edge.
+
+    Large ones are shrunk first: dozens of cuts are tried on each.
+    """
+    mask = np.pad(part.mask, 1).astype(np.float32)
     edge = np.pad(ink[part.rows, part.columns], 1, mode="edge")
-    dark = np.quantile(edge[mask], DARK)
-    around = cv2.dilate(mask.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)))
-    return centre(np.where(around > 0, (edge / dark).clip(0, 1), 0))
+    around = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)))
+    layers = np.dstack([np.where(around > 0, edge, 0).astype(np.float32), mask])
+    grey, mask = np.moveaxis(shrink(layers, LARGE), 2, 0)
+    dark = np.quantile(grey[mask > 0], DARK)
+    return centre((grey / dark).clip(0, 1))
