@@ -4,8 +4,8 @@ Ink is cut on trial along straight lines, and neighbours are joined on trial: ov
 in LeCun, Bottou, Bengio and Haffner 1998, "Gradient-based learning applied to document
 recognition", section VI. How sure the classifier is of the whole and of the halves, and how wide
 the whole is, go into a logistic regression. Its weights were fitted to 1,200 single digits and 400
-touching pairs of validation images 0 to 5,000, as `benchmarks/photographs.py` renders them; then the
-bias was lowered by ln 3, since digits that touch are rarer than one in four.
+touching pairs of validation images 0 to 5,000, as `benchmarks/photographs.py` renders them; then
+the bias was lowered by ln 3, since digits that touch are rarer than one in four.
 """
 
 from collections.abc import Callable, Sequence
