@@ -29,14 +29,13 @@ def remove_lines(ink: np.ndarray, written: np.ndarray) -> np.ndarray:
     is_lone_stroke = not rest.any() and inner.sum() == lines.sum()
     if not lines.any() or is_lone_stroke:
         return written
-    prevail = lines.sum() > rest.sum()
-    if not prevail:
+    if lines.sum() > rest.sum():
+        rest = _drop_remains(ink, rest, lines)
+    else:
         finer = measure_stroke(lines) < LIGHTER * measure_stroke(rest)
         paler = np.median(ink[lines]) < LIGHTER * np.median(ink[rest])
         if not (finer or paler):
             return written
-    if prevail:
-        rest = _drop_remains(ink, rest, lines)
     # Where a line crosses a stroke, it is the stroke's.
     square = np.ones((CROSSING, CROSSING))
     closed = cv2.morphologyEx(rest.astype(np.uint8), cv2.MORPH_CLOSE, square) > 0

@@ -60,9 +60,9 @@ def _sort_corners(corners: np.ndarray) -> np.ndarray:
 
 
 def _is_sheet(corners: np.ndarray, grey: np.ndarray) -> bool:
-    """Tell a sheet from what a shadow leaves light: three sides or more are sharp, none is not.
+    """Tell a sheet from paper that is lit beside a shadow: every side in view is sharp.
 
-    A side along the picture's edge is neither.
+    Three sides must be in view.
     """
     covered = cv2.fillConvexPoly(np.zeros(grey.shape, np.uint8), corners.round().astype(int), 1)
     light = np.median(grey[covered > 0])
