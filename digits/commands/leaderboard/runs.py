@@ -21,7 +21,7 @@ from digits.model.recipes import load_recipe
 from digits.paths import EVALUATE_METRICS_PATH, HISTORY_PATH, TRAIN_METRICS_PATH
 
 # Robustness is a mean over corruptions: all, those that training has met, and the others. The first
-# runs were judged by other ones, and have neither of the latter two. `other_hands`: of other writers.
+# runs have neither of the latter two. `other_hands` is the accuracy on digits of other writers.
 EVALUATED = (
     "image_count",
     "error_count",
