@@ -87,12 +87,12 @@ test: .venv/test.stamp ## Run the test suite, but for what takes minutes
 	@python -m pytest --numprocesses logical --dist worksteal
 
 .PHONY: test-slow
-test-slow: .venv/test.stamp ## Run the slow tests: faults, fuzzing, the pipeline twice, the tour
-	@python -m pytest --numprocesses logical --dist worksteal -m "slow and not remotes"
+test-slow: .venv/test.stamp ## Run the slow core: kills, faults, fuzzing, S3, the pages typed
+	@python -m pytest --numprocesses logical --dist worksteal -m slow
 
-.PHONY: test-remotes
-test-remotes: .venv/test.stamp .venv/swift.stamp ## Run the tests against servers: Swift, sshd, apache2, PostgreSQL, Slurm (Debian)
-	@python -m pytest --numprocesses logical --dist worksteal -m remotes
+.PHONY: test-nightly
+test-nightly: .venv/test.stamp .venv/swift.stamp ## Run all the rest, with real servers (Debian)
+	@python -m pytest --numprocesses logical --dist worksteal -m nightly
 
 .PHONY: lint
 lint: .venv/test.stamp ## Lint, format and types, without the tests

@@ -39,7 +39,9 @@ ARCHITECTURES = {
 
 def list_group(group: str) -> list[Any]:
     return [
-        pytest.param(ARCHITECTURES[name], id=name, marks=[] if name in FAST else pytest.mark.slow)
+        pytest.param(
+            ARCHITECTURES[name], id=name, marks=[] if name in FAST else pytest.mark.nightly
+        )
         for name in LISTED[group]
     ]
 
@@ -158,13 +160,13 @@ def test_rounds_as_plain_fit_does(recipe: Recipe) -> None:
     pytest.fail("farther from float64 than float32 rounds, in each of three draws")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_trains_in_bfloat16(name: str) -> None:
     smoke_test(make_plan(ARCHITECTURES[name].model_copy(update={"precision": "bfloat16"})))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_same_seed_gives_the_same_bytes_25_times() -> None:
     recipe = ARCHITECTURES["frozen_filters"].model_copy(update={"batch_size": 64})
     train = make_split(96)

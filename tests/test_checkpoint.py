@@ -98,7 +98,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Training:
 
 # Within the first member, at its last epoch, within the second, at the very end.
 @pytest.mark.parametrize(
-    "epochs", [*(pytest.param(epochs, marks=pytest.mark.slow) for epochs in (1, 3)), 5, 6]
+    "epochs", [*(pytest.param(epochs, marks=pytest.mark.nightly) for epochs in (1, 3)), 5, 6]
 )
 def test_resumed_training_gives_the_same_bytes(
     epochs: int,
@@ -173,7 +173,7 @@ def train_bytes(plan: Plan, path: Path) -> tuple[bytes, list[bytes]]:
     return path.with_suffix(".keras").read_bytes(), left
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize(("layers", "changes"), TRAININGS.values(), ids=TRAININGS)
 def test_any_training_resumes_after_any_epoch(
     layers: list[dict[str, Any]],
@@ -213,7 +213,7 @@ def test_other_parameters_start_anew(
     assert Path("models/model.keras").read_bytes() != undisturbed.results["models/model.keras"]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_damaged_checkpoint_starts_anew(
     undisturbed: Training,
     tmp_path: Path,

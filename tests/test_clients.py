@@ -52,7 +52,7 @@ def read_workspace(answers: dict[str, Any]) -> dict[str, Any]:
     return workspace
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_answers_after_a_training(retrained: Project, tmp_path: Path) -> None:
     answers = ask(retrained.copy(tmp_path / "project"))
     workspace = read_workspace(answers)
@@ -67,7 +67,7 @@ def test_answers_after_a_training(retrained: Project, tmp_path: Path) -> None:
     assert not answers["plots"].get("errors")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_answers_during_a_training(trained: Project, tmp_path: Path) -> None:
     project = trained.copy(tmp_path / "project")
     with holding(project, "train", 9) as held:  # its first epoch is on disk

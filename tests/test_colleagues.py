@@ -19,7 +19,7 @@ def use_lab_cache(project: Project, cache: Path) -> None:
         project.call(*command)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_second_clone_on_a_shared_cache_trains_nothing(trained: Project, tmp_path: Path) -> None:
     cache = tmp_path / "lab"
     first = trained.copy(tmp_path / "first")
@@ -63,7 +63,7 @@ def test_writing_in_place_harms_a_linked_cache(
     assert (f"({MODEL})" in output) == harmful
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_cleaning_up_keeps_experiments_that_nobody_pushed(trained: Project, tmp_path: Path) -> None:
     project = trained.copy(tmp_path / "project")
     project.call("dvc", "exp", "run", "--name", "mine", "-S", "train.seed=5", "train")
@@ -85,7 +85,7 @@ def test_clone_with_other_line_ends_has_nothing_to_run(trained: Project, tmp_pat
     assert UP_TO_DATE in clone.call("dvc", "repro", "--allow-missing", "--dry")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_edits_that_an_applied_experiment_discarded_come_back(
     trained: Project, tmp_path: Path
 ) -> None:
@@ -105,7 +105,7 @@ def test_edits_that_an_applied_experiment_discarded_come_back(
     assert (project.folder / "params.yaml").read_text() == edited
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_two_branches_that_trained_are_merged(retrained: Project, tmp_path: Path) -> None:
     project = retrained.copy(tmp_path / "project")
     project.call("git", "switch", "--quiet", "--create", "seed", "HEAD~1")
@@ -129,7 +129,7 @@ def test_two_branches_that_trained_are_merged(retrained: Project, tmp_path: Path
     assert len(project.call("git", "log", "-1", "--format=%P").split()) == 2
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_cleaning_up_keeps_what_colleagues_pushed(
     trained: Project, retrained: Project, tmp_path: Path
 ) -> None:

@@ -166,7 +166,7 @@ def test_test_images_are_looked_at_only_when_asked_to(project: Project) -> None:
     assert "WARNING" not in said  # both are committed
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_choice_between_experiments_up_to_a_decision(project: Project, tmp_path: Path) -> None:
     project = project.copy(tmp_path / "project")
     evaluated = (project.folder / "metrics/evaluate.json").read_bytes()
@@ -288,7 +288,7 @@ def test_unknown_revision_is_one_line(project: Project) -> None:
     assert "Traceback" not in output
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_predictions_that_are_nowhere_say_what_brings_them(
     project: Project, tmp_path: Path
 ) -> None:

@@ -106,7 +106,7 @@ def test_layer_more_is_a_row_an_argument_and_trains_anew(project: Project) -> No
     project.revert()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_validation_size_reruns_from_decode(project: Project) -> None:
     project.change("validation_fraction: 0.1", "validation_fraction: 0.2")
     assert list_runs(project.call("dvc", "repro")) == ALL[1:]
@@ -147,7 +147,7 @@ def test_push_and_pull_through_the_default_remote(project: Project) -> None:
     assert "Data and pipelines are up to date." in clone.call("dvc", "repro")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_unreachable_dataset_falls_back_loudly(trained: Project, tmp_path: Path) -> None:
     project = make_project(tmp_path / "project", "mnist", "quick")
     project.borrow(trained)
@@ -189,7 +189,7 @@ def publish_mnist(project: Project, mirrors: list[str]) -> dict[str, bytes]:
     return files
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_only_copies_survive_every_way_to_run(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project", "mnist", "quick")
     files = publish_mnist(project, [])

@@ -292,7 +292,7 @@ def test_read_only_folder_is_one_line(project: Path, capsys: pytest.CaptureFixtu
 # With DVC, and with the checkout's own model
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_model_of_a_revision(trained: Project, tmp_path: Path) -> None:
     project = trained.copy(tmp_path / "project")
     expected = (project.folder / MODEL_PATH).read_bytes()
@@ -307,7 +307,7 @@ def test_model_of_a_revision(trained: Project, tmp_path: Path) -> None:
     assert project.call("git", "status", "--porcelain") == ""
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.checkout
 @pytest.mark.parametrize(("convert", "load"), CONVERTERS)
 def test_trained_model_agrees_on_all_test_images(
@@ -333,7 +333,7 @@ def test_trained_model_agrees_on_all_test_images(
             assert (received.argmax(axis=1) == expected.argmax(axis=1)).all()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.checkout
 @pytest.mark.parametrize(("convert", "load"), CONVERTERS)
 def test_every_recipe_can_be_exported(

@@ -10,8 +10,6 @@ from projects import Project, list_runs, make_project
 from ruamel.yaml import YAML
 from test_dag import publish_mnist
 
-pytestmark = pytest.mark.slow
-
 # The output that is being written when the fault comes, and how many there are. The first outputs
 # of train are checkpoint, history and metrics at its start, then the same of each epoch.
 MIDDLE = {"fetch": 2, "decode": 3, "train": 7, "evaluate": 5, "analyze": 3}
@@ -24,7 +22,14 @@ FOLDERS = {
 }
 RESULTS = ("data", "models", "metrics", "plots", "dvc.lock")
 
-each_stage = pytest.mark.parametrize("stage", MIDDLE)
+# Every output passes the one atomic writer (tests/test_artifacts.py), so one stage stands for all.
+each_stage = pytest.mark.parametrize(
+    "stage",
+    [
+        pytest.param(stage, marks=pytest.mark.slow if stage == "train" else pytest.mark.nightly)
+        for stage in MIDDLE
+    ],
+)
 
 
 def read_results(folder: Path) -> dict[str, bytes]:
@@ -60,12 +65,28 @@ def assert_recovers(project: Project, trained: Project, stage: str) -> str:
     return said
 
 
-@each_stage
-@pytest.mark.parametrize("victim", ["dvc", "stage"])
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["kill", "terminate"])
-def test_killed(
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", MIDDLE)
+def test_killed_stage(stage: str, project: Project, trained: Project) -> None:
+    check_end(project, trained, stage, "stage", signal.SIGKILL)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("stage", MIDDLE)
+@pytest.mark.parametrize(
+    ("victim", "number"),
+    [("dvc", signal.SIGKILL), ("dvc", signal.SIGTERM), ("stage", signal.SIGTERM)],
+)
+def test_other_ends(
     stage: str, victim: str, number: signal.Signals, project: Project, trained: Project
 ) -> None:
+    check_end(project, trained, stage, victim, number)
+
+
+def check_end(
+    project: Project, trained: Project, stage: str, victim: str, number: signal.Signals
+) -> None:
+    """End a stage, or the DVC that runs it, amid an output: the next run gives the same bytes."""
     with holding(project, stage, MIDDLE[stage]) as held:
         held.end(victim, number)
     said = assert_recovers(project, trained, stage)
@@ -131,6 +152,7 @@ def test_read_only_folder(stage: str, trained: Project, tmp_path: Path) -> None:
     assert read_results(project.folder) == read_results(trained.folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["kill", "interrupt"])
 def test_only_copies_survive(number: signal.Signals, tmp_path: Path) -> None:
     project = make_project(tmp_path / "project", "mnist", "quick")

@@ -268,7 +268,7 @@ def test_mirror_that_is_a_pipe_or_has_nothing() -> None:
     assert f"  {BROUGHT}/mnist.npz: File is not a zip file" in find_nothing()
 
 
-@pytest.mark.remotes
+@pytest.mark.nightly
 def test_debian_s_fashion_mnist_is_the_published_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

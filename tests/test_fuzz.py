@@ -39,7 +39,10 @@ from digits.model.saving import load_model, write_model
 
 OVERHEAD = 200_000  # bytes that a reader may take besides those of its input and its output
 
-each_count = pytest.mark.parametrize("count", [100, pytest.param(10_000, marks=pytest.mark.slow)])
+SLOW, NIGHTLY = pytest.mark.slow, pytest.mark.nightly
+each_count = pytest.mark.parametrize(
+    "count", [50, pytest.param(1_000, marks=SLOW), pytest.param(10_000, marks=NIGHTLY)]
+)
 
 
 def fuzz(count: int, strategy: st.SearchStrategy[Any], check: Callable[[Any], None]) -> None:
@@ -183,7 +186,7 @@ WHOLE_TEXTS = st.sampled_from(
 )
 
 
-@pytest.mark.parametrize("count", [50, pytest.param(1_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [50, pytest.param(1_000, marks=NIGHTLY)])
 @pytest.mark.parametrize("load", TEXTS.values(), ids=TEXTS)
 def test_text(load: Callable[[Path], object], count: int, tmp_path: Path) -> None:
     path = tmp_path / "text"
@@ -221,7 +224,7 @@ def is_alike(value: Any, other: Any) -> bool:
     return repr(value) == repr(other)
 
 
-@pytest.mark.parametrize("count", [100, pytest.param(3_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [100, pytest.param(3_000, marks=NIGHTLY)])
 def test_taken_values_are_those_of_both_yamls(count: int, tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
 
@@ -239,7 +242,7 @@ def test_taken_values_are_those_of_both_yamls(count: int, tmp_path: Path) -> Non
     fuzz(count, PLAIN_YAML, check)
 
 
-@pytest.mark.parametrize("count", [10, pytest.param(500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [10, pytest.param(500, marks=NIGHTLY)])
 def test_model(count: int, tmp_path: Path) -> None:
     path = tmp_path / "model.keras"
     write_model(path, build_network("small", make_recipe(FLATTEN, SOFTMAX)))
@@ -279,7 +282,7 @@ def damage_model(whole: bytes, generator: np.random.Generator) -> bytes:
     return file.getvalue()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
 def test_model_within_memory(tmp_path: Path) -> None:
     whole = tmp_path / "whole.keras"

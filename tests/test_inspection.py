@@ -296,7 +296,7 @@ def test_recipes_of_the_project_load(recipe: Recipe, tmp_path: Path) -> None:
     check_loads(model, tmp_path / "model.keras")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_public_architectures_load(name: str, tmp_path: Path) -> None:
     members = [build_network(f"member_{n}", ARCHITECTURES[name]) for n in range(2)]

@@ -128,7 +128,7 @@ def expand(command: list[str]) -> list[str]:
     return shlex.split(shown.stdout.splitlines()[-1])
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_commands_of_the_page_run_as_written(project: Project) -> None:
     for title in ("Sharing data, models and results", "Damage"):
         for command in read_commands(title, {}):
@@ -145,7 +145,7 @@ def test_commands_of_the_page_run_as_written(project: Project) -> None:
         remotes.wsgidav,
         remotes.moto,
         *(
-            pytest.param(server, marks=pytest.mark.remotes)
+            pytest.param(server, marks=pytest.mark.nightly)
             for server in (remotes.swift, remotes.sshd, remotes.apache)
         ),
     ],
@@ -172,7 +172,7 @@ def kill_while_held(project: Project, line: Line, *command: str) -> None:
         assert running, process.communicate()[0]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_killed_push_and_pull_are_completed_by_the_next(
     remote: Remote, trained: Project, tmp_path: Path
 ) -> None:

@@ -269,7 +269,7 @@ def read_files(project: Project) -> list[bytes]:
     return [(project.folder / path).read_bytes() for path in (PAGE_PATH, PICTURE_PATH, LEDGER_PATH)]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_runs_through_dvc_and_only_once_and_in_a_clone_not_at_all(
     board: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

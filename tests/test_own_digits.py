@@ -15,7 +15,7 @@ from test_tour import MIRROR, read_steps
 PAGE = ROOT / "docs/own-digits.md"
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_own_digits_can_be_taught_as_written(tmp_path: Path) -> None:
     (tmp_path / "shared").symlink_to(MIRROR.parent)
     project: Project = make_project(tmp_path / "project", "mnist", "cnn_optdigits")

@@ -62,7 +62,7 @@ def test_report_holds_everything(project: Project) -> None:
     assert page.count("`report/") == 2
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_checkout_without_data_has_its_report(fork: Project) -> None:
     said, page = report(fork)
     assert page in said
@@ -122,7 +122,7 @@ def forge(project: Project, **changes: Any) -> None:
 MD5 = "import hashlib, sys; print(hashlib.md5(open(sys.argv[1], 'rb').read()).hexdigest())"
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_forged_metrics_are_seen_through(project: Project) -> None:
     forge(project, accuracy=0.9999)
     said, page = report(project, "HEAD~2", status=1)
@@ -137,7 +137,7 @@ def test_forged_metrics_are_seen_through(project: Project) -> None:
     assert "test accuracy" in project.call("python", "-m", "digits", "repro")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_forged_validation_is_seen_through(project: Project) -> None:
     path = project.folder / "metrics/train.json"
     path.write_text(json.dumps(json.loads(path.read_bytes()) | {"val_accuracy": 0.9999}))
@@ -149,7 +149,7 @@ def test_forged_validation_is_seen_through(project: Project) -> None:
     assert "0.9999" not in path.read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_forged_metrics_without_predictions_are_not_called_verified(fork: Project) -> None:
     forge(fork, accuracy=0.9999)
     _, page = report(fork, "HEAD~2")
@@ -173,7 +173,7 @@ def test_damaged_metrics_are_one_line_everywhere(
 # Which base
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_shallow_checkout_names_the_way_out(original: Project, tmp_path: Path) -> None:
     url = f"file://{original.folder}"
     original.call("git", "clone", "--quiet", "--depth=1", url, str(tmp_path / "shallow"))

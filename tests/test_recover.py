@@ -182,7 +182,7 @@ def recover_as_told(folder: Path) -> str:
             (folder / lock_name).unlink()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("seed", [0, 1])
 def test_killed_at_random_times(
     seed: int,

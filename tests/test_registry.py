@@ -23,7 +23,7 @@ np.save("probabilities.npy", probabilities)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("server", [remotes.local_folder, remotes.http_server])
 def test_model_is_had_by_name_as_written(
     server: Server, retrained: Project, tmp_path: Path
@@ -90,7 +90,7 @@ def use(user: Project, images: np.ndarray) -> None:
     assert probabilities.sum(axis=1) == pytest.approx(1, abs=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_relative_remote_is_not_found_from_elsewhere(trained: Project, tmp_path: Path) -> None:
     """What the page warns of; without it, its first block would be needless."""
     project = trained.copy(tmp_path / "team/digits")
@@ -101,7 +101,7 @@ def test_relative_remote_is_not_found_from_elsewhere(trained: Project, tmp_path:
     assert "No storage files available" in (ROOT / PAGE).read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_model_of_a_subfolder_is_had_by_name_as_written(trained: Project, tmp_path: Path) -> None:
     """The names without a colon, which GTO takes, are those that DVC does not find."""
     outer, address = Project(tmp_path / "outer"), str(tmp_path / "digits.git")

@@ -15,18 +15,17 @@ from sharing import MODEL, UP_TO_DATE, cache_path, configure, damage, output_oid
 
 @pytest.fixture(
     params=[
+        pytest.param(remotes.moto, marks=pytest.mark.slow),
         *(
-            pytest.param(server, marks=pytest.mark.slow)
+            pytest.param(server, marks=pytest.mark.nightly)
             for server in (
                 remotes.local_folder,
                 remotes.http_server,
                 remotes.wsgidav,
-                remotes.moto,
+                remotes.swift,
+                remotes.sshd,
+                remotes.apache,
             )
-        ),
-        *(
-            pytest.param(server, marks=pytest.mark.remotes)
-            for server in (remotes.swift, remotes.sshd, remotes.apache)
         ),
     ],
     ids=lambda server: server.__name__,

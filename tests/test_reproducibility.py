@@ -70,7 +70,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return make_project(folder, "optdigits", "cnn_optdigits")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("threads", [1, 2])
 def test_two_runs_agree(threads: int, project: Project) -> None:
     project.call("git", "restore", "params.yaml")

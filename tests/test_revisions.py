@@ -47,7 +47,7 @@ def test_subfolder_of_a_repository_is_compared(within: Project, project: Project
     assert within.call(*command) == project.call(*command)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_subfolder_of_a_repository_is_reported(within: Project) -> None:
     within.call("git", "checkout", "--quiet", "--", ".")
     within.call("dvc", "checkout")
@@ -57,7 +57,7 @@ def test_subfolder_of_a_repository_is_reported(within: Project) -> None:
     assert "what the predictions come to" in said
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_subfolder_of_a_repository_has_experiments(within: Project) -> None:
     within.call("git", "checkout", "--quiet", "--", ".")
     within.call("dvc", "exp", "run", "--name", "inner", "-S", "train.seed=3", "train")

@@ -108,7 +108,7 @@ def test_password_in_address_is_not_shown(trained: Project, tmp_path: Path, sche
     assert "geheim" not in output
 
 
-S3 = pytest.param("s3://digits/team", marks=pytest.mark.slow)  # boto3 tries five times
+S3 = pytest.param("s3://digits/team", marks=pytest.mark.nightly)  # boto3 tries five times
 
 
 @pytest.mark.parametrize("url", [S3, "ssh://{}/srv/digits", "webdav://{}/digits"])

@@ -200,7 +200,7 @@ HOSTILE = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_pipeline_among_hostile_settings(trained: Project, tmp_path: Path) -> None:
     expected = digest_results(trained.folder)
     project = trained.copy(tmp_path / "project")

@@ -141,7 +141,7 @@ def test_dvc_sends_nothing_home() -> None:
     assert config["core"]["analytics"] == config["core"]["check_update"] == "false"
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.usefixtures("synthetic")
 def test_stages_use_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> NoReturn:

@@ -51,7 +51,7 @@ def test_tour_has_ten_commands() -> None:
     assert len(read_steps(TOUR)) == 10
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.skipif(not MIRROR.is_dir(), reason="needs MNIST in ../shared/mnist")
 def test_tour_can_be_typed_as_written(tmp_path: Path) -> None:
     clone = tmp_path / "digits"

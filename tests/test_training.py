@@ -134,7 +134,7 @@ def test_smoothing_needs_one_hot_labels() -> None:
         make_recipe(SOFTMAX, loss="sparse_categorical_crossentropy", label_smoothing=0.1)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_same_seed_same_weights_other_seed_others() -> None:
     recipe = make_recipe(
         FLATTEN,

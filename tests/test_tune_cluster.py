@@ -34,7 +34,7 @@ from tuning import (
 
 from digits.commands.study import StudyError, explaining, open_storage
 
-pytestmark = pytest.mark.remotes
+pytestmark = pytest.mark.nightly
 STORAGE = "DIGITS_TUNE_STORAGE"
 PAGE_URL = "postgresql+psycopg://maria:$PASSWORD@db.example.org/digits"
 

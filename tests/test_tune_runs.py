@@ -27,7 +27,6 @@ from tuning import (
     write_search,
 )
 
-pytestmark = pytest.mark.slow
 LONG = "[60, 2]"  # epochs: long enough to be broken off in the first
 
 
@@ -50,6 +49,7 @@ def end_study(project: Project) -> None:
     assert_untouched(project)
 
 
+@pytest.mark.nightly
 def test_two_workers_in_one_clone_while_its_user_goes_on(trained: Project, tmp_path: Path) -> None:
     project = write_search(trained.copy(tmp_path / "project"), "[40, 30, 2, 3]")
     assert "4 new trials of 4" in project.call(*TUNE, "create")
@@ -85,6 +85,7 @@ def test_two_workers_in_one_clone_while_its_user_goes_on(trained: Project, tmp_p
     assert "up to date" in project.call("dvc", "repro", "train")
 
 
+@pytest.mark.slow
 def test_killed_worker_takes_its_training_with_it_and_the_next_one_goes_on(
     trained: Project, tmp_path: Path
 ) -> None:
@@ -97,6 +98,7 @@ def test_killed_worker_takes_its_training_with_it_and_the_next_one_goes_on(
         end_study(project)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_worker_puts_its_trial_back(
     number: signal.Signals, trained: Project, tmp_path: Path
@@ -110,6 +112,7 @@ def test_interrupted_worker_puts_its_trial_back(
         end_study(project)
 
 
+@pytest.mark.nightly
 def test_hopeless_trial_ends_early_and_one_that_fails_is_not_tried_again(
     trained: Project, tmp_path: Path
 ) -> None:
@@ -135,6 +138,7 @@ def test_hopeless_trial_ends_early_and_one_that_fails_is_not_tried_again(
     project.call("dvc", "exp", "show", "--no-pager")
 
 
+@pytest.mark.nightly
 def test_study_in_a_subfolder_of_a_repository(trained: Project, tmp_path: Path) -> None:
     """On a path, too, on which temporary runs of DVC die."""
     outer = Project(tmp_path / "Übung #1")
@@ -151,6 +155,7 @@ def test_study_in_a_subfolder_of_a_repository(trained: Project, tmp_path: Path) 
     assert "up to date" in inner.call("dvc", "repro", "train")
 
 
+@pytest.mark.nightly
 def test_dirty_checkout_and_unknown_commit_are_refused(trained: Project, tmp_path: Path) -> None:
     project = write_search(trained.copy(tmp_path / "project"))
     project.call(*TUNE, "create")

@@ -94,7 +94,7 @@ for name in names:
 """
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_any_recipe_may_be_selected(checkout: Project) -> None:
     recipes = sorted(path.stem for path in (checkout.folder / "recipes").glob("*.yaml"))
     said = run_python(checkout, "-c", SELECT_EACH, " ".join(recipes), *READERS)
@@ -102,7 +102,7 @@ def test_any_recipe_may_be_selected(checkout: Project) -> None:
     checkout.call("git", "restore", "params.yaml")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_all_edits_together(checkout: Project) -> None:
     """An experiment on other data, committed; every number changed; recipes come, go, get names."""
     settings = (

@@ -59,7 +59,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_wheel_has_the_packages_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
@@ -67,7 +67,7 @@ def test_wheel_has_the_packages_and_nothing_else(wheel: Path) -> None:
     assert {f"{module.replace('.', '/')}.py" for module in MODULES} <= set(names)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_wheel_runs_without_a_checkout(wheel: Path, tmp_path: Path) -> None:
     fresh = tmp_path / "fresh"
     run(sys.executable, "-m", "venv", "--without-pip", fresh, cwd=tmp_path)
