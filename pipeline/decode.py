@@ -11,9 +11,14 @@ from sklearn.model_selection import train_test_split
 from digits.config import Section, load_params
 from digits.data import idx
 from digits.data.datasets import Dataset, RawFile, load_dataset
+from digits.data.preprocessing import (
+    DatasetError,
+    check_classes,
+    normalize_images,
+    normalize_labels,
+)
 from digits.data.raw import check_content
 from digits.data.splits import Card, Part, hold_out, write_card, write_split
-from digits.data.tidying import DatasetError, check_classes, tidy_images, tidy_labels
 from digits.files.artifacts import ArtifactError
 from digits.paths import CARD_PATH, RAW_DIR, TEST_DIR, TRAIN_DIR, VALIDATION_DIR
 from digits.stage import run
@@ -72,8 +77,8 @@ def load_arrays(split: str, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
         DatasetError: they are no such dataset.
     """
     image_file, label_file = dataset.pair(split)
-    images = tidy_images(split, load_raw(image_file), transpose=dataset.transpose)
-    labels = tidy_labels(split, load_raw(label_file), len(images), dataset)
+    images = normalize_images(split, load_raw(image_file), transpose=dataset.transpose)
+    labels = normalize_labels(split, load_raw(label_file), len(images), dataset)
     check_classes(split, labels, dataset.class_names)
     return images, labels
 

@@ -14,9 +14,14 @@ import pytest
 from digits.config import ConfigError
 from digits.data import idx
 from digits.data.datasets import Dataset, RawFile, load_dataset
+from digits.data.preprocessing import (
+    DatasetError,
+    check_classes,
+    normalize_images,
+    normalize_labels,
+)
 from digits.data.raw import RawFileError
 from digits.data.splits import load_card, load_split
-from digits.data.tidying import DatasetError, check_classes, tidy_images, tidy_labels
 from digits.errors import DigitsError
 from digits.files.artifacts import ArtifactError, load_array, load_json
 from pipeline.decode import main, scale_pixels, split_validation
@@ -47,12 +52,12 @@ class TestTidyImages:
         ],
     )
     def test_nothing_is_lost(self, images: np.ndarray) -> None:
-        tidy = tidy_images("train", images, transpose=False)
+        tidy = normalize_images("train", images, transpose=False)
         np.testing.assert_array_equal(tidy, IMAGES, strict=True)
 
     def test_34_transposed(self) -> None:
         given = np.ascontiguousarray(IMAGES.transpose(0, 2, 1))
-        tidy = tidy_images("train", given, transpose=True)
+        tidy = normalize_images("train", given, transpose=True)
         np.testing.assert_array_equal(tidy, IMAGES, strict=True)
 
     @pytest.mark.parametrize(
@@ -74,7 +79,7 @@ class TestTidyImages:
     def test_form_refused(self, images: np.ndarray, received: str) -> None:
         expected = r"train images: expected integers \(n, 28, 28\), received "
         with pytest.raises(DatasetError, match=rf"^{expected}{received}$"):
-            tidy_images("train", images, transpose=False)
+            normalize_images("train", images, transpose=False)
 
     @pytest.mark.parametrize(
         ("images", "received"),
@@ -85,12 +90,12 @@ class TestTidyImages:
     )
     def test_values_refused(self, images: np.ndarray, received: str) -> None:
         with pytest.raises(DatasetError, match=f"expected pixels 0-255, received {received}$"):
-            tidy_images("train", images, transpose=False)
+            normalize_images("train", images, transpose=False)
 
     @pytest.mark.parametrize("pixel", [0, 7, 255])
     def test_31_constant_images(self, pixel: int) -> None:
         with pytest.raises(DatasetError, match="test images: expected pixels that differ"):
-            tidy_images("test", np.full_like(IMAGES, pixel), transpose=False)
+            normalize_images("test", np.full_like(IMAGES, pixel), transpose=False)
 
 
 QMNIST = np.stack([LABELS, np.arange(20), *[LABELS * 7] * 6], axis=1).astype(">i4")
@@ -115,7 +120,7 @@ class TestTidyLabels:
         ],
     )
     def test_classes_from_0(self, labels: np.ndarray, facts: dict[str, Any]) -> None:
-        tidy = tidy_labels("test", labels, 20, make_dataset(**facts))
+        tidy = normalize_labels("test", labels, 20, make_dataset(**facts))
         np.testing.assert_array_equal(tidy, LABELS, strict=True)
 
     @pytest.mark.parametrize(
@@ -131,11 +136,11 @@ class TestTidyLabels:
     def test_form_refused(self, labels: np.ndarray, facts: dict[str, Any], received: str) -> None:
         message = rf"^test labels: expected integers \(20,\), received {received}$"
         with pytest.raises(DatasetError, match=message):
-            tidy_labels("test", labels, 20, make_dataset(**facts))
+            normalize_labels("test", labels, 20, make_dataset(**facts))
 
     def test_column_that_is_not_there(self) -> None:
         with pytest.raises(DatasetError, match=r"expected a column 8, received \(20, 8\)$"):
-            tidy_labels("test", QMNIST, 20, make_dataset(label_column=8))
+            normalize_labels("test", QMNIST, 20, make_dataset(label_column=8))
 
     @pytest.mark.parametrize(
         ("labels", "facts", "expected", "received"),
@@ -155,7 +160,7 @@ class TestTidyLabels:
             f"say, received {received}, too$"
         )
         with pytest.raises(DatasetError, match=message):
-            tidy_labels("test", labels, 20, make_dataset(**facts))
+            normalize_labels("test", labels, 20, make_dataset(**facts))
 
 
 class TestCheckClasses:

@@ -18,8 +18,8 @@ from digits.commands import compare
 from digits.commands.compare import CompareError
 from digits.data import datasets, idx
 from digits.data.datasets import load_dataset
+from digits.data.preprocessing import DatasetError
 from digits.data.splits import Part, hold_out, load_card
-from digits.data.tidying import DatasetError
 from digits.errors import DigitsError
 from digits.paths import CARD_PATH, EVALUATE_METRICS_PATH
 from pipeline import decode, fetch

@@ -9,7 +9,7 @@ import zlib
 import pytest
 
 from digits.data.datasets import RawFile
-from digits.data.kinds import name_kind
+from digits.data.formats import name_format
 from digits.data.raw import RawFileError, unpack
 
 RAW = bytes([0, 0, 8, 1, 0, 0, 1, 0]) + bytes(range(64)) * 4
@@ -119,7 +119,7 @@ KINDS = {
 def test_kind_is_named_whether_or_not_a_size_is_known(
     kind: str, data: bytes, size: int | None
 ) -> None:
-    assert name_kind(data).startswith(kind)
+    assert name_format(data).startswith(kind)
     if kind != "gzip":
         with pytest.raises(RawFileError, match=re.escape(kind)):
             unpack(RawFile(name="images", raw_size=size), data)
@@ -127,4 +127,4 @@ def test_kind_is_named_whether_or_not_a_size_is_known(
 
 @pytest.mark.parametrize("data", [b"", b"\0", RAW, bytes(600), b"two words"], ids=str)
 def test_kind_is_not_guessed(data: bytes) -> None:
-    assert name_kind(data) == ""
+    assert name_format(data) == ""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from digits.data.kinds import name_kind
+from digits.data.formats import name_format
 from digits.errors import DigitsError
 
 DTYPES: dict[int, np.dtype[Any]] = {
@@ -88,7 +88,7 @@ def _decode_header(data: bytes) -> tuple[np.dtype[Any], tuple[int, ...]]:
     zeros, code, dimensions = struct.unpack_from(">HBB", data)
     if zeros:
         swapped = data[2:4] == b"\0\0" and data[1] in DTYPES
-        kind = name_kind(data)
+        kind = name_format(data)
         hint = f": this is {kind}" if kind else ""
         hint = " (byte-swapped: a little-endian header)" if swapped else hint
         raise IdxFormatError(f"IDX header: expected two zero bytes, received {data[:4]!r}{hint}")

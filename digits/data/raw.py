@@ -8,7 +8,7 @@ from mmap import mmap
 
 from digits.data import idx
 from digits.data.datasets import LARGEST_SIZE, RawFile
-from digits.data.kinds import LOOKED_AT, name_kind
+from digits.data.formats import LOOKED_AT, name_format
 from digits.errors import DigitsError
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -69,5 +69,5 @@ def _check_digest(name: str, expected: str, data: bytes | mmap) -> None:
 
 
 def _describe(data: bytes | mmap) -> str:
-    kind = name_kind(data[:LOOKED_AT])
+    kind = name_format(data[:LOOKED_AT])
     return f": this is {kind}" if kind else ""

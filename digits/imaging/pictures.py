@@ -14,7 +14,7 @@ from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 
 from digits.data import idx
 from digits.data.datasets import IMAGE_SIDE
-from digits.data.kinds import name_kind
+from digits.data.formats import name_format
 from digits.errors import DigitsError
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")  # no other decoder sees the bytes
@@ -207,4 +207,4 @@ def _scale(pixels: np.ndarray) -> np.ndarray:
 
 
 def _name(raw: bytes) -> str:
-    return name_kind(raw) or f"{len(raw):,} bytes that are none"
+    return name_format(raw) or f"{len(raw):,} bytes that are none"

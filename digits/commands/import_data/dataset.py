@@ -16,7 +16,7 @@ from digits.config import describe_errors, load_params
 from digits.data import datasets, idx
 from digits.data.datasets import Dataset, load_dataset
 from digits.data.finding import find_files
-from digits.data.tidying import tidy_images, tidy_labels
+from digits.data.preprocessing import normalize_images, normalize_labels
 from digits.evaluation.figures import write_figure
 from digits.evaluation.galleries import COLUMNS, draw_gallery
 from digits.files.artifacts import write_bytes, write_text
@@ -54,8 +54,8 @@ def load_known(dataset: Dataset) -> list[np.ndarray]:
     for split in ("train", "test"):
         images, labels = (idx.view(files[file.name]) for file in dataset.pair(split))
         arrays += [
-            tidy_images(split, images, transpose=dataset.transpose),
-            tidy_labels(split, labels, len(images), dataset),
+            normalize_images(split, images, transpose=dataset.transpose),
+            normalize_labels(split, labels, len(images), dataset),
         ]
     return arrays
 

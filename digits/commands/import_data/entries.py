@@ -13,7 +13,7 @@ from tokenize import TokenError
 from typing import NamedTuple
 
 from digits.commands.import_data.naming import SourceError
-from digits.data.kinds import LOOKED_AT, name_kind
+from digits.data.formats import LOOKED_AT, name_format
 from digits.imaging.pictures import PictureError
 
 LARGEST_UNPACKED = 1 << 33  # bytes of an archive
@@ -110,5 +110,5 @@ def refusing(name: str, path: Path) -> Iterator[None]:
 def _describe(path: Path) -> str:
     """Say of what kind a file should be whole."""
     with path.open("rb") as file:
-        kind = name_kind(file.read(LOOKED_AT)).split(", ")[0]
+        kind = name_format(file.read(LOOKED_AT)).split(", ")[0]
     return f"a whole file, {kind}" if kind else f"a whole {path.suffix or 'file'}"

@@ -19,7 +19,7 @@ from digits.commands.import_data.parquet import read_parquet
 from digits.commands.import_data.tables import read_table
 from digits.data import idx
 from digits.data.datasets import LARGEST_SIZE
-from digits.data.kinds import LOOKED_AT, name_kind
+from digits.data.formats import LOOKED_AT, name_format
 
 FORMS = (
     "a table (CSV, TSV, ARFF, Parquet), .npz, .npy, .mat, .h5, IDX, or a folder or an archive of "
@@ -98,7 +98,7 @@ def _flatten(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, np.n
 
 def _looks_like_table(entry: Entry, head: bytes) -> bool:
     """Tell text from all else; in a folder, only what is called a table is one."""
-    is_text = b"\0" not in head and name_kind(head.removeprefix(BOM_UTF8)) in ("", "a CSV table")
+    is_text = b"\0" not in head and name_format(head.removeprefix(BOM_UTF8)) in ("", "a CSV table")
     return is_text and (entry.is_source or not TABLES.isdisjoint(Path(entry.name.lower()).suffixes))
 
 
@@ -110,4 +110,4 @@ def name_unknown(entry: Entry) -> str:
         return "a Python pickle: what it holds would be run; save its arrays as .npz"
     if head.startswith(b"MATLAB 7"):
         return "a MATLAB 7.3 file: save it with -v7"
-    return name_kind(head) or f"{entry.path.stat().st_size:,} bytes of no known kind"
+    return name_format(head) or f"{entry.path.stat().st_size:,} bytes of no known kind"

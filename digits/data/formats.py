@@ -29,7 +29,7 @@ SIGNATURES = {
 CSV = re.compile(rb'\s*"?[\w .-]*"?(,"?[\w .-]*"?)+\s*[\r\n]')
 
 
-def name_kind(data: bytes) -> str:
+def name_format(data: bytes) -> str:
     """Say what the content looks like; nothing where that is not known.
 
     An empty text, so that callers can write `... received 12 bytes` and add what is known.

@@ -16,7 +16,7 @@ class DatasetError(DigitsError):
     """Files that are not a set of 28x28 images and labels."""
 
 
-def tidy_images(split: str, images: np.ndarray, *, transpose: bool) -> np.ndarray:
+def normalize_images(split: str, images: np.ndarray, *, transpose: bool) -> np.ndarray:
     """Bring integer images of one channel into the form uint8 (n, 28, 28), if nothing is lost.
 
     Raises:
@@ -40,7 +40,7 @@ def tidy_images(split: str, images: np.ndarray, *, transpose: bool) -> np.ndarra
     return images.swapaxes(1, 2) if transpose else images
 
 
-def tidy_labels(split: str, labels: np.ndarray, count: int, dataset: Dataset) -> np.ndarray:
+def normalize_labels(split: str, labels: np.ndarray, count: int, dataset: Dataset) -> np.ndarray:
     """Turn the labels of the file into uint8 (n,), from 0, in the order of the class names.
 
     Raises:
