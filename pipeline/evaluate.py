@@ -10,6 +10,7 @@ from sklearn.metrics import classification_report
 from digits.config import Section, load_params
 from digits.data.splits import Card, Split, load_card, load_split
 from digits.evaluation import charts, scores, tabulation
+from digits.evaluation.extra_corruptions import EVALUATED
 from digits.evaluation.figures import write_figure
 from digits.evaluation.galleries import draw_gallery
 from digits.evaluation.other_hands import score_other_hands
@@ -128,7 +129,7 @@ def write_robustness(robustness: pd.DataFrame, mean: float, test: Split, title: 
     write_table(PLOTS_DIR / "robustness.csv", robustness)
     write_figure(PLOTS_DIR / "robustness.png", charts.draw_robustness(robustness, mean, title))
     accuracies = robustness.set_index("corruption")["accuracy"]
-    images = dict(corrupt_in_turn(test.images[:1]))
+    images = dict(corrupt_in_turn(test.images[:1], EVALUATED))
     figure = draw_gallery(
         np.rint(255 * np.concatenate([*images.values()])[..., 0]).astype(np.uint8),
         [f"{name}\n{accuracies[name]:.1%}" for name in images],
@@ -152,7 +153,8 @@ def main() -> None:
         return predict_probabilities(model, images, params.batch_size).argmax(axis=1)
 
     chosen = spread(test, params.robustness_count)
-    robustness = add_groups(measure_robustness(predict, chosen.images, chosen.labels), groups)
+    measured = measure_robustness(predict, chosen.images, chosen.labels, EVALUATED)
+    robustness = add_groups(measured, groups)
     scored = {
         "dataset": card.name,
         "recipe": model.name,

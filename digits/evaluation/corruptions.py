@@ -9,7 +9,7 @@ whose first axis is that of the images: how an image is corrupted depends on its
 on the images beside or after it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,12 +32,6 @@ class Kind:
 
     apply: Callable[[np.ndarray, Draws], np.ndarray]
     resembles: str | None = None
-
-
-def corrupt(name: str, images: np.ndarray) -> np.ndarray:
-    """Return float32 (n, 28, 28) in [0, 1] after the corruption of that name."""
-    draws = np.random.default_rng([SEED, *name.encode()])
-    return KINDS[name].apply(images, draws).clip(0, 1).astype(np.float32)
 
 
 def add_shot_noise(images: np.ndarray, draws: Draws) -> np.ndarray:
@@ -208,7 +202,13 @@ MNIST_C = {
     "canny edges": Kind(find_edges),
 }
 CAMERA = {"inversion": Kind(invert, "polarity"), "defocus": Kind(blur, "blur")}
-KINDS = MNIST_C | CAMERA
+KINDS = MNIST_C | CAMERA  # by which training is judged; extra_corruptions.py has room for others
+
+
+def corrupt(name: str, images: np.ndarray, kinds: Mapping[str, Kind] = KINDS) -> np.ndarray:
+    """Return float32 (n, 28, 28) in [0, 1] after the corruption of that name."""
+    draws = np.random.default_rng([SEED, *name.encode()])
+    return kinds[name].apply(images, draws).clip(0, 1).astype(np.float32)
 
 
 def _choose_sides(draws: Draws, shape: tuple[int, ...]) -> np.ndarray:

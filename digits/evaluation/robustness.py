@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from digits.data.splits import Split
-from digits.evaluation.corruptions import CAMERA, KINDS, MNIST_C, corrupt
+from digits.evaluation.corruptions import CAMERA, KINDS, MNIST_C, Kind, corrupt
 from digits.files.artifacts import ArtifactError
 from digits.files.tables import load_table
 
@@ -21,20 +21,24 @@ SEEN, UNSEEN, APART = "seen", "unseen", "apart"
 COLUMNS = ("corruption", "group", "accuracy")
 
 
-def measure_robustness(predict: Predict, images: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
+def measure_robustness(
+    predict: Predict, images: np.ndarray, labels: np.ndarray, kinds: Mapping[str, Kind] = KINDS
+) -> pd.DataFrame:
     """Score a model on images float32 (n, 28, 28, 1) as they are and under each corruption."""
     rows = [
         (name, float((predict(corrupted) == labels).mean()))
-        for name, corrupted in corrupt_in_turn(images)
+        for name, corrupted in corrupt_in_turn(images, kinds)
     ]
     return pd.DataFrame(rows, columns=["corruption", "accuracy"])
 
 
-def corrupt_in_turn(images: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+def corrupt_in_turn(
+    images: np.ndarray, kinds: Mapping[str, Kind]
+) -> Iterator[tuple[str, np.ndarray]]:
     """Give images float32 (n, 28, 28, 1) as they are, then under each corruption, by its name."""
     yield CLEAN, images
-    for name in KINDS:
-        yield name, corrupt(name, images[..., 0])[..., np.newaxis]
+    for name in kinds:
+        yield name, corrupt(name, images[..., 0], kinds)[..., np.newaxis]
 
 
 def group_kinds(augmentation: Mapping[str, Any]) -> dict[str, str]:
@@ -55,8 +59,9 @@ def _happens(effect: Any) -> bool:
 
 
 def add_groups(robustness: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFrame:
-    """Put beside each corruption the group that it is of."""
-    return robustness.assign(group=robustness["corruption"].map(groups))[[*COLUMNS]]
+    """Put beside each corruption the group that it is of: apart, unless another is said."""
+    named = robustness["corruption"].map(groups).fillna(APART)
+    return robustness.assign(group=named)[[*COLUMNS]]
 
 
 def load_groups(path: Path) -> dict[str, str]:
