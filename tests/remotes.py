@@ -391,7 +391,7 @@ def apache(_: Path) -> Iterator[Remote]:
             yield webdav_at(port, password)
 
 
-SWIFT_BIN = BIN.parent / "swift/bin"  # made by `make test-remotes`
+SWIFT_BIN = BIN.parent / "swift/bin"  # made by tests/install-servers
 SWIFT_CONFIG = """
 [swift-hash]
 swift_hash_path_suffix = digits

@@ -59,7 +59,7 @@ def test_writing_in_place_harms_a_linked_cache(
     project.call("dvc", "config", "--local", "cache.type", links)
     project.call("dvc", "checkout", "--relink")
     write_in_place(project.folder / MODEL)
-    output = project.call("python", "-m", "digits", "verify-cache", status=int(harmful))
+    output = project.call("python", "-m", "digits", "verify", "cache", status=int(harmful))
     assert (f"({MODEL})" in output) == harmful
 
 
@@ -118,8 +118,8 @@ def test_two_branches_that_trained_are_merged(retrained: Project, tmp_path: Path
         # A conflict is what the recipe is for; Git resolves params.yaml by itself here.
         project.call(*command, status=1 if command[:2] == ["git", "merge"] else 0)
         if command[:2] == ["git", "merge"]:
-            for asked in ("verify-cache", "report", "docs"):
-                said = project.call("python", "-m", "digits", asked, status=1)
+            for asked in (("verify", "cache"), ("report",), ("docs",)):
+                said = project.call("python", "-m", "digits", *asked, status=1)
                 assert said == "ERROR: dvc.lock: expected YAML, received the conflict of a merge\n"
     assert UP_TO_DATE in project.call("dvc", "repro")
     assert project.call("git", "status", "--porcelain") == ""

@@ -169,7 +169,7 @@ def test_command_elsewhere_than_in_the_project_is_one_line(command: str, tmp_pat
     )
 
 
-@pytest.mark.parametrize("command", ["experiments", "verify-cache"])
+@pytest.mark.parametrize("command", ["experiments", "verify", "cache"])
 def test_command_without_git_is_one_line(command: str, tmp_path: Path) -> None:
     (tmp_path / ".dvc").mkdir()
     (tmp_path / "dvc.yaml").touch()

@@ -37,14 +37,14 @@ def project(trained: Project, tmp_path: Path) -> Project:
 
 
 def test_whole_cache_and_remote_are_verified(project: Project) -> None:
-    assert "the cache: " in project.call("python", "-m", "digits", "verify-cache")
-    output = project.call("python", "-m", "digits", "verify-cache", "--remote")
+    assert "the cache: " in project.call("python", "-m", "digits", "verify", "cache")
+    output = project.call("python", "-m", "digits", "verify", "cache", "--remote")
     assert output.endswith("objects, 0 replaced from the cache; all are whole.\n")
     project.call("dvc", "config", "--unset", "core.remote")
-    output = project.call("python", "-m", "digits", "verify-cache")
+    output = project.call("python", "-m", "digits", "verify", "cache")
     assert output.endswith("objects, 0 replaced from the remote; all are whole.\n")
     assert "core.remote" in project.call(
-        "python", "-m", "digits", "verify-cache", "--remote", status=1
+        "python", "-m", "digits", "verify", "cache", "--remote", status=1
     )
 
 
@@ -53,11 +53,11 @@ def test_damaged_cache_is_named_and_repaired(project: Project, name: str) -> Non
     path = cache_path(project, output_oid(project, name))
     whole = path.read_bytes()
     write_in_place(path)
-    output = project.call("python", "-m", "digits", "verify-cache", status=1)
+    output = project.call("python", "-m", "digits", "verify", "cache", status=1)
     assert f"({name})" in output
     assert "1 damaged; replace them from the remote" in output
-    assert "`python -m digits verify-cache --repair`" in output
-    output = project.call("python", "-m", "digits", "verify-cache", "--repair")
+    assert "`digits verify cache --repair`" in output
+    output = project.call("python", "-m", "digits", "verify", "cache", "--repair")
     assert "1 replaced from remote team; all are whole." in output
     assert path.read_bytes() == whole
     assert UP_TO_DATE in project.call("dvc", "repro")
@@ -75,24 +75,24 @@ def test_damage_in_the_cache_and_the_workspace_is_repaired_in_both(
     for path in (cache_path(project, oid), target):
         write_in_place(path)
     os.utime(target, ns=(state.st_atime_ns, state.st_mtime_ns))
-    project.call("python", "-m", "digits", "verify-cache", "--repair")
+    project.call("python", "-m", "digits", "verify", "cache", "--repair")
     assert target.read_bytes() == whole
 
 
 def test_conflict_in_the_lock_is_one_line(project: Project) -> None:
     lock = project.folder / "dvc.lock"
     lock.write_text(f"<<<<<<< HEAD\n{lock.read_text()}")
-    said = project.call("python", "-m", "digits", "verify-cache", status=1)
+    said = project.call("python", "-m", "digits", "verify", "cache", status=1)
     assert "dvc.lock" in said
     assert "Traceback" not in said
 
 
 def test_damaged_remote_is_named_and_repaired(project: Project, tmp_path: Path) -> None:
     damage(project, output_oid(project, MODEL))
-    output = project.call("python", "-m", "digits", "verify-cache", "--remote", status=1)
+    output = project.call("python", "-m", "digits", "verify", "cache", "--remote", status=1)
     assert f"({MODEL})" in output
-    assert "`python -m digits verify-cache --remote --repair`" in output
-    project.call("python", "-m", "digits", "verify-cache", "--remote", "--repair")
+    assert "`digits verify cache --remote --repair`" in output
+    project.call("python", "-m", "digits", "verify", "cache", "--remote", "--repair")
     clone = project.clone(tmp_path / "clone")
     clone.call("dvc", "pull")
     assert UP_TO_DATE in clone.call("dvc", "repro")
@@ -102,7 +102,7 @@ def test_damaged_everywhere_is_removed_and_named(project: Project) -> None:
     oid = output_oid(project, MODEL)
     damage(project, oid)
     write_in_place(cache_path(project, oid))
-    output = project.call("python", "-m", "digits", "verify-cache", "--repair", status=1)
+    output = project.call("python", "-m", "digits", "verify", "cache", "--repair", status=1)
     assert f"remote team: expected {oid}, received none that is whole" in output
     assert not cache_path(project, oid).exists()
 
@@ -185,7 +185,7 @@ def test_killed_push_and_pull_are_completed_by_the_next(
         kill_while_held(first, line, "dvc", "push")
         first.call("dvc", "push")
         # Half an object may lie there under a whole one's name: the page's way out.
-        first.call("python", "-m", "digits", "verify-cache", "--remote", "--repair")
+        first.call("python", "-m", "digits", "verify", "cache", "--remote", "--repair")
         first.call("dvc", "push")
 
         second = first.clone(tmp_path / "second")
@@ -194,4 +194,4 @@ def test_killed_push_and_pull_are_completed_by_the_next(
         kill_while_held(second, line, "dvc", "pull")
         second.call("dvc", "pull")
         assert UP_TO_DATE in second.call("dvc", "repro")
-        second.call("python", "-m", "digits", "verify-cache", "--remote")
+        second.call("python", "-m", "digits", "verify", "cache", "--remote")

@@ -24,7 +24,7 @@ from samples import make_plan
 from test_import import write_sheet
 from tuning import SEARCH
 
-from digits.__main__ import COMMANDS
+from digits.cli import COMMANDS
 from digits.commands.search import Dimension, Search
 from digits.config import Section, load_params
 from digits.data.datasets import Dataset

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from projects import Project, make_project
 
-from digits.commands import verify_reproducible
-from digits.commands.verify_reproducible import describe_differences, digest_files, list_results
+from digits.commands import verify
+from digits.commands.verify import describe_differences, digest_files, list_results
 
 
 def test_differences_are_said_file_by_file() -> None:
@@ -34,9 +34,9 @@ def test_exit_status(
     path = tmp_path / "model.keras"
     path.write_bytes(bytes(1234))
     runs = iter([{path: "0"}, {path: again}])
-    monkeypatch.setattr(verify_reproducible, "reproduce", lambda: next(runs))
+    monkeypatch.setattr(verify, "reproduce", lambda: next(runs))
     with pytest.raises(SystemExit) as leaving:
-        verify_reproducible.main(Namespace())
+        verify.verify_reproducible(Namespace())
     assert leaving.value.code == status
     said = capsys.readouterr().out
     assert said.endswith(f"{status} of 1 files differ between two runs (1,234 bytes)\n")
@@ -75,7 +75,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def test_two_runs_agree(threads: int, project: Project) -> None:
     project.call("git", "restore", "params.yaml")
     project.change("  threads: 0\n", f"  threads: {threads}\n")
-    said = project.call("python", "-m", "digits", "verify-reproducible")
+    said = project.call("python", "-m", "digits", "verify", "reproducible")
     assert said.count("Running stage 'train'") == 2
     assert re.search(
         r"(?m)^0 of \d\d files differ between two runs \(\d,\d{3},\d{3} bytes\)$", said

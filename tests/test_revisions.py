@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from projects import NO_CACHES, Project
 
-from digits.__main__ import check_arguments
 from digits.dvc.git import GitError, ask_git
 from digits.dvc.revisions import RevisionError, load_record
 from digits.errors import DigitsError
@@ -67,22 +66,8 @@ def test_subfolder_of_a_repository_has_experiments(within: Project) -> None:
     assert within.call("python", "-m", "digits", "recover").startswith("no killed")
 
 
-@pytest.mark.parametrize("arguments", [("",), ("HEAD", ""), ("HEAD", " "), ("HEAD", "--png=")])
-def test_empty_argument_is_a_variable_that_is_not_set(arguments: tuple[str, ...]) -> None:
-    with pytest.raises(DigitsError, match=r"argument [23]: expected a value, received '.*not set"):
-        check_arguments(["compare", *arguments])
-    check_arguments(["compare", "HEAD", "--png", "a"])
-
-
-@pytest.mark.parametrize("command", ["compare", "pr-report", "import"])
-def test_every_command_refuses_empty_arguments(command: str, project: Project) -> None:
-    said = project.call("python", "-m", "digits", command, "", status=1)
-    assert said == (
-        "ERROR: argument 2: expected a value, received '': a variable that is not set?\n"
-    )
-
-
 STRANGE = {
+    "empty": "",
     "none": "no-such-branch",
     "tree": "HEAD^{tree}",
     "blob": "HEAD:params.yaml",

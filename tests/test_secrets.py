@@ -81,7 +81,7 @@ def test_local_settings_stay_local(trained: Project, tmp_path: Path) -> None:
 
 
 def verify(project: Project) -> str:
-    return project.call("python", "-m", "digits", "verify-cache", "--remote", status=1)
+    return project.call("python", "-m", "digits", "verify", "cache", "--remote", status=1)
 
 
 def test_wrong_password_names_remote_and_reason(trained: Project, tmp_path: Path) -> None:

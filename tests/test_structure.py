@@ -99,7 +99,7 @@ def test_few_commands_run_stages_and_none_runs_evaluate_by_another_way() -> None
     running = re.compile(r"""run_experiment(?:_in)?\(|(?:run|read)_dvc\(\s*"(?:repro|exp", "run)""")
     runners = {name for name, source in sources if running.search(source)}
     # `experiments` runs what the others ask for; the last is `dvc repro` twice.
-    assert runners == {"experiments", "repro", "runs", "trials", "verify_reproducible"}
+    assert runners == {"experiments", "repro", "runs", "trials", "verify"}
     others = [(path.stem, path.read_text()) for path in (ROOT / "benchmarks").glob("*.py")]
     evaluating = re.compile(r"pipeline(\.| import )evaluate")
     assert not [name for name, source in [*sources, *others] if evaluating.search(source)]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from imports import PACKAGES, ROOT
 
-from digits.__main__ import COMMANDS
+from digits.cli import COMMANDS
 
 NOT_COPIED = {".venv", ".dvc", ".git", "build", "data", "models"}
 MODULES = sorted(

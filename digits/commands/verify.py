@@ -1,0 +1,149 @@
+"""`digits verify cache`: hash every object of DVC's cache, or of its remote, anew; repair if asked.
+
+DVC has no such command, and takes a damaged object for what its name says.
+`digits verify reproducible`: run the pipeline twice from scratch and compare all that it makes.
+"""
+
+import hashlib
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from digits.config import load_params, load_yaml
+from digits.dvc.cache import (
+    hash_object,
+    list_objects,
+    name_objects,
+    open_remote,
+    open_repo,
+    replace_objects,
+)
+from digits.dvc.run import run_dvc
+from digits.errors import DigitsError
+from digits.evaluation.results import LOCK_PATH
+from digits.paths import DVC_YAML_PATH
+
+Digests = dict[Path, str]  # SHA-256 by file
+
+
+class DamageError(DigitsError):
+    """Objects are not what their names say."""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    kinds = parser.add_subparsers(metavar="WHAT", required=True)
+    cache = kinds.add_parser("cache", help="hash every object of DVC's cache anew")
+    cache.add_argument("--remote", action="store_true", help="those of the remote instead")
+    cache.add_argument(
+        "--repair", action="store_true", help="replace what is damaged from the other of the two"
+    )
+    cache.set_defaults(verify=verify_cache)
+    twice = kinds.add_parser("reproducible", help="run the pipeline twice, compare every file")
+    twice.set_defaults(verify=verify_reproducible)
+
+
+def remove_copies(names: Mapping[str, str]) -> int:
+    """Remove the workspace's files that are not the objects they are checked out from.
+
+    DVC takes them for whole, since it has checked them out before; `dvc checkout` brings others.
+    """
+    damaged = [
+        path
+        for oid, path in ((oid, Path(name)) for oid, name in names.items())
+        if path.is_file()
+        and hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() != oid
+    ]
+    for path in damaged:
+        path.unlink()
+    return len(damaged)
+
+
+def verify_cache(arguments: Namespace) -> None:
+    if LOCK_PATH.is_file():
+        load_yaml(LOCK_PATH)  # which says so of a merge's conflict; DVC only finds it corrupted
+    repo = open_repo()
+    store, where, other = repo.cache.local, "the cache", "the remote"
+    source = None
+    if arguments.remote or arguments.repair:
+        name, source = open_remote(repo)  # is it there at all? Before anything is removed.
+        other = f"remote {name}"
+    if arguments.remote:
+        store, source, where, other = source, store, other, where
+
+    oids, names, damaged = list_objects(store), name_objects(repo), []
+    for oid in oids:
+        received = hash_object(store, oid)
+        if received != oid.removesuffix(".dir"):
+            damaged.append(oid)
+            name = names.get(oid, "of another version")
+            print(f"{store.oid_to_path(oid)}: expected MD5 {oid}, received {received} ({name})")
+    if damaged and not arguments.repair:
+        raise DamageError(
+            f"{where}: expected {len(oids)} whole objects, received {len(damaged)} damaged; "
+            f"replace them from {other}: `digits verify cache "
+            f"{'--remote ' * arguments.remote}--repair`"
+        )
+    lost = replace_objects(source, store, damaged)
+    if not arguments.remote and remove_copies({oid: names[oid] for oid in damaged if oid in names}):
+        run_dvc("checkout", "--quiet")
+    if lost:
+        raise DamageError(
+            f"{other}: expected {', '.join(lost)}, received none that is whole; they are removed: "
+            "`dvc pull` from elsewhere, or `dvc repro`, makes them anew"
+        )
+    print(f"{where}: {len(oids)} objects, {len(damaged)} replaced from {other}; all are whole.")
+
+
+def list_results() -> list[Path]:
+    """List the files that the stages make, and DVC's record of them."""
+    stages: dict[str, Any] = load_params("stages", dict[str, Any], DVC_YAML_PATH)
+    outs = [
+        Path(out if isinstance(out, str) else next(iter(out)))
+        for stage in stages.values()
+        for kind in ("outs", "metrics", "plots")
+        for out in stage.get(kind, [])
+    ]
+    found = [path for out in outs for path in (out, *out.rglob("*")) if path.is_file()]
+    return sorted([LOCK_PATH, *found])
+
+
+def digest_files(paths: Iterable[Path]) -> Digests:
+    """Digest every file."""
+    return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+def describe_differences(first: Digests, second: Digests) -> list[str]:
+    """List the files that differ or are there once only, a line each."""
+    lines = []
+    for path in sorted(first.keys() | second.keys()):
+        if path not in second:
+            lines.append(f"{path}: made by the first run only")
+        elif path not in first:
+            lines.append(f"{path}: made by the second run only")
+        elif first[path] != second[path]:
+            lines.append(f"{path}: SHA-256 {first[path][:12]}, then {second[path][:12]}")
+    return lines
+
+
+def reproduce() -> Digests:
+    """Run every stage, whatever the cache has; return the digests of what they made."""
+    status = run_dvc("repro", "--force").status
+    if status != 0:
+        sys.exit(status)
+    return digest_files(list_results())
+
+
+def verify_reproducible(_: Namespace) -> None:
+    first, second = reproduce(), reproduce()
+    differences = describe_differences(first, second)
+    size = sum(path.stat().st_size for path in second)
+    for difference in differences:
+        print(difference)
+    print(f"{len(differences)} of {len(second)} files differ between two runs ({size:,} bytes)")
+    sys.exit(1 if differences else 0)
+
+
+def main(arguments: Namespace) -> None:
+    arguments.verify(arguments)
