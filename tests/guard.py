@@ -15,7 +15,7 @@ from imports import ROOT
 
 OWN = ("params.yaml", "recipes", "dvc.lock", "data", "metrics", "models", "plots", ".git")
 OWN_PATHS = tuple(f"{ROOT}/{name}/" for name in OWN)
-READERS = {"checkout", "slow", "remotes"}  # marks of tests that may
+READERS = {"checkout", "slow", "nightly"}  # marks of tests that may
 _watching = False
 
 

@@ -1,5 +1,7 @@
 """A project of its own for tests that run the real `dvc`: the sources of this one, in Git."""
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -13,6 +15,9 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 from imports import ROOT
+
+from digits import cli
+from digits.errors import run_main
 
 SOURCES = ("datasets", "digits", "pipeline", "dvc.yaml", ".dvc/config", ".dvc/plots")
 # The checkout's own are its user's to change.
@@ -70,6 +75,28 @@ class Project:
         )
         assert done.returncode == status, done.stdout
         return done.stdout
+
+    def digits(self, *words: str, status: int = 0) -> str:
+        """Run one of our commands there, in this process: its libraries are imported already.
+
+        What a DVC or Git that it starts prints by itself is not in the output: `call` has that.
+        """
+        said = io.StringIO()
+        with (
+            contextlib.chdir(self.folder),
+            contextlib.redirect_stdout(said),
+            contextlib.redirect_stderr(said),
+            pytest.MonkeyPatch.context() as patch,
+        ):
+            for name, value in self.environment.items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "argv", ["digits", *words])
+            try:
+                left = run_main(cli.call_command)
+            except SystemExit as leaving:
+                left = leaving.code  # type: ignore[assignment]
+        assert (left or 0) == status, said.getvalue()
+        return said.getvalue()
 
     def change(self, before: str, after: str, file: str = "params.yaml") -> None:
         path = self.folder / file

@@ -19,7 +19,7 @@ from projects import Project
 from ruamel.yaml import YAML
 
 READERS = (
-    *("-m", "checkout and not slow"),
+    *("-m", "checkout and not slow and not nightly"),
     *(
         f"tests/{it.name}"
         for it in ROOT.glob("tests/test_*.py")
