@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.timing import Rival
 from digits.data.splits import Split, load_card, load_split
-from digits.files.artifacts import ArtifactError
+from digits.files import ArtifactError
 from digits.model import recipes
 from digits.model.augmentation import corrupt, distort
 from digits.model.backend import keras, tf

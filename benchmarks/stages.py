@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 
 from benchmarks.timing import judge_at_most, print_table, summarize
 from digits.errors import DigitsError
-from digits.files.artifacts import ArtifactError
+from digits.files import ArtifactError
 from digits.paths import RAW_DIR
 from digits.stage import run
 

@@ -6,11 +6,10 @@ from pydantic import Field
 
 from digits.config import Section, load_params
 from digits.data.splits import Card, load_card
-from digits.evaluation import charts, galleries, label_issues, mistakes, scores, tabulation
-from digits.evaluation.figures import write_figure
+from digits.evaluation import error_analysis, label_issues, metrics, plots, plots_images
+from digits.evaluation.plotting import write_figure
 from digits.evaluation.predictions import Predictions, load_predictions
-from digits.files.artifacts import ArtifactError, load_json, write_json
-from digits.files.tables import write_table
+from digits.files import ArtifactError, load_json, write_json, write_table
 from digits.paths import (
     ANALYSIS_DIR,
     CARD_PATH,
@@ -58,16 +57,16 @@ def draw_errors(
     errors: pd.DataFrame, predictions: Predictions, card: Card, params: AnalyzeParams, title: str
 ) -> None:
     """Draw the errors as images: the costliest, and what those of a kind average to."""
-    shown = mistakes.choose_errors(errors, params.gallery_count, params.gallery_pair_limit)
+    shown = error_analysis.choose_errors(errors, params.gallery_count, params.gallery_pair_limit)
     drawings = {
-        "errors": galleries.draw_gallery(
+        "errors": plots_images.draw_gallery(
             predictions.images[shown["index"]],
-            mistakes.caption_errors(shown, card),
+            error_analysis.caption_errors(shown, card),
             f"{len(shown)} of {len(errors):,} errors, costliest first\n{title}",
         ),
-        "prototypes": galleries.draw_prototypes(
-            mistakes.average_images(predictions),
-            scores.count_confusion(predictions.labels, predictions.predicted, card.class_count),
+        "prototypes": plots_images.draw_prototypes(
+            error_analysis.average_images(predictions),
+            metrics.count_confusion(predictions.labels, predictions.predicted, card.class_count),
             card.class_names,
             f"Mean image of each true and predicted class\n{title}",
         ),
@@ -81,7 +80,7 @@ def draw_label_issues(
 ) -> None:
     """Draw the images whose labels are suspected."""
     shown = issues.head(count)
-    figure = galleries.draw_gallery(
+    figure = plots_images.draw_gallery(
         predictions.images[shown["index"]],
         label_issues.caption_issues(shown, card),
         f"{len(shown)} of {len(issues):,} suspected labels, least credible first\n{title}",
@@ -95,20 +94,20 @@ def main() -> None:
     predictions, recipe = load_evaluated(card)
     title = f"{card.title}, {recipe}"
     disputed = np.isin(np.arange(len(predictions.labels)), card.disputed)
-    errors = mistakes.tabulate_errors(predictions)
-    pairs = mistakes.tabulate_pairs(predictions, card)
+    errors = error_analysis.tabulate_errors(predictions)
+    pairs = error_analysis.tabulate_pairs(predictions, card)
     issues = label_issues.tabulate_label_issues(predictions, disputed)
-    coverage, accuracy = scores.score_coverage(predictions.labels, predictions.probabilities)
-    goal_coverage = scores.find_coverage(coverage, accuracy, GOAL)
+    coverage, accuracy = metrics.score_coverage(predictions.labels, predictions.probabilities)
+    goal_coverage = metrics.find_coverage(coverage, accuracy, GOAL)
     write_table(ANALYSIS_DIR / "errors.csv", errors)
     write_table(ANALYSIS_DIR / "label_issues.csv", issues)
     write_table(PLOTS_DIR / "confused_pairs.csv", pairs.head(PAIRS_PLOTTED))
-    write_table(PLOTS_DIR / "rejection.csv", tabulation.tabulate_rejection(coverage, accuracy))
+    write_table(PLOTS_DIR / "rejection.csv", metrics.tabulate_rejection(coverage, accuracy))
     draw_errors(errors, predictions, card, params, title)
     draw_label_issues(issues, predictions, card, params.gallery_count, title)
-    rejection = charts.draw_rejection(coverage, accuracy, GOAL, title)
+    rejection = plots.draw_rejection(coverage, accuracy, GOAL, title)
     write_figure(PLOTS_DIR / "rejection.png", rejection)
-    summary = mistakes.summarize_errors(errors, pairs, goal_coverage) | {
+    summary = error_analysis.summarize_errors(errors, pairs, goal_coverage) | {
         "label_issue_count": len(issues)
     }
     write_json(SUMMARY_PATH, summary | label_issues.score_disputed(predictions, disputed))

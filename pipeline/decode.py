@@ -19,7 +19,7 @@ from digits.data.preprocessing import (
 )
 from digits.data.raw import check_content
 from digits.data.splits import Card, Part, hold_out, write_card, write_split
-from digits.files.artifacts import ArtifactError
+from digits.files import ArtifactError
 from digits.paths import CARD_PATH, RAW_DIR, TEST_DIR, TRAIN_DIR, VALIDATION_DIR
 from digits.stage import run
 

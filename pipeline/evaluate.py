@@ -9,11 +9,11 @@ from sklearn.metrics import classification_report
 
 from digits.config import Section, load_params
 from digits.data.splits import Card, Split, load_card, load_split
-from digits.evaluation import charts, scores, tabulation
+from digits.evaluation import metrics, plots
 from digits.evaluation.extra_corruptions import EVALUATED
-from digits.evaluation.figures import write_figure
-from digits.evaluation.galleries import draw_gallery
-from digits.evaluation.other_hands import score_other_hands
+from digits.evaluation.optdigits_accuracy import score_other_hands
+from digits.evaluation.plots_images import draw_gallery
+from digits.evaluation.plotting import write_figure
 from digits.evaluation.predictions import Predictions, write_predictions
 from digits.evaluation.robustness import (
     add_groups,
@@ -23,13 +23,12 @@ from digits.evaluation.robustness import (
     spread,
     summarize_robustness,
 )
-from digits.files.artifacts import write_json, write_text
-from digits.files.history import load_history
-from digits.files.tables import write_table
+from digits.files import HISTORY_COLUMNS, load_table, write_json, write_table, write_text
 from digits.model.saving import load_model, predict_probabilities
 from digits.paths import (
     CARD_PATH,
     EVALUATE_METRICS_PATH,
+    HISTORY_PATH,
     MODEL_PATH,
     PLOTS_DIR,
     SCORES_PATH,
@@ -67,7 +66,7 @@ def score_parts(predictions: Predictions, card: Card) -> dict[str, Any]:
     if not card.parts:
         return {}
     slices = card.slice_parts("test")
-    parts = scores.score_parts(predictions.labels, predictions.predicted, slices)
+    parts = metrics.score_parts(predictions.labels, predictions.predicted, slices)
     for name, of in parts.items():
         print(
             f"{name}: {of['error_count']} errors in {of['image_count']:,} test images, "
@@ -94,13 +93,13 @@ def write_report(predictions: Predictions, card: Card) -> None:
 def write_plots(predictions: Predictions, card: Card, title: str, sample_count: int) -> None:
     """Write the data that `dvc plots` draws and the figures that people look at."""
     labels, predicted = predictions.labels, predictions.predicted
-    confusion = scores.count_confusion(labels, predicted, card.class_count)
-    classes = tabulation.tabulate_classes(labels, predicted, card)
-    reliability = tabulation.tabulate_reliability(
-        scores.bin_confidence(labels, predictions.probabilities)
+    confusion = metrics.count_confusion(labels, predicted, card.class_count)
+    classes = metrics.tabulate_classes(labels, predicted, card)
+    reliability = metrics.tabulate_reliability(
+        metrics.bin_confidence(labels, predictions.probabilities)
     )
-    calibration_error = scores.score_calibration_error(labels, predictions.probabilities)
-    write_table(PLOTS_DIR / "confusion.csv", tabulation.tabulate_confusion(confusion))
+    calibration_error = metrics.score_calibration_error(labels, predictions.probabilities)
+    write_table(PLOTS_DIR / "confusion.csv", metrics.tabulate_confusion(confusion))
     write_table(PLOTS_DIR / "classes.csv", classes)
     write_table(PLOTS_DIR / "reliability.csv", reliability)
     names = card.class_names
@@ -110,11 +109,11 @@ def write_plots(predictions: Predictions, card: Card, title: str, sample_count: 
     ]
     samples = predictions.images[:sample_count]
     drawings = {
-        "confusion": charts.draw_confusion(confusion, names, title),
-        "curves": charts.draw_curves(load_history(), title),
-        "classes": charts.draw_classes(classes, title),
-        "reliability": charts.draw_reliability(
-            reliability, calibration_error, scores.BIN_COUNT, title
+        "confusion": plots.draw_confusion(confusion, names, title),
+        "curves": plots.draw_curves(load_table(HISTORY_PATH, HISTORY_COLUMNS), title),
+        "classes": plots.draw_classes(classes, title),
+        "reliability": plots.draw_reliability(
+            reliability, calibration_error, metrics.BIN_COUNT, title
         ),
         "samples": draw_gallery(
             samples, captions, f"The first {len(captions)} test images\n{title}"
@@ -127,7 +126,7 @@ def write_plots(predictions: Predictions, card: Card, title: str, sample_count: 
 def write_robustness(robustness: pd.DataFrame, mean: float, test: Split, title: str) -> None:
     """Write how the model does under each corruption, and what that makes of the first image."""
     write_table(PLOTS_DIR / "robustness.csv", robustness)
-    write_figure(PLOTS_DIR / "robustness.png", charts.draw_robustness(robustness, mean, title))
+    write_figure(PLOTS_DIR / "robustness.png", plots.draw_robustness(robustness, mean, title))
     accuracies = robustness.set_index("corruption")["accuracy"]
     images = dict(corrupt_in_turn(test.images[:1], EVALUATED))
     figure = draw_gallery(
@@ -161,7 +160,7 @@ def main() -> None:
         **summarize_robustness(robustness),
         **score_other_hands(predict, card),
         **score_parts(predictions, card),
-        **scores.summarize_predictions(test.labels, probabilities),
+        **metrics.summarize_predictions(test.labels, probabilities),
     }
     title = f"{card.title}, {model.name}"
     write_plots(predictions, card, title, params.sample_count)

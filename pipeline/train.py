@@ -19,9 +19,7 @@ from digits.evaluation.robustness import (
     spread,
     summarize_robustness,
 )
-from digits.files.artifacts import write_json
-from digits.files.history import write_history
-from digits.files.tables import write_table
+from digits.files import write_json, write_table
 from digits.model.batches import count_steps
 from digits.model.recipes import RECIPES_DIR, load_recipe
 from digits.model.saving import predict_probabilities, write_model
@@ -34,6 +32,7 @@ from digits.model.training import (
 )
 from digits.paths import (
     CARD_PATH,
+    HISTORY_PATH,
     MODEL_PATH,
     TRAIN_DIR,
     TRAIN_METRICS_PATH,
@@ -97,7 +96,7 @@ def write_progress(history: pd.DataFrame, metrics: Mapping[str, Any]) -> None:
 
 def write_results(history: pd.DataFrame, metrics: Mapping[str, Any]) -> None:
     """Write the learning curves and the scores."""
-    write_history(history)
+    write_table(HISTORY_PATH, history)
     write_json(TRAIN_METRICS_PATH, metrics)
 
 

@@ -14,7 +14,7 @@ SECONDS = 60  # for all the files of one process
 WORKER = """
 import gc, json, resource, sys
 from pathlib import Path
-from digits.files.artifacts import ArtifactError
+from digits.files import ArtifactError
 from digits.model.saving import load_model
 
 whole, *others = map(Path, sys.stdin.read().splitlines())

@@ -4,7 +4,7 @@ import hashlib
 from typing import Any
 
 from digits.commands.leaderboard.jobs import Published
-from digits.commands.leaderboard.ledger import Machine, Run
+from digits.evaluation.ledger import Machine, Run
 
 IMAGE_COUNT = 100
 

@@ -18,18 +18,19 @@ import pytest
 
 from digits.data.splits import Card, Split, load_card, load_split, write_card, write_split
 from digits.evaluation.predictions import Predictions, load_predictions, write_predictions
-from digits.files.artifacts import (
+from digits.files import (
     ArtifactError,
+    atomic_write,
     expect_random_reads,
     load_array,
     load_json,
-    replacing,
+    load_table,
     write_array,
     write_bytes,
     write_json,
+    write_table,
     write_text,
 )
-from digits.files.tables import load_table, write_table
 
 ARRAY = np.arange(12, dtype=np.float32).reshape(3, 4)
 TABLE = pd.DataFrame({"class": ["one", "two"], "f1": [0.5, 1 / 3]})
@@ -131,7 +132,7 @@ class TestFailedWriting:
         self, failure: type[BaseException], path: Path, old: bytes | None
     ) -> None:
         def write_half() -> None:
-            with replacing(path) as file:
+            with atomic_write(path) as file:
                 file.write(b"half")
                 raise failure
 

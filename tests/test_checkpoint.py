@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from samples import FLATTEN, SOFTMAX, make_plan, make_recipe, name_layers, spec
 
 from digits.data.splits import Card, write_card, write_split
-from digits.files.artifacts import write_bytes
+from digits.files import write_bytes
 from digits.model import checkpoint as checkpoints
 from digits.model import training
 from digits.model.backend import tf

@@ -23,7 +23,7 @@ from digits.data.preprocessing import (
 from digits.data.raw import RawFileError
 from digits.data.splits import load_card, load_split
 from digits.errors import DigitsError
-from digits.files.artifacts import ArtifactError, load_array, load_json
+from digits.files import ArtifactError, load_array, load_json
 from pipeline.decode import main, scale_pixels, split_validation
 
 IMAGES = np.arange(20 * 28 * 28).reshape(20, 28, 28).astype(np.uint8)

@@ -9,12 +9,12 @@ import pytest
 from imports import ROOT
 from runs import make_run
 
-from digits.commands import docs
-from digits.commands.docs import DocsError, render
-from digits.commands.leaderboard.ledger import write_ledger
-from digits.commands.model_card import MODEL_CARD_PATH, load_facts, render_card
+from digits.commands.docs import command as docs
+from digits.commands.docs.command import DocsError, render
+from digits.commands.docs.model_card import MODEL_CARD_PATH, load_facts, render_card
 from digits.evaluation import results
-from digits.files.artifacts import write_json
+from digits.evaluation.ledger import write_ledger
+from digits.files import write_json
 from digits.paths import EVALUATE_METRICS_PATH, TRAIN_METRICS_PATH
 
 MODEL, OTHER = "a" * 32, "b" * 32

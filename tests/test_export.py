@@ -19,12 +19,12 @@ from imports import ROOT
 from projects import Project
 from samples import FLATTEN, SOFTMAX, make_recipe, make_split, spec
 
-from digits.commands import export
-from digits.commands.export import EXPORTED_DIR, FORMS, ExportError
+from digits.commands.export import command as export
+from digits.commands.export.command import EXPORTED_DIR, FORMS, ExportError
 from digits.config import load_params
 from digits.data.splits import Card, load_card, write_card, write_split
 from digits.errors import run_main
-from digits.files.artifacts import ArtifactError
+from digits.files import ArtifactError
 from digits.model import conversion
 from digits.model.backend import keras, without_lines
 from digits.model.ensemble import join_members

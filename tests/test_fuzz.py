@@ -32,8 +32,7 @@ from digits.data import idx
 from digits.data.datasets import RawFile
 from digits.data.idx import IdxFormatError
 from digits.data.raw import GZIP_MAGIC, RawFileError, unpack
-from digits.files.artifacts import ArtifactError, load_array, load_json
-from digits.files.tables import load_table
+from digits.files import ArtifactError, load_array, load_json, load_table
 from digits.model.networks import build_network
 from digits.model.saving import load_model, write_model
 

@@ -19,11 +19,11 @@ from scipy.stats import t
 from digits.commands.leaderboard import command, jobs, page
 from digits.commands.leaderboard.command import PAGE_PATH
 from digits.commands.leaderboard.jobs import BOARD_PATH, Board, Entry, Job, LeaderboardError
-from digits.commands.leaderboard.ledger import LEDGER_PATH, load_ledger, write_ledger
 from digits.commands.leaderboard.page import PICTURE_PATH, rank_recipes
 from digits.commands.leaderboard.picture import draw_leaderboard
 from digits.config import load_named
 from digits.errors import DigitsError
+from digits.evaluation.ledger import LEDGER_PATH, load_ledger, write_ledger
 from digits.model.recipes import RECIPES_DIR, Recipe
 
 BIG = Entry(note="Its authors count differently.", seeds=[0, 1, 2])

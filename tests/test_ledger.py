@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 from runs import make_run
 
-from digits.commands.leaderboard import ledger
-from digits.commands.leaderboard.ledger import LEDGER_PATH, LedgerError
+from digits.evaluation import ledger
+from digits.evaluation.ledger import LEDGER_PATH, LedgerError
 
 RUNS = [make_run("big", 0, 3), make_run("big", 1, 4), make_run("small", 0, 9)]
 

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from samples import FLATTEN, SOFTMAX, fork, make_plan, make_recipe, spec
 
 from digits.config import describe_errors, load_params
-from digits.files.artifacts import ArtifactError
+from digits.files import ArtifactError
 from digits.model.backend import keras
 from digits.model.batches import encode_labels
 from digits.model.ensemble import join_members

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from digits.data.splits import Card
-from digits.evaluation.other_hands import load_other_hands, score_other_hands
+from digits.evaluation.optdigits_accuracy import load_other_hands, score_other_hands
 from digits.imaging.normalization import centre
 
 DIGITS = [*"0123456789"]

@@ -11,9 +11,9 @@ import yaml
 from projects import Project
 
 from digits.commands import pr_report
-from digits.commands.markdown import escape, render_table
 from digits.errors import DigitsError
 from digits.evaluation.results import load_metrics
+from digits.markdown import escape, render_table
 
 PAGE = Path("report/pull-request.md")
 METRICS = Path("metrics/evaluate.json")
@@ -75,13 +75,13 @@ def test_checkout_without_data_has_its_report(fork: Project) -> None:
 
 def test_stale_lock_is_said_without_data(fork: Project) -> None:
     fork.change("  seed: 0\n  # CPU threads", "  seed: 5\n  # CPU threads")
-    scores = fork.folder / "digits/evaluation/scores.py"
+    scores = fork.folder / "digits/evaluation/metrics.py"
     scores.write_text(scores.read_text() + "# changed\n")
     (fork.folder / "plots/curves.png").unlink()
     said, page = report(fork, status=1)
     changes = (
         "train: train modified",
-        "evaluate: digits/evaluation/scores.py modified",
+        "evaluate: digits/evaluation/metrics.py modified",
         "evaluate: plots/curves.png deleted",
     )
     for change in changes:

@@ -23,7 +23,7 @@ from digits.commands.classifier import load_classifier
 from digits.commands.predict import PredictError
 from digits.data import idx
 from digits.data.splits import Card, write_card
-from digits.files.artifacts import ArtifactError
+from digits.files import ArtifactError
 from digits.imaging.normalization import centre
 from digits.model.backend import keras
 from digits.model.networks import build_network

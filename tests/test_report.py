@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from test_stages import STAGES, make_project
 
-from digits.commands import report
-from digits.files.artifacts import ArtifactError
+from digits.commands.report import command as report
+from digits.files import ArtifactError
 from digits.paths import VALIDATION_PREDICTIONS_DIR
 from pipeline import analyze, evaluate
 

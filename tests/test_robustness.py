@@ -17,8 +17,7 @@ from digits.evaluation.robustness import (
     spread,
     summarize_robustness,
 )
-from digits.files.artifacts import ArtifactError
-from digits.files.tables import write_table
+from digits.files import ArtifactError, write_table
 
 AFFINE = {"shift": 2.0, "angle": 10.0, "scale": 0.1, "shear": 0.0}
 

@@ -96,16 +96,16 @@ import numpy as np
 from runs import make_published, make_run
 from digits.commands.leaderboard.page import rank_recipes
 from digits.commands.leaderboard.picture import draw_leaderboard
-from digits.evaluation import charts, galleries
-from digits.evaluation.figures import write_figure
+from digits.evaluation import plots, plots_images
+from digits.evaluation.plotting import write_figure
 images = np.arange(3 * 784).astype(np.uint8).reshape(3, 28, 28)
 names = ["a AVAVA", "b", "$c"]
 for figure in (
-    charts.draw_confusion(np.eye(3, dtype=int) + 1, names, "title"),
-    charts.draw_rejection(np.array([0.5, 1]), np.array([1, 0.9]), 0.999, "title"),
-    galleries.draw_gallery(images, names, "title"),
-    galleries.draw_strips([("AVAVA", images, names)], "title"),
-    galleries.draw_prototypes(np.full((3, 3, 28, 28), 99.0), np.eye(3, dtype=int), names, "title"),
+    plots.draw_confusion(np.eye(3, dtype=int) + 1, names, "title"),
+    plots.draw_rejection(np.array([0.5, 1]), np.array([1, 0.9]), 0.999, "title"),
+    plots_images.draw_gallery(images, names, "title"),
+    plots_images.draw_strips([("AVAVA", images, names)], "title"),
+    plots_images.draw_prototypes(np.full((3, 3, 28, 28), 99), np.eye(3, dtype=int), names, "title"),
     draw_leaderboard(rank_recipes([make_run()]), [make_published()], "title"),
 ):
     write_figure(Path("figure.png"), figure)

@@ -12,15 +12,13 @@ import pytest
 from conftest import forge_mnist, publish, publish_dataset
 
 from digits.data import datasets, idx
-from digits.files import history
-from digits.files.artifacts import ArtifactError
+from digits.files import ArtifactError
 from digits.model.backend import keras
 from digits.model.checkpoint import DivergedError
 from digits.model.networks import build_network
 from digits.model.objects import NetworkError
 from digits.model.recipes import load_recipe
 from digits.model.saving import load_model, write_model
-from digits.paths import HISTORY_PATH
 from pipeline import analyze, decode, evaluate, fetch, train
 
 PARAMS = """\
@@ -347,17 +345,6 @@ def test_predictions_of_another_test_set_are_refused(key: str, value: object) ->
     with pytest.raises(ArtifactError, match=reason):
         analyze.main()
     assert not Path("data/analysis/summary.json").exists()
-
-
-@pytest.mark.usefixtures("project")
-@pytest.mark.parametrize(
-    "row", ["", "1,0.5,0.5,0.5\n", "1,0.5,nan,0.5,0.5\n", "1,0.5,inf,0.5,0.5\n", "1,a,b,c,d\n"]
-)
-def test_history_that_is_no_history_is_refused(row: str) -> None:
-    HISTORY_PATH.parent.mkdir()
-    HISTORY_PATH.write_text(",".join(history.COLUMNS) + "\n" + row)
-    with pytest.raises(ArtifactError, match="expected finite numbers, received"):
-        history.load_history()
 
 
 def test_perfect_model_has_nothing_to_analyse(project: Path) -> None:

@@ -43,8 +43,8 @@ def test_stages_import_no_stage_and_tools_none_either(source: Path) -> None:
     [
         ("tensorflow", {"backend"}),
         ("keras", {"backend"}),
-        ("matplotlib", {"drawing"}),
-        ("seaborn", {"drawing"}),
+        ("matplotlib", {"plotting"}),
+        ("seaborn", {"plotting"}),
         ("cleanlab", {"label_issues"}),
         ("requests", {"download"}),
         ("cv2", {"ink", "pieces", "ruling", "segmentation", "sheet"}),

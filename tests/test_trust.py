@@ -12,10 +12,10 @@ from runs import make_machine, make_published, make_run
 from digits.commands import pr_report
 from digits.commands.leaderboard.jobs import Board, Entry, Job
 from digits.commands.leaderboard.page import rank_recipes, write_page
-from digits.commands.markdown import escape
 from digits.config import ConfigError
 from digits.data import datasets
 from digits.data.splits import Card
+from digits.markdown import escape
 
 CARD = {"name": "x", "title": "x", "class_names": ["a", "b"], "image_counts": {}}
 EVIL = "a|b`<img src=x>`[c](http://d)@e\\"

@@ -43,8 +43,8 @@ from digits.commands.study import (
 )
 from digits.commands.tune import TuneError
 from digits.config import ConfigError
-from digits.evaluation.figures import write_figure
-from digits.files.history import COLUMNS
+from digits.evaluation.plotting import write_figure
+from digits.files import HISTORY_COLUMNS
 from digits.paths import DVC_YAML_PATH, HISTORY_PATH, TRAIN_METRICS_PATH
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -606,7 +606,7 @@ def write_progress(folder: Path, accuracies: list[float], *, running: bool = Tru
     rows = [[n, 0.5, 1.0, accuracy, 1.0] for n, accuracy in enumerate(accuracies, start=1)]
     for path in (HISTORY_PATH, TRAIN_METRICS_PATH):
         (folder / path).parent.mkdir(exist_ok=True)
-    pd.DataFrame(rows, columns=COLUMNS).to_csv(folder / HISTORY_PATH, index=False)
+    pd.DataFrame(rows, columns=HISTORY_COLUMNS).to_csv(folder / HISTORY_PATH, index=False)
     scores = {"val_accuracy": 0.5} | ({"epoch_count": len(rows)} if running else {})
     (folder / TRAIN_METRICS_PATH).write_text(json.dumps(scores))
 

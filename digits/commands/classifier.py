@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from digits.data.splits import IMAGE_SHAPE, check_probabilities, load_card
-from digits.files.artifacts import ArtifactError, write_bytes
+from digits.files import ArtifactError, write_bytes
 from digits.imaging.splitting import Judge
 from digits.model.runtimes import Predict, load_litert
 from digits.paths import CARD_PATH, MODEL_PATH

@@ -19,16 +19,16 @@ import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
-from digits.commands.markdown import escape
 from digits.data.splits import Card
 from digits.dvc.experiments import list_names
 from digits.dvc.revisions import SPLITS, WORKSPACE, Record, load_record
 from digits.errors import DigitsError
 from digits.evaluation.comparison import POWER, Comparison, Side, compare, tabulate_changes
-from digits.evaluation.figures import write_figure
-from digits.evaluation.galleries import COLUMNS, Strip, draw_strips
+from digits.evaluation.plots_images import COLUMNS, Strip, draw_strips
+from digits.evaluation.plotting import write_figure
 from digits.evaluation.predictions import Predictions
 from digits.evaluation.seeds import SeedComparison, SeedSide, compare_seeds
+from digits.markdown import escape
 
 STYLES = {"text": "simple", "markdown": "github"}  # as tabulate calls them
 WILDCARDS = set("*?[")

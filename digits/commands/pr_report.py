@@ -20,14 +20,14 @@ from digits.commands.compare import (
     list_notes,
     render_models,
 )
-from digits.commands.markdown import escape, render_table
 from digits.dvc.git import GitError, ask_git, is_commit, try_git
 from digits.dvc.revisions import WORKSPACE, load_record
 from digits.dvc.run import read_dvc
 from digits.errors import DigitsError
 from digits.evaluation.comparison import score_side
 from digits.evaluation.results import NOT_VERIFIED, load_metrics
-from digits.files.artifacts import write_text
+from digits.files import write_text
+from digits.markdown import escape, render_table
 from digits.paths import EVALUATE_METRICS_PATH
 
 REPORT_DIR = Path("report")

@@ -287,6 +287,6 @@ def main(arguments: Namespace) -> None:
 def _draw(path: Path, readings: Sequence[Reading], names: Sequence[str]) -> None:
     # Imported here: Matplotlib takes a second.
     from digits.commands.reading_figure import draw_readings  # noqa: PLC0415
-    from digits.evaluation.figures import write_figure  # noqa: PLC0415
+    from digits.evaluation.plotting import write_figure  # noqa: PLC0415
 
     write_figure(path, draw_readings([it for it in readings if not it.page.error], names))

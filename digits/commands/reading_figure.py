@@ -5,8 +5,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from digits.evaluation.drawing import Axes, Figure, drawing_style, mpl
-from digits.evaluation.figures import BLUE, GREY, ORANGE, STYLE, WIDTH
+from digits.evaluation.plotting import (
+    BLUE,
+    GREY,
+    ORANGE,
+    STYLE,
+    WIDTH,
+    Axes,
+    Figure,
+    drawing_style,
+    mpl,
+)
 
 if TYPE_CHECKING:
     from digits.commands.predict import Reading

@@ -16,8 +16,8 @@ from digits.data.splits import load_card
 from digits.dvc.experiments import run_experiment
 from digits.dvc.git import try_git
 from digits.dvc.run import DvcError, run_dvc
+from digits.evaluation.metrics import score_accuracy_interval
 from digits.evaluation.results import LOCK_PATH, load_metrics
-from digits.evaluation.scores import score_accuracy_interval
 from digits.model.recipes import load_recipe
 from digits.paths import CARD_PATH, PLOTS_DIR
 

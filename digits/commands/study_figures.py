@@ -7,8 +7,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.study import Study, StudyDirection
 from optuna.trial import TrialState
 
-from digits.evaluation.drawing import Figure, drawing_style, mpl
-from digits.evaluation.figures import STYLE, WIDTH, write_title
+from digits.evaluation.plotting import STYLE, WIDTH, Figure, drawing_style, mpl, write_title
 
 # Optuna's module asks for Matplotlib, which the lines above have imported as all figures have it.
 from optuna.visualization import matplotlib as plots  # isort: skip

@@ -33,9 +33,7 @@ from digits.dvc.experiments import name_ref, run_experiment_in
 from digits.dvc.git import ask_git, is_commit
 from digits.dvc.run import run_dvc
 from digits.errors import DigitsError
-from digits.files.artifacts import ArtifactError, load_json
-from digits.files.history import COLUMNS
-from digits.files.tables import load_table
+from digits.files import HISTORY_COLUMNS, ArtifactError, load_json, load_table
 from digits.paths import HISTORY_PATH, TRAIN_METRICS_PATH
 
 TRIALS_DIR = Path(".dvc/tmp/tune")  # DVC and Git ignore it
@@ -133,7 +131,7 @@ def read_epochs(folder: Path, column: str) -> list[tuple[int, float]]:
     """
     with suppress(ArtifactError):  # DVC has just removed them
         if "epoch_count" in load_json(folder / TRAIN_METRICS_PATH):
-            table = load_table(folder / HISTORY_PATH, COLUMNS)
+            table = load_table(folder / HISTORY_PATH, HISTORY_COLUMNS)
             return [(int(row["epoch"]), float(row[column])) for _, row in table.iterrows()]
     return []
 

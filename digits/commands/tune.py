@@ -156,7 +156,7 @@ def status(url: str, arguments: Namespace) -> None:
 def best(url: str, arguments: Namespace) -> None:
     # Imported here: Matplotlib takes a second.
     from digits.commands.study_figures import draw_study  # noqa: PLC0415
-    from digits.evaluation.figures import write_figure  # noqa: PLC0415
+    from digits.evaluation.plotting import write_figure  # noqa: PLC0415
 
     study = open_study(open_storage(url), choose_study(arguments.study))
     trial = find_best(study)

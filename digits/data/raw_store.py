@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from itertools import count
 from pathlib import Path
 
-from digits.files.artifacts import replacing
+from digits.files import atomic_write
 from digits.paths import ORIGINALS_DIR, RAW_DIR
 
 
@@ -48,7 +48,7 @@ def store_files(files: Mapping[str, bytes]) -> None:
     for name, raw in files.items():
         path = RAW_DIR / name
         if not _is_stored(path, files):
-            with replacing(path) as file:
+            with atomic_write(path) as file:
                 file.write(raw)
                 _make_room(path, cache)
     for path in others:

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 
 from digits.config import Section, describe_errors
 from digits.data.datasets import IMAGE_SIDE, ClassNames, Line
-from digits.files.artifacts import (
+from digits.files import (
     ArtifactError,
     load_array,
     load_json,

@@ -16,7 +16,7 @@ from digits.dvc.git import ask_git, is_commit, try_git
 from digits.errors import DigitsError
 from digits.evaluation.predictions import FILES, Predictions, load_predictions
 from digits.evaluation.results import LOCK_PATH, check_evaluated, read_models
-from digits.files.artifacts import load_json
+from digits.files import load_json
 from digits.paths import (
     CARD_PATH,
     TEST_PREDICTIONS_DIR,

@@ -7,8 +7,8 @@ import pandas as pd
 from scipy.stats import binomtest, norm
 
 from digits.data.splits import Card
+from digits.evaluation.metrics import score_accuracy_interval
 from digits.evaluation.predictions import Predictions
-from digits.evaluation.scores import score_accuracy_interval
 
 SIGNIFICANT = 0.05
 CONFIDENCE = 1 - SIGNIFICANT

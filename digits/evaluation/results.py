@@ -6,9 +6,9 @@ from typing import Any
 from digits.config import load_yaml
 from digits.data.splits import load_card
 from digits.errors import DigitsError
+from digits.evaluation.metrics import summarize_predictions
 from digits.evaluation.predictions import load_predictions
-from digits.evaluation.scores import summarize_predictions
-from digits.files.artifacts import load_json
+from digits.files import load_json
 from digits.paths import (
     CARD_PATH,
     EVALUATE_METRICS_PATH,

@@ -9,8 +9,7 @@ import pandas as pd
 
 from digits.data.splits import Split
 from digits.evaluation.corruptions import CAMERA, KINDS, MNIST_C, Kind, corrupt
-from digits.files.artifacts import ArtifactError
-from digits.files.tables import load_table
+from digits.files import ArtifactError, load_table
 
 Predict = Callable[[np.ndarray], np.ndarray]  # float32 (n, 28, 28, 1) to classes (n,)
 

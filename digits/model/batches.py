@@ -3,7 +3,7 @@
 import math
 
 from digits.data.splits import Split
-from digits.files.artifacts import expect_random_reads
+from digits.files import expect_random_reads
 from digits.model.augmentation import corrupt, distort
 from digits.model.backend import tf
 from digits.model.recipes import Recipe

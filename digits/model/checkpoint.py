@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from digits.errors import DigitsError
-from digits.files.artifacts import write_bytes
-from digits.files.history import KERAS_NAMES
+from digits.files import write_bytes
 from digits.model.backend import keras, tf
+from digits.model.progress import KERAS_NAMES
 
 CODE_DIR = Path(__file__).parent
 # The state of Keras's own callbacks, which their `on_train_begin` sets back.

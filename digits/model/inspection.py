@@ -14,7 +14,7 @@ from typing import Any
 import h5py
 
 from digits.data.datasets import IMAGE_SIDE
-from digits.files.artifacts import ArtifactError
+from digits.files import ArtifactError
 from digits.model.backend import keras
 
 LIMITS = {"config.json": 2**24, "metadata.json": 2**10, "model.weights.h5": 2**30}  # bytes

@@ -5,10 +5,16 @@ import textwrap
 import time
 from typing import Any
 
-from digits.files.history import KERAS_NAMES
 from digits.model.backend import keras
 
 WIDTH = 100
+# A column, and what Keras's logs call it: these losses are without penalties and label smoothing.
+KERAS_NAMES = {
+    "accuracy": "accuracy",
+    "loss": "cross_entropy",
+    "val_accuracy": "val_accuracy",
+    "val_loss": "val_cross_entropy",
+}
 
 
 def describe_network(network: keras.Model) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 
 from digits.data.datasets import IMAGE_SIDE
 from digits.data.splits import check_probabilities
-from digits.files.artifacts import ArtifactError, write_bytes
+from digits.files import ArtifactError, write_bytes
 from digits.model.backend import keras
 from digits.model.inspection import check_config, check_used, inspect_model
 from digits.paths import MODEL_PATH

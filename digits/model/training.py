@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from digits.data.splits import Split
-from digits.files.history import COLUMNS
+from digits.files import HISTORY_COLUMNS
 from digits.model.backend import DeviceError, choose_strategy, has_bfloat16, keras, make_repeatable
 from digits.model.batches import count_steps, make_batches, make_validation_batches
 from digits.model.calibration import calibrate
@@ -191,7 +191,7 @@ def _finish(plan: Plan, members: Sequence[keras.Model], checkpoint: Checkpoint) 
 
 def _summarize(checkpoint: Checkpoint) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Return the history, averaged over the members, and the scores of the newest epoch."""
-    rows = pd.DataFrame(checkpoint.rows, columns=COLUMNS)
+    rows = pd.DataFrame(checkpoint.rows, columns=HISTORY_COLUMNS)
     history = rows.groupby("epoch", as_index=False).mean()
     newest = checkpoint.rows[-1] if checkpoint.rows else {}
     scores = {key: newest[key] for key in METRICS if newest}

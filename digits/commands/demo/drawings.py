@@ -17,7 +17,7 @@ from PIL import Image
 from digits.commands.classifier import Classifier
 from digits.commands.demo.nearest import Nearest
 from digits.errors import DigitsError
-from digits.files.artifacts import write_bytes
+from digits.files import write_bytes
 from digits.imaging.pictures import Picture, read_pictures
 from digits.imaging.segmentation import Found, find_digits, read_digits
 from digits.imaging.splitting import Judge

@@ -17,9 +17,9 @@ from digits.data import datasets, idx
 from digits.data.datasets import Dataset, load_dataset
 from digits.data.finding import find_files
 from digits.data.preprocessing import normalize_images, normalize_labels
-from digits.evaluation.figures import write_figure
-from digits.evaluation.galleries import COLUMNS, draw_gallery
-from digits.files.artifacts import write_bytes, write_text
+from digits.evaluation.plots_images import COLUMNS, draw_gallery
+from digits.evaluation.plotting import write_figure
+from digits.files import write_bytes, write_text
 
 CONVERTED_DIR = Path("data/converted")
 # What MNIST's files are called, by their keys in a dataset file.

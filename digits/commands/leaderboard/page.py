@@ -10,10 +10,10 @@ import pandas as pd
 from tabulate import tabulate
 
 from digits.commands.leaderboard.jobs import Board, Job, Published
-from digits.commands.leaderboard.ledger import Run
-from digits.commands.markdown import escape, quote
-from digits.evaluation.scores import score_accuracy_interval
+from digits.evaluation.ledger import Run
+from digits.evaluation.metrics import score_accuracy_interval
 from digits.evaluation.seeds import bound_accuracy
+from digits.markdown import escape, quote
 
 PICTURE_PATH = Path("benchmarks/leaderboard.png")
 MISSABLE = ("training_cpu_seconds", "robustness_unseen", "other_hands")

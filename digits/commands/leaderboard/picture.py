@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 
 from digits.commands.leaderboard.jobs import Published
-from digits.evaluation.drawing import Figure, drawing_style, mpl
-from digits.evaluation.figures import GREY, SERIES, STYLE
+from digits.evaluation.plotting import GREY, SERIES, STYLE, Figure, drawing_style, mpl
 
 ACCURACIES = (0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.997, 0.998, 0.999)  # ticks, as far as they fit
 

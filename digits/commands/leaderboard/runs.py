@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 
 from digits.commands.leaderboard.jobs import Job, LeaderboardError, digest_inputs
-from digits.commands.leaderboard.ledger import Run, describe_machine
 from digits.dvc.experiments import name_ref, run_experiment
 from digits.dvc.git import ask_git, is_commit
 from digits.dvc.revisions import bring, load_record
 from digits.dvc.run import Outcome, run_dvc
-from digits.files.artifacts import load_json
-from digits.files.history import COLUMNS
-from digits.files.tables import load_table
+from digits.evaluation.ledger import Run, describe_machine
+from digits.files import HISTORY_COLUMNS, load_json, load_table
 from digits.model.recipes import load_recipe
 from digits.paths import EVALUATE_METRICS_PATH, HISTORY_PATH, TRAIN_METRICS_PATH
 
@@ -80,7 +78,7 @@ def describe_run(job: Job, timing: Mapping[str, Any]) -> Run:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         bring(job.name, (HISTORY_PATH, TRAIN_METRICS_PATH, EVALUATE_METRICS_PATH), root)
-        epochs = int(load_table(root / HISTORY_PATH, COLUMNS)["epoch"].max())
+        epochs = int(load_table(root / HISTORY_PATH, HISTORY_COLUMNS)["epoch"].max())
         trained, evaluated = (
             load_json(root / path) for path in (TRAIN_METRICS_PATH, EVALUATE_METRICS_PATH)
         )

@@ -14,9 +14,9 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from digits.data.splits import Card
-from digits.evaluation import charts, galleries, label_issues, mistakes, scores, tabulation
+from digits.evaluation import error_analysis, label_issues, metrics, plots, plots_images
 from digits.evaluation.corruptions import KINDS
-from digits.evaluation.figures import FONT_SIZE, measure_text, wrap_text
+from digits.evaluation.plotting import FONT_SIZE, measure_text, wrap_text
 from digits.evaluation.predictions import Predictions
 from digits.evaluation.robustness import CLEAN
 
@@ -39,7 +39,7 @@ ROBUSTNESS = pd.DataFrame(
 def draw_gallery_of_kinds() -> Figure:
     names = [CLEAN, *KINDS]
     images = np.zeros((len(names), 28, 28), np.uint8)
-    return galleries.draw_gallery(images, [f"{name}\n100.0%" for name in names], TITLE)
+    return plots_images.draw_gallery(images, [f"{name}\n100.0%" for name in names], TITLE)
 
 
 def predict(class_count: int, error_count: int, count: int = 2_000) -> Predictions:
@@ -61,30 +61,28 @@ def draw_all(names: str, error_count: int) -> dict[str, Figure]:
     card = Card(name="any", title="Any", class_names=list(class_names), image_counts={})
     found = predict(len(class_names), error_count)
     labels, predicted = found.labels, found.predicted
-    confusion = scores.count_confusion(labels, predicted, card.class_count)
-    errors = mistakes.tabulate_errors(found).head(40)
+    confusion = metrics.count_confusion(labels, predicted, card.class_count)
+    errors = error_analysis.tabulate_errors(found).head(40)
     issues = errors.assign(label=errors["true"], disputed=True)
-    reliability = tabulation.tabulate_reliability(
-        scores.bin_confidence(labels, found.probabilities)
-    )
-    coverage = scores.score_coverage(labels, found.probabilities)
-    means = mistakes.average_images(found)
+    reliability = metrics.tabulate_reliability(metrics.bin_confidence(labels, found.probabilities))
+    coverage = metrics.score_coverage(labels, found.probabilities)
+    means = error_analysis.average_images(found)
     images = found.images[errors["index"]]
-    captions = mistakes.caption_errors(errors, card)
+    captions = error_analysis.caption_errors(errors, card)
     doubts = label_issues.caption_issues(issues, card)
-    classes = tabulation.tabulate_classes(labels, predicted, card)
+    classes = metrics.tabulate_classes(labels, predicted, card)
     strips = [("40 new", images[:6], doubts[:6])] if error_count else []
     return {
-        "confusion": charts.draw_confusion(confusion, class_names, TITLE),
-        "classes": charts.draw_classes(classes, TITLE),
-        "reliability": charts.draw_reliability(reliability, 0.1, scores.BIN_COUNT, TITLE),
-        "rejection": charts.draw_rejection(*coverage, 0.999, TITLE),
-        "robustness": charts.draw_robustness(ROBUSTNESS, 0.5, TITLE),
+        "confusion": plots.draw_confusion(confusion, class_names, TITLE),
+        "classes": plots.draw_classes(classes, TITLE),
+        "reliability": plots.draw_reliability(reliability, 0.1, metrics.BIN_COUNT, TITLE),
+        "rejection": plots.draw_rejection(*coverage, 0.999, TITLE),
+        "robustness": plots.draw_robustness(ROBUSTNESS, 0.5, TITLE),
         "corruptions": draw_gallery_of_kinds(),
-        "errors": galleries.draw_gallery(images, captions, TITLE),
-        "label_issues": galleries.draw_gallery(images, doubts, TITLE),
-        "strips": galleries.draw_strips(strips, 5 * f"{TITLE} "),
-        "prototypes": galleries.draw_prototypes(means, confusion, class_names, TITLE),
+        "errors": plots_images.draw_gallery(images, captions, TITLE),
+        "label_issues": plots_images.draw_gallery(images, doubts, TITLE),
+        "strips": plots_images.draw_strips(strips, 5 * f"{TITLE} "),
+        "prototypes": plots_images.draw_prototypes(means, confusion, class_names, TITLE),
     }
 
 
@@ -131,8 +129,8 @@ def test_counts_fit_into_their_cells(names: Sequence[str]) -> None:
     confusion = np.full((len(names), len(names)), 9_999)
     means = np.zeros((*confusion.shape, 28, 28))
     for figure in (
-        charts.draw_confusion(confusion, names, TITLE),
-        galleries.draw_prototypes(means, confusion, names, TITLE),
+        plots.draw_confusion(confusion, names, TITLE),
+        plots_images.draw_prototypes(means, confusion, names, TITLE),
     ):
         (axes,) = figure.axes
         boxes = find_boxes(figure, list(axes.texts))
@@ -147,7 +145,7 @@ def test_counts_fit_into_their_cells(names: Sequence[str]) -> None:
 def test_confusion_has_no_colour_bar_and_colours_only_errors() -> None:
     confusion = np.diag([900, 1_000, 0])
     confusion[0, 1], confusion[2, 0] = 1, 4
-    figure = charts.draw_confusion(confusion, ["a", "b", "c"], TITLE)
+    figure = plots.draw_confusion(confusion, ["a", "b", "c"], TITLE)
     (axes,) = figure.axes
     texts = [text.get_text() for text in axes.texts if text.get_text()]
     assert sorted(texts) == ["0", "1", "1,000", "4", "900"]
@@ -166,7 +164,7 @@ def test_confusion_has_no_colour_bar_and_colours_only_errors() -> None:
 @pytest.mark.parametrize("count", [2, 10, 26])
 def test_markers_of_equal_scores_stand_apart(count: int) -> None:
     perfect = dict.fromkeys(("precision", "recall", "f1"), np.ones(count))
-    figure = charts.draw_classes(pd.DataFrame({"class": range(count), **perfect}), TITLE)
+    figure = plots.draw_classes(pd.DataFrame({"class": range(count), **perfect}), TITLE)
     figure.draw_without_rendering()
     (axes,) = figure.axes
     high = []
@@ -180,17 +178,19 @@ def test_markers_of_equal_scores_stand_apart(count: int) -> None:
 
 
 def test_bins_show_wilsons_interval_and_their_images() -> None:
-    bins = scores.ConfidenceBins(
+    bins = metrics.ConfidenceBins(
         low=np.arange(15) / 15,
         count=np.array([0] * 11 + [1, 0, 20, 10_000]),
         confidence=np.array([0.0] * 11 + [0.75, 0, 0.9, 0.99]),
         accuracy=np.array([0.0] * 11 + [1, 0, 0.85, 0.99]),
     )
-    table = tabulation.tabulate_reliability(bins)
+    table = metrics.tabulate_reliability(bins)
     assert table["count"].tolist() == [1, 20, 10_000]
-    expected = [scores.score_accuracy_interval(*pair) for pair in ((1, 1), (17, 20), (9900, 10000))]
+    expected = [
+        metrics.score_accuracy_interval(*pair) for pair in ((1, 1), (17, 20), (9900, 10000))
+    ]
     np.testing.assert_allclose(table[["accuracy_low", "accuracy_high"]], expected)
-    figure = charts.draw_reliability(table, 0.01, 15, TITLE)
+    figure = plots.draw_reliability(table, 0.01, 15, TITLE)
     upper, lower = figure.axes
     (errorbar,) = upper.containers
     assert isinstance(errorbar, ErrorbarContainer)
@@ -203,8 +203,8 @@ def test_bins_show_wilsons_interval_and_their_images() -> None:
 
 def test_counts_of_full_bins_stand_apart() -> None:
     full = np.full(15, 10_000)
-    bins = scores.ConfidenceBins(np.arange(15) / 15, full, np.linspace(0, 1, 15), full / 20_000)
-    figure = charts.draw_reliability(tabulation.tabulate_reliability(bins), 0.01, 15, TITLE)
+    bins = metrics.ConfidenceBins(np.arange(15) / 15, full, np.linspace(0, 1, 15), full / 20_000)
+    figure = plots.draw_reliability(metrics.tabulate_reliability(bins), 0.01, 15, TITLE)
     boxes = find_boxes(figure, list(figure.axes[1].texts))
     assert len(boxes) == 15
     assert not [pair for pair in pairwise(boxes) if overlap(*pair)]
@@ -213,7 +213,7 @@ def test_counts_of_full_bins_stand_apart() -> None:
 def test_corruptions_are_sorted_and_marked_by_group() -> None:
     table = ROBUSTNESS.assign(accuracy=np.linspace(0.1, 0.95, len(ROBUSTNESS)))
     table.loc[5:, "group"] = "unseen"
-    figure = charts.draw_robustness(table, 0.523, TITLE)
+    figure = plots.draw_robustness(table, 0.523, TITLE)
     (axes,) = figure.axes
     names = [text.get_text() for text in axes.get_yticklabels()]
     assert names == table["corruption"].tolist()[::-1]
@@ -243,25 +243,25 @@ def find_marker(axes: Axes) -> tuple[list[list[float]], list[list[float]]]:
 @pytest.mark.parametrize("error_count", [3, 40, 400])
 def test_marker_lies_on_the_curve(error_count: int) -> None:
     found = predict(10, error_count)
-    coverage, accuracy = scores.score_coverage(found.labels, found.probabilities)
-    figure = charts.draw_rejection(coverage, accuracy, 0.999, TITLE)
+    coverage, accuracy = metrics.score_coverage(found.labels, found.probabilities)
+    figure = plots.draw_rejection(coverage, accuracy, 0.999, TITLE)
     (axes,) = figure.axes
     curve, (marker,) = find_marker(axes)
     assert marker in curve
-    assert marker[0] == pytest.approx(1 - scores.find_coverage(coverage, accuracy, 0.999))
+    assert marker[0] == pytest.approx(1 - metrics.find_coverage(coverage, accuracy, 0.999))
     assert marker[1] <= 0.001
     assert axes.get_xlim()[0] < marker[0] < axes.get_xlim()[1]
 
 
 def test_curve_of_two_points_has_its_marker_in_view() -> None:
-    figure = charts.draw_rejection(np.array([0.5, 1.0]), np.array([1.0, 0.9]), 0.999, TITLE)
+    figure = plots.draw_rejection(np.array([0.5, 1.0]), np.array([1.0, 0.9]), 0.999, TITLE)
     (axes,) = figure.axes
     assert find_marker(axes)[1] == [[0.5, 0]]
     assert axes.get_xlim()[1] > 0.5
 
 
 def test_goal_out_of_reach_has_no_marker() -> None:
-    figure = charts.draw_rejection(np.array([1.0]), np.array([0.1]), 0.999, TITLE)
+    figure = plots.draw_rejection(np.array([1.0]), np.array([0.1]), 0.999, TITLE)
     (axes,) = figure.axes
     assert find_marker(axes)[1] == []
     (note,) = axes.get_legend_handles_labels()[1]
@@ -270,12 +270,12 @@ def test_goal_out_of_reach_has_no_marker() -> None:
 
 def draw_some(count: int) -> Figure:
     images = np.zeros((count, 28, 28), np.uint8)
-    return galleries.draw_gallery(images, [f"{number} as 4\n#1" for number in range(count)], "t")
+    return plots_images.draw_gallery(images, [f"{number} as 4\n#1" for number in range(count)], "t")
 
 
 def draw_one_strip(count: int) -> Figure:
     images = np.zeros((count, 28, 28), np.uint8)
-    return galleries.draw_strips([("fixed", images, ["#1"] * count)] * (count > 0), "t")
+    return plots_images.draw_strips([("fixed", images, ["#1"] * count)] * (count > 0), "t")
 
 
 @pytest.mark.parametrize("draw", [draw_some, draw_one_strip])
@@ -290,7 +290,7 @@ def test_sheet_is_as_large_as_its_images_need(draw: Callable[[int], Figure]) -> 
 def test_rows_of_a_gallery_are_about_equally_full(count: int) -> None:
     lefts = [image.get_extent()[0] for image in draw_some(count).axes[0].images]
     columns, rows = len(set(lefts)), lefts.count(min(lefts))
-    assert columns <= galleries.COLUMNS
+    assert columns <= plots_images.COLUMNS
     assert rows * columns - count < rows  # no column too many
 
 

@@ -1,4 +1,4 @@
-"""Files between the stages: written whole or not at all, loaded without pickles."""
+"""Files between the stages: JSON, CSV and .npy, written whole or not at all, never pickles."""
 
 import json
 import os
@@ -13,9 +13,12 @@ from types import SimpleNamespace
 from typing import IO, Any
 
 import numpy as np
+import pandas as pd
+from pandas.errors import ParserWarning
 
 from digits.errors import DigitsError
 
+HISTORY_COLUMNS = ("epoch", "accuracy", "loss", "val_accuracy", "val_loss")  # learning curves
 DECIMALS = 6  # of a number in a metrics or plot file: below any difference that means something
 
 
@@ -24,7 +27,7 @@ class ArtifactError(DigitsError):
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """Open a temporary file that takes the name `path` once the block succeeds.
 
     What stood there is replaced, not written through: a link into a cache stays whole. A failure
@@ -51,7 +54,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file whole or not at all."""
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         file.write(data)
 
 
@@ -69,7 +72,7 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 def write_array(path: Path, array: np.ndarray) -> None:
     """Write a `.npy` file: the same bytes for the same array."""
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         # Given a real file, NumPy writes to it in C, and its errors do not say that a disk is full.
         np.save(SimpleNamespace(write=file.write), array, allow_pickle=False)
 
@@ -79,7 +82,7 @@ def write_array_in_parts(path: Path, count: int, parts: Iterable[np.ndarray]) ->
 
     The bytes are those of `write_array` for the whole, which memory need not hold.
     """
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         for number, part in enumerate(parts):
             if number == 0:
                 header = np.lib.format.header_data_from_array_1_0(part)
@@ -150,6 +153,31 @@ def expect_random_reads(array: np.ndarray) -> None:
         owner = owner.base
     if isinstance(owner, mmap):
         owner.madvise(MADV_RANDOM)
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write the columns, not the index."""
+    write_text(path, table.to_csv(index=False, float_format=f"%.{DECIMALS}f", lineterminator="\n"))
+
+
+def load_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    """Load a CSV that has these columns.
+
+    Raises:
+        ArtifactError: missing, unreadable, or other columns.
+    """
+    try:
+        with warnings.catch_warnings(action="error", category=ParserWarning):
+            # Cells beyond the header would pass for the rows' names, or be dropped with a warning.
+            table = pd.read_csv(path, index_col=False)
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{path}: expected a file, received none: run `dvc repro`") from error
+    except (ValueError, ParserWarning) as error:  # pandas's parser and decoding errors
+        reason = str(error).splitlines()[0]
+        raise ArtifactError(f"{path}: expected CSV, received {reason}") from error
+    if tuple(table.columns) != columns:
+        raise ArtifactError(f"{path}: expected columns {columns}, received {tuple(table.columns)}")
+    return table
 
 
 def _map(path: Path, file: IO[bytes]) -> np.ndarray:

@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+from digits.data.splits import Card
+
 SMALLEST_PROBABILITY = 1e-7  # Keras's epsilon: a certain error costs 16.1, not infinity
+REJECTED = (*np.arange(0, 0.1, 0.005), *np.arange(0.1, 1, 0.1))  # shares in the table
 BIN_COUNT = 15  # Guo et al. 2017, "On Calibration of Modern Neural Networks"
 
 
@@ -150,3 +154,38 @@ def rank_confused_pairs(confusion: np.ndarray) -> list[tuple[int, int, int]]:
     errors = confusion - np.diag(np.diag(confusion))
     pairs = [(int(t), int(p), int(errors[t, p])) for t, p in np.argwhere(errors)]
     return sorted(pairs, key=lambda pair: (-pair[2], pair[:2]))
+
+
+def tabulate_confusion(confusion: np.ndarray) -> pd.DataFrame:
+    """List the counts (k, k), a row a cell, as `dvc plots` wants them."""
+    true, predicted = np.indices(confusion.shape)
+    columns = {"true": true.ravel(), "predicted": predicted.ravel(), "count": confusion.ravel()}
+    return pd.DataFrame(columns)
+
+
+def tabulate_classes(labels: np.ndarray, predicted: np.ndarray, card: Card) -> pd.DataFrame:
+    """List precision, recall, F1, support and missed images, a row a class that was tested."""
+    classes = score_classes(labels, predicted, card.class_count)
+    missed = np.bincount(labels[labels != predicted], minlength=card.class_count)
+    table = pd.DataFrame({"class": card.class_names, **vars(classes), "error_count": missed})
+    return table.query("support > 0").reset_index(drop=True)
+
+
+def tabulate_reliability(bins: ConfidenceBins) -> pd.DataFrame:
+    """List confidence, accuracy, its interval and images, a row a bin that has any."""
+    table = pd.DataFrame(vars(bins)).query("count > 0").reset_index(drop=True)
+    table[["accuracy_low", "accuracy_high"]] = [
+        score_accuracy_interval(round(accuracy * count), count)
+        for accuracy, count in zip(table["accuracy"], table["count"], strict=True)
+    ]
+    return table
+
+
+def tabulate_rejection(coverage: np.ndarray, accuracy: np.ndarray) -> pd.DataFrame:
+    """List how accurate the rest is when at least so large a share is rejected."""
+    rows = []
+    for rejected in REJECTED:
+        answered = int(np.searchsorted(coverage, 1 - rejected + 1e-9, side="right"))
+        if answered:  # otherwise the most certain images are so many: none would be left
+            rows.append((rejected, accuracy[answered - 1]))
+    return pd.DataFrame(rows, columns=["rejected", "accuracy"])

@@ -9,15 +9,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from digits.evaluation.drawing import Axes, Figure, drawing_style, mpl
-from digits.evaluation.figures import (
+from digits.evaluation.plotting import (
     FONT_SIZE,
     GREY,
     ORANGE,
     STYLE,
     TITLE_SIZE,
     WIDTH,
+    Axes,
+    Figure,
+    drawing_style,
     measure_text,
+    mpl,
     name_cells,
     plan_grid,
     wrap_text,

@@ -5,7 +5,7 @@ import pandas as pd
 from scipy.stats import entropy
 
 from digits.data.splits import Card, cut_blocks
-from digits.evaluation import scores
+from digits.evaluation import metrics
 from digits.evaluation.predictions import Predictions
 
 CONFIDENT = 0.9  # an error made with more probability than this was not a close call
@@ -26,7 +26,7 @@ def tabulate_errors(predictions: Predictions) -> pd.DataFrame:
             "true_probability": probabilities[rows, true],
             "predicted_probability": probabilities[rows, predicted],
             "margin": probabilities[rows, predicted] - runner_up,
-            "loss": scores.score_losses(true, probabilities),
+            "loss": metrics.score_losses(true, probabilities),
             "entropy": entropy(probabilities, axis=1),
         }
     )
@@ -35,12 +35,12 @@ def tabulate_errors(predictions: Predictions) -> pd.DataFrame:
 
 def tabulate_pairs(predictions: Predictions, card: Card) -> pd.DataFrame:
     """List the kinds of error, a row a (true, predicted) pair, most frequent first."""
-    confusion = scores.count_confusion(predictions.labels, predictions.predicted, card.class_count)
+    confusion = metrics.count_confusion(predictions.labels, predictions.predicted, card.class_count)
     names = card.class_names
     return pd.DataFrame(
         [
             (f"{names[true]} as {names[predicted]}", count)
-            for true, predicted, count in scores.rank_confused_pairs(confusion)
+            for true, predicted, count in metrics.rank_confused_pairs(confusion)
         ],
         columns=["pair", "count"],
     )

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from digits.evaluation import scores
+from digits.evaluation import metrics
 
 RNG = np.random.default_rng(0)
 LABELS = np.array([0, 0, 1, 1, 1, 9])
@@ -22,7 +22,7 @@ def one_hot(predicted: np.ndarray) -> np.ndarray:
 
 
 def test_confusion_has_true_rows_and_predicted_columns() -> None:
-    confusion = scores.count_confusion(LABELS, PREDICTED, 10)
+    confusion = metrics.count_confusion(LABELS, PREDICTED, 10)
     assert confusion.shape == (10, 10)
     assert confusion[0, :3].tolist() == [1, 1, 0]
     assert confusion[1, :3].tolist() == [0, 2, 1]
@@ -31,7 +31,7 @@ def test_confusion_has_true_rows_and_predicted_columns() -> None:
 
 
 def test_class_scores_by_hand() -> None:
-    classes = scores.score_classes(LABELS, PREDICTED, 10)
+    classes = metrics.score_classes(LABELS, PREDICTED, 10)
     assert classes.precision[:3] == pytest.approx([1, 2 / 3, 0])
     assert classes.recall[:3] == pytest.approx([1 / 2, 2 / 3, 0])
     assert classes.f1[:3] == pytest.approx([2 / 3, 2 / 3, 0])
@@ -44,14 +44,14 @@ def test_interval_is_wilsons(correct: int, count: int) -> None:
     middle = (share + z * z / (2 * count)) / (1 + z * z / count)
     spread = z * math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
     half = spread / (1 + z * z / count)
-    assert scores.score_accuracy_interval(correct, count) == pytest.approx(
+    assert metrics.score_accuracy_interval(correct, count) == pytest.approx(
         (middle - half, middle + half), abs=1e-9
     )
 
 
 def test_losses_by_hand_and_bounded() -> None:
     probabilities = np.array([[0.5, 0.5, *[0] * 8], [1, *[0] * 9]], np.float32)
-    losses = scores.score_losses(np.array([0, 1]), probabilities)
+    losses = metrics.score_losses(np.array([0, 1]), probabilities)
     assert losses == pytest.approx([math.log(2), -math.log(1e-7)])
 
 
@@ -61,7 +61,7 @@ def test_top2_by_loop() -> None:
         label in sorted(range(10), key=row.__getitem__)[-2:]
         for label, row in zip(labels, probabilities.tolist(), strict=True)
     ]
-    assert scores.score_top2_accuracy(labels, probabilities) == pytest.approx(np.mean(hits))
+    assert metrics.score_top2_accuracy(labels, probabilities) == pytest.approx(np.mean(hits))
 
 
 def test_calibration_error_by_loop() -> None:
@@ -77,27 +77,27 @@ def test_calibration_error_by_loop() -> None:
         if inside:
             confidences, hits = zip(*inside, strict=True)
             total += abs(np.mean(hits) - np.mean(confidences)) * len(inside) / 500
-    assert scores.score_calibration_error(labels, probabilities) == pytest.approx(total)
+    assert metrics.score_calibration_error(labels, probabilities) == pytest.approx(total)
 
 
 def test_calibration_of_certainty() -> None:
     labels = np.arange(10)
     right, wrong = one_hot(labels), one_hot((labels + 1) % 10)
-    assert scores.score_calibration_error(labels, right) == 0
-    assert scores.score_calibration_error(labels, wrong) == 1
+    assert metrics.score_calibration_error(labels, right) == 0
+    assert metrics.score_calibration_error(labels, wrong) == 1
 
 
 def test_pairs_are_ranked_and_hits_left_out() -> None:
     confusion = np.zeros((10, 10), int)
     confusion[3, 3], confusion[4, 9], confusion[9, 4], confusion[1, 7] = 50, 2, 5, 2
-    assert scores.rank_confused_pairs(confusion) == [(9, 4, 5), (1, 7, 2), (4, 9, 2)]
+    assert metrics.rank_confused_pairs(confusion) == [(9, 4, 5), (1, 7, 2), (4, 9, 2)]
 
 
 def test_constant_model_crashes_nothing() -> None:
     labels, probabilities = np.arange(10), one_hot(np.zeros(10, int))
-    assert scores.score_classes(labels, np.zeros(10, int), 10).precision[0] == pytest.approx(0.1)
-    assert scores.score_top2_accuracy(labels, probabilities) <= 0.2
-    assert len(scores.rank_confused_pairs(scores.count_confusion(labels, 0 * labels, 10))) == 9
+    assert metrics.score_classes(labels, np.zeros(10, int), 10).precision[0] == pytest.approx(0.1)
+    assert metrics.score_top2_accuracy(labels, probabilities) <= 0.2
+    assert len(metrics.rank_confused_pairs(metrics.count_confusion(labels, 0 * labels, 10))) == 9
 
 
 def test_coverage_against_every_threshold_by_loop() -> None:
@@ -106,7 +106,7 @@ def test_coverage_against_every_threshold_by_loop() -> None:
     guesses, labels = generator.integers(0, 3, (2, 60))
     probabilities = np.repeat((1 - sure)[:, None] / 9, 10, axis=1)
     probabilities[np.arange(60), guesses] = sure
-    coverage, accuracy = scores.score_coverage(labels, probabilities)
+    coverage, accuracy = metrics.score_coverage(labels, probabilities)
     confidence, hits = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     expected = []
     for threshold in sorted(set(confidence), reverse=True):
@@ -116,13 +116,13 @@ def test_coverage_against_every_threshold_by_loop() -> None:
     assert len(expected) == 4
     goal = float(np.median(accuracy))
     enough = [share for share, right in expected if right >= goal]
-    assert scores.find_coverage(coverage, accuracy, goal) == max(enough, default=0)
+    assert metrics.find_coverage(coverage, accuracy, goal) == max(enough, default=0)
 
 
 def test_coverage_of_perfect_and_constant_models() -> None:
     labels = np.arange(20) % 10
-    perfect = scores.score_coverage(labels, np.eye(10)[labels])
-    assert scores.find_coverage(*perfect, 0.999) == 1
-    constant = scores.score_coverage(labels, np.full((20, 10), 0.1))
+    perfect = metrics.score_coverage(labels, np.eye(10)[labels])
+    assert metrics.find_coverage(*perfect, 0.999) == 1
+    constant = metrics.score_coverage(labels, np.full((20, 10), 0.1))
     assert [part.tolist() for part in constant] == [[1.0], [0.1]]
-    assert scores.find_coverage(*constant, 0.999) == 0
+    assert metrics.find_coverage(*constant, 0.999) == 0

@@ -18,7 +18,7 @@ from digits.config import PARAMS_PATH, Section, describe_errors, load_params
 from digits.data.splits import Card, load_card
 from digits.errors import DigitsError
 from digits.evaluation.results import NOT_VERIFIED, verify_metrics
-from digits.files.artifacts import ArtifactError, load_json, write_text
+from digits.files import ArtifactError, load_json, write_text
 from digits.model.backend import keras
 from digits.model.recipes import RECIPES_DIR
 from digits.model.saving import load_model
@@ -31,7 +31,7 @@ from digits.paths import (
     TRAIN_METRICS_PATH,
 )
 
-TEMPLATE_PATH = Path(__file__).with_suffix(".html")
+TEMPLATE_PATH = Path(__file__).with_name("page.html")
 REPORT_PATH = Path("report/index.html")
 NUMBERS = (TRAIN_METRICS_PATH, SUMMARY_PATH, SCORES_PATH)
 SUMMARY_WIDTH = 78  # letters: narrower, Keras cuts off the layers' names

@@ -16,11 +16,11 @@ import numpy as np
 from tabulate import tabulate
 from tqdm import tqdm
 
-from digits.commands.markdown import escape, quote
 from digits.data.splits import Split, load_card, load_split
 from digits.dvc.revisions import bring
 from digits.errors import DigitsError
-from digits.files.artifacts import write_bytes, write_text
+from digits.files import write_bytes, write_text
+from digits.markdown import escape, quote
 from digits.model.backend import keras
 from digits.model.conversion import (
     load_saved_model,
@@ -35,7 +35,7 @@ from digits.paths import CARD_PATH, MODEL_PATH, TRAIN_DIR, VALIDATION_DIR
 
 EXPORTED_DIR = Path("exported")
 PAGE_NAME = "README.md"
-TEMPLATE_PATH = Path(__file__).with_suffix(".md")  # of that page
+TEMPLATE_PATH = Path(__file__).with_name("readme.md")  # of that page
 HEADER = ("form", "size", "largest difference", "validation accuracy")
 BATCH_SIZE = 500  # a matter of memory, not of results
 CALIBRATION_COUNT = 500  # training images; 100 and 2,000 came to the same accuracy in 8 bits

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from digits.errors import DigitsError
-from digits.files.artifacts import write_text
+from digits.files import write_text
 
 LEDGER_PATH = Path("benchmarks/ledger.json")
 CPUINFO_PATH = Path("/proc/cpuinfo")

@@ -15,14 +15,13 @@ import jinja2
 import pandas as pd
 from tabulate import tabulate
 
-from digits.commands.leaderboard.ledger import Run, load_ledger
-from digits.commands.markdown import escape, quote
 from digits.config import PARAMS_PATH, load_params
 from digits.data.datasets import DATASETS_DIR, Dataset, load_dataset
+from digits.evaluation.ledger import Run, load_ledger
+from digits.evaluation.metrics import score_accuracy_interval
 from digits.evaluation.results import LOCK_PATH
-from digits.evaluation.scores import score_accuracy_interval
-from digits.files.artifacts import load_json
-from digits.files.tables import load_table
+from digits.files import load_json, load_table
+from digits.markdown import escape, quote
 from digits.paths import EVALUATE_METRICS_PATH, MODEL_PATH, PLOTS_DIR, TRAIN_METRICS_PATH
 
 TEMPLATE_PATH = Path(__file__).with_suffix(".md")

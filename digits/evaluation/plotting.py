@@ -1,22 +1,26 @@
-"""What all figures share: fonts, colours that every reader can tell apart, bytes that repeat.
+"""What all figures share: Matplotlib, fonts, colours that every reader can tell apart.
 
+Everything that draws imports Matplotlib and seaborn from here, and draws inside `drawing_style`.
 Every figure says in its title what it shows, and of which dataset and recipe.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import matplotlib as mpl
+import matplotlib.style
 import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 
-from digits.evaluation.drawing import (
-    Axes,
-    Figure,
-    FontProperties,
-    drawing_style,
-    text_to_path,
-)
-from digits.files.artifacts import replacing
+from digits.files import atomic_write
+
+__all__ = ["Axes", "Figure", "FontProperties", "mpl", "sns", "text_to_path"]
 
 DPI = 110
 WIDTH = 7.5  # inches: narrow enough that a phone, half as wide, shows letters that can be read
@@ -53,6 +57,11 @@ class Grid(NamedTuple):
     cell: float
     width: float
     height: float
+
+
+def drawing_style(changes: Mapping[str, Any]) -> AbstractContextManager[None]:
+    """Change Matplotlib's own defaults, not those of the user's `matplotlibrc`, for a block."""
+    return mpl.style.context(dict(changes), after_reset=True)
 
 
 def measure_text(text: str, size: float) -> float:
@@ -112,5 +121,5 @@ def name_cells(
 def write_figure(path: Path, figure: Figure) -> None:
     """Write a PNG that holds nothing but the picture: equal figures give equal bytes."""
     # Ticks come into being as late as this.
-    with replacing(path) as file, drawing_style({}):
+    with atomic_write(path) as file, drawing_style({}):
         figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None})

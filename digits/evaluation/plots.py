@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from digits.evaluation.drawing import Figure, drawing_style, mpl, sns
-from digits.evaluation.figures import (
+from digits.evaluation.plotting import (
     BLUE,
     FONT_SIZE,
     GREY,
@@ -15,8 +14,12 @@ from digits.evaluation.figures import (
     SERIES,
     STYLE,
     WIDTH,
+    Figure,
+    drawing_style,
+    mpl,
     name_cells,
     plan_grid,
+    sns,
     write_title,
 )
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from digits.data.splits import Card
-from digits.evaluation import label_issues, mistakes
+from digits.evaluation import error_analysis, label_issues
 from digits.evaluation.predictions import Predictions
 
 CARD = Card(name="mnist", title="MNIST", class_names=list("0123456789"), image_counts={})
@@ -34,7 +34,7 @@ def predictions() -> Predictions:
 
 
 def test_errors_are_listed_costliest_first(predictions: Predictions) -> None:
-    table = mistakes.tabulate_errors(predictions)
+    table = error_analysis.tabulate_errors(predictions)
     assert table["index"].tolist() == [1, 3, 0, 4, 2]
     for row in table.to_dict("records"):
         chances = predictions.probabilities[row["index"]].astype(float)
@@ -47,15 +47,15 @@ def test_errors_are_listed_costliest_first(predictions: Predictions) -> None:
 
 
 def test_gallery_takes_a_few_of_each_pair(predictions: Predictions) -> None:
-    errors = mistakes.tabulate_errors(predictions)
-    assert mistakes.choose_errors(errors, 10, 2)["index"].tolist() == [1, 3, 0, 4]
-    assert mistakes.choose_errors(errors, 3, 1)["index"].tolist() == [1, 3, 4]
-    captions = mistakes.caption_errors(errors.head(1), CARD)
+    errors = error_analysis.tabulate_errors(predictions)
+    assert error_analysis.choose_errors(errors, 10, 2)["index"].tolist() == [1, 3, 0, 4]
+    assert error_analysis.choose_errors(errors, 3, 1)["index"].tolist() == [1, 3, 4]
+    captions = error_analysis.caption_errors(errors.head(1), CARD)
     assert captions == ["4 as 9\n95%, #1"]
 
 
 def test_average_images_are_the_means_of_their_kind(predictions: Predictions) -> None:
-    means = mistakes.average_images(predictions)
+    means = error_analysis.average_images(predictions)
     assert means.shape == (10, 10, 28, 28)
     for true in range(10):
         for guess in range(10):
@@ -95,4 +95,4 @@ def test_extreme_models_have_label_issues_without_a_crash(kind: str) -> None:
     found = predict(labels, guesses, [1.0] * 100)
     issues = label_issues.tabulate_label_issues(found, np.zeros(100, bool))
     assert (len(issues) == 0) == (kind == "perfect")
-    assert isinstance(mistakes.tabulate_errors(found), pd.DataFrame)
+    assert isinstance(error_analysis.tabulate_errors(found), pd.DataFrame)
