@@ -49,15 +49,16 @@ def list_paper(picture: np.ndarray) -> np.ndarray:
     return like if len(like) else border
 
 
-def is_light(grey: np.ndarray) -> bool:
-    """Tell whether paper is the lighter of two shades of a drawing, float (height, width).
+def is_light(grey: np.ndarray) -> np.ndarray:
+    """Tell whether paper is the lighter of two shades of drawings, float (height, width, ...).
 
     Most of the border is paper, and most corners are. That also holds where a glyph is cut to its
     box, and ink reaches all four sides.
     """
-    border = list_border(grey).mean()
-    corners = grey[[0, 0, -1, -1], [0, -1, 0, -1]].mean()
-    return bool((1 - CORNERS) * border + CORNERS * corners > (grey.min() + grey.max()) / 2)
+    border = list_border(grey).mean(axis=0)
+    corners = grey[[0, 0, -1, -1], [0, -1, 0, -1]].mean(axis=0)
+    middle = (grey.min(axis=(0, 1)) + grey.max(axis=(0, 1))) / 2
+    return np.asarray((1 - CORNERS) * border + CORNERS * corners > middle)
 
 
 def list_border(picture: np.ndarray) -> np.ndarray:

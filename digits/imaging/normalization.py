@@ -41,16 +41,15 @@ def _interpolate(mass: np.ndarray, pitch: float) -> np.ndarray:
     return weights / np.maximum(weights.sum(axis=1, keepdims=True), reach)
 
 
-def is_placed(written: np.ndarray, ink: np.ndarray) -> bool:
-    """Tell whether ink (28, 28) has the size and place of MNIST's digits, or fills the picture.
+def is_placed(written: np.ndarray, ink: np.ndarray) -> np.ndarray:
+    """Tell whether ink (28, 28, n) has the size and place of MNIST's digits, or fills its picture.
 
-    `written` is bool (28, 28): where there is more than paper's own grain.
+    `written` is bool (28, 28, n): where there is more than paper's own grain.
     """
-    rows, columns = (np.flatnonzero(written.any(axis=axis)) for axis in (1, 0))
-    longest = max(np.ptp(rows), np.ptp(columns)) + 1
-    if longest > BOX_SIDE + FULL:
-        return True
-    places = np.arange(IMAGE_SIDE)
-    centre_of_mass = [places @ ink.sum(axis=axis) / ink.sum() for axis in (1, 0)]
-    near = all(abs(place - MIDDLE) <= CENTRED for place in centre_of_mass)
-    return bool(near and longest >= BOX_SIDE - FULL)
+    sides = (written.any(axis=1), written.any(axis=0))  # rows and columns with ink
+    lengths = [IMAGE_SIDE - np.argmax(it, axis=0) - np.argmax(it[::-1], axis=0) for it in sides]
+    longest = np.maximum(*lengths)
+    mass, places = np.maximum(ink.sum(axis=(0, 1)), 1e-6), np.arange(IMAGE_SIDE)
+    centres = np.stack([places @ ink.sum(axis=axis) / mass for axis in (1, 0)])
+    is_near = (np.abs(centres - MIDDLE) <= CENTRED).all(axis=0)
+    return np.asarray((longest > BOX_SIDE + FULL) | (is_near & (longest >= BOX_SIDE - FULL)))
