@@ -19,10 +19,10 @@ from scipy import ndimage
 from tqdm import tqdm
 
 from benchmarks.timing import judge_at_least, print_table
-from digits.commands.classifier import load_classifier
 from digits.data.splits import load_card, load_split
 from digits.evaluation.metrics import score_accuracy_interval
 from digits.imaging.segmentation import find_digits, read_digits
+from digits.model.classifier import load_classifier
 from digits.paths import CARD_PATH, VALIDATION_DIR
 from digits.stage import run
 

@@ -25,7 +25,6 @@ from chromium import PROGRAMS, Browser, find_browser, open_browser
 from imports import ROOT
 from PIL import Image, ImageDraw
 
-from digits.commands.classifier import Classifier
 from digits.commands.demo import command as demo
 from digits.commands.demo import drawings
 from digits.commands.demo.command import DemoError
@@ -34,6 +33,7 @@ from digits.commands.demo.nearest import index_images
 from digits.commands.demo.server import MOST_BYTES, Handler, Server
 from digits.data.splits import Split
 from digits.imaging.normalization import centre
+from digits.model.classifier import Classifier
 
 DIGITS = list("0123456789")
 # How a hand writes them, 0 to 100 from the left and from above: strokes, a digit each.
@@ -424,7 +424,7 @@ SCRIPT = """
 from argparse import ArgumentParser
 from pathlib import Path
 from digits.commands.demo import command as demo
-from digits.commands.classifier import Classifier
+from digits.model.classifier import Classifier
 
 demo.load_classifier = lambda: Classifier(Path("none"), ["0", "1"], lambda images: images)
 parser = ArgumentParser()

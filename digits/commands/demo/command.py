@@ -4,12 +4,12 @@ import contextlib
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from digits.commands.classifier import load_classifier
 from digits.commands.demo.drawings import Reader
 from digits.commands.demo.nearest import Nearest, index_images
 from digits.commands.demo.server import Server
 from digits.data.splits import load_split
 from digits.errors import DigitsError
+from digits.model.classifier import load_classifier
 from digits.paths import TRAIN_DIR
 
 PORT = 8028

@@ -21,7 +21,7 @@ from digits.commands.import_data.naming import (
     warn_of_left_out,
 )
 from digits.commands.import_data.pixels import to_bytes
-from digits.commands.predict import find_pages
+from digits.imaging.pages import find_pages
 
 PLAIN = re.compile(r"\d|[1-9]\d|[A-Za-z]")  # a label in a file's name; an index is longer
 SPLIT_COLUMNS = {"split", "set", "subset", "usage"}  # of a table of labels

@@ -1,4 +1,4 @@
-"""A trained model that answers in a fraction of a second: without TensorFlow, once it was there.
+"""A trained model that answers in a fraction of a second: without TensorFlow, once converted.
 
 Importing TensorFlow takes seconds. LiteRT reads a form of the model that is made once, and is kept
 beside it under the digest of the model.
@@ -7,9 +7,6 @@ beside it under the digest of the model.
 import hashlib
 import importlib.util
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +14,9 @@ import numpy as np
 
 from digits.data.splits import IMAGE_SHAPE, check_probabilities, load_card
 from digits.files import ArtifactError, write_bytes
-from digits.imaging.splitting import Judge
 from digits.model.runtimes import Predict, load_litert
 from digits.paths import CARD_PATH, MODEL_PATH
 
-KEPT_DIR = MODEL_PATH.parent
 RUNTIME = "ai_edge_litert"
 DIGITS = list("0123456789")
 BATCH_SIZE = 500  # a matter of memory, not of results
@@ -42,57 +37,37 @@ class Classifier:
             ArtifactError: the model gives something else, NaN for example.
         """
         starts = range(0, len(images), BATCH_SIZE)
-        parts = [self.run(images[it : it + BATCH_SIZE, ..., np.newaxis]) for it in starts]
+        parts = [self.run(images[at : at + BATCH_SIZE, ..., np.newaxis]) for at in starts]
         probabilities = np.concatenate(parts)
         check_probabilities(self.path, probabilities)
         return probabilities
 
     @property
-    def judge(self) -> Judge | None:
+    def judge(self) -> Predict | None:
         """What decides whether ink is one digit or two; nothing for letters, clothes and others."""
         return self.predict if self.class_names == DIGITS else None
 
 
-@contextmanager
-def finding_model(path: Path | None, revision: str | None) -> Iterator[tuple[Path, Path]]:
-    """Return where the model and the card of its dataset are: the project's, or a revision's.
-
-    Raises:
-        RevisionError: no such revision, or files that are nowhere to be had.
-    """
-    if revision is None:
-        yield path or MODEL_PATH, CARD_PATH
-        return
-    from digits.dvc.revisions import bring  # noqa: PLC0415 (DVC takes a second)
-
-    with tempfile.TemporaryDirectory() as folder:
-        bring(revision, [MODEL_PATH, CARD_PATH], Path(folder))
-        yield Path(folder, MODEL_PATH), Path(folder, CARD_PATH)
-
-
-def load_classifier(path: Path | None = None, revision: str | None = None) -> Classifier:
-    """Load the trained model, that of a file, or that of a revision, branch or experiment.
+def load_classifier(path: Path = MODEL_PATH, card_path: Path = CARD_PATH) -> Classifier:
+    """Load a trained model, and the names of its classes from the card of its dataset.
 
     Raises:
         ArtifactError: no model, or one that is damaged, unsafe or of other classes.
-        RevisionError: no such revision, or files that are nowhere to be had.
     """
-    with finding_model(path, revision) as (model_path, card_path):
-        if not model_path.is_file():
-            raise ArtifactError(
-                f"{model_path}: expected a model, received none: `make repro` trains one, "
-                "`dvc pull` brings one"
-            )
-        class_names = load_card(card_path).class_names
-        return Classifier(model_path, class_names, _load(model_path, len(class_names)))
+    if not path.is_file():
+        raise ArtifactError(
+            f"{path}: expected a model, received none: a training that runs writes one at its "
+            "end; `digits repro` trains one, `dvc pull` brings one"
+        )
+    class_names = load_card(card_path).class_names
+    return Classifier(path, class_names, _load(path, len(class_names)))
 
 
 def _load(path: Path, class_count: int) -> Predict:
     if importlib.util.find_spec(RUNTIME) is None:
         return _load_keras(path, class_count)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    kept = KEPT_DIR / f"{digest}.tflite"
-    if not kept.is_file() and not _keep(kept, path, class_count):
+    kept = MODEL_PATH.with_name(f"{hashlib.sha256(path.read_bytes()).hexdigest()}.tflite")
+    if not kept.is_file() and not _convert(path, class_count, kept):
         return _load_keras(path, class_count)
     try:
         predict = load_litert(kept)
@@ -102,13 +77,11 @@ def _load(path: Path, class_count: int) -> Predict:
             f"{kept}: expected what was kept there, received a damaged file: remove it"
         ) from error
     if received != class_count:
-        raise ArtifactError(
-            f"{path}: expected {class_count} classes, as {CARD_PATH} has, received {received}"
-        )
+        raise ArtifactError(f"{path}: expected {class_count} classes, received {received}")
     return predict
 
 
-def _keep(kept: Path, path: Path, class_count: int) -> bool:
+def _convert(path: Path, class_count: int, kept: Path) -> bool:
     """Convert the model, and tell whether LiteRT has all of its layers."""
     from digits.model.conversion import ConversionError, to_litert  # noqa: PLC0415
     from digits.model.saving import load_model  # noqa: PLC0415 (TensorFlow takes seconds)
