@@ -53,11 +53,11 @@ clean: ## Remove the environment and what tools leave behind; data, results and 
 
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 FAIL = { echo "ERROR: $(1)" >&2; exit 1; }
-PIP := python -m pip install --quiet --disable-pip-version-check --require-hashes
+PIP := python -m pip install --quiet --no-compile --disable-pip-version-check --require-hashes
 # uv takes a third of pip's time, but does not read pip's settings: the plain ones are handed on.
 UV = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX-$${PIP_INDEX_URL-$$(pip config get global.index-url 2>/dev/null)}}" \
     UV_FIND_LINKS="$${UV_FIND_LINKS-$$PIP_FIND_LINKS}" \
-    uv pip install --quiet --python .venv/bin/python --compile-bytecode --require-hashes
+    uv pip install --quiet --python .venv/bin/python --require-hashes
 
 # The environment is made anew only when a lock file has changed.
 .venv/run.stamp: requirements.lock
