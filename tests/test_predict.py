@@ -264,7 +264,7 @@ def test_answers_need_neither_tensorflow_nor_dvc(folder: Path, tmp_path: Path) -
         "from digits.commands.predict import command\n"
         "parser = ArgumentParser(); command.add_arguments(parser)\n"
         f"command.main(parser.parse_args([{str(path)!r}]))\n"
-        "slow = {'tensorflow', 'keras', 'dvc', 'pandas', 'matplotlib', 'sklearn'}\n"
+        "slow = {'tensorflow', 'keras', 'dvc', 'matplotlib', 'sklearn'}\n"
         "print(slow & set(sys.modules))"
     )
     done = subprocess.run(

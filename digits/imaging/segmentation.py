@@ -107,7 +107,7 @@ def take_whole(picture: np.ndarray) -> list[Found]:
 
 
 def find_whole(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the ink of pictures (28, 28, n) in [0, 1], float32, and which are MNIST's images, (n,).
+    """Return the ink of pictures (28, 28, n), float32 in [0, 1], and which are MNIST's images (n,).
 
     These have a digit of its size and place; or are filled, as clothes and letters fill theirs.
     """
