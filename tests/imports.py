@@ -1,14 +1,16 @@
 """Which local modules a module imports, read from its source without running it."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("digits", "pipeline")
 
 
+@cache
 def imported_names(path: Path) -> set[str]:
-    """Every dotted name the file imports; `from a import b` gives `a` and `a.b`."""
+    """Name all that the file imports; `from a import b` gives `a` and `a.b`."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -18,6 +20,7 @@ def imported_names(path: Path) -> set[str]:
     return names
 
 
+@cache
 def local_imports(path: Path) -> set[Path]:
     """Files of this project that the file imports itself."""
     candidates = (Path(*name.split(".")).with_suffix(".py") for name in imported_names(path))

@@ -1,4 +1,4 @@
-"""`make repro`: reproduce the pipeline and show its result.
+"""`digits repro`: reproduce the pipeline and show its result.
 
 When no mirror has the dataset, the same stages run on the embedded one instead: loudly, and as a
 DVC experiment, so that parameters, data and results stay tracked.
@@ -7,32 +7,18 @@ DVC experiment, so that parameters, data and results stay tracked.
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Mapping
-from typing import Any
 
 from digits.config import load_params
 from digits.data.datasets import load_dataset
 from digits.data.splits import load_card
 from digits.dvc.experiments import run_experiment
 from digits.dvc.git import try_git
-from digits.dvc.run import DvcError, run_dvc
-from digits.evaluation.metrics import score_accuracy_interval
-from digits.evaluation.results import LOCK_PATH, load_metrics
+from digits.dvc.run import run_dvc
+from digits.evaluation.results import LOCK_PATH, describe_result, load_metrics
 from digits.model.recipes import load_recipe
-from digits.paths import CARD_PATH, PLOTS_DIR
+from digits.paths import CARD_PATH
 
 EMBEDDED = {"dataset": "optdigits", "train.recipe": "cnn_optdigits"}
-
-
-def fetch_data() -> None:
-    """Bring the dataset into DVC's cache: mirrors beside the checkout are not beside a run.
-
-    Raises:
-        DvcError: DVC failed.
-    """
-    status = run_dvc("repro", "decode").status
-    if status != 0:
-        raise DvcError(f"dvc repro decode: exit status {status}, reasons above")
 
 
 def run_embedded() -> int:
@@ -53,17 +39,6 @@ def say_loudly(*lines: str) -> None:
     """Print lines that nobody scrolls past."""
     rule = "=" * 78
     print("", rule, *lines, rule, "", sep="\n", flush=True)
-
-
-def describe_result(title: str, recipe: str, metrics: Mapping[str, Any]) -> str:
-    """Say how good the model is, and where the pictures are."""
-    count, error_count = metrics["image_count"], metrics["error_count"]
-    low, high = score_accuracy_interval(count - error_count, count)
-    return (
-        f"{title}, recipe {recipe}: test accuracy {metrics['accuracy']:.2%} "
-        f"(95 % interval {low:.2%} to {high:.2%}), {error_count} errors in {count:,} images\n"
-        f"Pictures in {PLOTS_DIR}/; `make report` puts everything on one page"
-    )
 
 
 def advise_to_keep() -> str:

@@ -18,7 +18,6 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 from tabulate import tabulate
 
-from digits.commands.repro import fetch_data
 from digits.commands.search import TUNE_PATH, Point, Search, Value, load_search
 from digits.commands.study import (
     BEGUN,
@@ -43,6 +42,7 @@ from digits.commands.study import (
 from digits.commands.trials import Trainer, locking, name_experiment, opening_folder
 from digits.dvc.experiments import list_changes, name_ref
 from digits.dvc.git import ask_git, is_commit
+from digits.dvc.run import fetch_data
 from digits.errors import DigitsError
 
 TUNE_DIR = Path("tune")  # of the pictures, a folder a study

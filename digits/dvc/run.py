@@ -36,6 +36,17 @@ def run_dvc(*arguments: str) -> Outcome:
     return Outcome(status, stages)
 
 
+def fetch_data() -> None:
+    """Bring the dataset into DVC's cache: mirrors beside the checkout are not beside a run.
+
+    Raises:
+        DvcError: DVC failed.
+    """
+    status = run_dvc("repro", "decode").status
+    if status != 0:
+        raise DvcError(f"dvc repro decode: exit status {status}, reasons above")
+
+
 def read_dvc(*arguments: str) -> str:
     """Return what `dvc` prints, without the last line's end.
 

@@ -1,18 +1,20 @@
 """Whether numbers in `metrics/` are those of the model here: `dvc metrics show` does not say."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from digits.config import load_yaml
 from digits.data.splits import load_card
 from digits.errors import DigitsError
-from digits.evaluation.metrics import summarize_predictions
+from digits.evaluation.metrics import score_accuracy_interval, summarize_predictions
 from digits.evaluation.predictions import load_predictions
 from digits.files import load_json
 from digits.paths import (
     CARD_PATH,
     EVALUATE_METRICS_PATH,
     MODEL_PATH,
+    PLOTS_DIR,
     SCORES_PATH,
     TEST_PREDICTIONS_DIR,
     TRAIN_METRICS_PATH,
@@ -106,3 +108,14 @@ def load_metrics() -> tuple[dict[str, Any], set[str]]:
                 f"{values.get(key)!r}: run `dvc repro`"
             )
     return values, verify_metrics()
+
+
+def describe_result(title: str, recipe: str, metrics: Mapping[str, Any]) -> str:
+    """Say how good the model is, and where the pictures are."""
+    count, error_count = metrics["image_count"], metrics["error_count"]
+    low, high = score_accuracy_interval(count - error_count, count)
+    return (
+        f"{title}, recipe {recipe}: test accuracy {metrics['accuracy']:.2%} "
+        f"(95 % interval {low:.2%} to {high:.2%}), {error_count} errors in {count:,} images\n"
+        f"Pictures in {PLOTS_DIR}/; `digits report` puts everything on one page"
+    )

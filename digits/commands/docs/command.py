@@ -17,11 +17,10 @@ import pandas as pd
 from tabulate import tabulate
 
 from digits.commands.docs.model_card import MODEL_CARD_PATH, load_facts, render_card
-from digits.commands.repro import describe_result
 from digits.config import PARAMS_PATH, load_params
 from digits.data.datasets import load_dataset
 from digits.errors import DigitsError
-from digits.evaluation.results import LOCK_PATH, NOT_VERIFIED, load_metrics
+from digits.evaluation.results import LOCK_PATH, NOT_VERIFIED, describe_result, load_metrics
 from digits.files import load_table, write_text
 from digits.markdown import quote
 from digits.paths import EVALUATE_METRICS_PATH, MODEL_PATH, PLOTS_DIR

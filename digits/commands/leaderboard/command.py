@@ -20,9 +20,9 @@ from digits.commands.leaderboard.jobs import (
 from digits.commands.leaderboard.page import PICTURE_PATH, rank_recipes, write_page
 from digits.commands.leaderboard.picture import draw_leaderboard
 from digits.commands.leaderboard.runs import check_committed, describe_run, perform
-from digits.commands.repro import fetch_data
 from digits.config import did_you_mean
 from digits.data.datasets import load_dataset
+from digits.dvc.run import fetch_data
 from digits.evaluation.ledger import load_ledger, write_ledger
 from digits.evaluation.plotting import write_figure
 from digits.files import write_text
