@@ -36,7 +36,7 @@ lint: .venv/test.stamp ## Lint, format and types, without the tests
 
 check: lint test ## Lint, format, types and fast tests
 
-bench: .venv/run.stamp ## Measure speed on the data of the last make repro: the numbers of benchmarks/README.md
+bench: .venv/run.stamp ## Measure speed on the data of the last make repro
 	@for part in machine throughput trainings stages; do python -m benchmarks.$$part || exit; done
 
 COMPILE := uv pip compile --universal --upgrade --fork-strategy fewest --generate-hashes \
@@ -52,6 +52,7 @@ clean: ## Remove the environment and what tools leave behind; data, results and 
 	@find benchmarks digits pipeline tests -name __pycache__ -exec rm -rf {} +
 
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+# A message has no comma: make would end it there.
 FAIL = { echo "ERROR: $(1)" >&2; exit 1; }
 PIP := python -m pip install --quiet --no-compile --disable-pip-version-check --require-hashes
 # uv takes a third of pip's time, but does not read pip's settings: the plain ones are handed on.
@@ -59,7 +60,6 @@ UV = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX-$${PIP_INDEX_URL-$$(pip config get gl
     UV_FIND_LINKS="$${UV_FIND_LINKS-$$PIP_FIND_LINKS}" \
     uv pip install --quiet --python .venv/bin/python --require-hashes
 
-# The environment is made anew only when a lock file has changed.
 .venv/run.stamp: requirements.lock
 .venv/test.stamp: requirements-test.lock
 .venv/%.stamp: | .git .venv/bin/python
@@ -77,4 +77,4 @@ UV = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX-$${PIP_INDEX_URL-$$(pip config get gl
 	@echo 'export DVC_SITE_CACHE_DIR="$${DVC_SITE_CACHE_DIR:-$$VIRTUAL_ENV/dvc-state}"' >> .venv/bin/activate
 
 .git: # DVC keeps its experiments in Git. A subfolder of a repository will do.
-	@git rev-parse --git-dir >/dev/null 2>&1 || $(call FAIL,$(CURDIR): expected a Git repository, received none, as in a zip from GitHub; clone the project, or: git init && git add --all && git commit -m start)
+	@git rev-parse --git-dir >/dev/null 2>&1 || $(call FAIL,$(CURDIR): expected a Git repository (a zip from GitHub is none); clone the project or: git init && git add --all && git commit -m start)

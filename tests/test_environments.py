@@ -12,28 +12,27 @@ from imports import ROOT
 from projects import IGNORES, Project
 
 from digits.dvc.experiments import run_experiment
-from digits.dvc.run import DvcError
+from digits.dvc.run import DvcError, run_dvc
 
-LOCKS = ("requirements.lock", "requirements-test.lock", "requirements-s3.lock")
 STAGE = """\
 stages:
   one:
     cmd: exec python -c "import dvc, sys; print('runs by', sys.executable)"
 """
-
-
-def fake_python(path: Path, version: str) -> None:
-    """Write an interpreter that is of another version, and has pip; it does nothing else."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
-        f"""#!/bin/sh
+# An interpreter that is of another version, and has pip; it does nothing but name what it runs.
+PYTHON = """#!/bin/sh
 case "$*" in
-*version_info*) exit {0 if version.startswith("3.12") else 1} ;;
---version) echo Python {version} ;;
-*venv*) mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
+*version_info*) exit {status} ;;
+*"-m venv"*) mkdir -p .venv/bin && cp "$0" .venv/bin/python && cp uv .venv/bin/uv ;;
+*) echo "python $*" ;;
 esac
 """
-    )
+UV = '#!/bin/sh\necho "uv $* from $UV_DEFAULT_INDEX"\nexit {status}\n'
+
+
+def write_program(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
     path.chmod(0o755)
 
 
@@ -42,43 +41,35 @@ def checkout(tmp_path: Path) -> Project:
     """Return what `make` needs for an environment, as a zip has it: without Git."""
     project = Project(tmp_path / "digits")
     project.folder.mkdir()
-    for name in ("Makefile", *LOCKS):
+    for name in ("Makefile", *IGNORES[:2], *(path.name for path in ROOT.glob("requirements*"))):
         shutil.copy(ROOT / name, project.folder)
-    fake_python(tmp_path / "good/python3", "3.12.1")
+    write_program(tmp_path / "python3", PYTHON.format(status=0))
+    write_program(project.folder / "uv", UV.format(status=0))
     return project
 
 
 def make(project: Project, *words: str, status: int = 2) -> list[str]:
     """Make the environment, with a stand-in for `python3`; return what is printed."""
-    python = project.folder.parent / "good/python3"
-    return project.call("make", f"PYTHON={python}", *words, status=status).splitlines()
+    python = project.folder.parent / "python3"
+    command = ("env", "PIP_INDEX_URL=https://a.test/simple", "make", f"PYTHON={python}", *words)
+    return project.call(*command, status=status).splitlines()
 
 
-def test_zip_without_git_is_refused_before_anything_is_made(checkout: Project) -> None:
-    for goal in (".venv/run.stamp", ".venv/test.stamp", ".venv/s3.stamp", "repro"):
+def test_zip_without_git_goes_on_once_its_way_out_is_followed(checkout: Project) -> None:
+    for goal in ("env", ".venv/test.stamp", "repro"):
         reason, *_ = make(checkout, goal)
-        assert reason == (
-            f"ERROR: {checkout.folder}: expected a Git repository, received none, as in a zip from "
-            "GitHub; git clone the project instead, or make one here: "
-            "git init && git add --all && git commit --message start"
-        )
+        assert f"ERROR: {checkout.folder}: expected a Git repository" in reason
         assert not (checkout.folder / ".venv").exists()
-
-
-def test_zip_goes_on_once_its_way_out_is_followed(checkout: Project) -> None:
-    for name in IGNORES[:2]:
-        shutil.copy(ROOT / name, checkout.folder)
-    reason, *_ = make(checkout, ".venv/run.stamp")
     checkout.call("git", "config", "--global", "user.name", "Test")
     checkout.call("git", "config", "--global", "user.email", "test@localhost")
-    checkout.call("sh", "-ec", reason.partition("make one here: ")[2])
-    assert make(checkout, ".venv/run.stamp", status=0)[-1].startswith("Installing ")
+    checkout.call("sh", "-ec", reason.partition("or: ")[2])
+    assert make(checkout, "env", status=0)[0].startswith("Installing ")
     assert checkout.call("git", "status", "--porcelain") == ""
 
 
 def test_folder_of_a_larger_repository_is_taken(checkout: Project) -> None:
     checkout.call("git", "init", "--quiet", "..")
-    assert make(checkout, ".venv/run.stamp", status=0)[-1].startswith("Installing ")
+    assert make(checkout, "env", status=0)[0].startswith("Installing ")
 
 
 @pytest.fixture
@@ -87,96 +78,58 @@ def repository(checkout: Project) -> Project:
     return checkout
 
 
-def without_pip(folder: Path) -> str:
-    """Make an environment as `uv venv` does."""
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
-    return "Python {}.{}.{} without pip".format(*sys.version_info)
+@pytest.mark.parametrize("index", ["", "https://mine.test/simple"])
+def test_uv_installs_by_hash_from_the_index_of_pip(index: str, repository: Project) -> None:
+    given = (f"UV_DEFAULT_INDEX={index}",) if index else ()
+    _, first, second = make(repository, *given, "env", status=0)
+    assert first.startswith("python -m pip install ")
+    assert first.endswith("--require-hashes -r requirements-uv.lock")
+    assert second.startswith("uv pip install ")
+    expected = index or "https://a.test/simple"
+    assert second.endswith(f"--require-hashes -r requirements.lock from {expected}")
+    assert make(repository, "env", status=0) == ["make: Nothing to be done for 'env'."]
+    assert repository.call(".venv/bin/digits", "compare", "a b") == "python -m digits compare a b\n"
 
 
-def of_python_3_10(folder: Path) -> str:
-    fake_python(folder / "bin/python", "3.10.13")
-    return "Python 3.10.13"
+def test_pip_installs_where_uv_cannot(repository: Project) -> None:
+    write_program(repository.folder / "uv", UV.format(status=1))
+    *_, reason, last = make(repository, ".venv/test.stamp", status=0)
+    assert reason == "Without uv: pip does the same and takes minutes."
+    assert last.startswith("python -m pip install ")
+    assert last.endswith("--require-hashes -r requirements-test.lock")
 
 
-@pytest.mark.parametrize("prepare", [without_pip, of_python_3_10])
-@pytest.mark.parametrize("goal", [".venv/run.stamp", ".venv/test.stamp", "repro"])
+@pytest.mark.parametrize("version", ["3.10", "3.12 without pip"])
 def test_foreign_venv_is_refused_and_the_way_out_leads_on(
-    prepare: object, goal: str, repository: Project
+    version: str, repository: Project
 ) -> None:
-    assert callable(prepare)
-    received = prepare(repository.folder / ".venv")
-    reason, *_ = make(repository, goal)
-    assert reason == (
-        f"ERROR: .venv: expected Python 3.11 to 3.13 with pip, received {received}; "
-        f"make one anew: rm -rf .venv && make {goal}"
-    )
-    remove, _ = reason.partition("make one anew: ")[2].split(" && ")
+    if version == "3.10":
+        write_program(repository.folder / ".venv/bin/python", PYTHON.format(status=1))
+    else:  # as `uv venv` makes it
+        command = [sys.executable, "-m", "venv", "--without-pip", repository.folder / ".venv"]
+        subprocess.run(command, check=True)
+    reason, *_ = make(repository, "env")
+    before, command_line = reason.split(": rm ")
+    assert before == "ERROR: .venv: expected Python 3.11 to 3.13 with pip"
+    remove, again = f"rm {command_line}".split(" && ")
     repository.call(*remove.split())
-    assert any(line.startswith("Installing ") for line in make(repository, goal, status=0))
+    assert make(repository, again.removeprefix("make "), status=0)[0].startswith("Installing ")
 
 
-def test_python_that_an_upgrade_has_removed_is_named(repository: Project) -> None:
-    python = repository.folder / ".venv/bin/python"
-    python.parent.mkdir(parents=True)
-    python.symlink_to("/usr/bin/python3.99")
-    (repository.folder / ".venv/run.stamp").touch()
-    reason, *_ = make(repository, "repro")
-    assert reason.startswith("ERROR: .venv: expected its Python, received a link to none")
-    assert reason.endswith("make one anew: rm -rf .venv && make repro")
-
-
-def test_python_without_the_packages_is_one_line(tmp_path: Path) -> None:
-    """That of another environment, or of a system that was upgraded below `.venv`."""
-    (tmp_path / "dvc.yaml").touch()
-    said = call_digits("compare", tmp_path, "-S")
-    assert said.startswith(
-        f"ERROR: {sys.executable}: expected the packages of requirements.lock, received no module"
-    )
-    assert said.count("\n") == 1
+def test_state_of_dvc_is_private(repository: Project) -> None:
+    """For make and for whoever has activated the environment: DVC unpickles what it finds there."""
+    repository.call("make", f"PYTHON={sys.executable}", ".venv/bin/python")
+    folder = repository.folder / ".venv/dvc-state"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    ask = ". .venv/bin/activate && echo $DVC_SITE_CACHE_DIR"
+    unset = ("env", "-u", "DVC_SITE_CACHE_DIR")
+    assert repository.call(*unset, "sh", "-ec", ask) == f"{folder}\n"
+    show = "include Makefile\nshow:; @echo $$DVC_SITE_CACHE_DIR\n"
+    (repository.folder / "show.mk").write_text(show)
+    assert repository.call(*unset, "make", "-f", "show.mk", "show") == f"{folder}\n"
 
 
 # Without .venv: conda, or a global `pip install .`
-
-
-def test_stages_run_by_the_python_of_the_command(tmp_path: Path) -> None:
-    """As after `pip install .`, where no environment is activated and `python` is another's."""
-    folder = tmp_path / "project"
-    shutil.copytree(ROOT / ".dvc/plots", folder / ".dvc/plots")
-    shutil.copy(ROOT / ".dvc/config", folder / ".dvc/config")
-    (folder / "dvc.yaml").write_text(STAGE)
-    subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
-    other = tmp_path / "bin/python"
-    other.parent.mkdir()
-    other.write_text("#!/bin/sh\nexit 1\n")
-    other.chmod(0o755)
-    environment = {**os.environ, "PATH": f"{other.parent}:/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
-    environment["SHELL"] = "/bin/false"  # that of a service's account
-    done = subprocess.run(
-        [sys.executable, "-c", "from digits.dvc.run import run_dvc; run_dvc('repro')"],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert f"runs by {sys.executable}" in done.stdout, done.stdout + done.stderr
-
-
-@pytest.mark.parametrize("command", ["repro", "experiments"])
-def test_command_elsewhere_than_in_the_project_is_one_line(command: str, tmp_path: Path) -> None:
-    assert call_digits(command, tmp_path) == (
-        f"ERROR: {tmp_path}: expected the project's folder, received no dvc.yaml\n"
-    )
-
-
-@pytest.mark.parametrize("command", ["experiments", "verify", "cache"])
-def test_command_without_git_is_one_line(command: str, tmp_path: Path) -> None:
-    (tmp_path / ".dvc").mkdir()
-    (tmp_path / "dvc.yaml").touch()
-    said = call_digits(command, tmp_path)
-    assert said.startswith("ERROR: ")
-    assert said.endswith(f"{tmp_path} is not a git repository\n")
-    assert said.count("\n") == 1
 
 
 def call_digits(command: str, folder: Path, *options: str) -> str:
@@ -190,24 +143,47 @@ def call_digits(command: str, folder: Path, *options: str) -> str:
         check=False,
     )
     assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("\n") == 1
     return done.stderr
 
 
-def test_state_of_dvc_is_private(checkout: Project) -> None:
-    """For make and for whoever has activated the environment: DVC unpickles what it finds there."""
-    checkout.call("git", "init", "--quiet")
-    checkout.call("make", f"PYTHON={sys.executable}", ".venv/bin/python")
-    folder = checkout.folder / ".venv/dvc-state"
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    ask = ". .venv/bin/activate && echo $DVC_SITE_CACHE_DIR"
-    unset = ("env", "-u", "DVC_SITE_CACHE_DIR")
-    assert checkout.call(*unset, "sh", "-ec", ask) == f"{folder}\n"
-    chosen = checkout.call("env", "DVC_SITE_CACHE_DIR=/mine", "sh", "-ec", ask)
-    assert chosen == "/mine\n"
-    (checkout.folder / "show.mk").write_text(
-        "include Makefile\nshow:; @echo $$DVC_SITE_CACHE_DIR\n"
+def test_python_without_the_packages_is_one_line(tmp_path: Path) -> None:
+    """That of another environment, or of a system that was upgraded below `.venv`."""
+    (tmp_path / "dvc.yaml").touch()
+    said = call_digits("compare", tmp_path, "-S")
+    expected = f"ERROR: {sys.executable}: expected the packages of requirements.lock, received no"
+    assert said.startswith(expected)
+
+
+def test_command_elsewhere_than_in_the_project_is_one_line(tmp_path: Path) -> None:
+    assert call_digits("recover", tmp_path) == (
+        f"ERROR: {tmp_path}: expected the project's folder, received no dvc.yaml\n"
     )
-    assert checkout.call(*unset, "make", "-f", "show.mk", "show") == f"{folder}\n"
+
+
+def test_command_without_git_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / "dvc.yaml").touch()
+    said = call_digits("experiments", tmp_path)
+    assert said.startswith("ERROR: ")
+    assert said.endswith(f"{tmp_path} is not a git repository\n")
+
+
+def test_stages_run_by_the_python_of_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As after `pip install .`, where no environment is activated and `python` is another's."""
+    project = Project(tmp_path / "project")
+    (project.folder / ".dvc").mkdir(parents=True)
+    shutil.copy(ROOT / ".dvc/config", project.folder / ".dvc/config")
+    (project.folder / "dvc.yaml").write_text(STAGE)
+    project.call("git", "init", "--quiet")
+    write_program(tmp_path / "bin/python", "#!/bin/sh\nexit 1\n")
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
+    monkeypatch.setenv("SHELL", "/bin/false")  # that of a service's account
+    monkeypatch.chdir(project.folder)
+    assert run_dvc("repro").status == 0
+    assert f"runs by {sys.executable}" in capfd.readouterr().out
 
 
 def test_experiment_does_not_have_git_forget_a_merge(

@@ -1,23 +1,33 @@
-"""What comes in from outside: pinned packages, verified files over https, and nothing unasked."""
+"""What comes in from outside: pinned packages, files over https, and CI that trusts no branch."""
 
 import configparser
+import json
 import re
 import socket
 import tomllib
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 from imports import ROOT
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from packaging.version import Version
 from projects import UNPLUGGED, Project, can_unplug
 from ruamel.yaml import YAML
 from test_stages import STAGES
 from test_stages import make_project as make_small_project
 
+from digits.commands import pr_report
+
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+WORKFLOWS = {
+    path.stem: YAML(typ="safe").load(path.read_text())
+    for path in (ROOT / ".github/workflows").glob("*.yml")
+}
+JOBS: dict[str, Any] = {
+    name: job for workflow in WORKFLOWS.values() for name, job in workflow["jobs"].items()
+}
+STEPS: list[dict[str, Any]] = [step for job in JOBS.values() for step in job["steps"]]
 
 
 def list_requirements(*extras: str) -> list[Requirement]:
@@ -32,16 +42,6 @@ def list_requirements(*extras: str) -> list[Requirement]:
     return asked
 
 
-LOCKS = {
-    "requirements.lock": list_requirements(),
-    "requirements-test.lock": list_requirements("test"),
-}
-
-
-# Its domain lapsed in 2026: whoever buys it may serve anything.
-LAPSED = "yann.lecun.com"
-
-
 def read_pins(lock: str, python: str) -> dict[str, Requirement]:
     """Return what the lock installs under a Python version on Linux, by name."""
     environment = {
@@ -52,87 +52,48 @@ def read_pins(lock: str, python: str) -> dict[str, Requirement]:
         "platform_machine": "x86_64",
     }
     entries = re.findall(r"(?m)^(\S+==.+?) \\$", (ROOT / lock).read_text())
-    pins: dict[str, Requirement] = {}
-    for pin in map(Requirement, entries):
-        if pin.marker is None or pin.marker.evaluate(environment):
-            assert canonicalize_name(pin.name) not in pins
-            pins[canonicalize_name(pin.name)] = pin
-    return pins
+    return {
+        canonicalize_name(pin.name): pin
+        for pin in map(Requirement, entries)
+        if pin.marker is None or pin.marker.evaluate(environment)
+    }
 
 
 @pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
-@pytest.mark.parametrize("lock", LOCKS)
-def test_lock_has_what_is_asked_for(lock: str, python: str) -> None:
-    pins = read_pins(lock, python)
-    for asked in LOCKS[lock]:
-        (version,) = pins[canonicalize_name(asked.name)].specifier
-        assert asked.specifier.contains(version.version), asked
-
-
-def test_test_tools_change_no_pin() -> None:
-    pins, test_pins = (read_pins(lock, "3.11") for lock in LOCKS)
+def test_locks_have_what_is_asked_for(python: str) -> None:
+    """And the second differs from the first by what it adds alone: it serves as its constraint."""
+    pins = read_pins("requirements.lock", python)
+    test_pins = read_pins("requirements-test.lock", python)
+    for requirements, found in (
+        (list_requirements(), pins),
+        (list_requirements("test"), test_pins),
+    ):
+        for asked in requirements:
+            (version,) = found[canonicalize_name(asked.name)].specifier
+            assert asked.specifier.contains(version.version), asked
     assert {name: test_pins[name] for name in pins} == pins
+    assert not {"dvc-s3", "pytest"} & pins.keys()  # a user waits for neither
 
 
-# The versions that first were without the hole, as the advisories (GHSA) have them; for Keras, of
-# the branch of releases that we use.
-FIXED = {
-    "celery": {"CVE-2021-23727": "5.2.2"},
-    "jinja2": {"CVE-2024-56326": "3.1.5", "CVE-2025-27516": "3.1.6"},
-    "keras": {
-        "CVE-2025-1550": "3.9.0",
-        "CVE-2025-8747": "3.11.0",
-        "CVE-2025-9906": "3.11.0",
-        "CVE-2025-12058": "3.12.0",
-        "CVE-2025-12060": "3.12.0",
-        "CVE-2026-1462": "3.13.2",
-        "CVE-2026-11816": "3.14.0",
-        "CVE-2026-12479": "3.15.0",
-        "CVE-2026-12480": "3.15.0",
-        "CVE-2026-12481": "3.15.0",
-        "CVE-2026-12482": "3.15.0",
-        "CVE-2026-12484": "3.15.0",
-    },
-    "pyyaml": {"CVE-2020-14343": "5.4"},
-    "requests": {
-        "CVE-2024-35195": "2.32.0",
-        "CVE-2024-47081": "2.32.4",
-        "CVE-2026-25645": "2.33.0",
-    },
-    "scikit-learn": {"CVE-2024-5206": "1.5.0"},
-    "tensorflow": {"CVE-2023-25668": "2.12.0", "CVE-2023-25801": "2.12.0"},
-    "tqdm": {"CVE-2024-34062": "4.66.3"},
-}
-
-
-@pytest.mark.parametrize("name", FIXED)
-def test_floor_is_past_known_holes_and_says_so(name: str) -> None:
-    text = (ROOT / "pyproject.toml").read_text()
-    asked = [it for it in list_requirements("gpu", "test") if it.name == name]
-    assert asked
-    for requirement in asked:
-        (floor,) = (it.version for it in requirement.specifier if it.operator == ">=")
-        for cve, fixed in FIXED[name].items():
-            assert Version(floor) >= Version(fixed), cve
-            assert cve in text
+def test_lock_names_no_index_and_hashes_every_package() -> None:
+    for lock in (*ROOT.glob("*.lock"), *(ROOT / "tests").glob("*.lock")):
+        if lock.name != "dvc.lock":
+            text = lock.read_text()
+            assert "index-url" not in text
+            assert "://" not in text
+            entries = re.split(r"\n(?=\S)", text.strip())
+            assert all("--hash=sha256:" in entry for entry in entries)
 
 
 @pytest.mark.checkout
-def test_mirrors_are_folders_or_https() -> None:
-    datasets = [YAML(typ="safe").load(path) for path in (ROOT / "datasets").glob("*.yaml")]
-    mirrors = [mirror for dataset in datasets for mirror in dataset.get("mirrors", [])]
+def test_mirrors_are_folders_or_https_and_not_the_lapsed_host() -> None:
+    texts = [path.read_text() for path in (ROOT / "datasets").glob("*.yaml")]
+    mirrors = [mirror for text in texts for mirror in YAML().load(text).get("mirrors", [])]
     addresses = [mirror for mirror in mirrors if "://" in mirror]
     assert addresses
     assert all(address.startswith("https://") for address in addresses)
-
-
-def test_lapsed_host_is_nowhere() -> None:
-    files = [
-        *(ROOT / "datasets").glob("*.yaml"),
-        *(ROOT / "digits").rglob("*.py"),
-        *ROOT.glob("pipeline/*.py"),
-    ]
-    assert not [path for path in files if LAPSED in path.read_text()]
+    # Its domain lapsed in 2026: whoever buys it may serve anything.
+    assert "yann.lecun.com" not in "".join(texts)
 
 
 def test_dvc_sends_nothing_home() -> None:
@@ -163,3 +124,42 @@ def test_pipeline_runs_without_any_network(trained: Project) -> None:
     ask = "import socket; socket.create_connection(('127.0.0.1', 1))"
     said = trained.call(*UNPLUGGED, "python", "-c", ask, status=1)
     assert "Network is unreachable" in said
+
+
+def test_actions_are_pinned_by_digest_with_their_version() -> None:
+    texts = [path.read_text() for path in (ROOT / ".github/workflows").glob("*.yml")]
+    lines = re.findall(r"(?m)^.*\buses:.*$", "\n".join(texts))
+    assert lines
+    for line in lines:
+        assert re.search(r"uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$", line), line
+
+
+def test_job_ends_and_leaves_no_token_behind() -> None:
+    assert all(0 < job["timeout-minutes"] <= 120 for job in JOBS.values())
+    checkouts = [step for step in STEPS if "actions/checkout" in step.get("uses", "")]
+    assert checkouts
+    assert all(step["with"]["persist-credentials"] is False for step in checkouts)
+
+
+def test_secrets_are_in_the_environment_of_one_step_only() -> None:
+    """Nor does a pull request from a fork get any: its event is none that has them."""
+    for workflow in WORKFLOWS.values():
+        assert set(workflow["on"]) <= {"push", "pull_request", "schedule", "workflow_dispatch"}
+    steps = [{key: value for key, value in step.items() if key != "env"} for step in STEPS]
+    jobs = [{key: value for key, value in job.items() if key != "steps"} for job in JOBS.values()]
+    assert not re.search(r"secrets\.|github\.token", json.dumps([steps, jobs]))
+    # A branch may be named `$(command)`, pasted in before the shell reads it.
+    assert not [step["run"] for step in STEPS if "${{" in step.get("run", "")]
+
+
+def test_token_that_writes_is_where_nothing_of_the_branch_runs() -> None:
+    assert all(workflow["permissions"] == {"contents": "read"} for workflow in WORKFLOWS.values())
+    (writer,) = (job for job in JOBS.values() if "write" in json.dumps(job.get("permissions")))
+    assert "head.repo.full_name == github.repository" in writer["if"]
+    assert not [step for step in writer["steps"] if "uses" in step]
+    runs = "\n".join(step["run"] for step in writer["steps"])
+    assert not re.search(r"make|python|dvc|\./|--edit-last", runs)
+    # Nor is another's comment touched: ours begins with a marker, and is the bot's.
+    assert '.user.login == "github-actions[bot]"' in runs
+    assert "startswith(env.MARKER)" in runs
+    assert writer["steps"][0]["env"]["MARKER"] == pr_report.MARKER
