@@ -26,6 +26,7 @@ RECIPES = ROOT / "tests/recipes"
 IGNORES = (".dvcignore", ".gitignore", ".dvc/.gitignore")
 ALL = ["fetch", "decode", "train", "evaluate", "analyze"]
 TRAINED = ALL[2:]  # what another training is followed by
+UP_TO_DATE = "Data and pipelines are up to date."
 NO_CACHES = shutil.ignore_patterns("__pycache__")
 
 

@@ -11,7 +11,6 @@ from remotes import Remote
 from ruamel.yaml import YAML
 
 PAGE = (ROOT / "docs/sharing.md").read_text()
-UP_TO_DATE = "Data and pipelines are up to date."
 MODEL = "models/model.keras"
 
 DAMAGE = """

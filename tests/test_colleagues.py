@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from imports import ROOT
-from projects import Project, list_runs
-from sharing import MODEL, UP_TO_DATE, read_commands, write_in_place
+from projects import UP_TO_DATE, Project, list_runs
+from sharing import MODEL, read_commands, write_in_place
 
 
 def use_lab_cache(project: Project, cache: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from conftest import draw_images
-from projects import ALL, Project, list_runs, make_project
+from projects import ALL, UP_TO_DATE, Project, list_runs, make_project
 from ruamel.yaml import YAML
 
 from digits.data.idx import encode
@@ -24,21 +24,16 @@ def project(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Proje
     return trained.copy(tmp_path_factory.mktemp("dag") / "project")
 
 
-def test_dag_is_a_line_of_five(project: Project) -> None:
+def test_nothing_is_to_run_here_or_in_a_clone(project: Project) -> None:
     edges = re.findall(r'"(\w+)" -> "(\w+)"', project.call("dvc", "dag", "--dot"))
     assert set(pairwise(ALL)) <= set(edges)
-
-
-def test_nothing_changed_runs_nothing(project: Project) -> None:
-    assert "Data and pipelines are up to date." in project.call("dvc", "repro")
+    assert UP_TO_DATE in project.call("dvc", "repro")
     assert project.call("git", "status", "--porcelain") == ""
-
-
-def test_clean_clone_is_up_to_date(project: Project, tmp_path: Path) -> None:
-    clone = Project(tmp_path / "clone")
-    project.call("git", "clone", "--quiet", ".", str(clone.folder))
-    output = clone.call("dvc", "repro", "--allow-missing", "--dry")
-    assert "Data and pipelines are up to date." in output
+    project.call("dvc", "push")
+    clone = project.clone(project.folder.with_name("clone"))
+    assert UP_TO_DATE in clone.call("dvc", "repro", "--allow-missing", "--dry")
+    clone.call("dvc", "pull")
+    assert UP_TO_DATE in clone.call("dvc", "repro")
 
 
 def test_epochs_are_diffed_and_the_former_are_restored_from_cache(
@@ -87,8 +82,7 @@ def test_layers_that_change_places_train_anew(project: Project) -> None:
     project.revert()
 
 
-def test_layer_more_is_a_row_an_argument_and_trains_anew(project: Project) -> None:
-    """So is a recipe that is there as a file, and no other file is touched."""
+def test_recipe_of_ones_own_is_an_experiment_that_touches_no_other_file(project: Project) -> None:
     text = (project.folder / RECIPE).read_text()
     more = text.replace("  output:", "  dense2: {type: Dense, units: 8}\n  output:")
     (project.folder / "recipes/mine.yaml").write_text(more)
@@ -99,25 +93,14 @@ def test_layer_more_is_a_row_an_argument_and_trains_anew(project: Project) -> No
     project.call("git", "restore", "params.yaml")
     (project.folder / RECIPE).write_text(more)
     changed = json.loads(project.call("dvc", "params", "diff", "--json"))[RECIPE]
-    assert changed.keys() == {"layers.dense2.type", "layers.dense2.units"}
-    said = project.call("dvc", "repro", "train")
-    assert list_runs(said) == ["train"]
+    assert changed.keys() == {"layers.dense2.type", "layers.dense2.units"}  # a row an argument
     (project.folder / "recipes/mine.yaml").unlink()
     project.revert()
 
 
-@pytest.mark.nightly
-def test_validation_size_reruns_from_decode(project: Project) -> None:
-    project.change("validation_fraction: 0.1", "validation_fraction: 0.2")
-    assert list_runs(project.call("dvc", "repro")) == ALL[1:]
-    assert list_runs(project.revert()) == []
-
-
 def test_bad_parameter_is_one_line(project: Project) -> None:
     for before, after, message, *file in (
-        ("added_repeats: 10", "added_repeats: -1", "greater than or equal to 0, received -1"),
         ("epochs: 2\n", "epoch: 2\n", "did you mean 'epochs'?", RECIPE),
-        ("  recipe: cnn_optdigits\n", "  recipe: cmm\n", "recipes/cmm.yaml"),
         ("dataset: optdigits", "dataset: emnist", "datasets/emnist.yaml"),
     ):
         project.change(before, after, *file)
@@ -139,14 +122,6 @@ def test_experiment_with_the_gallery_runs_analyze_only_and_changes_one_line(
     assert list_runs(project.revert()) == []
 
 
-def test_push_and_pull_through_the_default_remote(project: Project) -> None:
-    project.call("dvc", "push")
-    clone = Project(project.folder.parent / "clone")
-    project.call("git", "clone", "--quiet", ".", str(clone.folder))
-    clone.call("dvc", "pull")
-    assert "Data and pipelines are up to date." in clone.call("dvc", "repro")
-
-
 @pytest.mark.nightly
 def test_unreachable_dataset_falls_back_loudly(trained: Project, tmp_path: Path) -> None:
     project = make_project(tmp_path / "project", "mnist", "quick")
@@ -156,7 +131,6 @@ def test_unreachable_dataset_falls_back_loudly(trained: Project, tmp_path: Path)
     project.call("git", "commit", "--all", "--quiet", "--message", "no mirrors")
     output = project.call("python", "-m", "digits", "repro")
     assert "ERROR: mnist: no mirror gave train-images-idx3-ubyte\n" in output
-    assert "nowhere: no such folder" in output
     assert "What follows is NOT a result on mnist." in output
     assert "dvc exp run -S dataset=mnist -S train.recipe=quick" in output
     assert re.search(r"Optdigits, recipe cnn_optdigits: test accuracy \d\d\.\d\d%", output)

@@ -12,11 +12,10 @@ from pathlib import Path
 import pytest
 import remotes
 from imports import ROOT
-from projects import Project
+from projects import UP_TO_DATE, Project
 from remotes import Line, Remote, Server, wait_until
 from sharing import (
     MODEL,
-    UP_TO_DATE,
     cache_path,
     configure,
     damage,

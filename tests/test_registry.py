@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import remotes
 from imports import ROOT
-from projects import Project
+from projects import UP_TO_DATE, Project
 from remotes import Server
-from sharing import MODEL, UP_TO_DATE, read_block
+from sharing import MODEL, read_block
 from test_readme import read_blocks, type_block
 
 PAGE = "docs/model-registry.md"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import remotes
-from projects import Project, list_runs
+from projects import UP_TO_DATE, Project, list_runs
 from remotes import Remote
-from sharing import MODEL, UP_TO_DATE, cache_path, configure, damage, output_oid
+from sharing import MODEL, cache_path, configure, damage, output_oid
 
 
 @pytest.fixture(
