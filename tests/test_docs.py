@@ -53,9 +53,9 @@ inversion,apart,0.1
 LEADERBOARD = """\
 # Leaderboard
 
-| recipe | accuracy | parameters |
-|--------|----------|------------|
-| `tiny` | 98.00 %  | 7,850      |
+| recipe | seeds | accuracy, % | corrupted, % | CPU seconds |
+|--------|-------|-------------|--------------|-------------|
+| `tiny` | 1     | 98.00       | -            | 1,020.0     |
 
 Accuracy: on the test images.
 """
@@ -105,7 +105,7 @@ def project(synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     Path("LEADERBOARD.md").write_text(LEADERBOARD)
     Path("docs").mkdir()
     Path("docs/sharing.md").write_text("<!-- sizes -->\n<!-- /sizes -->\n")
-    names = ("result", "confidence", "leaderboard")
+    names = ("result", "accuracy", "confidence", "leaderboard")
     Path("README.md").write_text("".join(f"<!-- {it} -->\n<!-- /{it} -->\n" for it in names))
     return tmp_path
 
@@ -113,17 +113,14 @@ def project(synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_pages_are_written(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     docs.main(Namespace())
     page = (project / "README.md").read_text()
+    assert "The recipe `tiny` has a test accuracy of **98.00 %**." in page
     assert f"<!-- result {MODEL} -->" in page
     assert "The expected calibration error of `tiny` on the test images is 1.38 %." in page
-    assert "Of the 98 % of them that it is most sure of, it reads 99.52 % right." in page
+    assert "On the 98 % most confident predictions, accuracy is 99.52 %." in page
     assert "Synthetic, recipe tiny: test accuracy 98.00% (95 % interval 96.93% to 98.70%)" in page
-    assert "\n\n| recipe | accuracy | parameters |\n" in page
-    assert "\n| `tiny` | 98.00 %  | 7,850      |\n\n<!-- /leaderboard -->" in page
-    sizes = dict(re.findall(r"\| (.*?) +\| (.*?) +\|", (project / "docs/sharing.md").read_text()))
-    assert sizes["`data/raw`"] == "11.5 MB"
-    assert sizes["`models/model.keras`"] == "0.6 MB"
-    assert sizes["`data/decoded`"] == "below 0.1 MB"
-    assert sizes["the first push"] == "12.1 MB"
+    assert re.search(r"\| `tiny` +\| 98.00 +\| - +\| 1,020.0 +\|\n\n<!-- /leaderboard -->", page)
+    sizes = "The first push is 12.1 MB; each further training adds at most 0.6 MB\nto the remote"
+    assert sizes in (project / "docs/sharing.md").read_text()
     pages = ("README.md", "docs/sharing.md", "MODEL_CARD.md")
     assert capsys.readouterr().out == "".join(f"{page}: written\n" for page in pages)
     docs.main(Namespace())
@@ -140,18 +137,17 @@ def read_card() -> str:
 def test_card_says_what_the_run_has_left() -> None:
     card = read_card()
     assert "# Model card: Synthetic, recipe `tiny`" in card
-    assert "this is its training with seed 3." in card
-    assert "Synthetic: none. [datasets/mnist.yaml]" in card
-    assert "Held out of the training file for validation: 12.5 % of the images" in card
-    assert "with seed 4." in card
-    assert re.search(r"accuracy on test images +\| 98.00% \|", card)
-    assert re.search(r"its 95 % interval \(Wilson\) +\| 96.93% to 98.70% \|", card)
+    assert "(recipes/tiny.yaml) with seed 3." in card
+    assert "Synthetic: none. Files and SHA-256: [datasets/mnist.yaml]" in card
+    assert "12.5 % of the training images, stratified by label with seed 4, are held out" in card
+    assert re.search(r"accuracy on test images +\| 98.00% +\|", card)
+    assert re.search(r"95 % confidence interval \(Wilson\) +\| 96.93% to 98.70% \|", card)
     assert "The expected calibration error of `tiny` on the test images is 1.38 %." in card
-    assert "worst under stripe (50.00%, unseen), fog (90.00%, seen). " in card
+    assert "worst under stripe (50.00%, unseen), fog (90.00%, seen) (" in card
     assert f"MD5 `{MODEL}`, 600,000 bytes" in card
     assert "lists 0 models" in card
-    assert "parameters and was trained in" not in card  # no run of the leaderboard made it
-    assert "other people" not in card  # nor was that measured
+    assert "images seen" not in card  # no run of the leaderboard made it
+    assert "other writers" not in card  # nor was that measured
 
 
 @pytest.mark.usefixtures("project")
@@ -160,12 +156,10 @@ def test_card_says_what_the_ledger_knows_of_the_model() -> None:
     write_ledger([other, make_run(model=MODEL, parameter_count=7850, images_seen=54_000)])
     write_json(EVALUATE_METRICS_PATH, METRICS | {"other_hands": 0.9, "robustness_unseen": 0.5})
     card = read_card()
-    assert "It has 7,850 parameters and was trained in float32 on 54,000 images" in card
+    assert "7,850 parameters, float32, 54,000 images seen," in card
     assert "lists 2 models" in card
-    assert re.search(r"accuracy on digits of other people and another scanner \| 90.00% +\|", card)
-    assert (
-        "it misreads 10.0%, of the test images 2.0%. From new writers, expect the former." in card
-    )
+    assert re.search(r"accuracy on other writers +\| 90.00% +\|", card)
+    assert "expect 10.0% errors, as on other writers, rather than 2.0%." in card
 
 
 @pytest.mark.usefixtures("project")
@@ -192,7 +186,7 @@ def test_refusals(path: str, text: str, message: str, project: Path) -> None:
         docs.main(Namespace())
 
 
-OF_RUN = r"<!-- (result|confidence|sizes) ([0-9a-f]{32}) -->\n\n(.*?)\n\n<!-- /\1 -->"
+OF_RUN = r"<!-- (result|accuracy|confidence|sizes) ([0-9a-f]{32}) -->\n\n(.*?)\n\n<!-- /\1 -->"
 
 
 @pytest.fixture

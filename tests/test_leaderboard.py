@@ -18,7 +18,7 @@ from scipy.stats import t
 
 from digits.commands.leaderboard import command, jobs, page
 from digits.commands.leaderboard.command import PAGE_PATH
-from digits.commands.leaderboard.jobs import BOARD_PATH, Board, Entry, Job, LeaderboardError
+from digits.commands.leaderboard.jobs import BOARD_PATH, Board, Job, LeaderboardError
 from digits.commands.leaderboard.page import PICTURE_PATH, rank_recipes
 from digits.commands.leaderboard.picture import draw_leaderboard
 from digits.config import load_named
@@ -26,10 +26,9 @@ from digits.errors import DigitsError
 from digits.evaluation.ledger import LEDGER_PATH, load_ledger, write_ledger
 from digits.model.recipes import RECIPES_DIR, Recipe
 
-BIG = Entry(note="Its authors count differently.", seeds=[0, 1, 2])
 MINE = Board(
     dataset="mnist",
-    recipes={"big": BIG, "small": Entry(note=None, seeds=[7, 8])},
+    recipes={"big": [0, 1, 2], "small": [7, 8]},
     published=[make_published()],
 )
 UNMEASURED = dict.fromkeys(("training_cpu_seconds", "robustness_unseen", "other_hands"))
@@ -44,33 +43,31 @@ LISTED = {run["inputs"]: Job(run["recipe"], run["seed"]) for run in RUNS}
 PAGE = f"""\
 # Leaderboard: MNIST
 
-| recipe   | seeds   | accuracy       | 95 % interval    | corrupted   | other writers   \
+![Accuracy against training compute](benchmarks/leaderboard.png)
+
+| recipe   | seeds   | accuracy, %   | 95 % interval   | corrupted, %   | other writers, %   \
 | CPU seconds   | parameters   |
-|----------|---------|----------------|------------------|-------------|-----------------\
+|----------|---------|---------------|-----------------|----------------|--------------------\
 |---------------|--------------|
-| `small`  | 1       | 95.00 %        | 88.82 to 97.85 % | -           | -               \
+| `small`  | 1       | 95.00         | 88.82-97.85     | -              | -                  \
 | -             | 1,234        |
-| `big`    | 3       | 90.00 ± 2.00 % | 83.95 to 96.05 % | 50.00 %     | 87.50 %         \
+| `big`    | 3       | 90.00 ± 2.00  | 83.95-96.05     | 50.00          | 87.50              \
 | 1,020.0       | 5,000        |
 
 Not run yet: `small` 8.
 
 {page.LEGEND}
 
-- `big`: Its authors count differently.
-
 Trained on:
 
-- `small`: Abacus (2 cores), bfloat16, TensorFlow 2.21.0
-- `big`: Abacus (2 cores), float32, TensorFlow 2.21.0
+- `small`: Abacus, bfloat16
+- `big`: Abacus, float32
 
 {page.TESTED.format(count=9)}
 
 ## Published results
 
-- theirs: 98.5 ± 0.1 % (n = 3). Mean of the last epochs. Source: [page](https://example.org).
-
-![Accuracy against training compute](benchmarks/leaderboard.png)
+- theirs: 98.5 ± 0.1 % (3 runs; Mean of the last epochs.), [page](https://example.org)
 """
 
 
@@ -128,7 +125,7 @@ def test_runs_of_earlier_recipes_are_counted_and_not_ranked(
     text = PAGE_PATH.read_text()
     assert re.search(r"`big` +\| 2 +\| 89.00 ± ", text)
     assert "Not run yet: `big` 0." in text
-    assert "lists all 5 of them" in text
+    assert "lists all 5 models" in text
     before = [path.read_bytes() for path in (PAGE_PATH, PICTURE_PATH)]
     command.publish(MINE, LISTED)
     assert [path.read_bytes() for path in (PAGE_PATH, PICTURE_PATH)] == before
@@ -156,8 +153,8 @@ def test_picture_has_a_mark_a_recipe_and_one_a_published_result() -> None:
 BOARD = """\
 dataset: optdigits
 recipes:
-  cnn_optdigits: {note: null, seeds: [3]}
-  short: {note: null, seeds: [3]}
+  cnn_optdigits: [3]
+  short: [3]
 published: []
 """
 

@@ -28,9 +28,15 @@ from digits.paths import EVALUATE_METRICS_PATH, MODEL_PATH, PLOTS_DIR
 LEADERBOARD_PATH = Path("LEADERBOARD.md")
 MARKER = r"<!-- (/?[\w-]+)(?: [0-9a-f]{32})? -->"
 BLOCK = re.compile(rf"{MARKER}(?:(.*?)(<!-- /\1 -->))?", re.DOTALL)
-# What DVC pushes, in rows of the table; the last three are what another training adds.
+# What DVC pushes first; the results are what another training adds.
 DATA = ("data/raw", "data/decoded")
 RESULTS = ("data/predictions", "models/model.keras", "data/analysis")
+COLUMNS = (
+    "recipe",
+    "accuracy, %",
+    "corrupted, %",
+    "CPU seconds",
+)  # of LEADERBOARD.md, in README.md
 RELIABILITY_COLUMNS = ("low", "count", "confidence", "accuracy", "accuracy_low", "accuracy_high")
 
 
@@ -64,35 +70,42 @@ def describe_confidence(recipe: str, reliability: pd.DataFrame, rejection: pd.Da
     return (
         f"The expected calibration error of {quote(recipe)} on the test images is "
         f"{100 * error:.2f} %.\n"
-        f"Of the {100 * (1 - rejected):.0f} % of them that it is most sure of, it reads "
-        f"{100 * accuracy:.2f} % right."
+        f"On the {100 * (1 - rejected):.0f} % most confident predictions, accuracy is "
+        f"{100 * accuracy:.2f} %."
     )
 
 
-def tabulate_sizes(outs: Sequence[Mapping[str, Any]]) -> str:
-    """List how many bytes are pushed."""
-    sizes = {
-        row: sum(out["size"] for out in outs if Path(out["path"]).is_relative_to(row))
-        for row in DATA + RESULTS
-    }
-    again = sum(sizes[row] for row in RESULTS)
+def describe_accuracy(recipe: str, metrics: Mapping[str, Any]) -> str:
+    """Say the result in a line."""
+    return (
+        f"The recipe {quote(recipe)} has a test accuracy of **{100 * metrics['accuracy']:.2f} %**."
+    )
+
+
+def describe_sizes(outs: Sequence[Mapping[str, Any]]) -> str:
+    """Say how many bytes are pushed."""
+    data, results = (
+        sum(out["size"] for out in outs for path in paths if Path(out["path"]).is_relative_to(path))
+        for paths in (DATA, RESULTS)
+    )
+    return (
+        f"The first push is {(data + results) / 1e6:.1f} MB; each further training adds at most "
+        f"{results / 1e6:.1f} MB\nto the remote and to the cache."
+    )
+
+
+def shorten_table(page: str) -> str:
+    """Return some columns of the leaderboard's table."""
     rows = [
-        *((f"`{row}`", size) for row, size in sizes.items()),
-        ("the first push", sum(sizes.values())),
-        ("each further experiment that trains anew, at most", again),
+        [cell.strip() for cell in line.strip("| ").split("|")]
+        for line in re.findall(r"(?m)^\|.*$", page)
     ]
-    cells = [
-        (name, f"{size / 1e6:.1f} MB" if size >= 1e5 else "below 0.1 MB") for name, size in rows
-    ]
-    return tabulate(cells, ("pushed", "size"), tablefmt="github", disable_numparse=True)
-
-
-def find_table(page: str) -> str:
-    """Return the table of the leaderboard."""
-    table = re.search(r"(?m)(^\|.*\n)+", page)
-    if not table:
+    if not rows:
         raise DocsError(f"{LEADERBOARD_PATH}: expected a table, received none")
-    return table[0].rstrip()
+    header, _, *rows = rows
+    places = [header.index(column) for column in COLUMNS]
+    cells = [[row[place] for place in places] for row in rows]
+    return tabulate(cells, COLUMNS, tablefmt="github", disable_numparse=True)
 
 
 def load_blocks() -> tuple[dict[str, str], str]:
@@ -122,8 +135,9 @@ def load_blocks() -> tuple[dict[str, str], str]:
     blocks = {
         "result": f"```\n{result}\n```",
         "confidence": confidence,
-        "sizes": tabulate_sizes(outs),
-        "leaderboard": find_table(LEADERBOARD_PATH.read_text(encoding="utf-8")),
+        "accuracy": describe_accuracy(recipe, metrics),
+        "sizes": describe_sizes(outs),
+        "leaderboard": shorten_table(LEADERBOARD_PATH.read_text(encoding="utf-8")),
     }
     return blocks, models[0]
 

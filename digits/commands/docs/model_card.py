@@ -28,11 +28,11 @@ TEMPLATE_PATH = Path(__file__).with_suffix(".md")
 MODEL_CARD_PATH = Path("MODEL_CARD.md")
 # Of `metrics/`, in the order of the page. A run that has not measured one has no row of it.
 MEASURED = (
-    ("val_accuracy", "accuracy on validation images, by which choices are made"),
-    ("other_hands", "accuracy on digits of other people and another scanner"),
-    ("robustness", "mean accuracy on corrupted test images, 15 kinds"),
-    ("robustness_seen", "of these, kinds that training has met"),
-    ("robustness_unseen", "of these, kinds that it has not"),
+    ("val_accuracy", "accuracy on validation images"),
+    ("other_hands", "accuracy on other writers"),
+    ("robustness", "mean accuracy under 15 corruptions"),
+    ("robustness_seen", "of these, seen in training"),
+    ("robustness_unseen", "of these, unseen"),
 )
 WORST_COUNT = 3  # kinds of corruption that are named
 
@@ -120,7 +120,7 @@ def tabulate_metrics(metrics: Mapping[str, Any]) -> str:
     low, high = score_accuracy_interval(count - wrong, count)
     rows = [
         ("accuracy on test images", f"{metrics['accuracy']:.2%}"),
-        ("its 95 % interval (Wilson)", f"{low:.2%} to {high:.2%}"),
+        ("95 % confidence interval (Wilson)", f"{low:.2%} to {high:.2%}"),
         ("errors", f"{wrong} in {count:,}"),
         *(
             (words, f"{metrics[key]:.2%}")

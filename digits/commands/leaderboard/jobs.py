@@ -23,11 +23,7 @@ class LeaderboardError(DigitsError):
     """The leaderboard is about another dataset, there is nothing to rank, or a run failed."""
 
 
-class Entry(Section):
-    """From which seeds a recipe is trained, and what is said of it below the table."""
-
-    seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**32)]], Field(min_length=1)]
-    note: str | None  # Markdown: it may have links
+Seeds = Annotated[list[Annotated[int, Field(ge=0, lt=2**32)]], Field(min_length=1)]
 
 
 class Published(Section):
@@ -47,7 +43,7 @@ class Board(Section):
     """`benchmarks/leaderboard.yaml`."""
 
     dataset: str
-    recipes: dict[str, Entry]  # by the names of files in recipes/
+    recipes: dict[str, Seeds]  # by the names of files in recipes/
     published: list[Published]
 
 
@@ -81,7 +77,7 @@ def load_board() -> Board:
 
 def list_jobs(board: Board) -> dict[str, Job]:
     """List the jobs in the order of the file, by the digests of their inputs."""
-    jobs = [Job(recipe, seed) for recipe, entry in board.recipes.items() for seed in entry.seeds]
+    jobs = [Job(recipe, seed) for recipe, seeds in board.recipes.items() for seed in seeds]
     return {digest_inputs(job): job for job in jobs}
 
 

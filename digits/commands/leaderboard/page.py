@@ -18,16 +18,10 @@ from digits.markdown import escape, quote
 PICTURE_PATH = Path("benchmarks/leaderboard.png")
 MISSABLE = ("training_cpu_seconds", "robustness_unseen", "other_hands")
 LEGEND = """\
-Accuracy: on the test images, mean ± standard deviation over the seeds. The 95 % interval is that of
-the mean for new seeds and new images (of one seed: for new images, Wilson's). Corrupted: mean
-accuracy over 15 corruptions of test images. Other writers: accuracy on digits of other people from
-another scanner ([robustness](docs/robustness.md)). CPU seconds: of the stage `train`, median over
-the seeds, on a machine that may have had other work as well. `-`: not measured."""
-TESTED = """\
-Each model was evaluated on the test images once, after its training: choices are made on validation
-images. [The ledger](benchmarks/ledger.json) lists all {count} of them, those of earlier recipes and
-code included, with the test images that each misreads. What was evaluated before there was a ledger
-is in [the history](docs/history.md#before-the-ledger)."""
+Test accuracy: mean ± standard deviation over seeds; interval of the mean for new seeds and images
+(one seed: Wilson's, new images). CPU seconds: of `train`, median. `-`: not measured.
+[What corrupted and other writers are](docs/robustness.md)."""
+TESTED = "[The ledger](benchmarks/ledger.json) lists all {count} models evaluated on test images."
 
 
 def rank_recipes(runs: Sequence[Run]) -> pd.DataFrame:
@@ -68,10 +62,7 @@ def _summarize(runs: pd.DataFrame) -> dict[str, Any]:
 
 
 def _describe_machine(run: Run) -> str:
-    machine, library = run["machine"], f"TensorFlow {run['machine']['tensorflow']}"
-    return escape(
-        f"{machine['processor']} ({machine['cores']} cores), {run['precision']}, {library}"
-    )
+    return escape(f"{run['machine']['processor']}, {run['precision']}")
 
 
 def write_page(
@@ -80,52 +71,46 @@ def write_page(
     """Write the page; `run_count` is that of the whole ledger."""
     rows = [_write_row(row) for _, row in ranking.iterrows()]
     jobs = ", ".join(f"{quote(job.recipe)} {job.seed}" for job in missing)
-    notes = [
-        f"- {quote(recipe)}: {board.recipes[recipe].note}"
-        for recipe in ranking["recipe"]
-        if board.recipes[recipe].note
-    ]
     machines = [
         f"- {', '.join(map(quote, recipes))}: {machine}"
         for machine, recipes in ranking.groupby("machine", sort=False)["recipe"]
     ]
     parts = (
         f"# Leaderboard: {escape(title)}",
+        f"![Accuracy against training compute]({PICTURE_PATH.as_posix()})",
         tabulate(rows, "keys", tablefmt="github", disable_numparse=True),
         f"Not run yet: {jobs}." if jobs else "",
         LEGEND,
-        "\n".join(notes),
         "Trained on:\n\n" + "\n".join(machines),
         TESTED.format(count=run_count),
         "## Published results",
         "\n".join(_write_published(result) for result in board.published),
-        f"![Accuracy against training compute]({PICTURE_PATH.as_posix()})",
     )
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def _write_row(row: pd.Series) -> dict[str, str]:
-    low, high = row["interval"]
     spread = "" if row["seed_count"] == 1 else f" ± {100 * row['deviation']:.2f}"
     return {
         "recipe": quote(row["recipe"]),
         "seeds": str(row["seed_count"]),
-        "accuracy": f"{100 * row['accuracy']:.2f}{spread} %",
-        "95 % interval": f"{100 * low:.2f} to {100 * high:.2f} %",
-        "corrupted": _write_share(row["corrupted"]),
-        "other writers": _write_share(row["other_writers"]),
+        "accuracy, %": f"{100 * row['accuracy']:.2f}{spread}",
+        "95 % interval": "-".join(f"{100 * bound:.2f}" for bound in row["interval"]),
+        "corrupted, %": _write_share(row["corrupted"]),
+        "other writers, %": _write_share(row["other_writers"]),
         "CPU seconds": "-" if math.isnan(row["cpu_seconds"]) else f"{row['cpu_seconds']:,.1f}",
         "parameters": f"{row['parameter_count']:,}",
     }
 
 
 def _write_share(share: float) -> str:
-    return "-" if math.isnan(share) else f"{100 * share:.2f} %"
+    return "-" if math.isnan(share) else f"{100 * share:.2f}"
 
 
 def _write_published(result: Published) -> str:
     spread = f" ± {result.deviation:g}" if result.deviation else ""
+    runs = "one run" if result.runs == 1 else f"{result.runs:,} runs"
     return (
-        f"- {escape(result.name)}: {result.accuracy:g}{spread} % (n = {result.runs:,}). "
-        f"{escape(result.protocol)} Source: {result.source}."
+        f"- {escape(result.name)}: {result.accuracy:g}{spread} % ({runs}; "
+        f"{escape(result.protocol)}), {result.source}"
     )
