@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from imports import ROOT
 from projects import Project, lend_environment
+from ruamel.yaml import YAML
 from samples import make_plan
 
 from digits.cli import COMMANDS
@@ -15,22 +16,11 @@ from digits.config import Section, load_params
 from digits.data.datasets import Dataset
 from digits.model.recipes import Augmentation, Recipe
 from digits.model.training import smoke_test
-from pipeline.analyze import AnalyzeParams
-from pipeline.decode import DecodeParams
-from pipeline.evaluate import EvaluateParams
-from pipeline.fetch import FetchParams
-from pipeline.train import TrainParams
 
 PAGES = ["README.md", "LEADERBOARD.md", "MODEL_CARD.md", "benchmarks/README.md"]
 PAGES += sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md"))
-SECTIONS: dict[str, type[Section]] = {
-    "fetch": FetchParams,
-    "decode": DecodeParams,
-    "train": TrainParams,
-    "evaluate": EvaluateParams,
-    "analyze": AnalyzeParams,
-}
-KEYS = {f"{name}.{key}" for name, kind in SECTIONS.items() for key in kind.model_fields}
+PARAMS = YAML(typ="safe").load(ROOT / "params.yaml")
+KEYS = {f"{stage}.{key}" for stage in PARAMS if stage != "dataset" for key in PARAMS[stage]}
 KEYS |= {"dataset"}
 
 
@@ -110,6 +100,11 @@ def test_every_parameter_has_its_row_and_no_other_has() -> None:
 def test_every_key_is_explained(page: str, kinds: tuple[type[Section], ...]) -> None:
     keys = [key for kind in kinds for key in kind.model_fields]
     assert not [key for key in keys if f"`{key}" not in read(page)]
+
+
+def test_dataset_of_the_page_is_one(tmp_path: Path) -> None:
+    (tmp_path / "letters.yaml").write_text(*read_blocks("docs/data.md", "yaml"))
+    assert load_params("", Dataset, tmp_path / "letters.yaml").class_names == list("ABCDEF")
 
 
 @pytest.mark.parametrize("number", range(len(read_blocks("docs/recipes.md", "yaml"))))
