@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from imports import ROOT
@@ -59,21 +58,15 @@ print(config.is_nnx_enabled(), tf.config.threading.get_intra_op_parallelism_thre
 """
 
 
-@pytest.mark.parametrize(
-    ("variable", "settings"),
-    [("HOME", KERAS_JSON), ("KERAS_HOME", {"floatx": "nonsense"})],
-    ids=["other", "invalid"],
-)
-def test_keras_json_and_variables_of_keras(
-    variable: str, settings: dict[str, Any], tmp_path: Path
-) -> None:
-    folder = tmp_path / ".keras" if variable == "HOME" else tmp_path
-    folder.mkdir(exist_ok=True)
-    (folder / "keras.json").write_text(json.dumps(settings))
+def test_keras_json_and_variables_of_keras(tmp_path: Path) -> None:
+    for name, settings in ((".keras", KERAS_JSON), ("own", {"floatx": "nonsense"})):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "keras.json").write_text(json.dumps(settings))
     said = run_python(
         SHOW_KERAS,
         tmp_path,
-        **{variable: str(tmp_path)},
+        HOME=str(tmp_path),
+        KERAS_HOME=str(tmp_path / "own"),
         MPLBACKEND="nonsense",
         TF_NUM_INTRAOP_THREADS="3",
         KERAS_BACKEND="torch",
@@ -82,11 +75,7 @@ def test_keras_json_and_variables_of_keras(
         KERAS_NNX_ENABLED="1",
     )
     assert said == "float32 1e-07 channels_last tensorflow\nfloat32 None None\nFalse 0\n"
-
-
-def test_keras_leaves_nothing_at_home(tmp_path: Path) -> None:
-    run_python("import digits.model.backend", tmp_path, HOME=str(tmp_path))
-    assert not (tmp_path / ".keras").exists()
+    assert [path.name for path in (tmp_path / ".keras").iterdir()] == ["keras.json"]
 
 
 DRAW = """
@@ -113,52 +102,34 @@ for figure in (
 """
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("undisturbed")
-    return run_python(DRAW, folder, MATPLOTLIBRC=os.devnull, MPLBACKEND="")
-
-
-@pytest.mark.parametrize("place", ["here", "named", "at-home"])
-def test_matplotlibrc(place: str, undisturbed: str, tmp_path: Path) -> None:
-    folder = tmp_path / ".config/matplotlib" if place == "at-home" else tmp_path
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / ("named" if place == "named" else "matplotlibrc")
-    path.write_text(MATPLOTLIBRC)
-    variables = {"MATPLOTLIBRC": str(path)} if place == "named" else {"HOME": str(tmp_path)}
-    said = run_python(DRAW, tmp_path, XDG_CONFIG_HOME=str(tmp_path / ".config"), **variables)
-    assert said.splitlines()[-6:] == undisturbed.splitlines()
-
-
-def test_backend_that_does_not_exist(undisturbed: str, tmp_path: Path) -> None:
-    assert run_python(DRAW, tmp_path, MPLBACKEND="nonsense") == undisturbed
+def test_matplotlibrc(tmp_path: Path) -> None:
+    undisturbed = run_python(DRAW, tmp_path, MATPLOTLIBRC=os.devnull, MPLBACKEND="")
+    for folder in (tmp_path / ".config/matplotlib", tmp_path):  # the second hides the first
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "matplotlibrc").write_text(MATPLOTLIBRC)
+        home = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / ".config")}
+        said = run_python(DRAW, tmp_path, **home, MPLBACKEND="nonsense")
+        assert said.splitlines()[-6:] == undisturbed.splitlines()
 
 
 def test_notebook_keeps_its_backend_and_style(tmp_path: Path) -> None:
     (tmp_path / "matplotlibrc").write_text("lines.linewidth: 7\n")
-    show = (
-        "import matplotlib\nprint(matplotlib.get_backend(), matplotlib.rcParams['lines.linewidth'])"
-    )
-    inside = (
-        "import sys, types; sys.modules['IPython'] = types.SimpleNamespace(version_info=(9, 0))"
-    )
-    said = run_python(f"{inside}\n{DRAW}\n{show}", tmp_path, MPLBACKEND="svg")
-    assert said.splitlines()[-1] == "svg 7.0"
+    code = """
+import sys, types
+sys.modules["IPython"] = types.SimpleNamespace(version_info=(9, 0))
+import digits.evaluation.plotting, matplotlib
+print(matplotlib.get_backend(), matplotlib.rcParams["lines.linewidth"])
+"""
+    assert run_python(code, tmp_path, MPLBACKEND="svg").splitlines()[-1] == "svg 7.0"
 
 
-def test_letter_that_the_terminal_lacks(tmp_path: Path) -> None:
-    code = (
-        "from digits.errors import run_main; raise SystemExit(run_main(lambda: print('caf\\xe9')))"
-    )
-    assert run_python(code, tmp_path, PYTHONIOENCODING="ascii") == "caf?\n"
-
-
-def test_warning_breaks_nothing_off(tmp_path: Path) -> None:
+def test_warnings_and_letters_that_the_terminal_lacks_break_nothing_off(tmp_path: Path) -> None:
     code = (
         "import sys, warnings; from digits.errors import run_main\n"
-        "sys.exit(run_main(lambda: [warnings.warn('old'), print('done')]))"
+        "sys.exit(run_main(lambda: [warnings.warn('old'), print('caf\\xe9')]))"
     )
-    assert "done\n" in run_python(code, tmp_path, PYTHONWARNINGS="error")
+    said = run_python(code, tmp_path, PYTHONWARNINGS="error", PYTHONIOENCODING="ascii")
+    assert "caf?\n" in said
 
 
 def digest_results(folder: Path) -> dict[str, str]:
