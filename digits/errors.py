@@ -49,7 +49,7 @@ def _run(main: Callable[[], None]) -> int:
         raise
     except OSError as error:  # a full disk, a read-only folder: the system says it in one line
         print(f"ERROR: {error}", file=sys.stderr)
-        return 1
+        return os.EX_IOERR
     except Exception as error:  # noqa: BLE001 - a mistake of ours or of a library, kept whole
         _report(error)
         return os.EX_SOFTWARE

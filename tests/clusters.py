@@ -2,13 +2,12 @@
 
 import os
 import pwd
-import re
 import shutil
 import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -29,13 +28,7 @@ class Database:
 
     def call(self, *words: str) -> None:
         # Its output goes with the server's, which stays: a pipe would be waited for.
-        subprocess.run(
-            [*self.control, *words],
-            check=True,
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            capture_output=False,
-        )
+        subprocess.run([*self.control, *words], check=True, cwd="/", stdin=subprocess.DEVNULL)
 
     def restart(self) -> None:
         """Restart it as after a crash: connections are cut, and what was not committed is lost."""
@@ -124,17 +117,10 @@ class Slurm:
         return {"SLURM_CONF": str(self.folder / "slurm.conf")}
 
     def call(self, *command: str) -> str:
-        done = subprocess.run(
-            command,
-            env={**os.environ, **self.environment},
-            cwd="/",
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout
-        return done.stdout
+        environment = os.environ | self.environment
+        return subprocess.run(
+            command, env=environment, cwd="/", stdout=subprocess.PIPE, text=True, check=True
+        ).stdout
 
     def list_tasks(self) -> dict[str, tuple[str, str]]:
         """Return node and state of each task that has not ended, by its name, such as 1_0."""
@@ -142,48 +128,37 @@ class Slurm:
         words = [(*line.split(), "") for line in lines]
         return {name: (node, state) for name, state, node, *_ in words}
 
+    def is_up(self, node: str) -> bool:
+        """Tell whether a node's daemon runs; note it."""
+        path = self.folder / f"slurmd-{node}.pid"
+        if not path.exists() or not path.read_text().endswith("\n"):
+            return False
+        self.daemons[node] = psutil.Process(int(path.read_text()))
+        return True
+
     def list_processes(self, node: str) -> list[psutil.Process]:
         """List what jobs have started on a node."""
-        found = []
+        own, found = (node, self.environment["SLURM_CONF"]), []
         for process in psutil.process_iter():
-            try:
+            with suppress(psutil.Error):
                 environment = process.environ()
-            except psutil.Error:
-                continue
-            if (environment.get("SLURMD_NODENAME"), environment.get("SLURM_CONF")) == (
-                node,
-                str(self.folder / "slurm.conf"),
-            ):
-                found.append(process)
+                if (environment.get("SLURMD_NODENAME"), environment.get("SLURM_CONF")) == own:
+                    found.append(process)
         return found
-
-    def kill_daemon(self, node: str) -> None:
-        """Kill a node's daemon; what runs there lives on."""
-        self.daemons[node].kill()
 
     def kill_node(self, node: str) -> None:
         """Kill a node's daemon with all that runs there, as when the machine loses its power."""
-        processes = self.list_processes(node)
+        jobs = self.list_processes(node)
         keepers = [
-            it for process in processes for it in process.parents() if "slurmstepd" in it.name()
+            parent for job in jobs for parent in job.parents() if "slurmstepd" in parent.name()
         ]
-        for process in [self.daemons[node], *keepers, *processes]:
-            try:
+        for process in [self.daemons[node], *keepers, *jobs]:
+            with suppress(psutil.NoSuchProcess):
                 process.kill()
-            except psutil.NoSuchProcess:
-                continue
 
     def kill_all(self) -> None:
         for node in self.daemons:
             self.kill_node(node)
-
-    def requeue_now(self, task: str) -> None:
-        """Have a task start again at once: Slurm lets it wait for two minutes."""
-        self.call("scontrol", "update", f"JobId={task}", "StartTime=now")
-
-
-def _is_written(path: Path) -> bool:
-    return path.exists() and path.read_text().endswith("\n")
 
 
 @contextmanager
@@ -191,48 +166,32 @@ def slurm() -> Iterator[Slurm]:
     """Start a Slurm as the user of the tests; it is ready in a few seconds."""
     with ExitStack() as daemons:
         own = Path(daemons.enter_context(tempfile.TemporaryDirectory()))  # a short path: a socket's
+        own.chmod(0o755)
         for name in ("state", "spool", "log", "munge"):
             (own / name).mkdir()
-        (own / "munge").chmod(0o700)
-        (own / "munge/key").write_bytes(os.urandom(128))
-        (own / "munge/key").chmod(0o600)
-        own.chmod(0o755)
+        munge, log = own / "munge", own / "log/out"
+        munge.chmod(0o700)
+        (munge / "key").write_bytes(os.urandom(128))
+        (munge / "key").chmod(0o600)
         facts = {"name": socket.gethostname().partition(".")[0], "host": HOST, "folder": own}
-        text = SLURM_CONF.format(
-            **facts,
-            port=choose_port(),
-            user=pwd.getpwuid(os.getuid()).pw_name,
-            nodes=",".join(NODES),
-        )
-        ports = {node: choose_port() for node in NODES}
-        text += "".join(NODE_CONF.format(**facts, node=it, port=port) for it, port in ports.items())
+        user, controller = pwd.getpwuid(os.getuid()).pw_name, choose_port()
+        text = SLURM_CONF.format(**facts, port=controller, user=user, nodes=",".join(NODES))
+        for node in NODES:
+            text += NODE_CONF.format(**facts, node=node, port=choose_port())
         (own / "slurm.conf").write_text(text)
         cluster = Slurm(own)
         daemons.callback(cluster.kill_all)
-        log, environment = own / "log/out", cluster.environment
-        munge = own / "munge"
         names = {"key-file": "key", "socket": "sock", "pid-file": "pid", "log-file": "log"}
+        names["seed-file"] = "seed"
         options = [f"--{option}={munge / name}" for option, name in names.items()]
-        munged: list[str | Path] = [
-            "munged",
-            "--foreground",
-            "--force",
-            "--num-threads=2",
-            *options,
-        ]
-        munged += [f"--seed-file={munge / 'seed'}"]
-        daemons.enter_context(running(munged, log, (munge / "sock").exists))
+        munged = ["munged", "--foreground", "--force", "--num-threads=2", *options]
+        daemons.enter_context(running([*munged], log, (munge / "sock").exists))
         conf = ["-D", "-f", str(own / "slurm.conf")]
-        controller = int(re.findall(r"SlurmctldPort=(\d+)", text)[0])
-        daemons.enter_context(
-            running(["slurmctld", "-c", *conf], log, listens(controller), environment)
-        )
-        for node in NODES:
-            command: list[str | Path] = ["slurmd", "-N", node, *conf]
-            identity = own / f"slurmd-{node}.pid"
-            ready = partial(_is_written, identity)
-            daemons.enter_context(running(command, log, ready, environment))
-            cluster.daemons[node] = psutil.Process(int(identity.read_text()))
+        for command, ready in (
+            (["slurmctld", "-c", *conf], listens(controller)),
+            *((["slurmd", "-N", node, *conf], partial(cluster.is_up, node)) for node in NODES),
+        ):
+            daemons.enter_context(running([*command], log, ready, cluster.environment))
         sinfo = ("sinfo", "--noheader", "--Node", "--format=%t")
         wait_until(lambda: cluster.call(*sinfo).split() == ["idle"] * 2, "nodes: not idle")
         yield cluster

@@ -1,5 +1,6 @@
 """Faults in the middle of a run: the next `dvc repro` ends in the bytes of an undisturbed one."""
 
+import os
 import shutil
 import signal
 from pathlib import Path
@@ -143,7 +144,7 @@ def test_read_only_folder(stage: str, trained: Project, tmp_path: Path) -> None:
             path.unlink()
     before = read_results(project.folder)
     folder.chmod(0o555)
-    said = project.call(*unprivileged(), "python", "-m", f"pipeline.{stage}", status=1)
+    said = project.call(*unprivileged(), "python", "-m", f"pipeline.{stage}", status=os.EX_IOERR)
     folder.chmod(0o755)
     assert said.splitlines()[-1].startswith("ERROR: [Errno 13] Permission denied: '")
     assert "Traceback" not in said

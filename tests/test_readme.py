@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from samples import make_plan
 
 from digits.cli import COMMANDS
-from digits.commands.search import Dimension, Search
+from digits.commands.tune.search import Dimension, Search
 from digits.config import Section, load_params
 from digits.data.datasets import Dataset
 from digits.model.recipes import Augmentation, Recipe

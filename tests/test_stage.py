@@ -23,7 +23,7 @@ class BadInputError(DigitsError):
     ("failure", "status", "line"),
     [
         (BadInputError("expected a, received b"), 7, "ERROR: expected a, received b\n"),
-        (OSError(28, "No space left on device"), 1, "ERROR: [Errno 28] No space left on device\n"),
+        (OSError(28, "No space left on device"), 74, "ERROR: [Errno 28] No space left on device\n"),
         (KeyboardInterrupt(), 130, "ERROR: interrupted\n"),
     ],
     ids=["ours", "system", "Ctrl-C"],

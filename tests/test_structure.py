@@ -135,6 +135,6 @@ def test_few_commands_run_stages() -> None:
     running = re.compile(r"""run_experiment(?:_in)?\(|(?:run|read)_dvc\(\s*"(?:repro|exp", "run)""")
     runners = {name for name, source in sources if running.search(source)}
     # `run` stops after decode, `verify` is `dvc repro` twice.
-    assert runners == {"experiments", "repro", "run", "runs", "trials", "verify"}
+    assert runners == {"experiments", "objective", "repro", "run", "runs", "verify"}
     evaluating = re.compile(r"pipeline(\.| import )evaluate")
     assert not [name for name, source in sources if evaluating.search(source)]

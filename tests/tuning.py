@@ -1,10 +1,9 @@
 """Small studies in projects of the tests, their workers, and what must be true afterwards."""
 
-import os
 import re
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -31,9 +30,7 @@ SECONDS = 600  # no test comes near it
 TUNE = ("python", "-m", "digits", "tune")
 
 
-def write_search(
-    project: Project, epochs: str = "[2, 3, 4]", more: str = "", heartbeat: int = 1
-) -> Project:
+def write_search(project: Project, epochs: str, more: str = "", heartbeat: int = 1) -> Project:
     """Commit a search of a few short trials; a worker that is silent for three beats has lost its.
 
     Where it matters how many are lost, a beat must outlast the moments at which a machine stalls.
@@ -46,10 +43,7 @@ def write_search(
 
 @contextmanager
 def working(
-    project: Project,
-    log: Path,
-    environment: Mapping[str, str] | None = None,
-    command: Sequence[str] = (*TUNE, "work"),
+    project: Project, log: Path, command: Sequence[str] = (*TUNE, "work"), **environment: str
 ) -> Iterator[psutil.Popen]:
     """Have a worker work, in a session of its own; end with it whatever it has started."""
     with (
@@ -57,7 +51,7 @@ def working(
         psutil.Popen(
             [*command],
             cwd=project.folder,
-            env={**project.environment, **(environment or {})},
+            env=project.environment | environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -86,14 +80,11 @@ def list_trainings(project: Project) -> list[psutil.Process]:
 
 def is_training(project: Project) -> bool:
     """Tell whether an epoch of a trial has ended: the training is under way."""
-    written = (project.folder / ".dvc/tmp/tune").glob("*/clone/metrics/train.json")
-    return any(re.search('"epoch_count": [1-9]', read(path)) for path in written)
-
-
-def read(path: Path) -> str:
-    with suppress(OSError):
-        return path.read_text()
-    return ""
+    for path in (project.folder / ".dvc/tmp/tune").glob("*/clone/metrics/train.json"):
+        with suppress(OSError):
+            if re.search('"epoch_count": [1-9]', path.read_text()):
+                return True
+    return False
 
 
 def wait_for_training(project: Project, worker: psutil.Popen, log: Path) -> None:
@@ -105,43 +96,40 @@ def wait_for_training(project: Project, worker: psutil.Popen, log: Path) -> None
     assert worker.poll() is None, log.read_text()
 
 
-def wait_for_end(worker: psutil.Popen, log: Path) -> None:
-    assert worker.wait(SECONDS) == 0, log.read_text()
-
-
 def kill(worker: psutil.Popen, number: signal.Signals = signal.SIGKILL) -> int:
     worker.send_signal(number)
     return int(worker.wait(timeout=60))
 
 
-def list_states(project: Project, environment: Mapping[str, str] | None = None) -> list[str]:
+def tune(project: Project, *words: str, status: int = 0, **environment: str) -> str:
+    given = [f"{name}={value}" for name, value in environment.items()]
+    return project.call("env", *given, *TUNE, *words, status=status)
+
+
+def list_states(project: Project, **environment: str) -> list[str]:
     """Return how the trials stand, from what `status` prints."""
-    given = {**os.environ, **project.environment, **(environment or {})}
-    done = subprocess.run(
-        [*TUNE, "status"],
-        cwd=project.folder,
-        env=given,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=True,
-    )
-    return re.findall(r"^ *\d+  +(\w+)", done.stdout, re.MULTILINE)
+    said = tune(project, "status", **environment)
+    return re.findall(r"^ *\d+  +(\w+)", said, re.MULTILINE)
 
 
-def list_experiments(project: Project) -> list[str]:
+def list_experiments(project: Project) -> list[int]:
+    """Return the numbers of the trials that have an experiment."""
     refs = project.call("git", "for-each-ref", "--format=%(refname)", "refs/exps").split()
-    return sorted(ref.rpartition("/")[2] for ref in refs if "/small-" in ref)
+    names = [ref.rpartition("/")[2] for ref in refs if "/small-" in ref]
+    return sorted(int(name.split("-")[2]) for name in names)
 
 
-def find_best(project: Project, environment: Mapping[str, str] | None = None) -> tuple[str, str]:
-    """Return the epochs that `best` says are best, and the command that makes them the recipe's."""
-    prefix = [f"{key}={value}" for key, value in (environment or {}).items()]
-    said = project.call("env", *prefix, *TUNE, "best")
+def take_winner(project: Project, **environment: str) -> None:
+    """Do what `best` says, and check that it brings the best trial with its model."""
+    said = tune(project, "best", **environment)
     ((epochs, advice),) = re.findall(
         r"yaml:epochs=(\d+)$.*to make it the recipe: ([^\n]*)", said, re.DOTALL | re.MULTILINE
     )
-    return f"\nepochs: {epochs}\n", advice.strip()
+    project.call("sh", "-ec", advice)
+    recipe = (project.folder / "recipes/cnn_optdigits.yaml").read_text()
+    assert f"\nepochs: {epochs}\n" in recipe
+    assert (project.folder / "models/model.keras").is_file()
+    assert "up to date" in project.call("dvc", "repro", "train")
 
 
 def assert_untouched(project: Project) -> None:
@@ -149,5 +137,4 @@ def assert_untouched(project: Project) -> None:
     assert project.call("git", "symbolic-ref", "HEAD") == "refs/heads/main\n"
     assert project.call("git", "status", "--porcelain", "--untracked-files=no") == ""
     assert project.call("git", "stash", "list") == ""
-    assert [it.name for it in (project.folder / ".dvc/tmp/tune").iterdir()] == ["lock"]
-    assert not list((project.folder / ".dvc/tmp").glob("exps/run/*"))
+    assert [path.name for path in (project.folder / ".dvc/tmp/tune").iterdir()] == ["lock"]

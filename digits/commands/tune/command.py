@@ -1,0 +1,234 @@
+"""`digits tune`: search better parameters; each trial is an experiment of DVC, ended at `train`.
+
+`tune.yaml` says what is searched. `create` makes the study of this commit with as many trials as
+are wanted, `work` runs them, here and on any other machine that reaches the database, `status`
+lists them, and `best` shows what they came to. What decides is a metric of validation images.
+"""
+
+import os
+import shlex
+import signal
+import warnings
+from argparse import ArgumentParser, Namespace
+from collections import Counter
+from collections.abc import Sequence
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.storages import RetryHeartbeatStaleTrialCallback
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+from tabulate import tabulate
+
+from digits.commands.tune.clones import locking, opening_folder
+from digits.commands.tune.objective import Objective, name_experiment
+from digits.commands.tune.plots import draw_study
+from digits.commands.tune.search import TUNE_PATH, Point, Search, load_search
+from digits.commands.tune.study import (
+    COMMIT,
+    ERROR,
+    STORAGE_VARIABLE,
+    TOKEN,
+    WORKER,
+    StudyError,
+    create_study,
+    default_url,
+    explaining,
+    is_lost,
+    list_trials,
+    name_study,
+    open_storage,
+    open_study,
+    read_search,
+)
+from digits.commands.tune.worker import Worker
+from digits.dvc.experiments import list_changes, name_ref
+from digits.dvc.git import ask_git, is_commit
+from digits.dvc.run import fetch_data
+from digits.errors import DigitsError
+from digits.urls import mask_urls
+
+HEADER = ("trial", "state", "value", "settings")
+WIDTHS = (5, 24, 10, 35)  # with two spaces between: 80 columns
+ACTIONS = {
+    "create": "make the study of this commit, or add trials to it",
+    "work": "run its trials until none is left",
+    "status": "list its trials, and say how the study is deleted",
+    "best": "show the best one, draw the study, say how to take it over",
+}
+
+
+class TuneError(DigitsError):
+    """The checkout is not the study's, or an option makes no sense."""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    storage = f"the database [${STORAGE_VARIABLE}, or tune.db here]"
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    for name, summary in ACTIONS.items():
+        action = actions.add_parser(name, help=summary)
+        action.add_argument("--storage", metavar="URL", help=storage)
+        if name in ("create", "work"):
+            text = "in all; a grid has its own" if name == "create" else "end after so many"
+            action.add_argument("--trials", type=int, metavar="N", help=text)
+        else:
+            action.add_argument("--study", metavar="NAME", help="another commit's")
+
+
+# The commit
+
+
+def check_clean() -> str:
+    """Return the commit of the checkout.
+
+    Raises:
+        TuneError: edits are not committed; other machines would not have them.
+    """
+    changed = ask_git("status", "--porcelain", "--untracked-files=no").splitlines()
+    if changed:
+        names = ", ".join(line[3:] for line in changed)
+        raise TuneError(f"expected everything committed, received changes in {names}")
+    return ask_git("rev-parse", "HEAD")
+
+
+def bring_data() -> None:
+    """Bring the images into DVC's cache, from which trials have them.
+
+    Raises:
+        TuneError: what the commit says of them is of older parameters or code.
+    """
+    with locking():
+        fetch_data()
+    if ask_git("status", "--porcelain", "--untracked-files=no"):
+        raise TuneError(
+            "dvc.lock: expected the state of fetch and decode, received an older one, brought up "
+            "to date now: commit it, then `digits tune create`"
+        )
+
+
+# The commands
+
+
+def create(url: str, arguments: Namespace) -> None:
+    search, commit = load_search(), check_clean()
+    points = plan_points(search, arguments.trials)
+    bring_data()  # a study whose trials could not run would stay
+    new = create_study(open_storage(url), search, commit, points)
+    print(f"study {name_study(search, commit)}: {new} new trials of {len(points)}")
+
+
+def plan_points(search: Search, count: int | None) -> list[Point]:
+    """Return what is known beforehand of each trial's parameters.
+
+    Raises:
+        TuneError: no number of trials, or one beside a grid's.
+    """
+    if search.sampler == "grid":
+        points = search.list_points()
+        if count is not None:
+            raise TuneError(f"--trials: expected none, since the grid has {len(points)}")
+        return points
+    if count is None or count < 1:
+        raise TuneError(f"--trials: expected a number, since {TUNE_PATH} gives no grid")
+    return [{} for _ in range(count)]
+
+
+def work(url: str, arguments: Namespace) -> None:
+    search, commit = load_search(), check_clean()
+    storage = open_storage(url, search.heartbeat_seconds)
+    study = open_study(storage, name_study(search, commit))
+    # As Ctrl-C: the trial waits for another worker.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with opening_folder() as folder:
+        bring_data()
+        count = Worker(study, storage, Objective(study, folder)).work(arguments.trials)
+    print(f"\nstudy {study.study_name}: {count_states(list_trials(study))}; {count} run here")
+
+
+def status(url: str, arguments: Namespace) -> None:
+    study = open_study(open_storage(url), choose_study(arguments.study))
+    name, objective = study.study_name, read_search(study).describe_objective()
+    trials = list_trials(study)
+    rows = [describe_trial(trial) for trial in trials]
+    print(f"study {name}: {study.direction.name.lower()} {objective}")
+    print(tabulate(rows, HEADER, disable_numparse=True, maxcolwidths=WIDTHS))
+    print(f"{count_states(trials)}; the experiments are {study.user_attrs[TOKEN]}-TRIAL-SEED")
+    print(f"to delete it: optuna delete-study --study-name {name} --storage {mask_urls(url)}")
+
+
+def best(url: str, arguments: Namespace) -> None:
+    study = open_study(open_storage(url), choose_study(arguments.study))
+    name, objective = study.study_name, read_search(study).describe_objective()
+    try:
+        trial = study.best_trial
+    except ValueError as error:
+        raise StudyError(f"study {name}: expected a trial with a result, received none") from error
+    print(f"study {name}: {count_states(list_trials(study))}")
+    print(f"best: trial {trial.number}{describe_retry(trial)}, {objective} {trial.value:.6f}")
+    for setting in list_changes(trial.params)[1::2]:
+        print(f"  {setting}")
+    for path in draw_study(study, objective):
+        print(f"drawn: {path}")
+    print(f"to make it the recipe: {advise(study, trial)}")
+
+
+def choose_study(name: str | None) -> str:
+    return name or name_study(load_search(), ask_git("rev-parse", "HEAD"))
+
+
+def advise(study: Study, trial: FrozenTrial) -> str:
+    """Return the command that brings a trial's parameters, and its model if it is to be had."""
+    search, commit = read_search(study), study.user_attrs[COMMIT]
+    seed = search.list_seeds(trial.params)[0]
+    name = name_experiment(study.user_attrs[TOKEN], trial.number, seed)
+    here = is_commit(name_ref(commit, name))
+    # An experiment is of the study's commit: applied to a later one, it would undo what came since.
+    if ask_git("rev-parse", "HEAD") == commit and (here or search.push):
+        pull = "" if here else f"dvc exp pull {search.push} {name} && "
+        return f"{pull}dvc exp apply {name}"
+    return shlex.join(["dvc", "exp", "run", *list_changes(search.settings | trial.params), "train"])
+
+
+# How trials stand
+
+
+def describe_trial(trial: FrozenTrial) -> tuple[str, str, str, str]:
+    """Put a trial's number, state, value and parameters into a row."""
+    value = "" if trial.value is None else f"{trial.value:.6f}"
+    settings = []
+    for key, setting in trial.params.items():
+        shown = f"{setting:.4g}" if isinstance(setting, float) else setting
+        settings.append(f"{key.rpartition(':')[2]}={shown}")
+    state = f"{describe_state(trial)}{describe_retry(trial)}"
+    return str(trial.number), state, value, "\n".join(settings)
+
+
+def describe_state(trial: FrozenTrial) -> str:
+    if trial.state is TrialState.RUNNING:
+        return f"running: {trial.user_attrs.get(WORKER)}"
+    if trial.state is TrialState.FAIL:
+        return "lost" if is_lost(trial) else f"failed: {trial.user_attrs[ERROR]}"
+    return trial.state.name.lower()
+
+
+def describe_retry(trial: FrozenTrial) -> str:
+    retried = RetryHeartbeatStaleTrialCallback.retried_trial_number(trial)
+    return "" if retried is None else f" (retry of {retried})"
+
+
+def count_states(trials: Sequence[FrozenTrial]) -> str:
+    counts = Counter(describe_state(trial).partition(":")[0] for trial in trials)
+    return ", ".join(f"{count} {word}" for word, count in sorted(counts.items()))
+
+
+def main(arguments: Namespace) -> None:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    # Its heartbeats are experimental, and want `optimize`: its major version is pinned.
+    for category in (ExperimentalWarning, UserWarning):
+        warnings.simplefilter("ignore", category)
+    # Taken out of the environment: no process that a worker starts needs the password.
+    url = arguments.storage or os.environ.get(STORAGE_VARIABLE) or default_url()
+    os.environ.pop(STORAGE_VARIABLE, None)
+    commands = {"create": create, "work": work, "status": status, "best": best}
+    with explaining(url):
+        commands[arguments.action](url, arguments)

@@ -1,0 +1,212 @@
+"""The study: a database of trials, from which any number of workers take theirs.
+
+The queue is Optuna's: `create` enqueues as many trials as are wanted, and a trial whose worker has
+sent no heartbeat for some time is failed and enqueued again. Added here is what Optuna 5 lacks:
+SQLite gives no trial to two workers, a server that restarts is waited for, and no trial runs
+without a heartbeat.
+"""
+
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy
+from optuna.exceptions import StorageInternalError
+from optuna.pruners import BasePruner, NopPruner, PercentilePruner
+from optuna.samplers import TPESampler
+from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
+
+from digits.commands.tune.search import Point, Search
+from digits.errors import DigitsError
+from digits.urls import mask_urls
+
+DATABASE_PATH = Path("tune.db")
+STORAGE_VARIABLE = "DIGITS_TUNE_STORAGE"  # an address with a password is no option for all to see
+MOST_RETRIES = 2  # of a lost trial: what has ended three workers would end others, too
+GRACE = 3  # heartbeats that may be missed before a trial is lost
+KEPT = {"median": 50, "quartile": 75}  # per cent of the trials that a pruner lets go on
+WRITERS_SECONDS = 60  # for which a SQLite file may be another's
+TOKEN, COMMIT, SEARCH = "token", "commit", "search"  # noted with a study
+# Noted with a trial: which of those that `create` has made it is, retries have it from the first;
+# its worker; the experiments that it has made; and why it failed.
+WANTED, WORKER, EXPERIMENTS, ERROR = "wanted", "worker", "experiments", "error"
+
+
+class StudyError(DigitsError):
+    """There is no such study, or its database does not answer."""
+
+
+# The database
+
+
+def default_url() -> str:
+    return f"sqlite:///{DATABASE_PATH.resolve()}"
+
+
+@contextmanager
+def explaining(url: str) -> Iterator[None]:
+    """Turn what a database and its driver may raise into one line.
+
+    Raises:
+        StudyError: says which database, and why.
+    """
+    try:
+        yield
+    except (SQLAlchemyError, StorageInternalError) as error:
+        reason = error.__cause__ or error
+        (line, *_) = str(getattr(reason, "orig", None) or reason).strip().splitlines() or [""]
+        raise StudyError(
+            f"{mask_urls(url)}: expected a database that answers, received "
+            f"{type(reason).__name__}: {mask_urls(line)}"
+        ) from error
+
+
+class Storage(RDBStorage):
+    """Optuna's database, in which a trial that runs has a heartbeat from the first moment.
+
+    Optuna waits for ever for a trial whose worker was killed before its first heartbeat.
+    """
+
+    def set_trial_state_values(
+        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
+    ) -> bool:
+        if state is TrialState.RUNNING:
+            self.record_heartbeat(trial_id)
+        return super().set_trial_state_values(trial_id, state, values)
+
+
+def open_storage(url: str, heartbeat_seconds: int | None = None) -> Storage:
+    """Open a database, made at need; with heartbeats for those who work."""
+    local = url.startswith("sqlite:")
+    options: dict[str, Any] = {"connect_args": {"timeout": WRITERS_SECONDS}} if local else {}
+    try:
+        storage = Storage(
+            url,
+            engine_kwargs={"pool_pre_ping": True, **options},
+            heartbeat_interval=heartbeat_seconds,
+            grace_period=heartbeat_seconds and GRACE * heartbeat_seconds,
+            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(MOST_RETRIES),
+        )
+    except ImportError as error:
+        raise StudyError(
+            f"{mask_urls(url)}: expected its driver, received {error}: `make env EXTRAS=cluster` "
+            "installs that of PostgreSQL"
+        ) from error
+    if local:
+        _lock_early(storage.engine)
+    elif heartbeat_seconds:
+        _be_patient(storage.engine, GRACE * heartbeat_seconds)
+    return storage
+
+
+def _lock_early(engine: sqlalchemy.Engine) -> None:
+    """Have SQLite lock as a transaction begins: two workers would read the same trial first.
+
+    As SQLAlchemy's documentation has it; Python's driver would lock at the first write.
+    """
+
+    @sqlalchemy.event.listens_for(engine, "connect")
+    def leave_begin_to_us(connection: Any, _: Any) -> None:
+        connection.isolation_level = None
+
+    @sqlalchemy.event.listens_for(engine, "begin")
+    def begin(connection: sqlalchemy.Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    engine.dispose()
+
+
+def _be_patient(engine: sqlalchemy.Engine, seconds: float) -> None:
+    """Wait for a server that restarts."""
+
+    @sqlalchemy.event.listens_for(engine, "do_connect")
+    def connect(dialect: Any, _: Any, arguments: Any, options: Any) -> Any:
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                return dialect.connect(*arguments, **options)
+            except dialect.loaded_dbapi.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(1)
+
+
+# The study
+
+
+def name_study(search: Search, commit: str) -> str:
+    """Name it by the commit that its trials are runs of."""
+    return f"{search.name}-{commit[:12]}"
+
+
+def create_study(storage: Storage, search: Search, commit: str, points: Sequence[Point]) -> int:
+    """Make the study, or go on with it, and enqueue a trial for each point; return how many.
+
+    A point is what is known of a trial's parameters; the sampler chooses the others. One whose
+    trials have all been lost is enqueued again.
+    """
+    name = name_study(search, commit)
+    study = optuna.create_study(
+        storage=storage, study_name=name, direction=search.direction, load_if_exists=True
+    )
+    if TOKEN not in study.user_attrs:
+        study.set_user_attr(COMMIT, commit)
+        study.set_user_attr(SEARCH, search.model_dump())
+        # Names of experiments: those of a study that was made anew must be others.
+        study.set_user_attr(TOKEN, f"{search.name}-{secrets.token_hex(2)}")
+    known = {trial.user_attrs[WANTED] for trial in list_trials(study) if not is_lost(trial)}
+    new = [number for number in range(len(points)) if number not in known]
+    for number in new:
+        study.enqueue_trial(points[number], user_attrs={WANTED: number})
+    return len(new)
+
+
+def open_study(storage: Storage, name: str) -> Study:
+    """Open a study, to look at it or to work on it.
+
+    Raises:
+        StudyError: there is none of the name.
+    """
+    # Without a seed: all workers would begin with the same draws.
+    sampler = TPESampler(constant_liar=True)
+    try:
+        study = optuna.load_study(study_name=name, storage=storage, sampler=sampler)
+    except KeyError as error:
+        known = sorted(optuna.get_all_study_names(storage))
+        raise StudyError(
+            f"study: expected one of {known}, received {name!r}: `digits tune create` makes one of "
+            "this commit, `--study` names another"
+        ) from error
+    study.pruner = make_pruner(read_search(study))
+    return study
+
+
+def make_pruner(search: Search) -> BasePruner:
+    if search.pruner == "none":
+        return NopPruner()
+    return PercentilePruner(KEPT[search.pruner], n_warmup_steps=search.warmup_epochs + 1)
+
+
+def read_search(study: Study) -> Search:
+    """Return what `tune.yaml` said when the study was made."""
+    return Search.model_validate(study.user_attrs[SEARCH])
+
+
+# Its trials
+
+
+def list_trials(study: Study) -> list[FrozenTrial]:
+    """List the trials, without those that a worker began as another took the last one."""
+    return [trial for trial in study.get_trials(deepcopy=False) if WANTED in trial.user_attrs]
+
+
+def is_lost(trial: FrozenTrial) -> bool:
+    """Tell whether a trial has ended with its worker, and not by itself."""
+    return trial.state is TrialState.FAIL and ERROR not in trial.user_attrs
