@@ -187,11 +187,14 @@ def slurm() -> Iterator[Slurm]:
         munged = ["munged", "--foreground", "--force", "--num-threads=2", *options]
         daemons.enter_context(running([*munged], log, (munge / "sock").exists))
         conf = ["-D", "-f", str(own / "slurm.conf")]
-        for command, ready in (
-            (["slurmctld", "-c", *conf], listens(controller)),
-            *((["slurmd", "-N", node, *conf], partial(cluster.is_up, node)) for node in NODES),
-        ):
-            daemons.enter_context(running([*command], log, ready, cluster.environment))
+        environment = cluster.environment
+        daemons.enter_context(
+            running(["slurmctld", "-c", *conf], log, listens(controller), environment)
+        )
+        for node in NODES:
+            command: list[str | Path] = ["slurmd", "-N", node, *conf]
+            ready = partial(cluster.is_up, node)
+            daemons.enter_context(running(command, log, ready, environment))
         sinfo = ("sinfo", "--noheader", "--Node", "--format=%t")
         wait_until(lambda: cluster.call(*sinfo).split() == ["idle"] * 2, "nodes: not idle")
         yield cluster

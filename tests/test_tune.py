@@ -23,12 +23,13 @@ import pytest
 import remotes
 from imports import ROOT
 from optuna.exceptions import StorageInternalError
+from optuna.storages import fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
 from PIL import Image
 from projects import PARAMS_PATH, RECIPES
 from ruamel.yaml import YAML
 
-from digits.commands.tune import clones, command, objective, plots, study, worker
+from digits.commands.tune import clones, command, objective, plots, study
 from digits.commands.tune.objective import Objective, TrialError
 from digits.commands.tune.search import Search, load_search
 from digits.commands.tune.study import StudyError
@@ -286,7 +287,7 @@ def test_trial_of_a_silent_worker_is_run_again_but_not_for_ever(database: str) -
     for _ in range(study.MOST_RETRIES):
         lost.append(own.study.ask(own.distributions))  # taken, and no heartbeat follows the first
         age_heartbeats(database)
-        worker.fail_stale_trials(own.study)
+        fail_stale_trials(own.study)
     assert own.work(None) == 1
     assert list_states(own) == ["FAIL"] * study.MOST_RETRIES + ["COMPLETE"]
     *_, done = own.study.trials
@@ -298,7 +299,7 @@ def test_trial_of_a_silent_worker_is_run_again_but_not_for_ever(database: str) -
     for _ in range(study.MOST_RETRIES + 1):
         hopeless.study.ask(own.distributions)
         age_heartbeats(database)
-        worker.fail_stale_trials(own.study)
+        fail_stale_trials(own.study)
     assert hopeless.work(None) == 0
     assert make_worker(database, train, 2).work(None) == 1  # `create` has enqueued it anew
 
@@ -332,7 +333,7 @@ def test_trial_taken_for_lost_has_one_result_though_its_worker_lives(database: s
         ran.append(trial.number)
         if len(ran) == 1:
             age_heartbeats(database)
-            worker.fail_stale_trials(trial.study)
+            fail_stale_trials(trial.study)
         return train(trial)
 
     own = make_worker(database, train_slowly, 1)
@@ -344,7 +345,7 @@ def test_trial_taken_for_lost_has_one_result_though_its_worker_lives(database: s
 def test_interrupt_ends_a_worker_whose_trial_was_taken_for_lost(database: str) -> None:
     def lose(trial: optuna.Trial) -> float:
         age_heartbeats(database)
-        worker.fail_stale_trials(trial.study)
+        fail_stale_trials(trial.study)
         raise KeyboardInterrupt
 
     own = make_worker(database, lose, 1)

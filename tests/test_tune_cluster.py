@@ -27,13 +27,12 @@ from tuning import (
     write_search,
 )
 
-from digits.commands.tune.study import StudyError, explaining, open_storage
+from digits.commands.tune.study import STORAGE_VARIABLE, StudyError, explaining, open_storage
 
 pytestmark = [
     pytest.mark.nightly,
     pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning"),
 ]
-STORAGE = "DIGITS_TUNE_STORAGE"
 
 
 def count_states(url: str) -> Counter[str]:
@@ -63,11 +62,10 @@ def test_two_machines_lose_a_worker_and_their_database(trained: Project, tmp_pat
     second, third = machines
     logs = tmp_path / "first.log", tmp_path / "second.log"
     with clusters.postgres() as database:
-        secret = {STORAGE: database.url}
-        assert "6 new trials of 6" in tune(first, "create", **secret)
+        assert "6 new trials of 6" in tune(first, "create", url=database.url)
         with (
-            working(first, logs[0], **secret) as lost,
-            working(second, logs[1], **secret) as worker,
+            working(first, logs[0], database.url) as lost,
+            working(second, logs[1], database.url) as worker,
         ):
             wait_for_training(first, lost, logs[0])
             wait_for_training(second, worker, logs[1])
@@ -76,16 +74,16 @@ def test_two_machines_lose_a_worker_and_their_database(trained: Project, tmp_pat
             assert len(trainings) == 4
             assert not [it for it in trainings if database.secret in str(it.environ())]
             kill(lost)
-            with working(first, logs[0], **secret) as interrupted:
+            with working(first, logs[0], database.url) as interrupted:
                 wait_for_training(first, interrupted, logs[0])
                 database.restart()
                 kill(interrupted, signal.SIGTERM)
             assert worker.wait(SECONDS) == 0, logs[1].read_text()
         # One trial was lost and begun once more; interrupt and restart have cost none.
         assert count_states(database.url) == {"COMPLETE": 6, "FAIL": 1}
-        assert Counter(list_states(second, **secret)) == {"complete": 6, "lost": 1}
+        assert Counter(list_states(second, database.url)) == {"complete": 6, "lost": 1}
         assert_untouched(second)
-        take_winner(third, **secret)  # and trains nothing
+        take_winner(third, database.url)  # and trains nothing
     assert database.secret not in logs[0].read_text() + logs[1].read_text()
     listed = third.call("dvc", "exp", "list", "--name-only", "origin").split()
     assert len([name for name in listed if name.startswith("small-")]) == 6
@@ -118,16 +116,15 @@ def array(trained: Project, tmp_path: Path) -> Iterator[tuple[clusters.Slurm, Pr
     (script,) = read_blocks("docs/scaling.md", "sh")
     (project.folder / "tune.sh").write_text(script.replace("--array=0-3", "--array=0-1"))
     with clusters.postgres() as database, clusters.slurm() as cluster:
-        secret = {STORAGE: database.url}
-        tune(project, "create", **secret)
+        tune(project, "create", url=database.url)
         subprocess.run(
             ["sbatch", f"--output={tmp_path}/task-%a.log", "tune.sh"],
             cwd=project.folder,
-            env=project.environment | secret | cluster.environment,
+            env=project.environment | {STORAGE_VARIABLE: database.url} | cluster.environment,
             check=True,
         )
         both = ["running", "running", "waiting", "waiting"]
-        wait_until(lambda: list_states(project, **secret) == both, "no two trials", SECONDS)
+        wait_until(lambda: list_states(project, database.url) == both, "no two trials", SECONDS)
         yield cluster, project, database.url
 
 

@@ -3,13 +3,15 @@
 import re
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
 from projects import Project
 from remotes import wait_until
+
+from digits.commands.tune.study import STORAGE_VARIABLE
 
 SEARCH = """\
 name: small
@@ -42,16 +44,14 @@ def write_search(project: Project, epochs: str, more: str = "", heartbeat: int =
 
 
 @contextmanager
-def working(
-    project: Project, log: Path, command: Sequence[str] = (*TUNE, "work"), **environment: str
-) -> Iterator[psutil.Popen]:
+def working(project: Project, log: Path, url: str = "") -> Iterator[psutil.Popen]:
     """Have a worker work, in a session of its own; end with it whatever it has started."""
     with (
         log.open("ab") as output,
         psutil.Popen(
-            [*command],
+            [*TUNE, "work"],
             cwd=project.folder,
-            env=project.environment | environment,
+            env=project.environment | {STORAGE_VARIABLE: url},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -101,14 +101,13 @@ def kill(worker: psutil.Popen, number: signal.Signals = signal.SIGKILL) -> int:
     return int(worker.wait(timeout=60))
 
 
-def tune(project: Project, *words: str, status: int = 0, **environment: str) -> str:
-    given = [f"{name}={value}" for name, value in environment.items()]
-    return project.call("env", *given, *TUNE, *words, status=status)
+def tune(project: Project, *words: str, status: int = 0, url: str = "") -> str:
+    return project.call("env", f"{STORAGE_VARIABLE}={url}", *TUNE, *words, status=status)
 
 
-def list_states(project: Project, **environment: str) -> list[str]:
+def list_states(project: Project, url: str = "") -> list[str]:
     """Return how the trials stand, from what `status` prints."""
-    said = tune(project, "status", **environment)
+    said = tune(project, "status", url=url)
     return re.findall(r"^ *\d+  +(\w+)", said, re.MULTILINE)
 
 
@@ -119,9 +118,9 @@ def list_experiments(project: Project) -> list[int]:
     return sorted(int(name.split("-")[2]) for name in names)
 
 
-def take_winner(project: Project, **environment: str) -> None:
+def take_winner(project: Project, url: str = "") -> None:
     """Do what `best` says, and check that it brings the best trial with its model."""
-    said = tune(project, "best", **environment)
+    said = tune(project, "best", url=url)
     ((epochs, advice),) = re.findall(
         r"yaml:epochs=(\d+)$.*to make it the recipe: ([^\n]*)", said, re.DOTALL | re.MULTILINE
     )
