@@ -1,8 +1,6 @@
 """Pictures from bytes: every form a person may have, and every damage, known by content."""
 
 import io
-import struct
-import zlib
 from typing import Any
 
 import numpy as np
@@ -12,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from digits.data import idx
-from digits.imaging.pictures import MOST_PIXELS, WORK_SIDE, PictureError, read_pictures
+from digits.imaging.pictures import FORMATS, WORK_SIDE, PictureError, read_pictures
 
 HEIGHT, WIDTH = 60, 40
 
@@ -51,61 +49,37 @@ def fail(raw: bytes) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("kind", "options"),
-    [
-        ("PNG", {}),
-        ("JPEG", {"quality": 95}),
-        ("BMP", {}),
-        ("GIF", {}),
-        ("WEBP", {"lossless": True}),
-        ("TIFF", {}),
-        ("TIFF", {"compression": "tiff_lzw"}),
-    ],
-)
-def test_formats_are_known_by_content(kind: str, options: dict[str, Any]) -> None:
-    pixels = read_one(save(draw_page(), kind, **options))
-    assert np.abs(pixels - draw_page() / 255).mean() < 0.02
+@pytest.mark.parametrize("kind", FORMATS)
+def test_formats_are_known_by_content_and_truncated_ones_are_damaged(kind: str) -> None:
+    raw = save(draw_page(), kind)
+    assert np.abs(read_one(raw) - draw_page() / 255).mean() < 0.05
+    for length in range(20, len(raw) - 20, max(1, len(raw) // 15)):
+        assert "expected" in fail(raw[:length])
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "P", "CMYK", "YCbCr"])
+@pytest.mark.parametrize("mode", ["1", "L", "P", "CMYK", "I;16"])
 def test_modes_of_colour(mode: str) -> None:
-    kind = {"CMYK": "JPEG", "YCbCr": "JPEG"}.get(mode, "PNG")
-    pixels = read_one(save(Image.fromarray(draw_page()).convert(mode), kind))
+    image = Image.fromarray(draw_page()).convert("L" if mode == "I;16" else mode)
+    if mode == "I;16":
+        image = Image.fromarray(np.asarray(image).astype(np.uint16) * 257)
+    pixels = read_one(save(image, "JPEG" if mode == "CMYK" else "PNG"))
     assert pixels[25:35, 7:13].mean() < 0.4
     assert pixels[:15].mean() > 0.95
-
-
-def test_sixteen_bits() -> None:
-    grey = draw_page()[..., 0].astype(np.uint16) * 257
-    assert read_one(save(grey, "PNG"))[..., 0] == pytest.approx(draw_page()[..., 0] / 255, abs=1e-3)
 
 
 @pytest.mark.parametrize(("ink", "paper"), [(0, 1.0), (255, 0.0)])
 def test_what_is_transparent_is_paper_that_differs_from_the_ink(ink: int, paper: float) -> None:
     page = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
     page[20:40, 5:15] = (ink, ink, ink, 255)
-    for raw in (save(page, "PNG"), save(page, "WEBP", lossless=True)):
-        pixels = read_one(raw)
-        assert pixels[:15].mean() == paper
-        assert pixels[25:35, 7:13].mean() == ink / 255
+    pixels = read_one(save(page, "PNG"))
+    assert pixels[:15].mean() == paper
+    assert pixels[25:35, 7:13].mean() == ink / 255
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_telephones_say_how_they_were_held(orientation: int) -> None:
-    upright = Image.fromarray(draw_page())
-    turns = {
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_90,
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_270,
-    }
-    held = upright.transpose(turns[orientation]) if orientation in turns else upright
+def test_telephones_say_how_they_were_held() -> None:
     exif = Image.Exif()
-    exif[0x0112] = orientation
+    exif[0x0112] = 6
+    held = Image.fromarray(draw_page()).transpose(Image.Transpose.ROTATE_90)
     assert read_one(save(held, "PNG", exif=exif)) == pytest.approx(draw_page() / 255)
 
 
@@ -119,50 +93,42 @@ def test_every_page_of_a_tiff_and_the_first_picture_of_an_animation() -> None:
     assert read_one(animation) == pytest.approx(draw_page() / 255, abs=0.12)
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF"])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "NPY"])
 def test_large_pictures_are_shrunk_and_say_by_how_much(kind: str) -> None:
     large = Image.fromarray(draw_page()).resize((40 * 51, 60 * 51))
-    (picture,) = read_pictures(save(large, kind))
+    raw = save_array(np.asarray(large)) if kind == "NPY" else save(large, kind)
+    (picture,) = read_pictures(raw)
     assert max(picture.pixels.shape) <= WORK_SIDE
     height, width = picture.pixels.shape[:2]
     assert picture.pitch == pytest.approx(60 * 51 / height, rel=0.01)
-    left, right = 5 / 40 * width, 15 / 40 * width - 1
     dark = np.flatnonzero(picture.pixels[height // 2].mean(axis=1) < 0.5)
-    assert dark[[0, -1]] == pytest.approx((left, right), abs=2)
+    assert dark[[0, -1]] == pytest.approx((5 / 40 * width, 15 / 40 * width - 1), abs=3)
 
 
 @pytest.mark.parametrize(
-    ("array", "count", "channels"),
+    ("shape", "dtype", "count", "channels"),
     [
-        (np.zeros((5, 28, 28), np.uint8), 5, 1),
-        (np.zeros((5, 28, 28, 1), np.float32), 5, 1),
-        (np.zeros((5, 784), np.uint8), 5, 1),
-        (np.zeros((50, 60), np.float64), 1, 1),
-        (np.zeros((50, 60, 3), np.uint8), 1, 3),
-        (np.zeros((50, 60, 4), np.uint8), 1, 3),
-        (np.zeros((2, 50, 60, 3), np.uint8), 2, 3),
-        (np.zeros((50, 60), bool), 1, 1),
+        ((5, 28, 28), "uint8", 5, 1),
+        ((5, 28, 28, 1), "float32", 5, 1),
+        ((5, 784), "int64", 5, 1),
+        ((50, 60), "float64", 1, 1),
+        ((50, 60, 4), "uint16", 1, 3),
+        ((2, 50, 60, 3), "uint8", 2, 3),
+        ((50, 60), "bool", 1, 1),
     ],
 )
-def test_arrays_of_every_shape(array: np.ndarray, count: int, channels: int) -> None:
-    read = list(read_pictures(save_array(array)))
+@pytest.mark.parametrize("top", [1, 255, 65535])
+def test_arrays_of_every_shape_and_range(
+    shape: tuple[int, ...], dtype: str, count: int, channels: int, top: int
+) -> None:
+    pixels = np.full(shape, min(top, 255) if dtype == "uint8" else top).astype(dtype)
+    read = list(read_pictures(save_array(pixels)))
     assert len(read) == count
-    assert {picture.pixels.shape[2] for picture in read} == {channels}
-    names = [picture.page for picture in read]
-    assert names == ([f"image {n}" for n in range(count)] if count > 1 else [""])
-
-
-@pytest.mark.parametrize(
-    ("dtype", "top"),
-    [
-        *(("float32", 1), ("float32", 255), ("float64", 65535), ("int64", 1), ("int64", 255)),
-        *(("uint16", 65535), ("uint16", 1), ("uint8", 255), ("uint8", 1), ("bool", 1)),
-    ],
-)
-def test_pixels_of_every_range(dtype: str, top: int) -> None:
-    array = np.zeros((30, 30))
-    array[10:20, 10:20] = top
-    assert read_one(save_array(array.astype(dtype))).max() == 1
+    assert all(picture.pixels.shape[2] == channels for picture in read)
+    assert all((picture.pixels == 1).all() for picture in read)
+    assert [picture.page for picture in read] == (
+        [f"image {n}" for n in range(count)] if count > 1 else [""]
+    )
 
 
 def test_idx_files_of_images() -> None:
@@ -171,67 +137,49 @@ def test_idx_files_of_images() -> None:
     assert np.stack([picture.pixels[..., 0] for picture in read]) == pytest.approx(images / 255)
 
 
+def pickle_array() -> bytes:
+    file = io.BytesIO()
+    np.save(file, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    return file.getvalue()
+
+
+NPY_BOMB = b"\x93NUMPY\x01\x00v\x00" + (
+    b"{'descr': '|u1', 'fortran_order': False, 'shape': (9000000000, 28, 28), }".ljust(117) + b"\n"
+)
+
+
+def forge_size(picture: bytes) -> bytes:
+    """Make the header of a JPEG promise 65,000 pixels a side."""
+    place = picture.index(b"\xff\xc0") + 5
+    return picture[:place] + 2 * (65000).to_bytes(2) + picture[place + 4 :]
+
+
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [
-        (b"", "received an empty file"),
-        (b"hello, world\n", "received a CSV table"),
+        (b"", "received 0 bytes"),
         (b"<!doctype html><p>404", "received an HTML page"),
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1", "export it as JPEG"),
-        (b"%PDF-1.7", "a PDF document"),
-        (b"\x93NUMPY", "expected a whole .npy file"),
-        (b"\0\0\x08\x03\0\0", "received IDX header"),
+        (b"\x93NUMPY", "received a damaged one"),
+        (NPY_BOMB, "received a damaged one"),
+        (forge_size(save(draw_page(), "JPEG")), "exceeds limit"),
+        (b"\0\0\x08\x03\0\0", "received a damaged one: IDX header"),
         (idx.encode(np.zeros(9, np.uint8)), "expected images as numbers"),
         (save_array(np.zeros((0, 28, 28))), "expected images as numbers"),
+        (save_array(np.zeros((28, 28), complex)), "expected images as numbers"),
         (save_array(np.full((28, 28), np.nan)), "expected pixels"),
         (save_array(np.full((28, 28), -1.0)), "expected pixels"),
-        (save_array(np.full((28, 28), 1e9)), "expected pixels"),
-        (save_array(np.zeros((28, 28), complex)), "expected images as numbers"),
-        (save_array(np.zeros((2, 2, 2, 2))), "expected images as numbers"),
+        (pickle_array(), "allow_pickle"),
     ],
 )
-def test_what_is_no_picture_is_named(raw: bytes, expected: str) -> None:
+def test_what_is_no_picture_is_refused(raw: bytes, expected: str) -> None:
     assert expected in fail(raw)
-
-
-def test_no_pickle_is_loaded() -> None:
-    file = io.BytesIO()
-    np.save(file, np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    assert "allow_pickle" in fail(file.getvalue())
-
-
-def make_png(width: int, height: int) -> bytes:
-    """Make a PNG that claims a size, with hardly any data."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        digest = struct.pack(">I", zlib.crc32(kind + data))
-        return struct.pack(">I", len(data)) + kind + data + digest
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    body = zlib.compress(b"\0" * 1000)
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        (chunk(b"IHDR", header), chunk(b"IDAT", body), chunk(b"IEND", b""))
-    )
-
-
-def test_bombs_are_refused_before_they_are_decoded() -> None:
-    assert f"at most {MOST_PIXELS:,} pixels" in fail(make_png(60_000, 60_000))
-    header = b"\x93NUMPY\x01\x00v\x00" + b"{'descr': '|u1', 'fortran_order': False, 'shape': "
-    bomb = (header + b"(9000000000, 28, 28), }").ljust(127) + b"\n"
-    assert "damaged" in fail(bomb)
-
-
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF"])
-def test_truncated_pictures_are_damaged_ones(kind: str) -> None:
-    raw = save(draw_page(), kind)
-    for length in range(20, len(raw) - 20, max(1, len(raw) // 15)):
-        assert "expected" in fail(raw[:length])
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_damage_raises_nothing_else(data: st.DataObject) -> None:
-    kind = data.draw(st.sampled_from(["PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "NPY", "IDX"]))
+    kind = data.draw(st.sampled_from([*FORMATS, "NPY", "IDX"]))
     whole = {
         "NPY": lambda: save_array(draw_page()),
         "IDX": lambda: idx.encode(draw_page()),

@@ -22,6 +22,7 @@ ROOMS = ("", "data", "imaging", "model", "evaluation", "dvc", "commands")
 COMMANDS_DIR = ROOT / "digits/commands"
 # Loaded where they are asked for: a command may end without them, and they take seconds.
 HEAVY = {"onnxruntime", "ai_edge_litert"}
+SLOW = ("model/backend", "dvc/revisions", "evaluation/plotting")  # TensorFlow, DVC, Matplotlib
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -66,11 +67,12 @@ def list_late_imports() -> list[tuple[Path, str]]:
     ]
 
 
-def test_only_what_brings_tensorflow_is_imported_inside_a_function() -> None:
-    backend = ROOT / "digits/model/backend.py"
+def test_only_what_brings_a_slow_library_is_imported_inside_a_function() -> None:
+    slow = {ROOT / f"digits/{path}.py" for path in SLOW}
     for path, module in list_late_imports():
         own = ROOT / Path(*module.split(".")).with_suffix(".py")
-        heavy = backend in import_closure(own) if own.is_file() else module.split(".")[0] in HEAVY
+        closure = import_closure(own) if own.is_file() else set()
+        heavy = slow & closure or module.split(".")[0] in HEAVY
         assert heavy, f"{path.relative_to(ROOT)}: {module}"
 
 

@@ -4,11 +4,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from digits.imaging.pictures import PictureError, read_pictures
-from digits.imaging.segmentation import Found, find_digits
+from digits.imaging.segmentation import Found, find_digits, read_digits
 from digits.imaging.splitting import Judge
 
 STANDARD_INPUT = Path("-")
@@ -34,6 +35,13 @@ class Page:
         return f"{self.file}, {self.page}" if self.page else self.file
 
 
+class Reading(NamedTuple):
+    """A page, and the probabilities of the classes for each of its digits, float32 (n, k)."""
+
+    page: Page
+    probabilities: np.ndarray
+
+
 def find_pages(path: Path, judge: Judge | None = None, *, keep_pixels: bool) -> Iterator[Page]:
     """Yield the pages of a file with the digits found on them."""
     name = str(path) if str(path).isprintable() else ascii(str(path))  # from another system
@@ -51,6 +59,15 @@ def find_pages(path: Path, judge: Judge | None = None, *, keep_pixels: bool) -> 
         yield Page(name, error=str(refusal))
     except OSError as refusal:
         yield Page(name, error=refusal.strerror or str(refusal))
+
+
+def read_pages(pages: Sequence[Page], predict: Judge) -> list[Reading]:
+    """Read all pages' digits at once."""
+    digits = [found for page in pages for found in page.found]
+    probabilities = read_digits(digits, predict) if digits else np.empty((0, 0), np.float32)
+    ends = np.cumsum([len(page.found) for page in pages])
+    parts = np.split(probabilities, ends[:-1])
+    return [Reading(page, part) for page, part in zip(pages, parts, strict=True)]
 
 
 def _read_bytes(path: Path) -> bytes:

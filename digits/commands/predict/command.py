@@ -11,16 +11,14 @@ import tempfile
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from tabulate import tabulate
 from tqdm import tqdm
 
 from digits.errors import DigitsError
-from digits.imaging.pages import Page, find_pages
-from digits.imaging.segmentation import read_digits
-from digits.imaging.splitting import Judge
+from digits.imaging.pages import Reading, find_pages, read_pages
 from digits.model.classifier import Classifier, load_classifier
 from digits.paths import CARD_PATH, MODEL_PATH
 
@@ -29,13 +27,6 @@ UNSURE = "?"
 
 class PredictError(DigitsError):
     """Some files were not read, or there are none."""
-
-
-class Reading(NamedTuple):
-    """A page, and the probabilities of the classes for each of its digits, float32 (n, k)."""
-
-    page: Page
-    probabilities: np.ndarray
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -78,15 +69,6 @@ def list_files(paths: Iterable[Path]) -> Iterator[Path]:
             is_hidden = any(part.startswith(".") for part in inside.relative_to(path).parts)
             if inside.is_file() and not is_hidden:
                 yield inside
-
-
-def read_pages(pages: Sequence[Page], predict: Judge) -> list[Reading]:
-    """Read all pages' digits at once."""
-    digits = [found for page in pages for found in page.found]
-    probabilities = read_digits(digits, predict) if digits else np.empty((0, 0), np.float32)
-    ends = np.cumsum([len(page.found) for page in pages])
-    parts = np.split(probabilities, ends[:-1])
-    return [Reading(page, part) for page, part in zip(pages, parts, strict=True)]
 
 
 # Printing

@@ -1,7 +1,6 @@
 """The picture of `predict`: each input with its digits framed, what the network saw, and said."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,9 +15,7 @@ from digits.evaluation.plotting import (
     drawing_style,
     mpl,
 )
-
-if TYPE_CHECKING:
-    from digits.commands.predict.command import Reading
+from digits.imaging.pages import Reading
 
 COLUMNS = 6  # digits in a row
 INPUT, SEEN, BARS = 2.5, 0.8, 0.9  # inches: heights at most of an input, of a digit and its bars
@@ -26,7 +23,7 @@ MOST_SHOWN = 12  # inputs
 SMALL = 8  # points
 
 
-def draw_readings(readings: Sequence["Reading"], names: Sequence[str]) -> Figure:
+def draw_readings(readings: Sequence[Reading], names: Sequence[str]) -> Figure:
     """Draw the first inputs, each over its digits as the network saw them and over their bars."""
     shown = readings[:MOST_SHOWN]
     row_counts = [-(-len(reading.page.found) // COLUMNS) for reading in shown]
@@ -51,7 +48,7 @@ def draw_readings(readings: Sequence["Reading"], names: Sequence[str]) -> Figure
     return figure
 
 
-def _draw_input(axes: Axes, reading: "Reading") -> None:
+def _draw_input(axes: Axes, reading: Reading) -> None:
     axes.imshow(np.asarray(reading.page.pixels), cmap="gray", vmin=0, vmax=1)
     axes.set_title(reading.page.name, fontsize=SMALL + 1)
     axes.axis("off")
