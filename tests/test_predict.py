@@ -166,7 +166,7 @@ def test_bad_files_get_a_line_each_and_the_others_are_read(
     lines = [line for line in said.splitlines() if line.startswith("ERROR: ")]
     assert len(lines) == 5
     for line, words in zip(
-        lines, ["damaged", "an empty file", "blank", "5 bytes", "No such file"], strict=True
+        lines, ["damaged", "received 0 bytes", "blank", "5 bytes", "No such file"], strict=True
     ):
         assert words in line
 
