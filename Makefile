@@ -37,7 +37,7 @@ lint: .venv/test.stamp ## Lint, format and types, without the tests
 check: lint test ## Lint, format, types and fast tests
 
 bench: .venv/run.stamp ## Measure speed on the data of the last make repro
-	@for part in machine throughput trainings stages; do python -m benchmarks.$$part || exit; done
+	@for part in throughput trainings stages; do python -m benchmarks.$$part || exit; done
 
 COMPILE := uv pip compile --universal --upgrade --fork-strategy fewest --generate-hashes \
     --no-annotate --no-header --quiet --no-emit-index-url --no-emit-find-links

@@ -26,11 +26,7 @@ SHUFFLE_BUFFER = 1024  # images, as in Keras's guides
 
 
 def load_mnist() -> tuple[Split, Split]:
-    """Load train and validation as `decode` left them.
-
-    Raises:
-        ArtifactError: not there, or of another dataset, whose figures would mean something else.
-    """
+    """Load train and validation as `decode` left them."""
     card = load_card(CARD_PATH)
     if card.name != "mnist":
         raise ArtifactError(f"{CARD_PATH}: expected mnist, received {card.name}")

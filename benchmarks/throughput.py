@@ -3,17 +3,7 @@
 All of them use TensorFlow's deterministic operations, as the stage does, and compute in float32.
 """
 
-from benchmarks.rivals import (
-    SEED,
-    build_plain,
-    fit_arrays,
-    fit_batches,
-    fit_dataset,
-    load_mnist,
-    load_recipe,
-    make_ours,
-)
-from benchmarks.timing import Laps, Rival, alternate, divide, judge_at_most, print_table, summarize
+from benchmarks import rivals, timing
 from digits.data.splits import Split
 from digits.model.backend import make_repeatable
 from digits.model.recipes import Recipe
@@ -28,47 +18,48 @@ WANTED = 1.05  # CPU seconds of the stage, times those of Keras's best form
 
 def load_even(name: str) -> Recipe:
     """Load a recipe whose laps are all the same work, in float32, as a notebook computes."""
-    recipe = load_recipe(name)
+    recipe = rivals.load_recipe(name)
     augmentation = recipe.augmentation.model_copy(update={"fade_fraction": 0.0})
     return recipe.model_copy(update={"augmentation": augmentation, "precision": "float32"})
 
 
-def make_rivals(name: str, recipe: Recipe, train: Split) -> dict[str, Rival]:
+def make_rivals(name: str, recipe: Recipe, train: Split) -> dict[str, timing.Rival]:
     """Make the rivals, from a notebook's to the stage's."""
-    rivals = {
-        "`fit` on arrays": fit_arrays(name, recipe, train),
-        BEST: fit_dataset(name, recipe, train),
+    made = {
+        "`fit` on arrays": rivals.fit_arrays(name, recipe, train),
+        BEST: rivals.fit_dataset(name, recipe, train),
     }
     if any(layer["type"] == "BatchNormalization" for layer in recipe.layers.values()):
         # The stage but for its fused batch normalization; without that layer it is the stage.
-        network = build_plain(name, recipe, train)
-        rivals["`fit` on the stage's batches"] = fit_batches(network, recipe, train)
-    return {**rivals, OURS: make_ours(name, recipe, train)}
+        network = rivals.build_plain(name, recipe, train)
+        made["`fit` on the stage's batches"] = rivals.fit_batches(network, recipe, train)
+    return {**made, OURS: rivals.make_ours(name, recipe, train)}
 
 
-def print_speed(name: str, laps: dict[str, Laps], image_count: int) -> None:
+def print_speed(name: str, laps: dict[str, timing.Laps], image_count: int) -> None:
     """Print the throughput, and how the stage stands against Keras's best form."""
     rows = [
         (
             label,
-            summarize(image_count / seconds for seconds in taken.wall),
-            summarize(taken.cpu),
+            timing.summarize(image_count / seconds for seconds in taken.wall),
+            timing.summarize(taken.cpu),
             len(taken.wall),
         )
         for label, taken in laps.items()
     ]
-    print_table(f"Throughput of `{name}`", ("", "images/s", "CPU s/epoch", "runs"), rows)
+    timing.print_table(f"Throughput of `{name}`", ("", "images/s", "CPU s/epoch", "runs"), rows)
     ours, best = laps[OURS], laps[BEST]
-    cpu, wall = divide(ours.cpu, best.cpu), divide(ours.wall, best.wall)
-    verdict = judge_at_most(cpu.median, WANTED)
+    cpu, wall = timing.divide(ours.cpu, best.cpu), timing.divide(ours.wall, best.wall)
+    verdict = timing.judge_at_most(cpu.median, WANTED)
     print(f"The stage takes {cpu} times the CPU seconds of {BEST}, {wall} by wall; {verdict}\n")
 
 
 def main() -> None:
-    train, _ = load_mnist()
-    make_repeatable(SEED, threads=0)
+    timing.print_machine()
+    train, _ = rivals.load_mnist()
+    make_repeatable(rivals.SEED, threads=0)
     for name in RECIPES:
-        laps = alternate(make_rivals(name, load_even(name), train), ROUND_COUNT)
+        laps = timing.alternate(make_rivals(name, load_even(name), train), ROUND_COUNT)
         print_speed(name, laps, len(train.labels))
 
 

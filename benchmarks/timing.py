@@ -4,10 +4,13 @@ A neighbour on the machine slows whatever runs at the moment. Rivals that altern
 moments, and the ratio of two neighbouring laps feels them less than either lap does.
 """
 
+import os
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+
+from digits.evaluation.ledger import describe_machine
 
 Rival = Callable[[], object]
 
@@ -71,6 +74,13 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[objec
     lines = [header, ["---"] * len(header), *rows]
     table = "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
     print(f"### {title}\n\n{table}\n", flush=True)
+
+
+def print_machine() -> None:
+    """Print on what machine and with which versions a benchmark runs, and how busy it is."""
+    load = ", ".join(f"{load:.2f}" for load in os.getloadavg())
+    rows = [*describe_machine()._asdict().items(), ("load over 1, 5 and 15 minutes", load)]
+    print_table("Machine", ("", ""), rows)
 
 
 def _round(value: float) -> str:

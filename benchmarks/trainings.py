@@ -10,16 +10,7 @@ import itertools
 import statistics
 from contextlib import redirect_stdout
 
-from benchmarks.rivals import (
-    CLASS_COUNT,
-    SEED,
-    count_all_steps,
-    fit_arrays,
-    load_mnist,
-    load_recipe,
-    make_ours,
-)
-from benchmarks.timing import Laps, Rival, alternate, divide, judge_at_least, print_table, summarize
+from benchmarks import rivals, timing
 from digits.data.splits import Split
 from digits.model.backend import make_repeatable
 from digits.model.training import Plan, train_recipe
@@ -32,51 +23,55 @@ ROUND_COUNT = 5
 WANTED = {"quick": 15, "champion": 1, "sprint": 90}  # times less, by wall and by CPU seconds
 
 
-def print_ratios(laps: dict[str, Laps], scales: dict[str, float]) -> None:
+def print_ratios(laps: dict[str, timing.Laps], scales: dict[str, float]) -> None:
     """Print the trainings' seconds and ratios; `scales`: how many laps are a training."""
     reference = laps[REFERENCE]
     rows: list[tuple[object, ...]] = []
     for name, taken in laps.items():
         scale = scales[name]
-        seconds = summarize(taken.wall, scale), summarize(taken.cpu, scale)
+        seconds = timing.summarize(taken.wall, scale), timing.summarize(taken.cpu, scale)
         less = scales[REFERENCE] / scale
-        wall, cpu = divide(reference.wall, taken.wall, less), divide(reference.cpu, taken.cpu, less)
+        wall, cpu = (
+            timing.divide(reference.wall, taken.wall, less),
+            timing.divide(reference.cpu, taken.cpu, less),
+        )
         worse = min(wall.median, cpu.median)
-        verdict = judge_at_least(worse, WANTED[name]) if name in WANTED else ""
+        verdict = timing.judge_at_least(worse, WANTED[name]) if name in WANTED else ""
         rows.append((f"`{name}`", *seconds, wall, cpu, len(taken.wall), verdict))
     header = ("training", "seconds", "CPU seconds", "times less, wall", "CPU", "runs", "wanted")
-    print_table("Whole trainings", header, rows)
+    timing.print_table("Whole trainings", header, rows)
 
 
 def print_accuracies(accuracies: list[float]) -> None:
     """Print the validation accuracies of `sprint`, those of the warm-up included."""
     mean = statistics.mean(accuracies)
     each = ", ".join(f"{accuracy:.2%}" for accuracy in accuracies)
-    verdict = judge_at_least(100 * mean, 100 * REFERENCE_ACCURACY)
+    verdict = timing.judge_at_least(100 * mean, 100 * REFERENCE_ACCURACY)
     print(f"Validation accuracy of `sprint`: mean {mean:.2%} ({each}); {verdict}\n")
 
 
 def main() -> None:
-    train, validation = load_mnist()
-    make_repeatable(SEED, threads=0)
-    deep, sprint = load_recipe(REFERENCE), load_recipe("sprint")
+    timing.print_machine()
+    train, validation = rivals.load_mnist()
+    make_repeatable(rivals.SEED, threads=0)
+    deep, sprint = rivals.load_recipe(REFERENCE), rivals.load_recipe("sprint")
     image_count = PART_STEPS * deep.batch_size
     part = Split(train.images[:image_count], train.labels[:image_count])
-    rivals: dict[str, Rival] = {REFERENCE: fit_arrays(REFERENCE, deep, part)}
-    scales = {REFERENCE: count_all_steps(deep, train) / PART_STEPS, "sprint": 1}
+    made: dict[str, timing.Rival] = {REFERENCE: rivals.fit_arrays(REFERENCE, deep, part)}
+    scales = {REFERENCE: rivals.count_all_steps(deep, train) / PART_STEPS, "sprint": 1}
     for name in ("quick", "champion"):
-        recipe = load_recipe(name)
-        rivals[name] = make_ours(name, recipe, train)
+        recipe = rivals.load_recipe(name)
+        made[name] = rivals.make_ours(name, recipe, train)
         scales[name] = recipe.epochs * recipe.ensemble_size
     seeds = itertools.count(FIRST_SEED)
     accuracies: list[float] = []
 
     def train_sprint() -> None:
-        plan = Plan("sprint", sprint, train, validation, CLASS_COUNT, next(seeds))
+        plan = Plan("sprint", sprint, train, validation, rivals.CLASS_COUNT, next(seeds))
         with redirect_stdout(io.StringIO()):  # its lines would come between the tables
             accuracies.append(train_recipe(plan).metrics["val_accuracy"])
 
-    print_ratios(alternate({**rivals, "sprint": train_sprint}, ROUND_COUNT), scales)
+    print_ratios(timing.alternate({**made, "sprint": train_sprint}, ROUND_COUNT), scales)
     print_accuracies(accuracies)
 
 
