@@ -1,17 +1,14 @@
 """YAML files as typed, frozen sections: every key known, of its type and in range.
 
-pydantic checks the values. What begins here is YAML itself: DVC reads it by version 1.2, PyYAML and
-most other tools by 1.1, and a value that these take for two different ones is refused.
+pydantic checks the values. YAML is read as DVC reads it, by version 1.2: `on` is a text.
 """
 
-import json
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
@@ -72,50 +69,22 @@ def load_yaml(path: Path) -> Any:
     """Return what a file says, by YAML 1.2.
 
     Raises:
-        ConfigError: it is no YAML, has an alias, or YAML 1.1 reads one of its values differently.
+        ConfigError: it is missing, is no YAML, or holds the conflict of a merge.
     """
     try:
         text = path.read_text(encoding="utf-8")
         if "\n<<<<<<< " in f"\n{text}":
             raise ConfigError(f"{path}: expected YAML, received the conflict of a merge")
-        values = YAML(typ="safe").load(text)
-        # DVC does not keep an alias when it writes the file, and a few can stand for billions.
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-            raise ConfigError(f"{path}: expected values written out, received an alias (`*name`)")
-        other = yaml.safe_load(text)  # in Python: the parser in C takes tabs that others refuse
+        return YAML(typ="safe").load(text)
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: expected a file, received none") from error
-    except (YAMLError, yaml.YAMLError) as error:
+    except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}, line {mark.line + 1}" if mark else str(path)
         reason = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise ConfigError(f"{where}: expected YAML, {reason}") from error
-    except (ValueError, OverflowError, RecursionError) as error:  # no UTF-8, no number, too deep
+    except (ValueError, RecursionError) as error:  # no UTF-8, or too deep
         raise ConfigError(f"{path}: expected YAML, {error}") from error
-    _check_alike(path, (), values, other)
-    return values
-
-
-def _check_alike(path: Path, keys: tuple[object, ...], value: Any, other: Any) -> None:
-    """Refuse a value that YAML 1.1 takes for another one, such as `on`, `010` or `12:30`."""
-    match value, other:
-        case dict(), dict() if len(value) == len(other):
-            for key, other_key in zip(value, other, strict=True):
-                _check_alike(path, keys, key, other_key)
-                _check_alike(path, (*keys, key), value[key], other[other_key])
-        case list(), list():
-            for entry, other_entry in zip(value, other, strict=True):
-                _check_alike(path, keys, entry, other_entry)
-        case float(), str():  # an exponent, as `dvc exp run -S` writes it: 1e-05
-            pass
-        case _ if repr(value) != repr(other):
-            spelled = [json.dumps(reading, default=str) for reading in (value, other)]
-            where = ": ".join(filter(None, (str(path), ".".join(map(str, keys)))))
-            raise ConfigError(
-                f"{where}: expected a value that all tools read alike, received one that is "
-                f"{value!r} for DVC (YAML 1.2) and {other!r} for PyYAML (1.1): write "
-                f"{' or '.join(spelled)}"
-            )
 
 
 def describe_errors(section: str, kind: Any, error: ValidationError) -> str:

@@ -1,9 +1,8 @@
-"""Failures, and how a process ends with one: a line, no traceback."""
+"""Failures, and how a process ends with one: a line; a traceback only of a mistake of ours."""
 
 import os
 import signal
 import sys
-import tempfile
 import traceback
 import warnings
 from collections.abc import Callable
@@ -50,24 +49,7 @@ def _run(main: Callable[[], None]) -> int:
     except OSError as error:  # a full disk, a read-only folder: the system says it in one line
         print(f"ERROR: {error}", file=sys.stderr)
         return os.EX_IOERR
-    except Exception as error:  # noqa: BLE001 - a mistake of ours or of a library, kept whole
-        _report(error)
+    except Exception:  # noqa: BLE001 - a mistake of ours or of a library: the whole of it helps
+        traceback.print_exc()
         return os.EX_SOFTWARE
     return 0
-
-
-def _report(error: Exception) -> None:
-    """Say in a line what happened; keep the traceback, for a bug report, in a private file.
-
-    The file ends in .tmp, which Git and DVC ignore, wherever it may lie.
-    """
-    reason = " ".join(str(error).split())[:300]
-    line = f"ERROR: unexpected {type(error).__name__}: {reason}"
-    try:
-        with tempfile.NamedTemporaryFile(
-            "w", prefix="digits-", suffix=".tmp", delete=False, errors="backslashreplace"
-        ) as file:
-            file.writelines(traceback.format_exception(error))
-        print(f"{line}; the traceback is in {file.name}", file=sys.stderr)
-    except OSError:  # a full disk
-        print(line, *traceback.format_exception(error), sep="\n", file=sys.stderr)

@@ -86,22 +86,12 @@ class Held:
 @contextmanager
 def holding(project: Project, stage: str, output: int) -> Iterator[Held]:
     """Run the stage anew by `dvc repro`, up to the moment when it has flushed so many outputs."""
-    (project.folder / "hold.tmp").mkdir()
-    (project.folder / "hold.tmp/sitecustomize.py").write_text(HOLD)
+    hold = project.folder / "hold.tmp"
+    hold.mkdir()
+    (hold / "sitecustomize.py").write_text(HOLD)
     os.mkfifo(project.folder / "pipe.tmp")
-    environment = project.environment | {
-        "PYTHONPATH": str(project.folder / "hold.tmp"),
-        "HOLD": f"{stage}:{output}",
-    }
-    with subprocess.Popen(
-        ["dvc", "repro", "--single-item", "--force", stage],
-        cwd=project.folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as dvc:
+    command = ("dvc", "repro", "--single-item", "--force", stage)
+    with project.start(*command, PYTHONPATH=str(hold), HOLD=f"{stage}:{output}") as dvc:
         try:
             pipe = _open_once_read(project.folder / "pipe.tmp", dvc)
             yield Held(dvc, int((project.folder / "held.tmp").read_text()), pipe)

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from dvc.utils.hydra import apply_overrides
 from imports import ROOT
 from projects import PARAMS_PATH, RECIPES
 from pydantic import ValidationError
+from ruamel.yaml import YAML
 
 from digits.config import ConfigError, Section, load_named, load_params, load_yaml
 from digits.model.recipes import Recipe
@@ -144,28 +144,10 @@ def test_file_that_is_not_there_is_named_with_those_that_are(path: Path) -> None
     )
 
 
-# What a plain value is to DVC, by YAML 1.2, and to PyYAML, by 1.1.
-TRAPS = {
-    "010": ("10", "8"),
-    "on": ('"on"', "true"),
-    "NO": ('"NO"', "false"),
-    "12:30": ('"12:30"', "750"),
-    "0o10": ("8", '"0o10"'),
-}
-
-
-@pytest.mark.parametrize(("trap", "spellings"), TRAPS.items(), ids=TRAPS)
-def test_what_yaml_versions_read_differently_is_refused(
-    trap: str, spellings: tuple[str, str], path: Path
-) -> None:
-    for text, key in ((f"a: {{b: [1, {trap}]}}", ": a.b"), (f"a:\n  {trap}: 1", ": a")):
-        path.write_text(text)
-        message = refuse(path)
-        assert message.startswith(f"{key}: expected a value that all tools read alike")
-        assert message.endswith(f"write {spellings[0]} or {spellings[1]}")
-    for spelling in spellings:  # the advice works
-        path.write_text(f"a: {spelling}")
-        assert load_yaml(path) == yaml.safe_load(path.read_text())
+@pytest.mark.parametrize("text", ["on", "12:30", "NO"])
+def test_word_that_yaml_1_1_takes_for_another_value_is_a_text(text: str, path: Path) -> None:
+    path.write_text(f"real: {text}\nwhole: 1\n")
+    assert f"real: expected a valid number, received {text!r}" in refuse(path)
 
 
 @pytest.mark.parametrize("rate", ["0.00001", "1e-5", "1.0e-05", "1e20", "25e-7"])
@@ -182,9 +164,7 @@ def test_exponents_that_dvc_writes_are_taken(rate: str, path: Path) -> None:
         (b"real: 1\nwhole: 1\nreal: 2\n", 'line 3: expected YAML, found duplicate key "real"'),
         (b"real: {a: 1\n", "expected YAML, .*expected ',' or '}'"),
         (b"real:\n\t1\n", "line 2: expected YAML, found character "),
-        (b"real: &one 1\nwhole: *one\n", "expected values written out, received an alias"),
         (b"real: !!python/object:os.x {}\n", "line 1: expected YAML, could not determine a constr"),
-        (b"{[real]: 1}\n", "line 1: expected YAML, found unhashable key"),
         (b"real: 1\n---\na: 1\n", "line 2: expected YAML, but found another document"),
         (b"real: \xff\n", "expected YAML, 'utf-8' codec can't decode byte 0xff"),
         (b"real: \x1b[0m\n", "expected YAML, .* characters are not allowed"),
@@ -199,7 +179,7 @@ def test_refused_file(data: bytes, message: str, path: Path) -> None:
 def explain(changes: dict[str, Any], tmp_path: Path) -> str:
     """Return what is said of the tests' `quick` with these keys."""
     path = tmp_path / "quick.yaml"
-    path.write_text(yaml.safe_dump(load_yaml(RECIPES / "quick.yaml") | changes, sort_keys=False))
+    YAML().dump(load_yaml(RECIPES / "quick.yaml") | changes, path)
     return refuse(path, kind=Recipe).removeprefix(": ")
 
 

@@ -1,4 +1,8 @@
-"""Faults in the middle of a run: the next `dvc repro` ends in the bytes of an undisturbed one."""
+"""Faults in the middle of a run: the next `dvc repro` ends in the bytes of an undisturbed one.
+
+Every output passes one atomic writer (test_artifacts.py): so the slow core kills each stage once,
+and tries the other faults on one.
+"""
 
 import os
 import shutil
@@ -11,8 +15,8 @@ from projects import Project, list_runs, make_project
 from ruamel.yaml import YAML
 from test_dag import publish_mnist
 
-# The output that is being written when the fault comes, and how many there are. The first outputs
-# of train are checkpoint, history and metrics at its start, then the same of each epoch.
+# The output that is being written when the fault comes. The first outputs of train are checkpoint,
+# history and metrics at its start, then the same of each epoch.
 MIDDLE = {"fetch": 2, "decode": 3, "train": 7, "evaluate": 5, "analyze": 3}
 FOLDERS = {
     "fetch": "data/raw",
@@ -22,13 +26,25 @@ FOLDERS = {
     "analyze": "plots",
 }
 RESULTS = ("data", "models", "metrics", "plots", "dvc.lock")
+KILL, TERMINATE, INTERRUPT = signal.SIGKILL, signal.SIGTERM, signal.SIGINT
+SLOW, NIGHTLY = pytest.mark.slow, pytest.mark.nightly
 
-# Every output passes the one atomic writer (tests/test_artifacts.py), so one stage stands for all.
 each_stage = pytest.mark.parametrize(
     "stage",
+    [pytest.param(stage, marks=SLOW if stage == "decode" else NIGHTLY) for stage in MIDDLE],
+)
+each_end = pytest.mark.parametrize(
+    ("stage", "victim", "number"),
     [
-        pytest.param(stage, marks=pytest.mark.slow if stage == "train" else pytest.mark.nightly)
+        pytest.param(
+            *(stage, victim, number),
+            marks=SLOW if (victim, number) == ("stage", KILL) or stage == "decode" else NIGHTLY,
+        )
         for stage in MIDDLE
+        for victim, number in (
+            *(("stage", KILL), ("stage", TERMINATE), ("dvc", KILL), ("dvc", TERMINATE)),
+            ("both", INTERRUPT),  # as a terminal does on Ctrl-C
+        )
     ],
 )
 
@@ -58,50 +74,20 @@ def project(stage: str, trained: Project, tmp_path: Path) -> Project:
     return Project(folder)
 
 
-def assert_recovers(project: Project, trained: Project, stage: str) -> str:
-    """Check that `dvc repro` runs the stage anew, to the same bytes; return what it says."""
-    said = project.call("dvc", "repro")
-    assert list_runs(said) == [stage]
-    assert read_results(project.folder) == read_results(trained.folder)
-    return said
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("stage", MIDDLE)
-def test_killed_stage(stage: str, project: Project, trained: Project) -> None:
-    check_end(project, trained, stage, "stage", signal.SIGKILL)
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("stage", MIDDLE)
-@pytest.mark.parametrize(
-    ("victim", "number"),
-    [("dvc", signal.SIGKILL), ("dvc", signal.SIGTERM), ("stage", signal.SIGTERM)],
-)
-def test_other_ends(
+@each_end
+def test_ended(
     stage: str, victim: str, number: signal.Signals, project: Project, trained: Project
 ) -> None:
-    check_end(project, trained, stage, victim, number)
-
-
-def check_end(
-    project: Project, trained: Project, stage: str, victim: str, number: signal.Signals
-) -> None:
-    """End a stage, or the DVC that runs it, amid an output: the next run gives the same bytes."""
     with holding(project, stage, MIDDLE[stage]) as held:
-        held.end(victim, number)
-    said = assert_recovers(project, trained, stage)
+        said = held.end(victim, number)
+    if number == INTERRUPT:
+        assert said.count("ERROR: interrupted\n") == 1
+        assert "Traceback" not in said
+        assert not list(project.folder.glob("[dmp]*/**/.*.tmp"))
+    said = project.call("dvc", "repro")
+    assert list_runs(said) == [stage]
     assert ("resuming after epoch 1\n" in said) == (stage == "train")
-
-
-@each_stage
-def test_interrupted(stage: str, project: Project, trained: Project) -> None:
-    with holding(project, stage, MIDDLE[stage]) as held:
-        said = held.end("both", signal.SIGINT)
-    assert said.count("ERROR: interrupted\n") == 1
-    assert "Traceback" not in said
-    assert not list(project.folder.glob("[dmp]*/**/.*.tmp"))
-    assert_recovers(project, trained, stage)
+    assert read_results(project.folder) == read_results(trained.folder)
 
 
 @each_stage
@@ -125,10 +111,8 @@ def test_full_disk(stage: str, project: Project, trained: Project, tmp_path: Pat
     ]
     saved = tmp_path / "saved"
     saved.mkdir()
-    said = project.call(
-        *NAMESPACE, "sh", "-euc", FULL_DISK, "sh",
-        stage, " ".join(outs), str(project.folder), str(saved),
-    )  # fmt: skip
+    words = (stage, " ".join(outs), str(project.folder), str(saved))
+    said = project.call(*NAMESPACE, "sh", "-euc", FULL_DISK, "sh", *words)
     assert "exit status 255" in said
     assert "No space left on device: '" in said
     assert "Traceback" not in said
@@ -149,12 +133,10 @@ def test_read_only_folder(stage: str, trained: Project, tmp_path: Path) -> None:
     assert said.splitlines()[-1].startswith("ERROR: [Errno 13] Permission denied: '")
     assert "Traceback" not in said
     assert read_results(project.folder) == before
-    project.call("dvc", "repro")
-    assert read_results(project.folder) == read_results(trained.folder)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["kill", "interrupt"])
+@pytest.mark.parametrize("number", [KILL, INTERRUPT])
 def test_only_copies_survive(number: signal.Signals, tmp_path: Path) -> None:
     project = make_project(tmp_path / "project", "mnist", "quick")
     files = publish_mnist(project, [])
@@ -165,6 +147,6 @@ def test_only_copies_survive(number: signal.Signals, tmp_path: Path) -> None:
     with holding(project, "fetch", 2) as held:
         held.end("both", number)
     for _ in range(2):  # after the fault, and after the next run
-        found = [it.read_bytes() for it in (project.folder / "data").rglob("*.gz")]
+        found = [path.read_bytes() for path in (project.folder / "data").rglob("*.gz")]
         assert sorted(found) == sorted(files.values())
         project.call("dvc", "repro", "fetch")

@@ -19,15 +19,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from budget import load_within
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
-from ruamel.yaml import YAML
 from samples import FLATTEN, SOFTMAX, make_recipe, spec
 
-from digits.config import ConfigError, load_params, load_yaml
+from digits.config import ConfigError, load_params
 from digits.data import idx
 from digits.data.datasets import RawFile
 from digits.data.idx import IdxFormatError
@@ -191,47 +189,6 @@ def test_text(load: Callable[[Path], object], count: int, tmp_path: Path) -> Non
             assert_one_line(error)
 
     fuzz(count, st.binary(max_size=40) | st.text().map(str.encode) | damaged(WHOLE_TEXTS), check)
-
-
-# What plain values are made of, and what is between them.
-WORDS = st.text("0123456789+-.:_eExob", min_size=1, max_size=6) | st.sampled_from(
-    ["on", "No", "y", "~", "null", "true", "=", "<<", ".inf", ".nan", "a", "2026-01-01", "1e-05"]
-)
-MARKS = st.text("[]{}'\"&*!\t", min_size=1, max_size=1) | st.sampled_from(
-    [": ", "\n  ", "\n  - ", ", ", " #", "? ", "!!", "|\n"]
-)
-PLAIN_YAML = st.lists(WORDS | MARKS, max_size=8).map("".join) | WORDS
-
-
-def is_alike(value: Any, other: Any) -> bool:
-    """Tell whether two values are the same, but for exponents, which are texts to PyYAML."""
-    match value, other:
-        case dict(), dict():
-            pairs = zip(value.items(), other.items(), strict=True)
-            return all(is_alike([*one], [*two]) for one, two in pairs)
-        case list(), list():
-            return all(is_alike(one, two) for one, two in zip(value, other, strict=True))
-        case float(), str():
-            return repr(value) == repr(float(other.replace("_", "")))  # 1_0e5
-    return repr(value) == repr(other)
-
-
-@each_count
-def test_taken_values_are_those_of_both_yamls(count: int, tmp_path: Path) -> None:
-    path = tmp_path / "params.yaml"
-
-    def check(drawn: str) -> None:
-        path.write_text(f"decode:\n  {drawn}\n")
-        try:
-            taken = load_yaml(path)
-        except ConfigError as error:
-            assert_one_line(error)
-        else:
-            text = path.read_text()
-            assert repr(taken) == repr(YAML(typ="safe").load(text))
-            assert is_alike(taken, yaml.safe_load(text))
-
-    fuzz(count, PLAIN_YAML, check)
 
 
 def damage_model(whole: bytes, generator: np.random.Generator) -> bytes:

@@ -6,13 +6,9 @@ from digits.urls import mask_urls
 
 MASKED = {
     "https://user:secret@host/path": "https://***@host/path",
-    "https://secret@host:8443/path": "https://***@host:8443/path",
-    "https://user:p@secret@host/": "https://***@host/",
     "https://user:pa/secret@host/": "https://***@host/",
     "https://host/path?X-Amz-Signature=secret": "https://host/path?***",
     "user:secret@host:3128": "***@host:3128",
-    "https:user:secret@host": "***@host",
-    "403, url='https://user:secret@host/a?b=secret'": "403, url='https://***@host/a?***'",
     "remote (webdav://user:secret@host:80/x): none": "remote (webdav://***@host:80/x): none",
     "exceeded with url: /a?sig=secret (Caused by X)": "exceeded with url: /a?*** (Caused by X)",
     "the proxy user:secret@host:80, which": "the proxy ***@host:80, which",
