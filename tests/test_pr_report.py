@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from projects import Project
+from ruamel.yaml import YAML
 
 from digits.commands import pr_report
 from digits.errors import DigitsError
@@ -111,7 +111,7 @@ def forge(project: Project, **changes: Any) -> None:
     path = project.folder / METRICS
     before, lock = path.read_bytes(), project.folder / "dvc.lock"
     path.write_text(json.dumps(json.loads(before) | changes))
-    stages = yaml.safe_load(lock.read_text())
+    stages = YAML(typ="safe").load(lock)
     (out,) = (it for it in stages["stages"]["evaluate"]["outs"] if it["path"] == str(METRICS))
     after = project.call("python", "-c", MD5, str(METRICS)).strip()
     text = lock.read_text().replace(out["md5"], after)
