@@ -171,7 +171,7 @@ def test_refused_recipe_writes_nothing(
 def test_training_is_quiet_and_writes_its_scores_while_it_runs(
     decoded: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    seen: list[tuple[int, int, bool]] = []
+    seen: list[tuple[int | None, int, bool]] = []
 
     def look(*arguments: Any) -> None:
         write(*arguments)
