@@ -29,7 +29,7 @@ from PIL import Image
 from projects import PARAMS_PATH, RECIPES
 from ruamel.yaml import YAML
 
-from digits.commands.tune import clones, command, objective, plots, study
+from digits.commands.tune import command, objective, plots, study
 from digits.commands.tune.objective import Objective, TrialError
 from digits.commands.tune.search import Search, load_search
 from digits.commands.tune.study import StudyError
@@ -410,17 +410,17 @@ def test_folder_of_a_dead_worker_is_removed_and_that_of_another_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with clones.opening_folder() as dead:
+    with objective.opening_folder() as dead:
         (dead / "clone").mkdir()
         kept = tmp_path / "kept"
         shutil.copytree(dead, kept)
     assert not dead.exists()
     shutil.copytree(kept, dead)  # as a kill would have left it
-    with clones.opening_folder() as own, clones.opening_folder() as other:
+    with objective.opening_folder() as own, objective.opening_folder() as other:
         assert not dead.exists()
         assert own.exists()
         assert other.exists()
-    assert [path.name for path in clones.TRIALS_DIR.iterdir()] == [clones.LOCK_NAME]
+    assert [path.name for path in objective.TRIALS_DIR.iterdir()] == [objective.LOCK_NAME]
 
 
 @pytest.mark.parametrize(
@@ -455,16 +455,16 @@ def write_progress(folder: Path, accuracies: list[float], *, running: bool = Tru
 
 
 def test_hopeless_trial_is_pruned_after_its_first_epochs(tmp_path: Path) -> None:
-    assert objective.read_epochs(tmp_path, "val_accuracy") == []
-    write_progress(tmp_path, [0.1, 0.2], running=False)  # as the commit has them
-    assert objective.read_epochs(tmp_path, "val_accuracy") == []
     pruner = optuna.pruners.MedianPruner(n_startup_trials=1, n_warmup_steps=3)
     own = optuna.create_study(direction="maximize", pruner=pruner)
-    write_progress(tmp_path, [0.5, 0.6, 0.7])
     trial = own.ask()
-    objective.PruningCallback(trial, tmp_path, "val_accuracy")()
+    for epoch, value in enumerate([0.5, 0.6, 0.7], start=1):
+        trial.report(value, epoch)
     own.tell(trial, 0.7)
     watch = objective.PruningCallback(own.ask(), tmp_path, "val_accuracy")
+    watch()  # no file
+    write_progress(tmp_path, [0.1, 0.1, 0.1], running=False)  # as the commit has them
+    watch()
     write_progress(tmp_path, [0.1])
     watch()  # too early
     watch()  # nothing new

@@ -100,7 +100,7 @@ def test_database_that_restarts_is_waited_for_and_one_that_stays_away_is_not(
         assert storage.get_all_studies() == []
         database.call("--mode=immediate", "stop")
         monkeypatch.undo()
-        refused = pytest.raises(StudyError, match="received OperationalError")
+        refused = pytest.raises(StudyError, match="connection failed")
         with refused, explaining(database.url):
             storage.get_all_studies()
         database.call("start")

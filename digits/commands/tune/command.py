@@ -20,8 +20,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 from tabulate import tabulate
 
-from digits.commands.tune.clones import locking, opening_folder
-from digits.commands.tune.objective import Objective, name_experiment
+from digits.commands.tune.objective import Objective, locking, name_experiment, opening_folder
 from digits.commands.tune.plots import draw_study
 from digits.commands.tune.search import TUNE_PATH, Point, Search, load_search
 from digits.commands.tune.study import (
@@ -79,11 +78,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def check_clean() -> str:
-    """Return the commit of the checkout.
-
-    Raises:
-        TuneError: edits are not committed; other machines would not have them.
-    """
+    """Return the commit of the checkout; refuse edits, which other machines would not have."""
     changed = ask_git("status", "--porcelain", "--untracked-files=no").splitlines()
     if changed:
         names = ", ".join(line[3:] for line in changed)
@@ -92,11 +87,7 @@ def check_clean() -> str:
 
 
 def bring_data() -> None:
-    """Bring the images into DVC's cache, from which trials have them.
-
-    Raises:
-        TuneError: what the commit says of them is of older parameters or code.
-    """
+    """Bring the images into DVC's cache; refuse a commit whose dvc.lock has older ones."""
     with locking():
         fetch_data()
     if ask_git("status", "--porcelain", "--untracked-files=no"):
@@ -118,11 +109,7 @@ def create(url: str, arguments: Namespace) -> None:
 
 
 def plan_points(search: Search, count: int | None) -> list[Point]:
-    """Return what is known beforehand of each trial's parameters.
-
-    Raises:
-        TuneError: no number of trials, or one beside a grid's.
-    """
+    """Return what is known beforehand of each trial's parameters."""
     if search.sampler == "grid":
         points = search.list_points()
         if count is not None:
@@ -146,7 +133,7 @@ def work(url: str, arguments: Namespace) -> None:
 
 
 def status(url: str, arguments: Namespace) -> None:
-    study = open_study(open_storage(url), choose_study(arguments.study))
+    study = find_study(url, arguments.study)
     name, objective = study.study_name, read_search(study).describe_objective()
     trials = list_trials(study)
     rows = [describe_trial(trial) for trial in trials]
@@ -157,7 +144,7 @@ def status(url: str, arguments: Namespace) -> None:
 
 
 def best(url: str, arguments: Namespace) -> None:
-    study = open_study(open_storage(url), choose_study(arguments.study))
+    study = find_study(url, arguments.study)
     name, objective = study.study_name, read_search(study).describe_objective()
     try:
         trial = study.best_trial
@@ -172,12 +159,13 @@ def best(url: str, arguments: Namespace) -> None:
     print(f"to make it the recipe: {advise(study, trial)}")
 
 
-def choose_study(name: str | None) -> str:
-    return name or name_study(load_search(), ask_git("rev-parse", "HEAD"))
+def find_study(url: str, name: str | None) -> Study:
+    own = name or name_study(load_search(), ask_git("rev-parse", "HEAD"))
+    return open_study(open_storage(url), own)
 
 
 def advise(study: Study, trial: FrozenTrial) -> str:
-    """Return the command that brings a trial's parameters, and its model if it is to be had."""
+    """Return the command that brings a trial's parameters, and its model where there is one."""
     search, commit = read_search(study), study.user_attrs[COMMIT]
     seed = search.list_seeds(trial.params)[0]
     name = name_experiment(study.user_attrs[TOKEN], trial.number, seed)

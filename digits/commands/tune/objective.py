@@ -5,26 +5,33 @@ as it begins, and of two at the same moment one fails. A clone is on the study's
 people do in the checkout, and what a kill leaves of it is a folder.
 """
 
+import fcntl
 import json
 import math
 import os
-from contextlib import suppress
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.study import Study
 
-from digits.commands.tune.clones import make_clone
 from digits.commands.tune.search import SEED, TUNE_PATH, Point, Value
 from digits.commands.tune.study import COMMIT, EXPERIMENTS, TOKEN, read_search
 from digits.commands.tune.worker import TrialFailedError
+from digits.dvc.cache import lend_cache
 from digits.dvc.experiments import name_ref, run_experiment_in
 from digits.dvc.git import ask_git, is_commit
 from digits.dvc.run import run_dvc
 from digits.errors import DigitsError
 from digits.files import HISTORY_COLUMNS, ArtifactError, load_json, load_table
 from digits.paths import HISTORY_PATH, TRAIN_METRICS_PATH
+
+TRIALS_DIR = Path(".dvc/tmp/tune")  # DVC and Git ignore it
+LOCK_NAME = "lock"
 
 
 class TrialError(DigitsError):
@@ -39,12 +46,7 @@ class Objective:
         self.commit, self.token = study.user_attrs[COMMIT], study.user_attrs[TOKEN]
 
     def __call__(self, trial: optuna.Trial) -> float:
-        """Return the mean of the metrics over the seeds.
-
-        Raises:
-            TrialFailedError: it has no result, for its own reasons.
-            TrialError: this worker cannot run it.
-        """
+        """Return the mean of the metrics over the seeds."""
         search, point = self.search, trial.params
         names, values = [], []
         for seed in search.list_seeds(point):
@@ -53,7 +55,7 @@ class Objective:
             if not is_commit(ref):  # else it has run here, before an interrupt
                 self._run(trial, names, search.settings | point | {SEED: seed})
             if search.push:
-                push(search.push, names[-1])
+                self._push(names[-1])
             values.append(search.weigh(read_metrics(ref)))
         mean = sum(values) / len(values)
         if not math.isfinite(mean):
@@ -81,6 +83,16 @@ class Objective:
         ref = name_ref(self.commit, name)
         ask_git("fetch", "--quiet", "--no-write-fetch-head", str(repository), f"+{ref}:{ref}")
 
+    def _push(self, name: str) -> None:
+        """Push an experiment to a Git remote, and its data to DVC's."""
+        remote = str(self.search.push)
+        words = ("--wait-for-lock", "exp", "push", "--quiet", "--force", remote, name)
+        if status := run_dvc(*words).status:
+            raise TrialError(
+                f"{TUNE_PATH}: push: expected {name} to be pushed to {remote} and to DVC's remote, "
+                f"received exit status {status}, reasons above"
+            )
+
 
 class PruningCallback:
     """Tells Optuna of each new epoch, and ends a trial that is worse than most."""
@@ -90,12 +102,19 @@ class PruningCallback:
         self.last = 0
 
     def __call__(self) -> None:
-        for epoch, value in read_epochs(self.clone, self.column):
-            if epoch > self.last:
-                self.last = epoch
-                self.trial.report(value, epoch)
-                if self.trial.should_prune():
-                    raise optuna.TrialPruned(f"after epoch {epoch}")
+        for epoch, value in self._read_epochs()[self.last :]:
+            self.last = epoch
+            self.trial.report(value, epoch)
+            if self.trial.should_prune():
+                raise optuna.TrialPruned(f"after epoch {epoch}")
+
+    def _read_epochs(self) -> list[tuple[int, float]]:
+        with suppress(ArtifactError):  # DVC has just removed them
+            # Before the training begins, the files are the commit's.
+            if "epoch_count" in load_json(self.clone / TRAIN_METRICS_PATH):
+                table = load_table(self.clone / HISTORY_PATH, HISTORY_COLUMNS)
+                return [(int(row["epoch"]), float(row[self.column])) for _, row in table.iterrows()]
+        return []
 
 
 def name_experiment(token: str, number: int, seed: Value) -> str:
@@ -108,28 +127,46 @@ def read_metrics(ref: str) -> dict[str, Any]:
     return scores
 
 
-def read_epochs(folder: Path, column: str) -> list[tuple[int, float]]:
-    """Read how a running training has done, epoch by epoch; nothing until it has begun.
+# Clones
 
-    Only while it runs do the metrics count the epochs: before, the files are the commit's.
+
+def make_clone(folder: Path, commit: str) -> Path:
+    """Clone this repository at a commit, in place of what is there; return the project in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    top, prefix = (ask_git("rev-parse", f"--show-{part}") for part in ("toplevel", "prefix"))
+    ask_git("clone", "--quiet", "--shared", "--no-checkout", top, str(folder))
+    ask_git("-C", str(folder), "checkout", "--quiet", "--detach", commit)
+    lend_cache(folder / prefix)
+    return folder / prefix
+
+
+@contextmanager
+def opening_folder() -> Iterator[Path]:
+    """Open a folder for a worker's clones; those that dead workers have left are removed.
+
+    A worker holds a lock for as long as it lives, by whatever it ends, on shared disks, too.
     """
-    with suppress(ArtifactError):  # DVC has just removed them
-        if "epoch_count" in load_json(folder / TRAIN_METRICS_PATH):
-            table = load_table(folder / HISTORY_PATH, HISTORY_COLUMNS)
-            return [(int(row["epoch"]), float(row[column])) for _, row in table.iterrows()]
-    return []
+    with ExitStack() as held:
+        with locking():
+            for left in filter(Path.is_dir, TRIALS_DIR.iterdir()):
+                with suppress(BlockingIOError), _locking(left / LOCK_NAME, fcntl.LOCK_NB):
+                    shutil.rmtree(left, ignore_errors=True)
+            made = tempfile.TemporaryDirectory(dir=TRIALS_DIR, ignore_cleanup_errors=True)
+            folder = Path(held.enter_context(made)).resolve()
+            held.enter_context(_locking(folder / LOCK_NAME))
+        yield folder
 
 
-def push(remote: str, name: str) -> None:
-    """Push an experiment to a Git remote, and its data to DVC's.
+@contextmanager
+def locking() -> Iterator[None]:
+    """Hold the lock of all workers of this clone: for what one of them does at a time."""
+    TRIALS_DIR.mkdir(parents=True, exist_ok=True)
+    with _locking(TRIALS_DIR / LOCK_NAME):
+        yield
 
-    Raises:
-        TrialError: DVC failed.
-    """
-    arguments = ("--wait-for-lock", "exp", "push", "--quiet", "--force", remote, name)
-    status = run_dvc(*arguments).status
-    if status:
-        raise TrialError(
-            f"{TUNE_PATH}: push: expected {name} to be pushed to {remote} and to DVC's remote, "
-            f"received exit status {status}, reasons above"
-        )
+
+@contextmanager
+def _locking(path: Path, options: int = 0) -> Iterator[None]:
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | options)
+        yield

@@ -7,11 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from optuna.distributions import (
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from pydantic import Field, model_validator
 
 from digits.config import PARAMS_PATH, ConfigError, Section, did_you_mean, load_params, load_yaml
@@ -44,11 +40,7 @@ class Dimension(Section):
         return self
 
     def build(self) -> Distribution:
-        """Build Optuna's form of it.
-
-        Raises:
-            ValueError: it has none.
-        """
+        """Build Optuna's form of it, which refuses with a ValueError what makes no sense."""
         low, high, step = self.low, self.high, self.step
         if self.values is not None and low is None and high is None:
             return CategoricalDistribution(self.values)
@@ -59,11 +51,7 @@ class Dimension(Section):
         return FloatDistribution(low, high, self.log, step)
 
     def list_values(self) -> list[Value]:
-        """List what a grid tries.
-
-        Raises:
-            ValueError: the range has no steps.
-        """
+        """List what a grid tries."""
         distribution = self.build()
         if isinstance(distribution, CategoricalDistribution):
             return list(distribution.choices)
@@ -142,12 +130,7 @@ class Search(Section):
 
 
 def load_search(path: Path = TUNE_PATH) -> Search:
-    """Load the file.
-
-    Raises:
-        ConfigError: one line with key, expected and received; or a key that is nowhere, with which
-            `dvc exp run -S` would fail, trial after trial.
-    """
+    """Load the file; refuse a key with which `dvc exp run -S` would fail, trial after trial."""
     search = load_params("", Search, path)
     for key in (*search.settings, *search.space):
         file, _, inner = key.rpartition(":")

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-import sqlalchemy
 from optuna.exceptions import StorageInternalError
-from optuna.pruners import BasePruner, NopPruner, PercentilePruner
+from optuna.pruners import NopPruner, PercentilePruner
 from optuna.samplers import TPESampler
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import Engine, event
 from sqlalchemy.exc import SQLAlchemyError
 
 from digits.commands.tune.search import Point, Search
@@ -52,19 +52,13 @@ def default_url() -> str:
 
 @contextmanager
 def explaining(url: str) -> Iterator[None]:
-    """Turn what a database and its driver may raise into one line.
-
-    Raises:
-        StudyError: says which database, and why.
-    """
+    """Turn what a database and its driver may raise into one line, without a password."""
     try:
         yield
-    except (SQLAlchemyError, StorageInternalError) as error:
-        reason = error.__cause__ or error
-        (line, *_) = str(getattr(reason, "orig", None) or reason).strip().splitlines() or [""]
+    except (SQLAlchemyError, StorageInternalError, ImportError) as error:
+        reason = str(error.__cause__ or error).splitlines()[0]
         raise StudyError(
-            f"{mask_urls(url)}: expected a database that answers, received "
-            f"{type(reason).__name__}: {mask_urls(line)}"
+            f"{mask_urls(url)}: expected a database that answers, received: {mask_urls(reason)}"
         ) from error
 
 
@@ -86,19 +80,13 @@ def open_storage(url: str, heartbeat_seconds: int | None = None) -> Storage:
     """Open a database, made at need; with heartbeats for those who work."""
     local = url.startswith("sqlite:")
     options: dict[str, Any] = {"connect_args": {"timeout": WRITERS_SECONDS}} if local else {}
-    try:
-        storage = Storage(
-            url,
-            engine_kwargs={"pool_pre_ping": True, **options},
-            heartbeat_interval=heartbeat_seconds,
-            grace_period=heartbeat_seconds and GRACE * heartbeat_seconds,
-            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(MOST_RETRIES),
-        )
-    except ImportError as error:
-        raise StudyError(
-            f"{mask_urls(url)}: expected its driver, received {error}: `make env EXTRAS=cluster` "
-            "installs that of PostgreSQL"
-        ) from error
+    storage = Storage(
+        url,
+        engine_kwargs={"pool_pre_ping": True, **options},
+        heartbeat_interval=heartbeat_seconds,
+        grace_period=heartbeat_seconds and GRACE * heartbeat_seconds,
+        heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(MOST_RETRIES),
+    )
     if local:
         _lock_early(storage.engine)
     elif heartbeat_seconds:
@@ -106,27 +94,20 @@ def open_storage(url: str, heartbeat_seconds: int | None = None) -> Storage:
     return storage
 
 
-def _lock_early(engine: sqlalchemy.Engine) -> None:
+def _lock_early(engine: Engine) -> None:
     """Have SQLite lock as a transaction begins: two workers would read the same trial first.
 
     As SQLAlchemy's documentation has it; Python's driver would lock at the first write.
     """
-
-    @sqlalchemy.event.listens_for(engine, "connect")
-    def leave_begin_to_us(connection: Any, _: Any) -> None:
-        connection.isolation_level = None
-
-    @sqlalchemy.event.listens_for(engine, "begin")
-    def begin(connection: sqlalchemy.Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
+    event.listen(engine, "connect", lambda raw, _: setattr(raw, "isolation_level", None))
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     engine.dispose()
 
 
-def _be_patient(engine: sqlalchemy.Engine, seconds: float) -> None:
+def _be_patient(engine: Engine, seconds: float) -> None:
     """Wait for a server that restarts."""
 
-    @sqlalchemy.event.listens_for(engine, "do_connect")
+    @event.listens_for(engine, "do_connect")
     def connect(dialect: Any, _: Any, arguments: Any, options: Any) -> Any:
         deadline = time.monotonic() + seconds
         while True:
@@ -169,11 +150,7 @@ def create_study(storage: Storage, search: Search, commit: str, points: Sequence
 
 
 def open_study(storage: Storage, name: str) -> Study:
-    """Open a study, to look at it or to work on it.
-
-    Raises:
-        StudyError: there is none of the name.
-    """
+    """Open a study, to look at it or to work on it."""
     # Without a seed: all workers would begin with the same draws.
     sampler = TPESampler(constant_liar=True)
     try:
@@ -184,14 +161,12 @@ def open_study(storage: Storage, name: str) -> Study:
             f"study: expected one of {known}, received {name!r}: `digits tune create` makes one of "
             "this commit, `--study` names another"
         ) from error
-    study.pruner = make_pruner(read_search(study))
+    search = read_search(study)
+    study.pruner = NopPruner()
+    if search.pruner in KEPT:
+        warmup = search.warmup_epochs + 1
+        study.pruner = PercentilePruner(KEPT[search.pruner], n_warmup_steps=warmup)
     return study
-
-
-def make_pruner(search: Search) -> BasePruner:
-    if search.pruner == "none":
-        return NopPruner()
-    return PercentilePruner(KEPT[search.pruner], n_warmup_steps=search.warmup_epochs + 1)
 
 
 def read_search(study: Study) -> Search:
