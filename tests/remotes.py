@@ -13,7 +13,6 @@ import socket
 import socketserver
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -243,16 +242,8 @@ def wsgidav(folder: Path) -> Iterator[Remote]:
         WSGIDAV_CONFIG.format(host=HOST, port=port, store=folder / "store", password=password)
     )
     with running([BIN / "wsgidav", "--config", config], folder / "log", listens(port)):
-        yield webdav_at(port, password)
-
-
-def webdav_at(port: int, password: str) -> Remote:
-    return Remote(
-        "WebDAV",
-        {"webdavs://dav.example.org": f"webdav://{HOST}:{port}", "PASSWORD": password},
-        port,
-        password,
-    )
+        address = {"webdavs://dav.example.org": f"webdav://{HOST}:{port}", "PASSWORD": password}
+        yield Remote("WebDAV", address, port, password)
 
 
 @contextmanager
@@ -339,56 +330,6 @@ def _user_name() -> str:
     import pwd  # noqa: PLC0415 - not on Windows, where these servers aren't either
 
     return pwd.getpwuid(os.getuid()).pw_name
-
-
-APACHE_CONFIG = """
-ServerRoot {folder}
-ServerName {host}
-Listen {host}:{port}
-PidFile {folder}/apache.pid
-ErrorLog {folder}/error.log
-DavLockDB {folder}/locks
-LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so
-LoadModule authn_core_module /usr/lib/apache2/modules/mod_authn_core.so
-LoadModule authn_file_module /usr/lib/apache2/modules/mod_authn_file.so
-LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
-LoadModule authz_user_module /usr/lib/apache2/modules/mod_authz_user.so
-LoadModule auth_basic_module /usr/lib/apache2/modules/mod_auth_basic.so
-LoadModule dav_module /usr/lib/apache2/modules/mod_dav.so
-LoadModule dav_fs_module /usr/lib/apache2/modules/mod_dav_fs.so
-DocumentRoot {folder}/store
-<Directory {folder}/store>
-    Dav On
-    AuthType Basic
-    AuthName digits
-    AuthUserFile {folder}/passwords
-    Require valid-user
-</Directory>
-"""
-
-
-@contextmanager
-def apache(_: Path) -> Iterator[Remote]:
-    # pytest keeps its folders to their owner, whom Apache started by root is not.
-    with tempfile.TemporaryDirectory() as own:
-        folder, port, password = Path(own), choose_port(), make_secret()
-        (folder / "store/dav/digits").mkdir(parents=True)
-        subprocess.run(
-            ["htpasswd", "-ci", str(folder / "passwords"), "maria"],
-            input=password.encode(),
-            capture_output=True,
-            check=True,
-        )
-        text = APACHE_CONFIG.format(host=HOST, port=port, folder=folder)
-        if os.getuid() == 0:  # as root it refuses to serve, and takes another user
-            text += "User www-data\nGroup www-data\n"
-            for path in (folder, *folder.rglob("*")):
-                shutil.chown(path, "www-data", "www-data")
-        config = folder / "apache.conf"
-        config.write_text(text)
-        command: list[str | Path] = ["/usr/sbin/apache2", "-X", "-f", config]
-        with running(command, folder / "log", listens(port)):
-            yield webdav_at(port, password)
 
 
 SWIFT_BIN = BIN.parent / "swift/bin"  # made by tests/install-servers

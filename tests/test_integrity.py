@@ -90,7 +90,7 @@ def test_damaged_everywhere_is_removed_and_named(project: Project) -> None:
 
 @pytest.mark.nightly
 def test_commands_of_the_page_run_as_written(project: Project) -> None:
-    for title in ("Sharing data, models and results", "Damage"):
+    for title in ("Sharing", "Damage"):
         for command in read_commands(title, {}):
             output = (
                 project.call(*command) if command[0] != "digits" else project.digits(*command[1:])

@@ -24,7 +24,6 @@ from sharing import MODEL, cache_path, configure, damage, output_oid
                 remotes.wsgidav,
                 remotes.swift,
                 remotes.sshd,
-                remotes.apache,
             )
         ),
     ],

@@ -5,10 +5,8 @@ own, and fail if they read those (guard.py). So only the former need to be run a
 """
 
 import os
-import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,22 +47,10 @@ def edit(path: Path, change: Callable[[Any], Any]) -> None:
     yaml.dump(change(yaml.load(path)), path)
 
 
-def run_tests(project: Project, *options: str) -> str:
-    """Run tests of the checkout as its user would."""
-    return run_python(project, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options)
-
-
-def run_python(project: Project, *options: str) -> str:
-    done = subprocess.run(
-        [sys.executable, *options],
-        cwd=project.folder,
-        env={key: it for key, it in os.environ.items() if not key.startswith("PYTEST_")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-5000:]
-    return done.stdout
+def run_readers(project: Project) -> None:
+    """Run the tests that read the checkout as its user would."""
+    alone = ("env", "-u", "PYTEST_XDIST_WORKER", "python", "-m", "pytest", "-q")
+    project.call(*alone, "-p", "no:cacheprovider", *READERS)
 
 
 def change_numbers(values: Any) -> Any:
@@ -78,30 +64,6 @@ def change_numbers(values: Any) -> Any:
     return values + 1 if isinstance(values, int) else float(values) * 0.9
 
 
-# One process, since what tests import takes longer than they do: their own modules are read anew.
-SELECT_EACH = """
-import re, sys
-from pathlib import Path
-import pytest
-
-path, names, options = Path("params.yaml"), sys.argv[1].split(), sys.argv[2:]
-for name in names:
-    for module in [it for it in sys.modules if it.startswith("test_")]:
-        del sys.modules[module]
-    path.write_text(re.sub("(?m)^  recipe: .*", f"  recipe: {name}", path.read_text()))
-    if pytest.main(["-q", "-p", "no:cacheprovider", *options]) != 0:
-        sys.exit(f"recipe: {name}")
-"""
-
-
-@pytest.mark.nightly
-def test_any_recipe_may_be_selected(checkout: Project) -> None:
-    recipes = sorted(path.stem for path in (checkout.folder / "recipes").glob("*.yaml"))
-    said = run_python(checkout, "-c", SELECT_EACH, " ".join(recipes), *READERS)
-    assert len(re.findall(r"(?m)^\d+ passed", said)) == len(recipes)
-    checkout.call("git", "restore", "params.yaml")
-
-
 @pytest.mark.nightly
 def test_all_edits_together(checkout: Project) -> None:
     """An experiment on other data, committed; every number changed; recipes come, go, get names."""
@@ -112,7 +74,7 @@ def test_all_edits_together(checkout: Project) -> None:
     )
     checkout.call("dvc", "exp", "run", *(part for it in settings for part in ("-S", it)))
     checkout.commit("other data")
-    run_tests(checkout, *READERS)
+    run_readers(checkout)
 
     first, *others, last = sorted((checkout.folder / "recipes").glob("*.yaml"))
     for path in others:
@@ -126,7 +88,7 @@ def test_all_edits_together(checkout: Project) -> None:
 
     edit(checkout.folder / "params.yaml", change)
     checkout.commit("all numbers, other recipes")
-    run_tests(checkout, *READERS)
+    run_readers(checkout)
 
 
 def test_other_tests_cannot_read_what_a_user_edits(tmp_path: Path) -> None:
