@@ -45,9 +45,8 @@ def thicken(images: tf.Tensor, amounts: tf.Tensor, seed: tf.Tensor) -> tf.Tensor
 
 def occlude(images: tf.Tensor, amounts: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Paint a rectangle, a fraction of the image long and up to as broad, in a random grey."""
-    count, side = tf.shape(images)[0], images.shape[1]
-    draws = tf.random.stateless_uniform([5, count, 1, 1, 1], seed)
-    x, y, narrow, turned, grey = tf.unstack(draws)
+    side = images.shape[1]
+    x, y, narrow, turned, grey = tf.unstack(_draw(5, images, seed))
     long, short = amounts * side, amounts * side * narrow
     wide, high = tf.where(turned < 0.5, long, short), tf.where(turned < 0.5, short, long)
     pixels = tf.range(side, dtype=tf.float32)
@@ -56,9 +55,8 @@ def occlude(images: tf.Tensor, amounts: tf.Tensor, seed: tf.Tensor) -> tf.Tensor
     return tf.where(across & down, grey, images)
 
 
-def blur(images: tf.Tensor, amounts: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+def blur(images: tf.Tensor, amounts: tf.Tensor, _: tf.Tensor) -> tf.Tensor:
     """Smooth by Gaussians of up to so many pixels of standard deviation."""
-    del seed
     result, last, below = images, images, 0.0
     for deviation in BLURS:
         reach = math.ceil(deviation * math.sqrt(-2 * math.log(ENDS)))
@@ -72,15 +70,14 @@ def blur(images: tf.Tensor, amounts: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     return result
 
 
-def reduce_contrast(images: tf.Tensor, amounts: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+def reduce_contrast(images: tf.Tensor, amounts: tf.Tensor, _: tf.Tensor) -> tf.Tensor:
     """Bring every pixel nearer to its image's mean by a fraction."""
-    del seed
     return images + amounts * (tf.reduce_mean(images, axis=(1, 2), keepdims=True) - images)
 
 
 def brighten(images: tf.Tensor, amounts: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Add light, up to an amount drawn for each corner of the image and evenly between them."""
-    corners = amounts * tf.random.stateless_uniform([4, tf.shape(images)[0], 1, 1, 1], seed)
+    corners = amounts * _draw(4, images, seed)
     across = tf.linspace(0.0, 1.0, images.shape[2])[None, None, :, None]
     down = tf.linspace(0.0, 1.0, images.shape[1])[None, :, None, None]
     top = corners[0] + across * (corners[1] - corners[0])
@@ -93,12 +90,6 @@ def add_noise(images: tf.Tensor, amounts: tf.Tensor, seed: tf.Tensor) -> tf.Tens
     return images + amounts * tf.random.stateless_normal(tf.shape(images), seed)
 
 
-def invert(images: tf.Tensor, amounts: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Swap ink and paper."""
-    del amounts, seed
-    return 1 - images
-
-
 EFFECTS: dict[str, Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]] = {
     "thickness": thicken,
     "occlusion": occlude,
@@ -106,7 +97,7 @@ EFFECTS: dict[str, Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]] = {
     "contrast": reduce_contrast,
     "brightness": brighten,
     "noise": add_noise,
-    "polarity": invert,
+    "polarity": lambda images, *_: 1 - images,  # ink and paper change places
 }
 
 
@@ -114,7 +105,6 @@ def corrupt(
     images: tf.Tensor, seed: tf.Tensor, limits: Augmentation, progress: tf.Tensor
 ) -> tf.Tensor:
     """Apply each effect to its share of the images; `progress`, 0 to 1, is the training's."""
-    count = tf.shape(images)[0]
     fading = tf.minimum(1.0, (1 - progress) / max(limits.fade_fraction, 1e-9))
     for number, (name, apply) in enumerate(EFFECTS.items()):
         effect = getattr(limits, name)
@@ -123,9 +113,14 @@ def corrupt(
         if not isinstance(effect, Effect):  # a probability alone
             effect = Effect(probability=effect, strength=1.0)
         seeds = tf.random.experimental.stateless_fold_in(seed, number)
-        chances, amounts = tf.unstack(tf.random.stateless_uniform([2, count, 1, 1, 1], seeds))
+        chances, amounts = tf.unstack(_draw(2, images, seeds))
         amounts = tf.where(chances < effect.probability * fading, amounts * effect.strength, 0)
         chosen = tf.where(amounts[:, 0, 0, 0] > 0)  # the others are not worth the arithmetic
         changed = apply(tf.gather_nd(images, chosen), tf.gather_nd(amounts, chosen), seeds + 1)
         images = tf.tensor_scatter_nd_update(images, chosen, tf.clip_by_value(changed, 0, 1))
     return images
+
+
+def _draw(number: int, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Draw so many numbers from 0 to 1 for each image: (number, n, 1, 1, 1)."""
+    return tf.random.stateless_uniform([number, tf.shape(images)[0], 1, 1, 1], seed)

@@ -67,15 +67,35 @@ except KeyboardInterrupt:  # in seconds that come before a stage's own answer to
 RETRACING = "triggered tf.function retracing"
 tf.get_logger().addFilter(lambda record: RETRACING not in record.getMessage())
 
-__all__ = ["choose_strategy", "has_bfloat16", "keras", "make_repeatable", "tf", "without_lines"]
+__all__ = [
+    "choose_strategy",
+    "find_reason",
+    "has_bfloat16",
+    "keras",
+    "make_repeatable",
+    "tf",
+    "without_lines",
+]
 
 CPUINFO_PATH = Path("/proc/cpuinfo")  # Linux
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
 AMPERE = (8, 0)  # the compute capability of the first GPUs with bfloat16
 
 
+# What Keras and TensorFlow put before the reason of a failure, and around it.
+HEADINGS = ("Exception encountered when calling", "Graph execution error", "Detected at node")
+DECORATION = re.compile(r"\x1b\[[\d;]*m|\{\{.*?\}\} ?|\[Op:.*?\]( name: .*)?")
+
+
 class DeviceError(DigitsError):
     """There are fewer devices than asked for, or they cannot share the batch."""
+
+
+def find_reason(error: Exception) -> str:
+    """Return the line that says why Keras or TensorFlow failed."""
+    lines = (line.strip() for line in DECORATION.sub("", str(error)).splitlines())
+    reasons = (line for line in lines if line and not line.startswith(HEADINGS))
+    return next(reasons, type(error).__name__)
 
 
 def has_bfloat16() -> bool:

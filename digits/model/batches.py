@@ -10,6 +10,8 @@ from digits.model.recipes import Recipe
 
 TAKEN_AT_A_TIME = 2048  # images: a call of Python costs more than a small batch
 
+Pair = tuple[tf.Tensor, tf.Tensor]  # images and their targets
+
 
 def count_steps(image_count: int, batch_size: int) -> int:
     """Count the batches of an epoch; the last one may be smaller."""
@@ -34,9 +36,7 @@ def make_batches(
         order = tf.random.experimental.stateless_shuffle(tf.range(count), seeds)
         return tf.data.Dataset.from_tensor_slices(order)
 
-    def distort_batch(
-        step: tf.Tensor, pair: tuple[tf.Tensor, tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def distort_batch(step: tf.Tensor, pair: Pair) -> Pair:
         batch, of_batch = pair
         number = epoch * steps + step
         seeds = tf.stack([tf.constant(seed, tf.int64), number])
@@ -69,8 +69,8 @@ def _take(split: Split, loss: str, class_count: int, rows: tf.data.Dataset) -> t
     """Take rows of images that memory need not hold: a constant of the graph would be a copy."""
     images, labels = split.images, tf.constant(split.labels)
 
-    def take(at: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        taken = tf.numpy_function(lambda it: images[it], [at], images.dtype, stateful=False)
+    def take(at: tf.Tensor) -> Pair:
+        taken = tf.numpy_function(lambda rows: images[rows], [at], images.dtype, stateful=False)
         targets = encode_labels(tf.gather(labels, at), loss, class_count)
         return tf.ensure_shape(taken, (None, *images.shape[1:])), targets
 

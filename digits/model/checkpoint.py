@@ -12,17 +12,12 @@ from typing import Any
 import numpy as np
 
 from digits.errors import DigitsError
-from digits.files import write_bytes
+from digits.files import HISTORY_COLUMNS, write_bytes
 from digits.model.backend import keras, tf
-from digits.model.progress import KERAS_NAMES
 
 CODE_DIR = Path(__file__).parent
 # The state of Keras's own callbacks, which their `on_train_begin` sets back.
 STATE = ("best", "best_epoch", "best_weights", "cooldown_counter", "stopped_epoch", "wait")
-
-
-class DivergedError(DigitsError):
-    """The loss is no longer a number: the weights are lost."""
 
 
 @dataclass
@@ -47,25 +42,23 @@ class Checkpoint:
     def write(self, path: Path, run: str) -> None:
         """Write it in place of the last one, under its own digest: a kill leaves one of both."""
         body = json.dumps(vars(self), default=_encode).encode()
-        write_bytes(path, _head(run, body) + b"\n" + body)
+        write_bytes(path, _digest(run, body) + body)
 
 
+@dataclass(eq=False)
 class Recorder(keras.callbacks.Callback):
     """Keep the checkpoint of a member's training, and go on from where it stands.
 
     Keras's BackupAndRestore keeps no state of dropout's random draws and of other callbacks, so
-    that a training that goes on from it is another one. `watched` are those callbacks; this one
-    must come after them. `save` is called when the checkpoint has changed.
+    that a training that goes on from it is another one.
     """
 
-    def __init__(
-        self,
-        checkpoint: Checkpoint,
-        watched: Sequence[keras.callbacks.Callback],
-        save: Callable[[], None],
-    ) -> None:
+    checkpoint: Checkpoint
+    watched: Sequence[keras.callbacks.Callback]  # the others: this one must come after them
+    save: Callable[[], None]  # is called when the checkpoint has changed
+
+    def __post_init__(self) -> None:
         super().__init__()
-        self.checkpoint, self.watched, self.save = checkpoint, watched, save
 
     def on_train_begin(self, logs: Any = None) -> None:
         del logs
@@ -78,17 +71,13 @@ class Recorder(keras.callbacks.Callback):
             vars(callback).update(values)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Add the epoch to the checkpoint.
-
-        Raises:
-            DivergedError: the loss is not finite.
-        """
+        """Add the epoch to the checkpoint; with a loss that is no number, the weights are lost."""
         if not math.isfinite(logs["loss"]):
-            raise DivergedError(
-                f"{self.model.name}, epoch {epoch + 1}: expected a finite loss, "
-                f"received {logs['loss']}"
-            )
-        scores = {name: logs[key] for name, key in KERAS_NAMES.items()}
+            where = f"{self.model.name}, epoch {epoch + 1}"
+            raise DigitsError(f"{where}: expected a finite loss, received {logs['loss']}")
+        # Losses are without penalties and label smoothing: what Keras's logs call cross-entropy.
+        keys = {name: name.replace("loss", "cross_entropy") for name in HISTORY_COLUMNS[1:]}
+        scores = {name: logs[key] for name, key in keys.items()}
         self.checkpoint.rows.append({"epoch": epoch + 1, **scores})
         self.checkpoint.state = [variable.numpy() for variable in self._list_variables()]
         self.checkpoint.callbacks = [
@@ -104,10 +93,7 @@ class Recorder(keras.callbacks.Callback):
 
 
 def identify_run(settings: str, arrays: Sequence[np.ndarray]) -> str:
-    """Digest all that a training depends on: only the very same one may go on from a checkpoint.
-
-    Besides settings and data that is the code of this folder and of the libraries.
-    """
+    """Digest all that a training depends on, code and libraries too: no other goes on from it."""
     versions = (tf.__version__, keras.__version__, np.__version__)
     digest = hashlib.sha256(f"{settings} {versions}".encode())
     for path in sorted(CODE_DIR.glob("*.py")):
@@ -118,17 +104,16 @@ def identify_run(settings: str, arrays: Sequence[np.ndarray]) -> str:
 
 
 def load_checkpoint(path: Path, run: str) -> Checkpoint:
-    """Load the checkpoint of this very run; an empty one where there is none that can be used."""
-    head, _, body = path.read_bytes().partition(b"\n") if path.is_file() else (b"", b"", b"")
-    if head == _head(run, body):
-        return Checkpoint(**json.loads(body, object_hook=_decode))
-    if head.startswith(run.encode()):  # of any other run, there is nothing to say
-        print(f"{path}: expected a whole file, received a damaged one: training anew", flush=True)
-    return Checkpoint()
+    """Load the checkpoint of this very run; an empty one where there is none, or a damaged one."""
+    content = path.read_bytes() if path.is_file() else b""
+    body = content[64:]
+    if content[:64] != _digest(run, body):
+        return Checkpoint()
+    return Checkpoint(**json.loads(body, object_hook=_decode))
 
 
-def _head(run: str, body: bytes) -> bytes:
-    return f"{run} {hashlib.sha256(body).hexdigest()}".encode()
+def _digest(run: str, body: bytes) -> bytes:
+    return hashlib.sha256(run.encode() + body).hexdigest().encode()
 
 
 def _encode(array: np.ndarray) -> dict[str, Any]:

@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 
 from digits.errors import DigitsError
-from digits.model.backend import keras, tf, without_lines
+from digits.model.backend import find_reason, keras, tf, without_lines
 from digits.model.networks import INPUT_SHAPE
-from digits.model.objects import find_reason
 
 INPUT, OUTPUT = "images", "probabilities"
 SIGNATURE = [keras.InputSpec(dtype="float32", shape=(None, *INPUT_SHAPE), name=INPUT)]

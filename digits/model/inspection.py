@@ -1,8 +1,7 @@
 """What a `.keras` file declares, held against what it holds, before Keras builds and allocates it.
 
 Keras believes the file: a few bytes may declare gigabytes, and its safe mode has been passed three
-times (CVE-2025-1550, CVE-2025-8747, CVE-2025-9906). Here only known classes pass, nothing is built,
-and memory stays in proportion to the file.
+times (CVE-2025-1550, CVE-2025-8747, CVE-2025-9906). Here only known classes pass.
 """
 
 import io
@@ -18,7 +17,6 @@ from digits.files import ArtifactError
 from digits.model.backend import keras
 
 LIMITS = {"config.json": 2**24, "metadata.json": 2**10, "model.weights.h5": 2**30}  # bytes
-DEPTH_LIMIT = 64  # of brackets; a wrapped layer in an ensemble has 16
 CALL_LIMIT = 100_000  # of layers; champion has 600: 6 networks of 19 layers, five views each
 NUMBER_LIMIT = 2**24  # as inputs of a dense layer of ten units they fill the weights' bytes
 # Layers made of code, those of a vocabulary, a file or a table that Keras computes at once, and
@@ -26,12 +24,7 @@ NUMBER_LIMIT = 2**24  # as inputs of a dense layer of ten units they fill the we
 REFUSED = (
     *("FlaxLayer", "HashedCrossing", "Hashing", "IntegerLookup", "JaxLayer", "Lambda"),
     *("MelSpectrogram", "STFTSpectrogram", "StringLookup", "TFSMLayer", "TextVectorization"),
-    *("TorchModuleWrapper", "InputSpec", "Layer", "Wrapper"),
-)
-# By which Keras computes masks.
-OPERATIONS = (
-    *("Any", "Concatenate", "ExpandDims", "LogicalAnd", "LogicalNot", "LogicalOr", "NotEqual"),
-    *("OnesLike", "Squeeze", "Where", "ZerosLike"),
+    *("TorchModuleWrapper", "InputSpec", "Layer", "Wrapper", "function"),
 )
 LAYERS = ("keras.layers", "keras", "keras.src.models.functional", "keras.src.ops.numpy")
 # Where a class may come from, by the end of the key that it stands under.
@@ -50,62 +43,47 @@ def inspect_model(path: Path) -> tuple[dict[str, Any], bytes, int]:
     """Read a model file whose every size is known to be harmless.
 
     Returns the model as the file describes it, its weights as HDF5, and how many numbers they are.
+    Whatever zipfile, json and h5py raise of a damaged file passes through.
 
     Raises:
-        ArtifactError: what no recipe leads to, be it damaged, foreign or hostile.
+        ArtifactError: what no recipe leads to, be it foreign or hostile.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-            names = sorted(entry.filename for entry in entries)
-            _check(path, names == sorted(LIMITS), f"members {names[:4]}")
-            for entry in entries:
-                fits = entry.file_size <= min(LIMITS[entry.filename], path.stat().st_size)
-                _check(path, fits, f"{entry.filename} of {entry.file_size} bytes")
-            members = {entry.filename: archive.read(entry) for entry in entries}
-        config, weights = json.loads(members["config.json"]), members["model.weights.h5"]
-        check_config(config, path)
-        return config, weights, _count_weights(path, weights)
-    except ArtifactError:
-        raise
-    except Exception as error:  # what zipfile, json and h5py raise of a damaged file is anything
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ArtifactError(f"{path}: expected a Keras model, received {reason}") from error
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        _check(path, sorted(entry.filename for entry in entries) == sorted(LIMITS), "other members")
+        for entry in entries:
+            fits = entry.file_size <= min(LIMITS[entry.filename], path.stat().st_size)
+            _check(path, fits, f"{entry.filename} of {entry.file_size} bytes")
+        members = {entry.filename: archive.read(entry) for entry in entries}
+    config, weights = json.loads(members["config.json"]), members["model.weights.h5"]
+    check_config(path, config)
+    return config, weights, _count_weights(path, weights)
 
 
-def check_config(config: dict[str, Any], path: Path) -> None:
-    """Check that a model of this path has Keras's own classes alone, and sizes within limits.
-
-    Raises:
-        ArtifactError: it has others.
-    """
+def check_config(path: Path, config: dict[str, Any]) -> None:
+    """Refuse a model that is not of Keras's own classes alone, with sizes within limits."""
     _check(path, config.get("class_name") in ("Functional", "Sequential"), repr(config)[:40])
-    calls = _check_value(path, config, "layers", 0)
+    calls = _check_value(path, config, "layers")
     _check(path, calls <= CALL_LIMIT, f"{calls} calls of layers")
 
 
 def check_used(path: Path, config: dict[str, Any], model: keras.Model) -> None:
-    """Check that a built model has all layers that are described: spare ones may be of any size.
-
-    Raises:
-        ArtifactError: it has fewer.
-    """
+    """Refuse a built model that lacks a described layer: a spare one may be of any size."""
     if config["class_name"] == "Functional":
-        layers, built = config["config"]["layers"], {it.name: it for it in model.operations}
+        layers, built = config["config"]["layers"], {each.name: each for each in model.operations}
         _check(path, len(layers) == len(built), "layers that the outputs do not need")
         for layer in layers:
             check_used(path, layer, built[layer["name"]])
 
 
-def _check_value(path: Path, value: Any, key: str, depth: int) -> int:
+def _check_value(path: Path, value: Any, key: str) -> int:
     """Check a value that stands under a key; return how many calls of layers are in it."""
-    _check(path, depth <= DEPTH_LIMIT, "brackets within brackets")
     if isinstance(value, list):
-        return sum(_check_value(path, entry, key, depth + 1) for entry in value)
+        return sum(_check_value(path, entry, key) for entry in value)
     if isinstance(value, dict):
         if "class_name" in value:
             _check_object(path, value, key)
-        below = sum(_check_value(path, entry, name, depth + 1) for name, entry in value.items())
+        below = sum(_check_value(path, entry, name) for name, entry in value.items())
         calls = len(value.get("inbound_nodes") or []) if key.endswith("layers") else 0
         return max(calls, 1) * (below + (calls > 0))
     is_size = isinstance(value, int) and key not in ("seed", "shared_object_id")
@@ -116,10 +94,8 @@ def _check_value(path: Path, value: Any, key: str, depth: int) -> int:
 def _check_object(path: Path, value: dict[str, Any], key: str) -> None:
     name, module = value["class_name"], value.get("module")
     known = next((modules for end, modules in MODULES.items() if key.endswith(end)), ())
-    allowed = module in known and name not in (*REFUSED, "function")
-    allowed &= module != LAYERS[-1] or name in OPERATIONS
-    allowed &= value.get("registered_name") in (None, name)
-    _check(path, allowed, f"{module}.{name} as {key}"[:80])
+    own = name not in REFUSED and value.get("registered_name") in (None, name)
+    _check(path, module in known and own, f"{module}.{name} as {key}"[:80])
     value.pop("compile_config", None)  # as by `compile=False`, of inner models, too
     if name == "InputLayer":
         shape = value["config"]["batch_shape"]
@@ -128,18 +104,17 @@ def _check_object(path: Path, value: dict[str, Any], key: str) -> None:
 
 def _count_weights(path: Path, weights: bytes) -> int:
     """Count the numbers in an HDF5 file whose arrays are in it, as they are."""
-    links: dict[str, object] = {}
-    found: list[h5py.Group | h5py.Dataset] = []
+    found: dict[str, h5py.Group | h5py.Dataset] = {}
     with h5py.File(io.BytesIO(weights)) as file:
-        file.visititems_links(links.__setitem__)
-        for name, link in links.items():
-            _check(path, isinstance(link, h5py.HardLink), f"a link, {name[:80]}")
-        file.visititems(lambda _, item: found.append(item))
-        arrays = [item for item in found if isinstance(item, h5py.Dataset)]
+        file.visititems_links(
+            lambda name, link: _check(path, isinstance(link, h5py.HardLink), f"a link, {name}"[:80])
+        )
+        file.visititems(found.__setitem__)
+        arrays = [item for item in found.values() if isinstance(item, h5py.Dataset)]
         for array in arrays:
             outside = array.id.get_create_plist().get_external_count()
             stored = array.id.get_storage_size() == array.nbytes and not outside
-            _check(path, stored, f"array {array.name[:80]}, which is not in the file as it is")
+            _check(path, stored, f"array {array.name}"[:80])
         _check(path, sum(array.nbytes for array in arrays) < len(weights), "more arrays than bytes")
         return sum(array.size for array in arrays)
 

@@ -16,7 +16,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
     """
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: Any = None) -> tf.Tensor:  # noqa: FBT001 (Keras's signature)
-        if not (training and self._fits_kernel(inputs, mask)):
+        if not (training and mask is None and self._fits_kernel(inputs)):
             return super().call(inputs, training=training, mask=mask)
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
@@ -34,10 +34,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
         self.moving_variance.assign(self.moving_variance.value * keep + variance * (1 - keep))
         return outputs
 
-    def _fits_kernel(self, inputs: tf.Tensor, mask: Any) -> bool:
+    def _fits_kernel(self, inputs: tf.Tensor) -> bool:
         return (
-            mask is None
-            and len(inputs.shape) == 4
+            len(inputs.shape) == 4
             and self.axis in (-1, 3)
             and inputs.dtype == self.compute_dtype
             and inputs.dtype in (tf.float32, tf.bfloat16)
@@ -49,8 +48,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
         )
 
 
-class _RepeatableBias:
-    """Adds the bias of a kernel of one pixel by an operation of its own.
+def _separate_bias(kind: Any) -> type:
+    """Let a convolution of one pixel add its bias by an operation of its own.
 
     TensorFlow folds the gradient of such a bias into that of the kernel. oneDNN 3 (jit_1x1,
     backward_weights, several threads) then sums it in an order that depends on timing: with
@@ -58,30 +57,20 @@ class _RepeatableBias:
     computed otherwise.
     """
 
-    use_bias: bool
-    data_format: str
-    kernel_size: tuple[int, ...]
-    bias: Any
-    kernel: Any
-    activation: Any
-    convolution_op: Any
-
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+    def call(self: Any, inputs: tf.Tensor) -> tf.Tensor:
         bias = self.use_bias and self.data_format == "channels_last"
         if not bias or any(size > 1 for size in self.kernel_size):
-            return super().call(inputs)  # type: ignore[misc] # of Keras's layer, beside which this stands
+            return kind.call(self, inputs)
         outputs = self.convolution_op(inputs, self.kernel)
         # Not keras.ops.add, which makes of this the operation whose gradient is folded in.
         outputs = tf.add(outputs, self.bias.value)
         return outputs if self.activation is None else self.activation(outputs)
 
-
-class Conv1D(_RepeatableBias, keras.layers.Conv1D):
-    """Keras's layer, but for the bias."""
+    return type(kind.__name__, (kind,), {"call": call})
 
 
-class Conv2D(_RepeatableBias, keras.layers.Conv2D):
-    """Keras's layer, but for the bias."""
-
-
-IN_TRAINING = {"BatchNormalization": BatchNormalization, "Conv1D": Conv1D, "Conv2D": Conv2D}
+IN_TRAINING = {
+    "BatchNormalization": BatchNormalization,
+    "Conv1D": _separate_bias(keras.layers.Conv1D),
+    "Conv2D": _separate_bias(keras.layers.Conv2D),
+}

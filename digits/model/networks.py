@@ -8,7 +8,7 @@ import numpy as np
 
 from digits.data.datasets import IMAGE_SIDE
 from digits.model.backend import choose_strategy, keras, tf
-from digits.model.objects import Context, NetworkError, find_reason, make_object
+from digits.model.objects import Context, NetworkError, make_object
 from digits.model.recipes import RECIPES_DIR, Layer, Recipe
 
 INPUT_SHAPE = (IMAGE_SIDE, IMAGE_SIDE, 1)
@@ -59,11 +59,7 @@ def build_trainable(
     keras.utils.clear_session(free_memory=False)  # in a strategy's scope it would end the scope
     with choose_strategy(devices).scope():
         network = _build(name, recipe, Context(dtype, training=True, devices=devices))
-        where, context = f"{_locate(name)}: optimizer", Context(step_count=step_count)
-        optimizer = make_object(where, recipe.optimizer, keras.optimizers, context)
-        if recipe.schedule == "one_cycle":
-            peak = float(optimizer.learning_rate)
-            optimizer.learning_rate = OneCycle(peak, recipe.warmup_fraction, step_count)
+        optimizer = _build_optimizer(name, recipe, step_count)
         sparse = recipe.loss == "sparse_categorical_crossentropy"
         kind = "SparseCategoricalCrossentropy" if sparse else "CategoricalCrossentropy"
         smoothing = {} if sparse else {"label_smoothing": recipe.label_smoothing}
@@ -95,10 +91,23 @@ def _locate(name: str) -> str:
 def _build(name: str, recipe: Recipe, context: Context) -> keras.Model:
     image = keras.Input(INPUT_SHAPE)
     output = _chain(f"{_locate(name)}: layers", recipe.layers, image, context)
-    try:
-        return keras.Model(image, output, name=name)
-    except ValueError as error:  # a bad name
-        raise NetworkError(f"{_locate(name)}: {find_reason(error)}") from error
+    return keras.Model(image, output, name=name)
+
+
+def _build_optimizer(name: str, recipe: Recipe, step_count: int) -> keras.optimizers.Optimizer:
+    where, context = f"{_locate(name)}: optimizer", Context(step_count=step_count)
+    optimizer = make_object(where, recipe.optimizer, keras.optimizers, context)
+    one_cycle = recipe.schedule == "one_cycle"
+    scheduled = not isinstance(optimizer.learning_rate, keras.Variable)
+    if one_cycle + scheduled + recipe.has_callback("ReduceLROnPlateau") > 1:
+        raise NetworkError(
+            f"{where}: expected one that sets the learning rate, received several of: a schedule "
+            "as `learning_rate`, `schedule: one_cycle`, ReduceLROnPlateau"
+        )
+    if one_cycle:
+        peak = float(optimizer.learning_rate)
+        optimizer.learning_rate = OneCycle(peak, recipe.warmup_fraction, step_count)
+    return optimizer
 
 
 def _chain(where: str, layers: Mapping[str, Layer], tensor: Any, context: Context) -> Any:
@@ -108,11 +117,9 @@ def _chain(where: str, layers: Mapping[str, Layer], tensor: Any, context: Contex
     """
     for name, spec in layers.items():
         here, path = f"{where}.{name}", f"{context.prefix}{name}"
-        if "name" in spec:
-            raise NetworkError(f"{here}.name: expected none, since the layer is called {name}")
         final = context.last and name == [*layers][-1]
-        own: dict[str, Any] = {**spec, "name": path}
-        branches = own.pop("branches", None)
+        words: dict[str, Any] = {**spec, "name": path}
+        branches = words.pop("branches", None)
         if branches is not None:
             inner = {key: replace(context, last=final, prefix=f"{path}.{key}.") for key in branches}
             tensor = [
@@ -120,7 +127,5 @@ def _chain(where: str, layers: Mapping[str, Layer], tensor: Any, context: Contex
                 for key, branch in branches.items()
             ]
         suited = replace(context, dtype="float32") if final else context
-        tensor = make_object(here, own, keras.layers, suited, tensor)
-        if not isinstance(tensor, keras.KerasTensor):
-            raise NetworkError(f"{here}: expected one output, received {tensor!r}")
+        tensor = make_object(here, words, keras.layers, suited, tensor)
     return tensor

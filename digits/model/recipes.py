@@ -1,49 +1,17 @@
 """What `recipes/NAME.yaml` may say: a network as named Keras layers, and how it is trained."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-    with_config,
-)
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator, with_config
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
 from digits.config import PARAMS_PATH, Section, load_named
 
 RECIPES_DIR = Path("recipes")
 CLASSES = "classes"  # as `units` or `filters`: as many as the dataset has
-CALLBACKS = ("EarlyStopping", "ReduceLROnPlateau")
-WATCHED = ("val_loss", "val_accuracy", "val_cross_entropy")
-TEXTS = ("type", "monitor", "mode")  # arguments of a callback that are no numbers and switches
 
-
-def _check_name(name: str) -> str:
-    if not name.isidentifier():
-        raise ValueError("a name of letters, digits and '_', such as `conv1`")
-    return name
-
-
-def _like(form: str) -> BeforeValidator:
-    """Show the form that is meant where anything else than a mapping stands."""
-
-    def check(value: Any) -> Any:
-        if not isinstance(value, dict):
-            raise ValueError(f"the form `{form}`")  # noqa: TRY004 (pydantic asks)
-        return value
-
-    return BeforeValidator(check)
-
-
-Name = Annotated[str, AfterValidator(_check_name)]
-LIKE_LAYER = _like("pool1: {type: MaxPooling2D, pool_size: 2}")
-LIKE_CALLBACK = _like("stop: {type: EarlyStopping, patience: 3}")
+Name = Annotated[str, Field(pattern=r"^\w+$")]  # without `.`, which is between a branch and a layer
 
 
 @with_config(ConfigDict(extra="allow"))
@@ -63,11 +31,15 @@ class Layer(Spec):
     branches: NotRequired[dict[Name, "Layers"]]
 
 
-Layers = Annotated[dict[Name, Annotated[Layer, LIKE_LAYER]], LIKE_LAYER]
-Callbacks = Annotated[dict[Name, Annotated[Spec, LIKE_CALLBACK]], LIKE_CALLBACK]
-Optimizer = Annotated[Spec, _like("optimizer: {type: Adam, learning_rate: 0.001}")]
+@with_config(ConfigDict(extra="allow"))
+class Callback(TypedDict):
+    """One of the callbacks that a checkpoint knows how to resume."""
+
+    type: Literal["EarlyStopping", "ReduceLROnPlateau"]
+    monitor: NotRequired[Literal["val_loss", "val_accuracy", "val_cross_entropy"]]
 
 
+Layers = dict[Name, Layer]
 Precision = Literal["float32", "bfloat16"]
 Choice = Literal["auto", "float32", "bfloat16"]  # auto: bfloat16 where the hardware has it
 
@@ -109,12 +81,12 @@ class Recipe(Section):
     layers: Layers = Field(min_length=1)  # in the order of the file
     loss: Literal["categorical_crossentropy", "sparse_categorical_crossentropy"]
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    optimizer: Optimizer  # its `learning_rate` may be a schedule, lengths as shares of the training
+    optimizer: Spec  # its `learning_rate` may be a schedule, lengths as shares of the training
     # One cycle: the learning rate rises to the optimizer's over the warm-up, a share of the steps,
     # then falls to zero, both linearly (Smith and Topin 2018, arXiv 1708.07120).
     schedule: Literal["constant", "one_cycle"] = "constant"
     warmup_fraction: float = Field(default=0.0, ge=0, lt=1)
-    callbacks: Callbacks = Field(default={})
+    callbacks: dict[Name, Callback] = Field(default={})
     augmentation: Augmentation = Augmentation()
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
@@ -125,33 +97,22 @@ class Recipe(Section):
     temperature_scaling: bool = False
     precision: Choice = "auto"  # of all layers but the last one
 
-    @property
-    def stops_early(self) -> bool:
-        """Tell whether the last epoch is chosen by how the network does on validation."""
-        return any(spec["type"] == "EarlyStopping" for spec in self.callbacks.values())
+    def has_callback(self, kind: str) -> bool:
+        return any(callback["type"] == kind for callback in self.callbacks.values())
 
     def suit_classes(self, count: int) -> "Recipe":
         """Return the recipe with a number where its layers say `classes`."""
         return self.model_copy(update={"layers": _replace_classes(self.layers, count)})
 
-    @field_validator("label_smoothing", "schedule", "callbacks", "temperature_scaling")
+    @field_validator("label_smoothing", "temperature_scaling")
     @classmethod
     def _check_together(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse what does not go with the keys above it."""
-        others = info.data
-        rate = _get_rate(others.get("optimizer", {}))
-        scheduled = others.get("schedule") == "one_cycle" or isinstance(rate, dict)
+        """Refuse what does not go with the keys above it, and would not be noticed."""
+        layers = [*info.data.get("layers", {}).values()]
         match info.field_name:
-            case "label_smoothing" if value and others.get("loss", "").startswith("sparse"):
+            case "label_smoothing" if value and info.data.get("loss", "").startswith("sparse"):
                 raise ValueError("0 with the sparse loss: smoothing needs one-hot labels")
-            case "schedule" if value == "one_cycle" and scheduled:
-                raise ValueError("constant where the learning rate is a schedule itself")
-            case "callbacks":
-                for spec in value.values():
-                    _check_callback(spec, scheduled=scheduled)
-            case "temperature_scaling" if (
-                value and "layers" in others and [*others["layers"].values()][-1]["type"] != "Dense"
-            ):
+            case "temperature_scaling" if value and layers and layers[-1]["type"] != "Dense":
                 raise ValueError("false where the last layer is not Dense: no logits to divide")
         return value
 
@@ -165,17 +126,6 @@ def load_recipe(name: str, where: str = f"{PARAMS_PATH}: train.recipe") -> Recip
     return load_named(RECIPES_DIR, name, Recipe, where)
 
 
-def _check_callback(spec: Spec, *, scheduled: bool) -> None:
-    kind = spec["type"]
-    if kind not in CALLBACKS or spec.get("monitor", "val_loss") not in WATCHED:
-        raise ValueError(f"some of {CALLBACKS} with a monitor of {WATCHED}")
-    for key, argument in spec.items():
-        if key not in TEXTS and isinstance(argument, str | list | dict):
-            raise ValueError(f"{kind}'s {key} as a number")
-    if kind == "ReduceLROnPlateau" and scheduled:
-        raise ValueError(f"no {kind} where a schedule sets the learning rate")
-
-
 def _replace_classes(value: Any, count: int) -> Any:
     if isinstance(value, list):
         return [_replace_classes(entry, count) for entry in value]
@@ -187,9 +137,3 @@ def _replace_classes(value: Any, count: int) -> Any:
         else _replace_classes(entry, count)
         for key, entry in value.items()
     }
-
-
-def _get_rate(optimizer: Mapping[str, Any]) -> Any:
-    """Return the learning rate of an optimizer, or of the one that it wraps."""
-    inner = optimizer.get("inner_optimizer")
-    return _get_rate(inner) if isinstance(inner, dict) else optimizer.get("learning_rate")

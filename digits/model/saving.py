@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from digits.data.datasets import IMAGE_SIDE
 from digits.data.splits import check_probabilities
 from digits.files import ArtifactError, write_bytes
-from digits.model.backend import keras
+from digits.model.backend import find_reason, keras
 from digits.model.inspection import check_config, check_used, inspect_model
 from digits.paths import MODEL_PATH
 
@@ -33,13 +32,9 @@ def write_model(path: Path, model: keras.Model) -> None:
 
 
 def check_loadable(model: keras.Model) -> None:
-    """Check that `load_model` will take this model, before it is worth anything.
-
-    Raises:
-        ArtifactError: says why it will not.
-    """
+    """Refuse, by ArtifactError, a model that `load_model` will not take, before it is trained."""
     config = json.loads(json.dumps(keras.saving.serialize_keras_object(model)))
-    check_config(config, MODEL_PATH)
+    check_config(MODEL_PATH, config)
 
 
 def load_model(path: Path, class_count: int) -> keras.Model:
@@ -50,19 +45,20 @@ def load_model(path: Path, class_count: int) -> keras.Model:
     """
     if not path.is_file():
         raise ArtifactError(f"{path}: expected a model, received none: run train, or `dvc pull`")
-    config, weights, weight_count = inspect_model(path)
     try:
+        config, weights, weight_count = inspect_model(path)
         model = _build(path, config, weight_count, class_count)
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "model.weights.h5"
             file.write_bytes(weights)  # the archive itself would be read in pieces
             model.load_weights(file)
-    except (ArtifactError, OSError):
+    except ArtifactError:
         raise
     except Exception as error:
-        # Keras lets whatever h5py or a layer raises pass through.
-        reason = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
-        raise ArtifactError(f"{path}: expected a Keras model, received {reason}") from error
+        # Keras lets whatever zipfile, json, h5py or a layer raises pass through.
+        raise ArtifactError(
+            f"{path}: expected a Keras model, received {find_reason(error)}"
+        ) from error
     return model
 
 
@@ -100,26 +96,20 @@ def _build(path: Path, config: dict[str, Any], weight_count: int, class_count: i
             given = copy.deepcopy(config)  # Keras takes it to pieces
             model = keras.saving.deserialize_keras_object(given, safe_mode=True)
             check_used(path, config, model)
-            _check_sizes(path, model, weight_count, class_count)
+            if model.output_shape != (None, class_count):
+                raise ArtifactError(
+                    f"{path}: expected output {(None, class_count)}, received {model.output_shape}"
+                )
+            count = sum(math.prod(weight.shape) for weight in model.weights)
+            if count > weight_count:
+                raise ArtifactError(
+                    f"{path}: expected {count} weights for its layers, received {weight_count}"
+                )
             scope.initialize_variables = True
     except BaseException:
         keras.utils.clear_session()  # or the next such scope would give them values
         raise
     return model
-
-
-def _check_sizes(path: Path, model: keras.Model, weight_count: int, class_count: int) -> None:
-    shapes = {"input": (None, IMAGE_SIDE, IMAGE_SIDE, 1), "output": (None, class_count)}
-    for side, expected in shapes.items():
-        received = getattr(model, f"{side}_shape")
-        if received != expected:
-            raise ArtifactError(f"{path}: expected {side} {expected}, received {received}")
-    count = sum(math.prod(weight.shape) for weight in model.weights)
-    if count > weight_count:
-        raise ArtifactError(
-            f"{path}: expected {count} weights, as many as config.json's layers have, "
-            f"received {weight_count} in model.weights.h5"
-        )
 
 
 def _make_deterministic(archive_path: Path) -> bytes:

@@ -1,5 +1,6 @@
 """Train a recipe: from its words, a seed and images to one model."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +11,19 @@ import pandas as pd
 
 from digits.data.splits import Split
 from digits.files import HISTORY_COLUMNS
-from digits.model.backend import DeviceError, choose_strategy, has_bfloat16, keras, make_repeatable
+from digits.model.backend import (
+    DeviceError,
+    choose_strategy,
+    find_reason,
+    has_bfloat16,
+    keras,
+    make_repeatable,
+)
 from digits.model.batches import count_steps, make_batches, make_validation_batches
-from digits.model.calibration import calibrate
 from digits.model.checkpoint import Checkpoint, Recorder, identify_run, load_checkpoint
-from digits.model.ensemble import collect_predictions, join_members
+from digits.model.ensemble import calibrate, collect_predictions, join_members
 from digits.model.networks import build_callbacks, build_network, build_trainable
-from digits.model.objects import NetworkError, find_reason
-from digits.model.progress import Progress, describe_network
+from digits.model.objects import NetworkError
 from digits.model.recipes import CLASSES, RECIPES_DIR, Recipe
 from digits.model.saving import check_loadable, predict_in_parts, predict_probabilities
 
@@ -76,7 +82,7 @@ def train_recipe(
 
     Raises:
         NetworkError: the recipe is no network that can be trained; nothing has been trained.
-        DivergedError: a loss is not finite.
+        DigitsError: a loss is not finite.
     """
     smoke_test(plan)
     settings = (plan.name, plan.recipe, plan.seed, plan.threads, plan.devices)
@@ -113,21 +119,23 @@ def smoke_test(plan: Plan) -> None:
             f"received {plan.devices}"
         )
     few = Split(plan.train.images[:SMOKE_COUNT], plan.train.labels[:SMOKE_COUNT])
-    build_callbacks(name, recipe)
-    network = build_trainable(name, recipe)
-    if network.output_shape[1:] != (plan.class_count,):
-        raise NetworkError(
-            f"{where}: layers: expected the last one to give {plan.class_count} probabilities, as "
-            f"`units: {CLASSES}` does, received shape {network.output_shape}"
-        )
-    network.run_eagerly = True  # one step is not worth a graph, and fails with better reasons
     try:
+        build_callbacks(name, recipe)
+        network = build_trainable(name, recipe)
+        if network.output_shape[1:] != (plan.class_count,):
+            raise NetworkError(
+                f"{where}: layers: expected the last one to give {plan.class_count} probabilities, "
+                f"as `units: {CLASSES}` does, received shape {network.output_shape}"
+            )
+        network.run_eagerly = True  # one step is not worth a graph, and fails with better reasons
         batches, _ = make_batches(few, recipe, plan.seed, plan.class_count)
         network.fit(batches, shuffle=False, verbose=0)
         member = build_network(plan.name_member(0), recipe, network.get_weights())
         model = join_members(name, [member], recipe.test_time_shift)
         predict_probabilities(model, few.images, SMOKE_COUNT)
         check_loadable(model)
+    except NetworkError:
+        raise
     except Exception as error:  # whatever a layer or an optimizer raises
         raise NetworkError(f"{where}: {find_reason(error)}") from error
 
@@ -144,7 +152,8 @@ def _train_member(
         watched = build_callbacks(plan.name, recipe)
         network = build_trainable(name, recipe, step_count, plan.devices)
         if number == 0:
-            print(describe_network(network), flush=True)
+            network.summary()
+        print(f"{name}: {recipe.epochs} epochs", flush=True)
         network.fit(
             batches,
             epochs=recipe.epochs,
@@ -156,10 +165,9 @@ def _train_member(
                 keras.callbacks.LambdaCallback(on_epoch_begin=lambda n, _: epoch.assign(n)),
                 *watched,
                 Recorder(checkpoint, watched, save),
-                Progress(),
             ],
             shuffle=False,  # the batches are
-            verbose=0,  # Progress says more with less
+            verbose=1 if sys.stdout.isatty() else 2,  # steps, or a line an epoch
         )
         checkpoint.finish_member(network.get_weights())
     return build_network(name, recipe, checkpoint.finished[number])
@@ -184,7 +192,7 @@ def _finish(plan: Plan, members: Sequence[keras.Model], checkpoint: Checkpoint) 
     tempered = f" (probabilities at temperature {temperature:.4f})" if temperature else ""
     print(f"{plan.name}, the model: {shown}{tempered}", flush=True)
     metrics: dict[str, Any] = {**scores, "compute_dtype": recipe.precision}
-    if recipe.stops_early:
+    if recipe.has_callback("EarlyStopping"):
         metrics |= {"early_stopping": True}  # its epoch was chosen on these very images
     return Trained(model, _summarize(checkpoint)[0], metrics, probabilities)
 
