@@ -20,9 +20,9 @@ from tqdm import tqdm
 
 from benchmarks.timing import judge_at_least, print_table
 from digits.data.splits import load_card, load_split
+from digits.deployment.classifier import load_classifier
 from digits.evaluation.metrics import score_accuracy_interval
 from digits.imaging.segmentation import find_digits, read_digits
-from digits.model.classifier import load_classifier
 from digits.paths import CARD_PATH, VALIDATION_DIR
 from digits.stage import run
 

@@ -52,7 +52,7 @@ ROBUSTNESS_COUNT = 1000
 class TrainParams(Section):
     """Which recipe, and what makes the run repeatable."""
 
-    recipe: str
+    recipe: str = Field(pattern=r"^[A-Za-z0-9][\w.-]*$")  # the model has its name
     seed: int = Field(ge=0, lt=2**32)
     threads: int = Field(ge=0)
     devices: int = Field(ge=1)

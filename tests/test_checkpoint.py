@@ -98,7 +98,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Training:
 
 # Within the first member, at its last epoch, within the second, at the very end.
 @pytest.mark.parametrize(
-    "epochs", [*(pytest.param(epochs, marks=pytest.mark.nightly) for epochs in (1, 3)), 5, 6]
+    "epochs", [*(pytest.param(epochs, marks=pytest.mark.nightly) for epochs in (1, 3, 6)), 5]
 )
 def test_resumed_training_gives_the_same_bytes(
     epochs: int,
@@ -112,8 +112,7 @@ def test_resumed_training_gives_the_same_bytes(
     train.main()
     shown = capfd.readouterr().out
     assert f"resuming after epoch {(epochs - 1) % 3 + 1}\n" in shown
-    assert shown.count(", epoch ") == 6 - epochs
-    assert "trained on" not in shown  # the time of a part would pass for the whole's
+    assert shown.count("\nEpoch ") == 6 - epochs
     assert {name: Path(name).read_bytes() for name in RESULTS} == undisturbed.results
     assert not PATH.exists()
 
@@ -126,37 +125,16 @@ HIDDEN: list[dict[str, Any]] = [
 ]
 ROWS = spec("Reshape", target_shape=[28, 28])
 STOPPING = spec("EarlyStopping", patience=2, restore_best_weights=True)
+PLATEAU = spec("ReduceLROnPlateau", patience=1, cooldown=1)
+FAST = spec("Adam", learning_rate=0.05)
 TRAININGS: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
-    "momentum": (HIDDEN, {"optimizer": spec("SGD", momentum=0.9)}),
-    "nadam": (HIDDEN, {"optimizer": spec("Nadam")}),
-    "lion": (HIDDEN, {"optimizer": spec("Lion", learning_rate=0.001)}),
     "ema": (HIDDEN, {"optimizer": spec("Adam", use_ema=True)}),
     "accumulation": (HIDDEN, {"optimizer": spec("Adam", gradient_accumulation_steps=3)}),
-    "loss scale": (
-        HIDDEN,
-        {"optimizer": spec("LossScaleOptimizer", inner_optimizer=spec("Adam"))},
-    ),
-    "stopping": (
-        HIDDEN,
-        {
-            "callbacks": {"watch": STOPPING},
-            "epochs": 9,
-            "optimizer": spec("Adam", learning_rate=0.05),
-        },
-    ),
-    "plateau": (
-        HIDDEN,
-        {"callbacks": {"watch": spec("ReduceLROnPlateau", patience=1, cooldown=1)}, "epochs": 5},
-    ),
+    "loss scale": (HIDDEN, {"optimizer": spec("LossScaleOptimizer", inner_optimizer=spec("Adam"))}),
+    "stopping": (HIDDEN, {"callbacks": {"watch": STOPPING}, "epochs": 9, "optimizer": FAST}),
+    "plateau": (HIDDEN, {"callbacks": {"watch": PLATEAU}, "epochs": 5}),
     "recurrent": ([ROWS, spec("LSTM", units=4, dropout=0.3), SOFTMAX], {}),
-    "random layers": (
-        [
-            spec("RandomRotation", factor=0.1),
-            spec("GaussianNoise", stddev=0.1),
-            *HIDDEN,
-        ],
-        {},
-    ),
+    "random layers": ([spec("RandomRotation", factor=0.1), *HIDDEN], {}),
 }
 
 
@@ -197,24 +175,10 @@ def test_any_training_resumes_after_any_epoch(
         assert resumed == whole, epoch
 
 
-def test_other_parameters_start_anew(
-    undisturbed: Training,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(make_folder(tmp_path))
-    write_bytes(PATH, undisturbed.checkpoints[2])
-    Path("params.yaml").write_text(Path("params.yaml").read_text().replace("seed: 3", "seed: 4"))
-    train.main()
-    shown = capfd.readouterr().out  # nobody needs to hear of it
-    assert "checkpoint" not in shown
-    assert "resuming" not in shown
-    assert Path("models/model.keras").read_bytes() != undisturbed.results["models/model.keras"]
-
-
 @pytest.mark.nightly
-def test_damaged_checkpoint_starts_anew(
+@pytest.mark.parametrize("fault", ["another seed", "half a file"])
+def test_checkpoint_of_another_run_or_a_damaged_one_is_not_used(
+    fault: str,
     undisturbed: Training,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -222,10 +186,14 @@ def test_damaged_checkpoint_starts_anew(
 ) -> None:
     monkeypatch.chdir(make_folder(tmp_path))
     whole = undisturbed.checkpoints[2]
-    write_bytes(PATH, whole[: len(whole) // 2])
+    write_bytes(PATH, whole[: len(whole) // 2] if fault == "half a file" else whole)
+    if fault == "another seed":
+        params = Path("params.yaml").read_text()
+        Path("params.yaml").write_text(params.replace("seed: 3", "seed: 4"))
     train.main()
-    assert f"{PATH}: expected a whole file, received a damaged one" in capfd.readouterr().out
-    assert {name: Path(name).read_bytes() for name in RESULTS} == undisturbed.results
+    assert "resuming" not in capfd.readouterr().out
+    same = {name: Path(name).read_bytes() for name in RESULTS} == undisturbed.results
+    assert same == (fault == "half a file")
 
 
 SAMPLE = Checkpoint(
@@ -241,25 +209,16 @@ def test_checkpoint_survives_the_disk(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.json"
     SAMPLE.write(path, "run")
     loaded = load_checkpoint(path, "run")
-    assert loaded.rows == SAMPLE.rows
-    assert [int(value) for value in loaded.state] == list(range(12))
+    np.testing.assert_equal(vars(loaded), vars(SAMPLE))
     assert loaded.state[0].dtype == np.int64
-    np.testing.assert_equal(loaded.finished, SAMPLE.finished)
-    np.testing.assert_equal(loaded.callbacks, SAMPLE.callbacks)
-    assert loaded.stopped
     assert load_checkpoint(path, "another") == Checkpoint()
     assert load_checkpoint(tmp_path / "none.json", "run") == Checkpoint()
-
-
-def test_any_damaged_bit_is_as_if_there_were_none(tmp_path: Path) -> None:
-    path = tmp_path / "checkpoint.json"
-    SAMPLE.write(path, "run")
     whole = path.read_bytes()
-    for bit in range(8 * len(whole)):
+    for position in range(len(whole)):
         damaged = bytearray(whole)
-        damaged[bit // 8] ^= 1 << bit % 8
+        damaged[position] ^= 1
         path.write_bytes(damaged)
-        assert load_checkpoint(path, "run") == Checkpoint(), bit
+        assert load_checkpoint(path, "run") == Checkpoint(), position
 
 
 def test_identity_depends_on_settings_data_code_and_versions(

@@ -32,8 +32,8 @@ from digits.commands.demo.drawings import Reader
 from digits.commands.demo.nearest import index_images
 from digits.commands.demo.server import MOST_BYTES, Handler, Server
 from digits.data.splits import Split
+from digits.deployment.classifier import Classifier
 from digits.imaging.normalization import centre
-from digits.model.classifier import Classifier
 
 DIGITS = list("0123456789")
 # How a hand writes them, 0 to 100 from the left and from above: strokes, a digit each.
@@ -424,7 +424,7 @@ SCRIPT = """
 from argparse import ArgumentParser
 from pathlib import Path
 from digits.commands.demo import command as demo
-from digits.model.classifier import Classifier
+from digits.deployment.classifier import Classifier
 
 demo.load_classifier = lambda: Classifier(Path("none"), ["0", "1"], lambda images: images)
 parser = ArgumentParser()

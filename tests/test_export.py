@@ -23,14 +23,14 @@ from digits.commands.export import command as export
 from digits.commands.export.command import EXPORTED_DIR, FORMS, ExportError
 from digits.config import load_params
 from digits.data.splits import Card, load_card, write_card, write_split
+from digits.deployment import conversion
+from digits.deployment.runtimes import Predict, load_litert, load_onnx
 from digits.errors import run_main
 from digits.files import ArtifactError
-from digits.model import conversion
 from digits.model.backend import keras, without_lines
 from digits.model.ensemble import join_members
 from digits.model.networks import build_network
 from digits.model.recipes import Recipe
-from digits.model.runtimes import Predict, load_litert, load_onnx
 from digits.model.saving import load_model, predict_probabilities, write_model
 from digits.paths import CARD_PATH, MODEL_PATH, TRAIN_DIR, VALIDATION_DIR
 

@@ -1,8 +1,5 @@
 """Networks from recipes, and models on disk."""
 
-import datetime as dt
-import json
-import math
 import re
 import zipfile
 from pathlib import Path
@@ -19,48 +16,41 @@ from digits.files import ArtifactError
 from digits.model.backend import keras
 from digits.model.batches import encode_labels
 from digits.model.ensemble import join_members
-from digits.model.inspection import REFUSED
 from digits.model.networks import build_network, build_trainable
 from digits.model.objects import NetworkError
 from digits.model.recipes import Recipe
 from digits.model.saving import load_model, predict_probabilities, write_model
 from digits.model.training import smoke_test, train_recipe
 
+CONVOLUTION = spec("Conv2D", filters=4, kernel_size=3)
+ROWS = spec("Reshape", target_shape=[28, 28])
+
 
 def small_network(name: str = "small") -> Any:
     keras.utils.set_random_seed(1)
-    return build_network(name, make_recipe(spec("Flatten"), SOFTMAX))
-
-
-def test_cnn_has_225034_parameters_and_the_reference_layers() -> None:
-    network = build_network("cnn", load_params("", Recipe, RECIPES / "cnn.yaml").suit_classes(10))
-    assert network.count_params() == 225_034
-    assert [layer.output.shape[1:] for layer in network.layers[1:]] == [
-        (26, 26, 32),
-        (13, 13, 32),
-        (11, 11, 64),
-        (5, 5, 64),
-        (1600,),
-        (128,),
-        (128,),
-        (10,),
-    ]
-
-
-CONVOLUTION = spec("Conv2D", filters=4, kernel_size=3)
-ROWS = spec("Reshape", target_shape=[28, 28])
+    return build_network(name, make_recipe(FLATTEN, SOFTMAX))
 
 
 def change(**arguments: Any) -> dict[str, Any]:
     return {**CONVOLUTION, **arguments}
 
 
-def refuse(*layers: dict[str, Any], name: str = "bad", **changes: Any) -> str:
+def test_cnn_has_225034_parameters_and_the_reference_layers() -> None:
+    network = build_network("cnn", load_params("", Recipe, RECIPES / "cnn.yaml").suit_classes(10))
+    assert network.count_params() == 225_034
+    assert [layer.output.shape[1:] for layer in network.layers[1:]] == [
+        *[(26, 26, 32), (13, 13, 32), (11, 11, 64), (5, 5, 64)],
+        *[(1600,), (128,), (128,), (10,)],
+    ]
+
+
+def refuse(*layers: dict[str, Any], **changes: Any) -> str:
     """Return the one line with which a recipe is refused before any training."""
     with pytest.raises((NetworkError, ValidationError)) as refusal:
-        smoke_test(make_plan(make_recipe(*layers, **changes), name=name))
+        smoke_test(make_plan(make_recipe(*layers, **changes), name="bad"))
     if isinstance(refusal.value, ValidationError):
         return describe_errors("", Recipe, refusal.value)
+    assert str(refusal.value).startswith("recipes/bad.yaml: ")
     assert "\n" not in str(refusal.value)
     assert "\x1b" not in str(refusal.value)
     return str(refusal.value)
@@ -69,244 +59,91 @@ def refuse(*layers: dict[str, Any], name: str = "bad", **changes: Any) -> str:
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
-        (
-            [spec("Conv", filters=1), SOFTMAX],
-            r"layers\.layer1\.type: expected a Keras layer.*'Conv'",
-        ),
-        ([spec("Conv2d", filters=1), SOFTMAX], r"\(did you mean 'Conv2D'\?\)"),
-        (
-            [spec("Lambda", function="print"), SOFTMAX],
-            r"layers\.layer1\.type: .*received 'Lambda'",
-        ),
-        (
-            [spec("TFSMLayer", filepath="x"), SOFTMAX],
-            r"layers\.layer1\.type: .*received 'TFSMLayer'",
-        ),
-        ([FLATTEN, spec("Dense")], r"layers\.layer2: .*'units'"),
-        ([FLATTEN, spec("Dense", unit=10)], r"layers\.layer2\.unit: .*mean 'units'"),
-        ([spec("Dense", units=-1), SOFTMAX], r"layers\.layer1: .*units"),
+        ([spec("Conv2d"), SOFTMAX], r"layer1\.type: expected a Keras layer.*mean 'Conv2D'\?\)"),
+        ([spec("Lambda", function="print"), SOFTMAX], r"layer1\.type: .*received 'Lambda'"),
+        ([FLATTEN, spec("Dense", unit=10)], r"layers\.layer2: .*'units'"),
+        ([change(filter=3), FLATTEN, SOFTMAX], r"layers\.layer1: .*'filter': 3"),
         ([FLATTEN, CONVOLUTION], r"layers\.layer2: .*expected min_ndim=4, found ndim=2"),
-        (
-            [spec("MaxPooling2D", pool_size=40), FLATTEN, SOFTMAX],
-            r"layers\.layer1: Computed output size would be zero",
-        ),
-        ([spec("Dropout", rate=1.5), FLATTEN, SOFTMAX], r"layer1: Invalid value"),
-        ([change(padding=-1), SOFTMAX], r"layers\.layer1: .*'padding': -1"),
-        ([change(padding="sane"), SOFTMAX], r"layers\.layer1: .*sane"),
+        ([spec("MaxPooling2D", pool_size=40), SOFTMAX], r"layer1: Computed output size would be"),
         ([spec("MaxPooling2D", strides=0), SOFTMAX], r"layers\.layer1: .*'strides': 0"),
-        ([spec("BatchNormalization", axis=10**30), SOFTMAX], r"layer1: .*'axis': 1000"),
-        ([spec("Layer"), FLATTEN, SOFTMAX], r"layers\.layer1\.type: .*received 'Layer'"),
-        (
-            [spec("Input"), FLATTEN, SOFTMAX],
-            r"layers\.layer1\.type: .*received 'Input'(?!.*InputSpec)",
-        ),
-        ([spec("Normalization"), FLATTEN, SOFTMAX], "expected mean and variance"),
-        ([spec("Normalization", mean=0.1), FLATTEN, SOFTMAX], "expected mean and variance"),
-        (
-            [spec("Discretization", num_bins=3), FLATTEN, SOFTMAX],
-            r"recipes/bad\.yaml: You need",
-        ),
-        (
-            [ROWS, spec("LSTM", units=4, return_state=True), SOFTMAX],
-            "expected one output",
-        ),
-        (
-            [ROWS, spec("LSTM", units=4, stateful=True), SOFTMAX],
-            r"layer2: .*stateful.*static",
-        ),
-        (
-            [spec("Dropout", rate=0.5, noise_shape=[7, 1, 28, 1]), FLATTEN, SOFTMAX],
-            "broadcast",
-        ),
-        ([spec("UpSampling2D", interpolation="cubic"), FLATTEN, SOFTMAX], "'bilinear'"),
-        # Arguments that Python takes for something else.
         ([change(use_bias="off"), FLATTEN, SOFTMAX], r"use_bias: expected true or false"),
-        ([change(use_bias=0), FLATTEN, SOFTMAX], r"use_bias: expected true or false, received 0"),
-        ([change(trainable=0), FLATTEN, SOFTMAX], r"trainable: expected true or false"),
         ([change(filters="32"), FLATTEN, SOFTMAX], r"layer1: .*'filters': '32'"),
-        ([change(kernel_size=["3", 3]), FLATTEN, SOFTMAX], r"layer1: .*'kernel_size': \['3', 3\]"),
-        ([change(filters=True), FLATTEN, SOFTMAX], r"filters: expected neither true nor false"),
-        ([spec("Dropout", rate=math.nan), FLATTEN, SOFTMAX], "rate: expected a finite number"),
+        ([spec("Normalization", mean=0.1), FLATTEN, SOFTMAX], "expected mean and variance"),
+        ([ROWS, spec("LSTM", units=4, return_state=True), SOFTMAX], "layer3: .*received 3 input"),
+        ([spec("Dropout", rate=0.5, noise_shape=[7, 1, 28, 1]), FLATTEN, SOFTMAX], "broadcast"),
+        # Objects in arguments, and branches.
         (
-            [spec("Dropout", rate=dt.date(2026, 1, 1)), FLATTEN, SOFTMAX],
-            r"layer1: .*'rate': date",
+            [change(kernel_regularizer=spec("L3")), SOFTMAX],
+            r"regularizer\.type: .*regularizer, rec",
         ),
-        # Objects in arguments.
-        (
-            [change(kernel_regularizer=spec("L3")), FLATTEN, SOFTMAX],
-            "a Keras regularizer, received",
-        ),
-        (
-            [change(kernel_regularizer=spec("L2", l=1.0)), SOFTMAX],
-            r"kernel_regularizer\.l: .* mean 'l2'",
-        ),
-        ([change(kernel_regularizer=spec("L2", l2="0.1")), SOFTMAX], r"kernel_regularizer.*l2"),
-        (
-            [change(kernel_regularizer={"L2": 0.1}), SOFTMAX],
-            r"kernel_regularizer\.type: expected a Keras regularizer, received None",
-        ),
-        ([change(activation=spec("leaky_relu")), SOFTMAX], "mean 'LeakyReLU'"),
-        (
-            [change(activation={"class_name": "Lambda", "config": {}}), SOFTMAX],
-            r"activation\.type: expected a Keras layer, received None",
-        ),
-        (
-            [spec("Bidirectional", layer=spec("LSTN", units=2)), SOFTMAX],
-            r"layer\.type: .*'LSTM'",
-        ),
-        # Branches.
-        (
-            [spec("Add", branches=[]), FLATTEN, SOFTMAX],
-            r"layers\.layer1\.branches: expected a valid dictionary, received \[\]",
-        ),
+        ([change(kernel_regularizer={"L2": 0.1}), SOFTMAX], r"regularizer, received None"),
+        ([spec("Bidirectional", layer=spec("LSTN", units=2)), SOFTMAX], r"layer\.type: .*'LSTM'"),
         ([spec("Add", branches=[FLATTEN]), SOFTMAX], r"layer1\.branches: expected a valid dict"),
-        ([spec("Add", branches="two"), SOFTMAX], r"layer1\.branches: .*received 'two'"),
-        ([spec("Add"), FLATTEN, SOFTMAX], r"layers\.layer1: "),
-        (
-            [spec("Add", branches=fork([], [CONVOLUTION])), SOFTMAX],
-            r"layers\.layer1: Inputs have incompatible shapes",
-        ),
+        ([spec("Add", branches=fork([], [CONVOLUTION])), SOFTMAX], "layer1: Inputs have incompat"),
         (
             [
-                spec("Add", branches=fork([], [spec("Add", branches=fork([], [spec("Conv")]))])),
+                spec("Add", branches=fork([], [spec("Add", branches=fork([], [spec("X")]))])),
                 SOFTMAX,
             ],
-            r"layer1\.branches\.branch2\.layer1\.branches\.branch2\.layer1\.type: .*'Conv'",
+            r"layer1\.branches\.branch2\.layer1\.branches\.branch2\.layer1\.type: .*'X'",
         ),
         # What comes out.
-        (
-            [FLATTEN, spec("Dense", units=9, activation="softmax")],
-            r"layers: expected the last one to give 10 prob.*`units: classes`.*shape \(None, 9\)",
-        ),
+        ([FLATTEN, spec("Dense", units=9)], r"to give 10 prob.*`units: classes`.*\(None, 9\)"),
         ([SOFTMAX], r"received shape \(None, 28, 28, 10\)"),
         ([FLATTEN, spec("Dense", units=10)], "expected probabilities that sum to 1"),
-        (
-            [FLATTEN, spec("Dense", units=10, activation="sigmoid")],
-            "probabilities that sum",
-        ),
-        (
-            [FLATTEN, spec("Dense", units=10), spec("Softmax", axis=0)],
-            "probabilities that sum",
-        ),
-        # Names.
-        ([spec("Flatten", name="a"), SOFTMAX], r"layer1\.name: expected none"),
+        ([FLATTEN, spec("Dense", units=10), spec("Softmax", axis=0)], "probabilities that sum"),
     ],
 )
 def test_refused_layers(layers: list[dict[str, Any]], message: str) -> None:
     assert re.search(message, refuse(*layers))
 
 
-@pytest.mark.parametrize("name", ["a/b", "my net", "größe", "-x"])
-def test_refused_name(name: str) -> None:
-    said = refuse(FLATTEN, SOFTMAX, name=name)
-    assert said.startswith(f"recipes/{name}.yaml: ")
-    assert "name" in said
+def decay(steps: float) -> dict[str, Any]:
+    rate = spec("PolynomialDecay", initial_learning_rate=0.1, decay_steps=steps)
+    return spec("SGD", learning_rate=rate)
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_layers_of_code_are_not_proposed(name: str) -> None:
-    assert f"mean {name!r}" not in refuse(spec(name), FLATTEN, SOFTMAX)
-    assert f"mean {name!r}" not in refuse(spec(name[:-1]), FLATTEN, SOFTMAX)
-
-
-@pytest.mark.parametrize(
-    ("optimizer", "message"),
-    [
-        (spec("Adamm"), r"optimizer\.type: expected a Keras optimizer.*mean 'Adam'"),
-        (spec("Adam", rate=1.0), r"optimizer\.rate: unknown argument"),
-        (spec("Adam", learning_rate="fast"), r"optimizer: .*fast"),
-        (spec("Adam", clipnorm=True), r"clipnorm: expected neither true nor false"),
-        (spec("Adam", use_ema=1), r"use_ema: expected true or false"),
-        (spec("Adam", clipnorm=1.0, clipvalue=1.0), "Only one of"),
-        (
-            spec("Adam", learning_rate=spec("Cosine")),
-            "Keras schedule, received 'Cosine'",
-        ),
-        (
-            spec("Adam", learning_rate=spec("CosineDecay", decay_steps=1000)),
-            r"learning_rate\.decay_steps: expected a share of the training, 0 to 1, received 1000",
-        ),
-        (spec("SGD", momentum=2), r"optimizer: .*momentum"),
-    ],
-)
-def test_refused_optimizer(optimizer: dict[str, Any], message: str) -> None:
-    assert re.search(message, refuse(FLATTEN, SOFTMAX, optimizer=optimizer))
-
-
-PLATEAU = spec("ReduceLROnPlateau")
-SCHEDULE = spec("PolynomialDecay", initial_learning_rate=0.1, decay_steps=1)
-
-
-def scale_loss(arguments: dict[str, Any]) -> dict[str, Any]:
-    return spec("LossScaleOptimizer", inner_optimizer=spec("SGD", **arguments))
+PLATEAU = {"callbacks": {"watch": spec("ReduceLROnPlateau")}}
+CYCLE = {"schedule": "one_cycle"}
+SCALED = {"optimizer": spec("LossScaleOptimizer", inner_optimizer=decay(1))}
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"callbacks": {"watch": spec("TensorBoard")}}, "some of .*EarlyStopping.* a monitor of"),
-        ({"callbacks": {"watch": spec("EarlyStopping", monitor="accuracy")}}, "a monitor of"),
-        ({"callbacks": {"watch": spec("EarlyStopping", patiense=1)}}, "mean 'patience'"),
-        ({"callbacks": {"watch": spec("EarlyStopping", patience="few")}}, "patience as a number"),
-        ({"callbacks": {"watch": spec("EarlyStopping", baseline="high")}}, "baseline as a number"),
-        (
-            {"callbacks": {"watch": spec("EarlyStopping", start_from_epoch="x")}},
-            "epoch as a number",
-        ),
-        ({"callbacks": {"watch": spec("ReduceLROnPlateau", patience=[3])}}, "patience as a number"),
-        ({"callbacks": {"watch": spec("ReduceLROnPlateau", cooldown="x")}}, "cooldown as a number"),
-        ({"callbacks": {"watch": spec("ReduceLROnPlateau", min_lr="tiny")}}, "min_lr as a number"),
-        (
-            {"callbacks": {"watch": spec("EarlyStopping", mode="mn")}},
-            r"callbacks\.watch: .*unknown",
-        ),
+        ({"optimizer": spec("Adamm")}, r"optimizer\.type: expected a Keras optim.*mean 'Adam'"),
+        ({"optimizer": spec("Adam", rate=1.0)}, r"optimizer: .*'rate': 1.0"),
+        ({"optimizer": spec("Adam", learning_rate=-1)}, r"learning_rate: expected 0 or more"),
+        ({"optimizer": decay(1000)}, r"decay_steps: expected a share of the training, 0 to 1"),
+        ({"callbacks": {"watch": spec("TensorBoard")}}, "watch.type: expected 'EarlyStopping'"),
+        ({"callbacks": {"watch": spec("EarlyStopping", monitor="loss")}}, "expected 'val_loss'"),
+        ({"callbacks": {"watch": spec("EarlyStopping", patiense=1)}}, r"watch: .*patiense"),
         ({"callbacks": {"watch": spec("ReduceLROnPlateau", factor=2.0)}}, r"factor >= 1\.0"),
-        (
-            {"callbacks": {"watch": PLATEAU}, "schedule": "one_cycle"},
-            "a schedule sets the learning rate",
-        ),
-        (
-            {"callbacks": {"watch": PLATEAU}, "optimizer": spec("SGD", learning_rate=SCHEDULE)},
-            "a schedule sets the learning rate",
-        ),
-        (
-            {"schedule": "one_cycle", "optimizer": spec("SGD", learning_rate=SCHEDULE)},
-            "constant where the learning rate is a schedule",
-        ),
-        # In the optimizer that another one wraps, too.
-        (
-            {"callbacks": {"watch": PLATEAU}, "optimizer": scale_loss({"learning_rate": SCHEDULE})},
-            "a schedule sets the learning rate",
-        ),
-        (
-            {"schedule": "one_cycle", "optimizer": scale_loss({"learning_rate": SCHEDULE})},
-            "constant where the learning rate is a schedule",
-        ),
+        (PLATEAU | CYCLE, "one that sets the learning rate"),
+        (PLATEAU | {"optimizer": decay(1)}, "one that sets the learning rate"),
+        (CYCLE | {"optimizer": decay(1)}, "one that sets the learning rate"),
+        (PLATEAU | SCALED, "one that sets the learning rate"),
+        ({"loss": "sparse_categorical_crossentropy", "label_smoothing": 0.1}, "one-hot labels"),
     ],
 )
-def test_refused_schedules_and_callbacks(changes: dict[str, Any], message: str) -> None:
+def test_refused_training(changes: dict[str, Any], message: str) -> None:
     assert re.search(message, refuse(FLATTEN, SOFTMAX, **changes))
 
 
 @pytest.mark.parametrize(
-    "last",
+    "layers",
     [
         [FLATTEN, spec("Dense", units=10), spec("Softmax")],
-        [FLATTEN, spec("Dense", units=10), spec("Activation", activation="softmax")],
         [change(filters=10, kernel_size=28, activation="softmax"), FLATTEN],
         [spec("Average", branches=fork([FLATTEN, SOFTMAX], [FLATTEN, SOFTMAX]))],
-        [
-            ROWS,
-            spec("RNN", cell=[spec("LSTMCell", units=4), spec("GRUCell", units=3)]),
-            SOFTMAX,
-        ],
+        [ROWS, spec("RNN", cell=[spec("LSTMCell", units=4), spec("GRUCell", units=3)]), SOFTMAX],
         [spec("SpectralNormalization", layer=CONVOLUTION), FLATTEN, SOFTMAX],
         [spec("Normalization", mean=0.13, variance=0.09), FLATTEN, SOFTMAX],
     ],
-    ids=["softmax", "activation", "convolution", "average", "cells", "wrapper", "normalization"],
+    ids=["softmax", "convolution", "average", "cells", "wrapper", "normalization"],
 )
-def test_accepted_networks(last: list[dict[str, Any]]) -> None:
-    smoke_test(make_plan(make_recipe(*last)))
+def test_accepted_networks(layers: list[dict[str, Any]]) -> None:
+    smoke_test(make_plan(make_recipe(*layers)))
 
 
 def test_shares_become_steps() -> None:
@@ -320,18 +157,6 @@ def test_shares_become_steps() -> None:
     assert rates == [3, 3, 3, 2, 2, 1, 1, 1]
 
 
-def test_layers_have_the_names_of_the_recipe() -> None:
-    """Those of a branch begin with the names of the layer that joins and of the branch."""
-    join = spec("Add", branches=fork([CONVOLUTION, change(padding="same")], [CONVOLUTION]))
-    network = build_network("n", make_recipe(join, FLATTEN, SOFTMAX))
-    assert {layer.name for layer in network.layers[1:]} == {
-        "layer1.branch1.layer1",
-        "layer1.branch1.layer2",
-        "layer1.branch2.layer1",
-        *("layer1", "layer2", "layer3"),
-    }
-
-
 def test_attention_takes_its_inputs_one_by_one() -> None:
     """Without branches each of them is the same tensor: self-attention."""
     attention = {"num_heads": 2, "key_dim": 4}
@@ -339,14 +164,14 @@ def test_attention_takes_its_inputs_one_by_one() -> None:
     crossed = fork([], [spec("Reshape", target_shape=[14, 56])])
     other = spec("MultiHeadAttention", **attention, branches=crossed)
     for recipe, values in ((itself, 28), (make_recipe(ROWS, other, FLATTEN, SOFTMAX), 14)):
-        network = build_network("n", recipe)
-        layer = next(it for it in network.layers if it.name == "layer2")
+        layer = build_network("n", recipe).get_layer("layer2")
         query, value = layer.input if isinstance(layer.input, list) else [layer.input] * 2
         assert (query.shape[1], value.shape[1]) == (28, values)
         smoke_test(make_plan(recipe))
 
 
-def test_precision_is_that_of_all_but_the_last_layer() -> None:
+def test_layers_have_the_recipe_s_names_and_precision_but_for_the_last() -> None:
+    """Names of a branch's layers begin with those of the layer that joins and of the branch."""
     branches = spec("Average", branches=fork([FLATTEN, SOFTMAX], [CONVOLUTION, FLATTEN, SOFTMAX]))
     network = build_trainable("n", make_recipe(CONVOLUTION, branches, precision="bfloat16"))
     dtypes = {layer.name: layer.compute_dtype for layer in network.layers[1:]}
@@ -364,33 +189,25 @@ def test_precision_is_that_of_all_but_the_last_layer() -> None:
 @pytest.mark.parametrize(
     "layer",
     [
-        spec("Dense", units=4, activity_regularizer="l2"),
         spec("ActivityRegularization", l1=0.1),
         spec("TimeDistributed", layer=spec("Dense", units=4, activity_regularizer="l2")),
     ],
 )
 def test_penalties_on_activations_go_with_bfloat16(layer: dict[str, Any]) -> None:
-    rows = spec("Reshape", target_shape=[28, 28])
-    smoke_test(make_plan(make_recipe(rows, layer, FLATTEN, SOFTMAX, precision="bfloat16")))
+    smoke_test(make_plan(make_recipe(ROWS, layer, FLATTEN, SOFTMAX, precision="bfloat16")))
 
 
-def test_model_is_what_a_keras_user_expects(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_model_is_what_a_keras_user_expects(tmp_path: Path) -> None:
     plan = make_plan(make_recipe(CONVOLUTION, spec("BatchNormalization"), FLATTEN, SOFTMAX))
     trained = train_recipe(plan)
-    summary = capsys.readouterr().out
     write_model(tmp_path / "model.keras", trained.model)
     model = keras.saving.load_model(tmp_path / "model.keras")
-    assert [type(layer) for layer in model.layers[2:3]] == [keras.layers.BatchNormalization]
-    assert all(layer.name in summary for layer in model.layers[1:])
+    assert type(model.layers[2]) is keras.layers.BatchNormalization
     loss, accuracy = model.evaluate(plan.validation.images, plan.validation.labels, verbose=0)
     assert accuracy == pytest.approx(trained.metrics["val_accuracy"], abs=1e-6)
     assert loss == pytest.approx(trained.metrics["val_loss"], rel=1e-5)
-    assert [variable.path for variable in model.optimizer.variables] == [
-        "sgd/iteration",
-        "sgd/learning_rate",
-    ]
+    names = [variable.path for variable in model.optimizer.variables]
+    assert names == ["sgd/iteration", "sgd/learning_rate"]
 
 
 def test_labels_are_one_hot_or_as_they_are() -> None:
@@ -402,8 +219,7 @@ def test_labels_are_one_hot_or_as_they_are() -> None:
 
 
 def test_joined_model_averages_members_and_shifts(tmp_path: Path) -> None:
-    chosen = make_recipe(spec("Flatten"), SOFTMAX)
-    members = [build_network(f"member_{number}", chosen) for number in (1, 2)]
+    members = [small_network("one"), small_network("two")]
     images = np.random.default_rng(0).random((4, 28, 28, 1), np.float32)
     views = [images]
     for axis in (1, 2):
@@ -418,170 +234,25 @@ def test_joined_model_averages_members_and_shifts(tmp_path: Path) -> None:
     model = load_model(tmp_path / "joined.keras", 10)
     assert model.name == "joined"
     np.testing.assert_allclose(predict_probabilities(model, images, 4), expected, atol=1e-6)
+    assert join_members("one", members[:1], 0) is members[0]
 
 
-def test_one_member_without_shifts_is_the_model() -> None:
-    member = small_network()
-    assert join_members("small", [member], 0) is member
-
-
-def test_model_survives_the_disk_byte_for_byte(tmp_path: Path) -> None:
-    network = small_network()
-    write_model(tmp_path / "a.keras", network)
-    write_model(tmp_path / "b.keras", network)
-    assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
-    with zipfile.ZipFile(tmp_path / "a.keras") as archive:
-        assert b"date" not in archive.read("metadata.json")
-        assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
-    images = np.random.default_rng(0).random((5, 28, 28, 1), np.float32)
-    model = load_model(tmp_path / "a.keras", 10)
-    assert model.name == "small"
-    np.testing.assert_array_equal(
-        predict_probabilities(model, images, 5), predict_probabilities(network, images, 5)
-    )
-
-
-def test_joined_model_has_no_addresses(tmp_path: Path) -> None:
+def test_equal_models_are_equal_bytes_on_disk(tmp_path: Path) -> None:
     path, archives = tmp_path / "joined.keras", []
     for _ in range(2):
         keras.utils.clear_session()  # layers are named from 1 again
-        members = [small_network(), small_network("other")]
-        write_model(path, join_members("joined", members, 1))
+        network = small_network()
+        joined = join_members("joined", [network, small_network("other")], 1)
+        write_model(path, joined)
         archives.append(path.read_bytes())
     with zipfile.ZipFile(path) as archive:
-        assert b"shared_object_id" in archive.read("config.json")
+        assert b"shared_object_id" in archive.read("config.json")  # by address, as Keras writes it
+        assert b"date" not in archive.read("metadata.json")
+        assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
     assert archives[0] == archives[1]
-
-
-def test_refused_model_files(tmp_path: Path) -> None:
-    path = tmp_path / "model.keras"
-    with pytest.raises(ArtifactError, match="expected a model, received none"):
-        load_model(path, 10)
-    write_model(path, small_network())
-    whole = path.read_bytes()
-    for damaged in (b"", b"not a zip", whole[: len(whole) // 2]):
-        path.write_bytes(damaged)
-        with pytest.raises(ArtifactError, match="expected a Keras model"):
-            load_model(path, 10)
-
-
-def replace_config(path: Path, config: bytes) -> None:
-    """Put another description of the model into a `.keras` file."""
-    with zipfile.ZipFile(path) as archive:
-        content = {name: archive.read(name) for name in archive.namelist()} | {
-            "config.json": config
-        }
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, data in content.items():
-            archive.writestr(name, data)
-
-
-def test_code_in_a_model_file_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "model.keras"
-    monkeypatch.chdir(tmp_path)
-
-    # Keras stores the code of a lambda, of a function its name only. The code has no imports.
-    plant = lambda images: __import__("pathlib").Path("planted").write_text("") or images  # noqa: E731
-    unsafe = keras.Sequential(
-        [
-            keras.Input((28, 28, 1)),
-            keras.layers.Lambda(plant, output_shape=(28, 28, 1)),
-            keras.layers.Flatten(),
-            keras.layers.Dense(10, activation="softmax"),
-        ]
-    )
-    unsafe.save(path)
-    Path("planted").unlink(missing_ok=True)
-    with pytest.raises(ArtifactError, match="expected a Keras model"):
-        load_model(path, 10)
-    assert not Path("planted").exists()
-    keras.saving.load_model(path, safe_mode=False)(np.zeros((1, 28, 28, 1)))
-    assert Path("planted").exists()  # the trap was armed
-
-
-OWN = "expected a Keras model of this project, received"
-TORCH = b'{"module": "keras.layers", "class_name": "TorchModuleWrapper", "config": {"module": ""}}'
-
-
-def call(module: str, name: str, *arguments: str) -> bytes:
-    """Describe a model whose one layer is a function, called while the model is loaded."""
-    function = {"module": module, "class_name": "function", "config": name}
-    layer = {
-        **function,
-        "registered_name": name,
-        "name": "layer",
-        "inbound_nodes": [{"args": arguments, "kwargs": {}}],
-    }
-    ends = {"input_layers": [["layer", 0, 0]], "output_layers": [["layer", 0, 0]]}
-    config = {"name": "model", "layers": [layer], **ends}
-    functional = {"class_name": "Functional", "module": "keras.src.models.functional"}
-    return json.dumps(functional | {"config": config}).encode()
-
-
-@pytest.mark.parametrize(
-    ("config", "reason"),
-    [
-        (call("os", "system", "touch planted"), f"{OWN} os.function"),  # CVE-2025-1550
-        (  # CVE-2025-8747
-            call("keras.utils", "get_file", "planted", "file:///etc/hostname"),
-            f"{OWN} keras.utils.function",
-        ),
-        (  # CVE-2025-9906
-            call("keras.config", "enable_unsafe_deserialization"),
-            f"{OWN} keras.config.function",
-        ),
-        (
-            TORCH,
-            "expected a Keras model of this project, received {'module': 'keras.layers', ",
-        ),
-        (
-            b'{"module": "os", "class_name": "function", "config": "system"}',
-            "expected a Keras model of this project, received {'module': 'os', ",
-        ),
-        (
-            b'{"module": "builtins", "class_name": "eval", "config": {}}',
-            "expected a Keras model of this project, received {'module': 'builtins', ",
-        ),
-        (b"[]", "expected a Keras model, received 'list' object"),
-        (b"{}", "expected a Keras model of this project, received {}"),
-    ],
-    ids=["os-system", "get-file", "unsafe", "torch", "function", "eval", "list", "nothing"],
-)
-def test_exploit_in_a_model_file_is_refused(
-    config: bytes, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / "model.keras"
-    write_model(path, small_network())
-    replace_config(path, config)
-    with pytest.raises(ArtifactError, match=re.escape(f"model.keras: {reason}")) as refusal:
-        load_model(path, 10)
-    assert "\n" not in str(refusal.value)
-    assert [found.name for found in tmp_path.iterdir()] == ["model.keras"]
-
-
-def test_model_of_other_classes_is_refused(tmp_path: Path) -> None:
-    keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten()]).save(tmp_path / "m.keras")
-    with pytest.raises(ArtifactError, match=r"expected output \(None, 10\), received \(None, 784"):
-        load_model(tmp_path / "m.keras", 10)
-
-
-@pytest.mark.parametrize("shape", [(32, 32, 3), (784,)])
-def test_model_of_other_images_is_refused(shape: tuple[int, ...], tmp_path: Path) -> None:
-    path = tmp_path / "model.keras"
-    layers = [keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax")]
-    keras.Sequential([keras.Input(shape), *layers]).save(path)
-    with pytest.raises(ArtifactError, match=r"of this project, received input \[None"):
-        load_model(path, 10)
-
-
-def test_file_of_something_else_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "layer.keras"
-    write_model(path, small_network())
-    layer = json.dumps(keras.saving.serialize_keras_object(keras.layers.Dense(10))).encode()
-    replace_config(path, layer)
-    with pytest.raises(ArtifactError, match="expected a Keras model"):
-        load_model(path, 10)
+    images = np.random.default_rng(0).random((5, 28, 28, 1), np.float32)
+    loaded = predict_probabilities(load_model(path, 10), images, 5)
+    np.testing.assert_array_equal(loaded, predict_probabilities(joined, images, 5))
 
 
 def test_predictions_that_are_no_probabilities_are_refused() -> None:
@@ -590,9 +261,3 @@ def test_predictions_that_are_no_probabilities_are_refused() -> None:
     network.layers[-1].bias.assign(np.full(10, np.nan))
     with pytest.raises(ArtifactError, match="received NaN"):
         predict_probabilities(network, images, 2)
-    logits = keras.Sequential(
-        [keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(10)]
-    )
-    logits.layers[-1].bias.assign(np.full(10, 3.0))
-    with pytest.raises(ArtifactError, match="sum to 1"):
-        predict_probabilities(logits, images, 2)

@@ -21,11 +21,11 @@ from digits.commands.predict import command as predict
 from digits.commands.predict.command import PredictError
 from digits.data import idx
 from digits.data.splits import Card, write_card
+from digits.deployment import classifier
+from digits.deployment.classifier import load_classifier
 from digits.files import ArtifactError
 from digits.imaging.normalization import centre
-from digits.model import classifier
 from digits.model.backend import keras
-from digits.model.classifier import load_classifier
 from digits.model.networks import build_network
 from digits.model.saving import predict_probabilities, write_model
 from digits.paths import CARD_PATH, MODEL_PATH

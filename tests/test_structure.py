@@ -18,7 +18,7 @@ STAGES = ("fetch", "decode", "train", "evaluate", "analyze")
 SOURCES = sorted([*(ROOT / "digits").rglob("*.py"), *(ROOT / "pipeline").glob("*.py")])
 DVC_YAML = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())
 # A room imports from those before it: the modules at the top of digits/ come first.
-ROOMS = ("", "data", "imaging", "model", "evaluation", "dvc", "commands")
+ROOMS = ("", "data", "imaging", "model", "deployment", "evaluation", "dvc", "commands")
 COMMANDS_DIR = ROOT / "digits/commands"
 # Loaded where they are asked for: a command may end without them, and they take seconds.
 HEAVY = {"onnxruntime", "ai_edge_litert"}

@@ -1,7 +1,6 @@
 """What a `.keras` file declares, held against what it holds, before Keras builds and allocates it.
 
-Keras believes the file: a few bytes may declare gigabytes, and its safe mode has been passed three
-times (CVE-2025-1550, CVE-2025-8747, CVE-2025-9906). Here only known classes pass.
+Keras's safe mode was passed three times (CVE-2025-1550, -8747, -9906): only known classes pass.
 """
 
 import io
@@ -19,8 +18,7 @@ from digits.model.backend import keras
 LIMITS = {"config.json": 2**24, "metadata.json": 2**10, "model.weights.h5": 2**30}  # bytes
 CALL_LIMIT = 100_000  # of layers; champion has 600: 6 networks of 19 layers, five views each
 NUMBER_LIMIT = 2**24  # as inputs of a dense layer of ten units they fill the weights' bytes
-# Layers made of code, those of a vocabulary, a file or a table that Keras computes at once, and
-# what is there for those who write layers.
+# Made of code, of a vocabulary, a file or a table that Keras computes at once, or for new layers.
 REFUSED = (
     *("FlaxLayer", "HashedCrossing", "Hashing", "IntegerLookup", "JaxLayer", "Lambda"),
     *("MelSpectrogram", "STFTSpectrogram", "StringLookup", "TFSMLayer", "TextVectorization"),
@@ -43,17 +41,14 @@ def inspect_model(path: Path) -> tuple[dict[str, Any], bytes, int]:
     """Read a model file whose every size is known to be harmless.
 
     Returns the model as the file describes it, its weights as HDF5, and how many numbers they are.
-    Whatever zipfile, json and h5py raise of a damaged file passes through.
-
-    Raises:
-        ArtifactError: what no recipe leads to, be it foreign or hostile.
+    What no recipe leads to is an ArtifactError; what zipfile, json and h5py raise passes through.
     """
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
-        _check(path, sorted(entry.filename for entry in entries) == sorted(LIMITS), "other members")
+        check(path, sorted(entry.filename for entry in entries) == sorted(LIMITS), "other members")
         for entry in entries:
             fits = entry.file_size <= min(LIMITS[entry.filename], path.stat().st_size)
-            _check(path, fits, f"{entry.filename} of {entry.file_size} bytes")
+            check(path, fits, f"{entry.filename} of {entry.file_size} bytes")
         members = {entry.filename: archive.read(entry) for entry in entries}
     config, weights = json.loads(members["config.json"]), members["model.weights.h5"]
     check_config(path, config)
@@ -62,16 +57,16 @@ def inspect_model(path: Path) -> tuple[dict[str, Any], bytes, int]:
 
 def check_config(path: Path, config: dict[str, Any]) -> None:
     """Refuse a model that is not of Keras's own classes alone, with sizes within limits."""
-    _check(path, config.get("class_name") in ("Functional", "Sequential"), repr(config)[:40])
+    check(path, config.get("class_name") in ("Functional", "Sequential"), repr(config)[:40])
     calls = _check_value(path, config, "layers")
-    _check(path, calls <= CALL_LIMIT, f"{calls} calls of layers")
+    check(path, calls <= CALL_LIMIT, f"{calls} calls of layers")
 
 
 def check_used(path: Path, config: dict[str, Any], model: keras.Model) -> None:
     """Refuse a built model that lacks a described layer: a spare one may be of any size."""
     if config["class_name"] == "Functional":
         layers, built = config["config"]["layers"], {each.name: each for each in model.operations}
-        _check(path, len(layers) == len(built), "layers that the outputs do not need")
+        check(path, len(layers) == len(built), "layers that the outputs do not need")
         for layer in layers:
             check_used(path, layer, built[layer["name"]])
 
@@ -87,7 +82,7 @@ def _check_value(path: Path, value: Any, key: str) -> int:
         calls = len(value.get("inbound_nodes") or []) if key.endswith("layers") else 0
         return max(calls, 1) * (below + (calls > 0))
     is_size = isinstance(value, int) and key not in ("seed", "shared_object_id")
-    _check(path, not is_size or abs(value) <= NUMBER_LIMIT, f"the number {str(value)[:40]}")
+    check(path, not is_size or abs(value) <= NUMBER_LIMIT, f"the number {str(value)[:40]}")
     return 0
 
 
@@ -95,30 +90,31 @@ def _check_object(path: Path, value: dict[str, Any], key: str) -> None:
     name, module = value["class_name"], value.get("module")
     known = next((modules for end, modules in MODULES.items() if key.endswith(end)), ())
     own = name not in REFUSED and value.get("registered_name") in (None, name)
-    _check(path, module in known and own, f"{module}.{name} as {key}"[:80])
+    check(path, module in known and own, f"{module}.{name} as {key}"[:80])
     value.pop("compile_config", None)  # as by `compile=False`, of inner models, too
     if name == "InputLayer":
         shape = value["config"]["batch_shape"]
-        _check(path, shape == [None, IMAGE_SIDE, IMAGE_SIDE, 1], f"input {shape}"[:80])
+        check(path, shape == [None, IMAGE_SIDE, IMAGE_SIDE, 1], f"input {shape}"[:80])
 
 
 def _count_weights(path: Path, weights: bytes) -> int:
     """Count the numbers in an HDF5 file whose arrays are in it, as they are."""
+    links: dict[str, object] = {}
     found: dict[str, h5py.Group | h5py.Dataset] = {}
     with h5py.File(io.BytesIO(weights)) as file:
-        file.visititems_links(
-            lambda name, link: _check(path, isinstance(link, h5py.HardLink), f"a link, {name}"[:80])
-        )
+        file.visititems_links(links.__setitem__)  # what is raised in there, h5py muddles
+        for name, link in links.items():
+            check(path, isinstance(link, h5py.HardLink), f"a link, {name}"[:80])
         file.visititems(found.__setitem__)
         arrays = [item for item in found.values() if isinstance(item, h5py.Dataset)]
         for array in arrays:
             outside = array.id.get_create_plist().get_external_count()
             stored = array.id.get_storage_size() == array.nbytes and not outside
-            _check(path, stored, f"array {array.name}"[:80])
-        _check(path, sum(array.nbytes for array in arrays) < len(weights), "more arrays than bytes")
+            check(path, stored, f"array {array.name}"[:80])
+        check(path, sum(array.nbytes for array in arrays) < len(weights), "more arrays than bytes")
         return sum(array.size for array in arrays)
 
 
-def _check(path: Path, holds: object, received: str) -> None:
+def check(path: Path, holds: object, received: str) -> None:
     if not holds:
         raise ArtifactError(f"{path}: expected a Keras model of this project, received {received}")

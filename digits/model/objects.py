@@ -20,6 +20,7 @@ MODULES = {
     "optimizer": keras.optimizers,
 }
 SIGNLESS = (keras.optimizers, keras.callbacks)  # which train by negative numbers, to no end
+WORDS = ("on", "off", "yes", "no")  # are texts in YAML 1.2, and Python takes any text for true
 PENALTIES = ("ActivityRegularization.l1", "ActivityRegularization.l2")
 
 
@@ -56,6 +57,8 @@ def make_object(
             continue
         if module in SIGNLESS and isinstance(value, int | float) and value < 0:
             raise NetworkError(f"{where}.{key}: expected 0 or more, received {value}")
+        if isinstance(value, str) and value.lower() in WORDS:
+            raise NetworkError(f"{where}.{key}: expected true or false, received {value!r}")
         made[key] = _resolve(f"{where}.{key}", key, value, context)
         if module is keras.optimizers.schedules and key.endswith(("_steps", "boundaries")):
             made[key] = _count_steps(f"{where}.{key}", value, context.step_count)

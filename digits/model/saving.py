@@ -15,7 +15,7 @@ import numpy as np
 from digits.data.splits import check_probabilities
 from digits.files import ArtifactError, write_bytes
 from digits.model.backend import find_reason, keras
-from digits.model.inspection import check_config, check_used, inspect_model
+from digits.model.inspection import check, check_config, check_used, inspect_model
 from digits.paths import MODEL_PATH
 
 SHARED = re.compile(r'("shared_object_id": )(\d+)')  # no text holds it: its quotes are escaped
@@ -96,15 +96,10 @@ def _build(path: Path, config: dict[str, Any], weight_count: int, class_count: i
             given = copy.deepcopy(config)  # Keras takes it to pieces
             model = keras.saving.deserialize_keras_object(given, safe_mode=True)
             check_used(path, config, model)
-            if model.output_shape != (None, class_count):
-                raise ArtifactError(
-                    f"{path}: expected output {(None, class_count)}, received {model.output_shape}"
-                )
+            fits = model.output_shape == (None, class_count)
+            check(path, fits, f"output {model.output_shape} for {class_count} classes")
             count = sum(math.prod(weight.shape) for weight in model.weights)
-            if count > weight_count:
-                raise ArtifactError(
-                    f"{path}: expected {count} weights for its layers, received {weight_count}"
-                )
+            check(path, count <= weight_count, f"{weight_count} weights for layers of {count}")
             scope.initialize_variables = True
     except BaseException:
         keras.utils.clear_session()  # or the next such scope would give them values

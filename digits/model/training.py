@@ -119,23 +119,21 @@ def smoke_test(plan: Plan) -> None:
             f"received {plan.devices}"
         )
     few = Split(plan.train.images[:SMOKE_COUNT], plan.train.labels[:SMOKE_COUNT])
+    build_callbacks(name, recipe)
+    network = build_trainable(name, recipe)
+    if network.output_shape[1:] != (plan.class_count,):
+        raise NetworkError(
+            f"{where}: layers: expected the last one to give {plan.class_count} probabilities, as "
+            f"`units: {CLASSES}` does, received shape {network.output_shape}"
+        )
+    network.run_eagerly = True  # one step is not worth a graph, and fails with better reasons
     try:
-        build_callbacks(name, recipe)
-        network = build_trainable(name, recipe)
-        if network.output_shape[1:] != (plan.class_count,):
-            raise NetworkError(
-                f"{where}: layers: expected the last one to give {plan.class_count} probabilities, "
-                f"as `units: {CLASSES}` does, received shape {network.output_shape}"
-            )
-        network.run_eagerly = True  # one step is not worth a graph, and fails with better reasons
         batches, _ = make_batches(few, recipe, plan.seed, plan.class_count)
         network.fit(batches, shuffle=False, verbose=0)
         member = build_network(plan.name_member(0), recipe, network.get_weights())
         model = join_members(name, [member], recipe.test_time_shift)
         predict_probabilities(model, few.images, SMOKE_COUNT)
         check_loadable(model)
-    except NetworkError:
-        raise
     except Exception as error:  # whatever a layer or an optimizer raises
         raise NetworkError(f"{where}: {find_reason(error)}") from error
 

@@ -8,8 +8,8 @@ from digits.commands.demo.drawings import Reader
 from digits.commands.demo.nearest import Nearest, index_images
 from digits.commands.demo.server import Server
 from digits.data.splits import load_split
+from digits.deployment.classifier import load_classifier
 from digits.errors import DigitsError
-from digits.model.classifier import load_classifier
 from digits.paths import TRAIN_DIR
 
 PORT = 8028

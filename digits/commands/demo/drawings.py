@@ -15,12 +15,12 @@ import numpy as np
 from PIL import Image
 
 from digits.commands.demo.nearest import Nearest
+from digits.deployment.classifier import Classifier
 from digits.errors import DigitsError
 from digits.files import write_bytes
 from digits.imaging.pictures import Picture, read_pictures
 from digits.imaging.segmentation import Found, find_digits, read_digits
 from digits.imaging.splitting import Judge
-from digits.model.classifier import Classifier
 
 MOST_DIGITS = 30  # on a picture: each is drawn with its nearest
 BEGINNINGS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")

@@ -17,19 +17,19 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from digits.data.splits import Split, load_card, load_split
-from digits.dvc.revisions import bring
-from digits.errors import DigitsError
-from digits.files import write_bytes, write_text
-from digits.markdown import escape, quote
-from digits.model.backend import keras
-from digits.model.conversion import (
+from digits.deployment.conversion import (
     load_saved_model,
     to_litert,
     to_litert_int8,
     to_onnx,
     write_saved_model,
 )
-from digits.model.runtimes import Predict, load_litert, load_onnx
+from digits.deployment.runtimes import Predict, load_litert, load_onnx
+from digits.dvc.revisions import bring
+from digits.errors import DigitsError
+from digits.files import write_bytes, write_text
+from digits.markdown import escape, quote
+from digits.model.backend import keras
 from digits.model.saving import load_model, predict_probabilities
 from digits.paths import CARD_PATH, MODEL_PATH, TRAIN_DIR, VALIDATION_DIR
 

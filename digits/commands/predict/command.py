@@ -17,9 +17,9 @@ import numpy as np
 from tabulate import tabulate
 from tqdm import tqdm
 
+from digits.deployment.classifier import Classifier, load_classifier
 from digits.errors import DigitsError
 from digits.imaging.pages import Reading, find_pages, read_pages
-from digits.model.classifier import Classifier, load_classifier
 from digits.paths import CARD_PATH, MODEL_PATH
 
 UNSURE = "?"

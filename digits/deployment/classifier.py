@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from digits.data.splits import IMAGE_SHAPE, check_probabilities, load_card
+from digits.deployment.runtimes import Predict, load_litert
 from digits.files import ArtifactError, write_bytes
-from digits.model.runtimes import Predict, load_litert
 from digits.paths import CARD_PATH, MODEL_PATH
 
 RUNTIME = "ai_edge_litert"
@@ -83,7 +83,7 @@ def _load(path: Path, class_count: int) -> Predict:
 
 def _convert(path: Path, class_count: int, kept: Path) -> bool:
     """Convert the model, and tell whether LiteRT has all of its layers."""
-    from digits.model.conversion import ConversionError, to_litert  # noqa: PLC0415
+    from digits.deployment.conversion import ConversionError, to_litert  # noqa: PLC0415
     from digits.model.saving import load_model  # noqa: PLC0415 (TensorFlow takes seconds)
 
     print(f"{path}: being converted, so that answers need no TensorFlow", file=sys.stderr)
