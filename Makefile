@@ -45,7 +45,6 @@ lock: .venv/run.stamp ## Pin the newest dependencies by version and hash
 	@$(COMPILE) pyproject.toml -o requirements.lock
 	@$(COMPILE) pyproject.toml -c requirements.lock --extra test -o requirements-test.lock
 	@echo uv | $(COMPILE) - -o requirements-uv.lock
-	@echo swift==2.38.0 | $(COMPILE) --python-version 3.11 - -o tests/requirements-swift.lock
 
 clean: ## Remove the environment and what tools leave behind; data, results and DVC's cache stay
 	@rm -rf .venv build .hypothesis .mypy_cache .pytest_cache .ruff_cache

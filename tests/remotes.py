@@ -5,19 +5,18 @@ commands run against it.
 """
 
 import ctypes
+import getpass
 import os
 import secrets
 import shutil
 import signal
 import socket
-import socketserver
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 HOST = "127.0.0.1"
@@ -33,14 +32,8 @@ class Remote:
 
     section: str
     stand_ins: Mapping[str, str] = field(default_factory=dict)  # example value: value here
-    port: int | None = None
     secret: str | None = None  # what must never come into Git
     read_only: bool = False
-
-    def through(self, port: int) -> "Remote":
-        """Return the same server behind another port of this machine."""
-        old, new = f"{HOST}:{self.port}", f"{HOST}:{port}"
-        return replace(self, stand_ins={k: v.replace(old, new) for k, v in self.stand_ins.items()})
 
 
 # Processes
@@ -114,84 +107,7 @@ def listens(port: int) -> Callable[[], bool]:
     return ask
 
 
-# A line that can be cut
-
-
-class Line(socketserver.ThreadingTCPServer):
-    """Pass on what goes to and from a port until so many bytes have gone; then hold everything."""
-
-    daemon_threads = False  # closing waits for every connection to end
-
-    def __init__(self, port: int, limit: int) -> None:
-        super().__init__((HOST, 0), Connection)
-        self.port = port
-        self.limit = limit
-        self.passed = 0
-        self.held = threading.Event()
-        self.let_go = threading.Event()
-        self._lock = threading.Lock()
-
-    def may_pass(self, count: int) -> bool:
-        with self._lock:
-            self.passed += count
-            return self.passed <= self.limit
-
-    def open(self) -> None:
-        """Let everything through from now on; what was held is dropped."""
-        self.limit = sys.maxsize
-        self.let_go.set()
-
-    def narrow(self, limit: int) -> None:
-        self.limit = self.passed + limit
-        self.held.clear()
-        self.let_go.clear()
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: that connections break is the point."""
-
-
-class Connection(socketserver.BaseRequestHandler):
-    server: Line
-
-    def handle(self) -> None:
-        with socket.create_connection((HOST, self.server.port)) as far:
-            for end in (self.request, far):
-                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            back = threading.Thread(target=self._copy, args=(far, self.request))
-            back.start()
-            self._copy(self.request, far)
-            back.join()
-
-    def _copy(self, source: socket.socket, target: socket.socket) -> None:
-        with suppress(OSError):
-            while data := source.recv(1 << 14):
-                if not self.server.may_pass(len(data)):
-                    self.server.held.set()
-                    self.server.let_go.wait(PATIENCE_SECONDS)
-                    break
-                target.sendall(data)
-        for end in (source, target):
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-
-
-@contextmanager
-def line(port: int, limit: int) -> Iterator[Line]:
-    server = Line(port, limit)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.open()
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 # Servers that need no system package
-
-Server = Callable[[Path], AbstractContextManager[Remote]]
 
 
 @contextmanager
@@ -209,7 +125,6 @@ def http_server(folder: Path) -> Iterator[Remote]:
         yield Remote(
             "HTTP",
             {"/srv/digits": str(store), "https://digits.example.org": f"http://{HOST}:{port}"},
-            port,
             read_only=True,
         )
 
@@ -243,47 +158,30 @@ def wsgidav(folder: Path) -> Iterator[Remote]:
     )
     with running([BIN / "wsgidav", "--config", config], folder / "log", listens(port)):
         address = {"webdavs://dav.example.org": f"webdav://{HOST}:{port}", "PASSWORD": password}
-        yield Remote("WebDAV", address, port, password)
+        yield Remote("WebDAV", address, password)
 
 
 @contextmanager
 def moto(folder: Path) -> Iterator[Remote]:
-    port = choose_port()
-    secret = make_secret()
-    command: list[str | Path] = [sys.executable, "-m", "moto.server", "-H", HOST, "-p", str(port)]
-    with running(command, folder / "log", listens(port)):
-        remote = s3_at(port, "maria", secret)
-        make_bucket(remote)
-        yield remote
-
-
-def s3_at(port: int, key: str, secret: str) -> Remote:
-    return Remote(
-        "S3",
-        {
-            "https://s3.example.org": f"http://{HOST}:{port}",
-            "ACCESS_KEY": key,
-            "SECRET_KEY": secret,
-        },
-        port,
-        secret,
-    )
-
-
-def make_bucket(remote: Remote) -> None:
     import boto3  # noqa: PLC0415 - half a second that only S3 needs
 
-    client = boto3.client(
-        "s3",
-        endpoint_url=remote.stand_ins["https://s3.example.org"],
-        aws_access_key_id=remote.stand_ins["ACCESS_KEY"],
-        aws_secret_access_key=remote.stand_ins["SECRET_KEY"],
-        region_name="us-east-1",
-    )
-    client.create_bucket(Bucket="digits")
+    port, secret = choose_port(), make_secret()
+    url = f"http://{HOST}:{port}"
+    command: list[str | Path] = [sys.executable, "-m", "moto.server", "-H", HOST, "-p", str(port)]
+    with running(command, folder / "log", listens(port)):
+        client = boto3.client(
+            "s3",
+            endpoint_url=url,
+            aws_access_key_id="maria",
+            aws_secret_access_key=secret,
+            region_name="us-east-1",
+        )
+        client.create_bucket(Bucket="digits")
+        stand_ins = {"https://s3.example.org": url, "ACCESS_KEY": "maria", "SECRET_KEY": secret}
+        yield Remote("S3", stand_ins, secret)
 
 
-# Debian's servers
+# Debian's server
 
 SSHD_CONFIG = """
 ListenAddress {host}:{port}
@@ -319,113 +217,7 @@ def sshd(folder: Path) -> Iterator[Remote]:
             {
                 "lab.example.org/srv/digits": f"{HOST}:{port}{store}",
                 "~/.ssh/id_ed25519": str(folder / "key"),
-                "maria": _user_name(),
+                "maria": getpass.getuser(),
             },
-            port,
             (folder / "key").read_text(),
         )
-
-
-def _user_name() -> str:
-    import pwd  # noqa: PLC0415 - not on Windows, where these servers aren't either
-
-    return pwd.getpwuid(os.getuid()).pw_name
-
-
-SWIFT_BIN = BIN.parent / "swift/bin"  # made by tests/install-servers
-SWIFT_CONFIG = """
-[swift-hash]
-swift_hash_path_suffix = digits
-"""
-SWIFT_COMMON = """
-[DEFAULT]
-bind_ip = {host}
-bind_port = {port}
-swift_dir = {folder}
-devices = {folder}/devices
-mount_check = false
-user = {user}
-workers = 0
-"""
-SWIFT_STORE = """
-[pipeline:main]
-pipeline = {kind}-server
-[app:{kind}-server]
-use = egg:swift#{kind}
-"""
-SWIFT_PROXY = """
-[pipeline:main]
-pipeline = catch_errors cache listing_formats s3api tempauth copy slo dlo proxy-server
-[app:proxy-server]
-use = egg:swift#proxy
-account_autocreate = true
-[filter:catch_errors]
-use = egg:swift#catch_errors
-[filter:cache]
-use = egg:swift#memcache
-memcache_servers = {host}:{memcached_port}
-[filter:listing_formats]
-use = egg:swift#listing_formats
-[filter:s3api]
-use = egg:swift#s3api
-location = us-east-1
-[filter:tempauth]
-use = egg:swift#tempauth
-user_team_maria = {secret} .admin
-[filter:copy]
-use = egg:swift#copy
-[filter:slo]
-use = egg:swift#slo
-[filter:dlo]
-use = egg:swift#dlo
-"""
-# One part, one replica, one device: a store for one test.
-SWIFT_RINGS = """
-import sys
-from swift.common.ring import RingBuilder
-
-folder, host, *ports = sys.argv[1:]
-for kind, port in zip(("account", "container", "object"), ports):
-    builder = RingBuilder(part_power=1, replicas=1, min_part_hours=1)
-    place = dict(ip=host, port=int(port), replication_ip=host, replication_port=int(port))
-    builder.add_dev(dict(region=1, zone=1, weight=1, device="disk", **place))
-    builder.rebalance()
-    builder.get_ring().save(f"{folder}/{kind}.ring.gz")
-"""
-
-
-@contextmanager
-def swift(folder: Path) -> Iterator[Remote]:
-    """Serve S3 by OpenStack Swift: its proxy, its three stores, and memcached."""
-    secret, user = make_secret(), _user_name()
-    proxy_port, memcached_port = choose_port(), choose_port()
-    stores = {kind: choose_port() for kind in ("account", "container", "object")}
-    (folder / "devices/disk").mkdir(parents=True)
-    (folder / "swift.conf").write_text(SWIFT_CONFIG)
-    ports = map(str, stores.values())
-    rings: list[str | Path] = [SWIFT_BIN / "python", "-c", SWIFT_RINGS, folder, HOST, *ports]
-    subprocess.run(rings, check=True)
-
-    common = {"host": HOST, "folder": folder, "user": user}
-    with ExitStack() as servers:
-        command: list[str | Path] = ["memcached", "-l", HOST, "-p", str(memcached_port), "-u", user]
-        servers.enter_context(running(command, folder / "memcached.log", listens(memcached_port)))
-        for kind, port in stores.items():
-            text = (SWIFT_COMMON + SWIFT_STORE).format(**common, port=port, kind=kind)
-            servers.enter_context(_swift_server(folder, kind, text, port))
-        text = (SWIFT_COMMON + SWIFT_PROXY).format(
-            **common, port=proxy_port, memcached_port=memcached_port, secret=secret
-        )
-        servers.enter_context(_swift_server(folder, "proxy", text, proxy_port))
-        remote = s3_at(proxy_port, "team:maria", secret)
-        make_bucket(remote)
-        yield remote
-
-
-@contextmanager
-def _swift_server(folder: Path, kind: str, text: str, port: int) -> Iterator[None]:
-    config = folder / f"{kind}.conf"
-    config.write_text(text)
-    command: list[str | Path] = [SWIFT_BIN / f"swift-{kind}-server", config, "--verbose"]
-    with running(command, folder / f"{kind}.log", listens(port)):
-        yield

@@ -2,26 +2,18 @@
 
 import hashlib
 import os
-import signal
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
-import remotes
 from projects import UP_TO_DATE, Project
-from remotes import Line, Remote, Server, wait_until
 from sharing import (
     MODEL,
     cache_path,
-    configure,
     damage,
     output_oid,
     read_commands,
     write_in_place,
 )
-
-MEGABYTE = 1 << 20  # of eight that are pushed
 
 
 @pytest.fixture
@@ -97,56 +89,3 @@ def test_commands_of_the_page_run_as_written(project: Project) -> None:
             )
             if command == ["dvc", "repro"]:
                 assert UP_TO_DATE in output
-
-
-# Broken off
-
-
-@pytest.fixture(
-    params=[remotes.wsgidav, remotes.moto, remotes.swift, remotes.sshd],
-    ids=lambda server: server.__name__,
-)
-def remote(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Remote]:
-    folder = tmp_path / "server"
-    folder.mkdir()
-    server: Server = request.param
-    with server(folder) as remote:
-        yield remote
-
-
-def kill_while_held(project: Project, line: Line, *command: str) -> None:
-    """Start a command, kill it once the line holds its traffic, and open the line again."""
-    with project.start(*command) as process:
-        try:
-            wait_until(lambda: line.held.is_set() or process.poll() is not None, "not held")
-            running = process.poll() is None
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            line.open()
-        assert running, process.communicate()[0]
-
-
-@pytest.mark.nightly
-def test_killed_push_and_pull_are_completed_by_the_next(
-    remote: Remote, trained: Project, tmp_path: Path
-) -> None:
-    assert remote.port
-    with remotes.line(remote.port, MEGABYTE) as line:
-        behind = remote.through(line.server_address[1])
-        first = trained.copy(tmp_path / "first")
-        configure(first, behind, once=True)
-        first.commit("remote")
-        kill_while_held(first, line, "dvc", "push")
-        first.call("dvc", "push")
-        # Half an object may lie there under a whole one's name: the page's way out.
-        first.digits("verify", "cache", "--remote", "--repair")
-        first.call("dvc", "push")
-
-        second = first.clone(tmp_path / "second")
-        configure(second, behind)
-        line.narrow(MEGABYTE)
-        kill_while_held(second, line, "dvc", "pull")
-        second.call("dvc", "pull")
-        assert UP_TO_DATE in second.call("dvc", "repro")
-        second.digits("verify", "cache", "--remote")

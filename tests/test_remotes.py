@@ -22,7 +22,6 @@ from sharing import MODEL, cache_path, configure, damage, output_oid
                 remotes.local_folder,
                 remotes.http_server,
                 remotes.wsgidav,
-                remotes.swift,
                 remotes.sshd,
             )
         ),
