@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import time
+from doctest import ELLIPSIS, NORMALIZE_WHITESPACE, OutputChecker
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import pandas as pd
 import pytest
 from conftest import draw_images
 from imports import ROOT
-from layouts import FIELDS, LAYOUTS, NAMES, make_zip, pack, write
+from layouts import FIELDS, LAYOUTS, NAMES, write
 from projects import Project, lend_environment, make_project
 from ruamel.yaml import YAML
 from test_import import write_sheet
@@ -23,33 +24,9 @@ from test_readme import read_blocks, type_block, typed  # noqa: F401 (a fixture)
 from digits.data.idx import encode
 
 MIRROR = ROOT.parent / "shared/mnist"
-ELISION = "..."  # on a line of its own: any lines
+SHOWN = ELLIPSIS | NORMALIZE_WHITESPACE  # `...` stands for any lines
 
 pytestmark = pytest.mark.nightly
-
-
-def read_steps(page: str) -> list[tuple[str, list[str]]]:
-    """Read commands and what they print from the console blocks of a page."""
-    steps: list[tuple[str, list[str]]] = []
-    for line in "".join(read_blocks(page, "console")).splitlines():
-        if line.startswith("$ "):
-            steps.append((line[2:], []))
-        else:
-            steps[-1][1].append(line)
-    return steps
-
-
-def matches(expected: list[str], printed: str) -> bool:
-    """Compare line by line, but for spaces and the hashes of experiments."""
-
-    def squeeze(line: str) -> str:
-        return re.sub(r"\b[0-9a-f]{7} \[", "HASH [", " ".join(line.split()))
-
-    parts = [
-        r"(?:.*\n)*?" if line == ELISION else re.escape(squeeze(line)) + r"\n" for line in expected
-    ]
-    lines = "".join(squeeze(line) + "\n" for line in printed.splitlines())
-    return re.fullmatch("".join(parts), lines) is not None
 
 
 @pytest.mark.skipif(not MIRROR.is_dir(), reason="needs MNIST in ../shared/mnist")
@@ -60,14 +37,15 @@ def test_tour_can_be_typed_as_written(tmp_path: Path) -> None:
     (tmp_path / "shared").symlink_to(MIRROR.parent)
     (clone.folder / ".venv").symlink_to(ROOT / ".venv")  # its making is not the tour's matter
     os.utime(clone.folder / "requirements.lock", (0, 0))
-    steps, equal = read_steps("docs/tour.md"), False
+    page, equal = "".join(read_blocks("docs/tour.md", "console")), False
+    steps = re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", page, re.MULTILINE)
     for number, (command, expected) in enumerate(steps):
         # DVC lists the files of a difference in the order of a set.
         shell = f". .venv/bin/activate; export PYTHONHASHSEED=0; {command}"
         printed = clone.call("sh", "-c", shell)
         # Another kind of processor rounds otherwise, and its numbers are not the page's.
         if equal or number == 0:
-            assert matches(expected, printed), f"$ {command}\n{printed}"
+            assert OutputChecker().check_output(expected, printed, SHOWN), f"{command}\n{printed}"
         # The decision is made before a test image is opened; then they are, once.
         last = number == len(steps) - 1
         assert printed.count("Running stage 'evaluate'") == last
@@ -101,52 +79,32 @@ def test_troubleshooting_can_be_typed_as_written(typed: Project) -> None:  # noq
 
 def test_data_can_be_typed_as_written(tmp_path: Path) -> None:
     downloads = tmp_path / "Downloads"  # the commands' home is the folder above the project
-    images = {"train": draw_images(150, 0), "t10k": draw_images(50, 1)}
-    letters = {"train": draw_images(260, 0, 26), "t10k": draw_images(130, 1, 26)}
-    digits = {
-        f"{split}-{part}-ubyte": encode(array)
-        for split, pair in images.items()
-        for part, array in zip(("images-idx3", "labels-idx1"), pair, strict=True)
-    }
-    write(LAYOUTS["kaggle-nested"](digits), downloads / "archive")
-    emnist = {
-        f"gzip/emnist-letters-{split.replace('t10k', 'test')}-{part}-ubyte": encode(array)
-        for split, (pixels, labels) in letters.items()
-        for part, array in (
-            ("images-idx3", pixels.transpose(0, 2, 1)),
-            ("labels-idx1", (labels + 1).astype(np.uint8)),
-        )
-    }
-    write(make_zip(pack(emnist), "gzip.zip"), downloads)
-    (pixels, labels), test = images["train"], images["t10k"]
-    table = pd.DataFrame(pixels.reshape(-1, 784)).add_prefix("pixel")
-    table.insert(0, "label", labels)
-    table.to_csv(downloads / "train.csv", index=False)
-    arrays = dict(
-        zip(("x_train", "y_train", "x_test", "y_test"), (pixels, labels, *test), strict=True)
-    )
-    np.savez(downloads / "mine.npz", allow_pickle=False, **arrays)
+    arrays = [*draw_images(150, 0), *draw_images(50, 1)]
+    files = dict(zip(NAMES, map(encode, arrays), strict=True))
+    write(LAYOUTS["kaggle-nested"](files), downloads / "archive")
+    table = pd.DataFrame(arrays[0].reshape(-1, 784)).add_prefix("pixel")
+    table.assign(label=arrays[1]).to_csv(downloads / "train.csv", index=False)
+    keys = ("x_train", "y_train", "x_test", "y_test")
+    np.savez(downloads / "mine.npz", allow_pickle=False, **dict(zip(keys, arrays, strict=True)))
     for digit in "0123456789":
         write_sheet(downloads / "my-digits" / digit / "sheet.png", digit * 6, digit * 6)
-
     project = make_project(tmp_path / "project", "mnist", "cnn_optdigits")
     path = project.folder / "datasets/mnist.yaml"
     facts = YAML(typ="safe").load(path) | {"mirrors": [], "disputed": []}
     for key, name in zip(FIELDS, NAMES, strict=True):
-        facts[key] = {"name": name, "raw_sha256": hashlib.sha256(digits[name]).hexdigest()}
+        facts[key] = {"name": name, "raw_sha256": hashlib.sha256(files[name]).hexdigest()}
     path.write_text(json.dumps(facts))
     project.commit("a small dataset")
     lend_environment(project)
+    mnist, _, kaggle, own, _ = read_blocks("docs/data.md", "console")
     counts = []
-    for block in read_blocks("docs/data.md", "console")[:4]:
+    for block in (mnist, kaggle, own):
         type_block(project, block)
         project.call("git", "add", "datasets")
         counts.append(project.load("data/decoded/dataset.json")["image_counts"])
-    assert [tuple(count.values()) for count in counts] == [
-        (135, 15, 50),
-        (234, 26, 130),
-        (108, 12, 30),
-        (90, 10, 20),
+    assert counts == [
+        {"train": train, "validation": validation, "test": test}
+        for train, validation, test in ((135, 15, 50), (108, 12, 30), (90, 10, 20))
     ]
 
 
