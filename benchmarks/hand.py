@@ -2,7 +2,7 @@
 
 Its ones have the long upstroke that is taught in much of Europe, its sevens a serif and a bar, its
 nines a hook. Each drawing is another one: points waver, the whole leans, pens have their widths.
-They lie in a folder as `make demo` would have kept them, a subfolder a digit.
+They lie in a folder as `digits demo` would have kept them, a subfolder a digit.
 """
 
 import argparse
@@ -26,7 +26,7 @@ STROKES = {
     "8": ["65,25 51,17 37,24 38,37 51,48 65,60 66,75 51,84 36,76 37,62 51,48 64,36 65,25"],
     "9": ["67,30 55,17 39,21 33,36 42,49 57,46 67,31 68,54 64,74 52,85 36,80"],
 }
-SIDE = 280  # pixels, as the page of `make demo` has
+SIDE = 280  # pixels, as the page of `digits demo` has
 
 
 def draw(digit: str, draws: np.random.Generator) -> Image.Image:

@@ -1,4 +1,4 @@
-"""`make docs`: numbers of the committed run between markers, and only they."""
+"""`digits docs`: numbers of the committed run between markers, and only they."""
 
 import json
 import re
@@ -206,7 +206,7 @@ def test_committed_card_is_what_the_command_writes() -> None:
     facts = load_facts()
     if facts.digest in committed.partition("\n")[0]:
         card = render_card(facts, docs.load_blocks()[0]["confidence"])
-        assert card == committed, "make docs"
+        assert card == committed, "digits docs"
 
 
 @pytest.mark.checkout
@@ -219,4 +219,4 @@ def test_numbers_are_of_the_committed_run() -> None:
     for page in (Path("README.md"), *Path("docs").glob("*.md")):
         for name, model, text in re.findall(OF_RUN, page.read_text(), re.DOTALL):
             if f"md5: {model}\n" in lock:
-                assert docs.load_blocks()[0][name] == text, f"{page}: make docs"
+                assert docs.load_blocks()[0][name] == text, f"{page}: digits docs"

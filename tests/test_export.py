@@ -1,4 +1,4 @@
-"""`make export`: each form agrees with Keras, loads as its page says, and is whole or not there."""
+"""`digits export`: each form agrees with Keras, loads as its page says, is whole or not there."""
 
 import contextlib
 import hashlib
@@ -275,8 +275,8 @@ def test_missing_extra_is_one_line_and_its_advice_works(
     )
     with pytest.raises(
         ExportError,
-        match=r"^export: expected the packages of the extra `export`, received no module 'onnx': "
-        r"`make export` installs them, .*; `--only saved_model` works without them$",
+        match=r"^export: expected the packages of the lock file, received no module 'onnx': "
+        r"`make env` installs them; `--only saved_model` works without them$",
     ):
         export_model()
     export_model("--only", "saved_model")

@@ -190,7 +190,7 @@ def test_committed_page_is_that_of_the_ledger(monkeypatch: pytest.MonkeyPatch) -
     done = [run for run in ledger if run["inputs"] in listed]
     if len(done) == len(listed):
         written = page.write_page(rank_recipes(done), [], board, "MNIST", len(ledger))
-        assert written == PAGE_PATH.read_text(), "make leaderboard"
+        assert written == PAGE_PATH.read_text(), "digits leaderboard"
 
 
 @pytest.fixture

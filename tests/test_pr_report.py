@@ -1,4 +1,4 @@
-"""`make pr-report`: the page comes whatever is amiss, and says no more than is known."""
+"""`digits pr-report`: the page comes whatever is amiss, and says no more than is known."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The page of `make report`: the metrics' own numbers, every figure, nothing from elsewhere."""
+"""The page of `digits report`: the metrics' own numbers, every figure, nothing from elsewhere."""
 
 import base64
 import html

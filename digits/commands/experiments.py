@@ -1,4 +1,4 @@
-"""`make experiments`: the experiments below the commit they start from, and what each changed.
+"""`digits experiments`: the experiments below the commit they start from, and what each changed.
 
 What is chosen among them is chosen on validation: no accuracy on the test images is listed.
 """

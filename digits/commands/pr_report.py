@@ -1,4 +1,4 @@
-"""`make pr-report BASE=origin/main`: what the workspace changes against BASE, as one Markdown page.
+"""`digits pr-report BASE`: what the workspace changes against BASE, as one Markdown page.
 
 Parameters, metrics, the errors on validation that are fixed and new, both results on the test
 images for the record, and whether `dvc.lock` and the metrics tell the truth. The page is written

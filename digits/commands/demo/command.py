@@ -1,4 +1,4 @@
-"""`make demo`: a page on which one draws a digit, and sees what the network makes of it."""
+"""`digits demo`: a page on which one draws a digit, and sees what the network makes of it."""
 
 import contextlib
 from argparse import ArgumentParser, Namespace

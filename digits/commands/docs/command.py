@@ -1,4 +1,4 @@
-"""`make docs`: write the numbers of the committed run into README.md and docs/, and the model card.
+"""`digits docs`: write the committed run's numbers into README.md and docs/, and the model card.
 
 They stand between `<!-- NAME -->` and `<!-- /NAME -->`, which readers of the rendered page do not
 see. The first marker comes to carry the MD5 of the committed model: the tests compare the numbers

@@ -1,7 +1,7 @@
 """The model's card: what it is for, what it was made of, how good it is, and its limits.
 
-`make docs` writes it. Every number comes from what the run has left: the metrics, the tables below
-`plots/`, `dvc.lock` with the parameters of that run, the dataset's file and the ledger.
+`digits docs` writes it. Every number comes from what the run has left: the metrics, the tables
+below `plots/`, `dvc.lock` with the parameters of that run, the dataset's file and the ledger.
 """
 
 import hashlib

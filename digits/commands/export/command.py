@@ -1,4 +1,4 @@
-"""`make export`: the trained model in the forms of other programs, each loaded back and compared.
+"""`digits export`: the trained model in the forms of other programs, each loaded back and compared.
 
 They are compared with Keras on validation images: the test images are opened by `evaluate` only.
 """
@@ -105,8 +105,8 @@ def check_packages(forms: Sequence[Form]) -> None:
     for package in (package for form in forms for package in form.packages):
         if importlib.util.find_spec(package) is None:
             raise ExportError(
-                "export: expected the packages of the extra `export`, received no module "
-                f"{package!r}: `make export` installs them, as does `pip install '.[export]'`; "
+                "export: expected the packages of the lock file, received no module "
+                f"{package!r}: `make env` installs them; "
                 "`--only saved_model` works without them"
             )
 

@@ -1,4 +1,4 @@
-"""`make leaderboard`: run every recipe over its seeds as DVC experiments, and rank the recipes.
+"""`digits leaderboard`: run every recipe over its seeds as DVC experiments, and rank the recipes.
 
 `benchmarks/leaderboard.yaml` lists them. Each run becomes a line of the ledger; page and picture
 are made of the ledger alone, in a fresh clone, too. What the ledger has is not run again, as long

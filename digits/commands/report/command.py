@@ -1,4 +1,4 @@
-"""`make report`: everything the last run says of its model, on one page that needs no network.
+"""`digits report`: everything the last run says of its model, on one page that needs no network.
 
 Every number comes from a metrics file and every picture from `plots/`. What follows from the
 predictions is held against them first.
