@@ -1,7 +1,6 @@
 """Decode the raw IDX files into the splits: train, validation and test, as `.npy`."""
 
 from collections.abc import Mapping
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +10,9 @@ from sklearn.model_selection import train_test_split
 from digits.config import Section, load_params
 from digits.data import idx
 from digits.data.datasets import Dataset, RawFile, load_dataset
-from digits.data.preprocessing import (
-    DatasetError,
-    check_classes,
-    normalize_images,
-    normalize_labels,
-)
-from digits.data.raw import check_content
+from digits.data.preprocessing import check_classes, normalize_images, normalize_labels
 from digits.data.splits import Card, Part, hold_out, write_card, write_split
+from digits.errors import DigitsError
 from digits.files import ArtifactError
 from digits.paths import CARD_PATH, RAW_DIR, TEST_DIR, TRAIN_DIR, VALIDATION_DIR
 from digits.stage import run
@@ -35,26 +29,19 @@ class DecodeParams(Section):
 
 
 def load_raw(file: RawFile) -> np.ndarray:
-    """Open one file of `data/raw`, of any IDX type and shape, without reading it into memory.
+    """Open one file that `fetch` has checked, of any IDX type and shape; it stays on disk.
 
     Raises:
         ArtifactError: there is none.
-        RawFileError: it is not the dataset's, by size or SHA-256.
-        DatasetError: it is not in IDX format.
+        DigitsError: it is not in IDX format.
     """
     path = RAW_DIR / file.name
+    if not path.is_file():
+        raise ArtifactError(f"{path}: expected a file, received none: run fetch")
     try:
-        with path.open("rb") as opened:
-            data = mmap(opened.fileno(), 0, access=ACCESS_READ)
-    except FileNotFoundError as error:
-        raise ArtifactError(f"{path}: expected a file, received none: run fetch") from error
-    except ValueError as error:  # there is nothing to map
-        raise DatasetError(f"{path}: expected an IDX file, received 0 bytes") from error
-    try:
-        check_content(file, data)
-        return idx.view(data)
-    except idx.IdxFormatError as error:
-        raise DatasetError(f"{path}: {error}") from error
+        return idx.view(np.memmap(path, mode="r"))
+    except ValueError as error:
+        raise DigitsError(f"{path}: expected an IDX file, {error}") from error
 
 
 def scale_pixels(pixels: np.ndarray) -> np.ndarray:
@@ -74,7 +61,7 @@ def load_arrays(split: str, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
 
     Raises:
         ArtifactError: a file is missing.
-        DatasetError: they are no such dataset.
+        DigitsError: they are no such dataset.
     """
     image_file, label_file = dataset.pair(split)
     images = normalize_images(split, load_raw(image_file), transpose=dataset.transpose)
@@ -89,17 +76,17 @@ def split_validation(
     """Return the indices of train and of validation, each in file order, stratified by label.
 
     Raises:
-        DatasetError: the fraction leaves a class without an image on one side.
+        DigitsError: the fraction leaves a class without an image on one side.
     """
     try:
         train, validation = train_test_split(
             np.arange(len(labels)), test_size=fraction, stratify=labels, random_state=seed
         )
     except ValueError as error:
-        raise DatasetError(f"decode.validation_fraction {fraction}: {error}") from error
+        raise DigitsError(f"decode.validation_fraction {fraction}: {error}") from error
     counts = len(np.unique(labels[train])), len(np.unique(labels[validation]))
     if min(counts) < len(np.unique(labels)):
-        raise DatasetError(
+        raise DigitsError(
             f"decode.validation_fraction {fraction}: expected every class on both sides, "
             f"received {counts[0]} classes in train and {counts[1]} in validation"
         )
@@ -110,12 +97,12 @@ def count_parts(name: str, split: str, dataset: Dataset, labels: np.ndarray) -> 
     """Count the images that each part has in the file; a dataset that is not joined is one part.
 
     Raises:
-        DatasetError: together they have more or fewer images than the file.
+        DigitsError: together they have more or fewer images than the file.
     """
     counts = dataset.count_parts(split) or {name: len(labels)}
     total = sum(counts.values())
     if total != len(labels):
-        raise DatasetError(
+        raise DigitsError(
             f"{split} labels: expected {total}, as many as the dataset's parts have, received "
             f"{len(labels)}"
         )
@@ -131,7 +118,7 @@ def choose_rows(
     was added even the rarest class is in both, and train has its images more than once.
 
     Raises:
-        DatasetError: the fraction leaves a class of the first part without an image on one side.
+        DigitsError: the fraction leaves a class of the first part without an image on one side.
     """
     rows: dict[str, dict[str, np.ndarray]] = {"train": {}, "validation": {}}
     start = 0

@@ -17,10 +17,6 @@ from digits.stage import run
 DAY_SECONDS = 86_400  # more is a mistake, and soon more than a timer can count
 
 
-class OwnFilesError(DigitsError):
-    """The dataset is nowhere, and other data must not take the place of what is in `data/raw`."""
-
-
 class FetchParams(Section):
     """How long to wait for a mirror."""
 
@@ -58,7 +54,8 @@ def main() -> None:
     except UnreachableError as error:
         message = f"{name}: {error}\n{explain_ways_on(dataset)}"
         if own := ", ".join(map(str, list_unsaved())):
-            raise OwnFilesError(f"{message}\nLeft as they are: {own}") from error
+            # Not the status after which other data takes the dataset's place.
+            raise DigitsError(f"{message}\nLeft as they are: {own}") from error
         raise UnreachableError(message) from error
     store_files(files)
     warn_of_missing_digests(dataset, files)

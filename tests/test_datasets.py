@@ -15,18 +15,12 @@ from sklearn.datasets import load_digits
 
 from digits.config import ConfigError
 from digits.data import idx
-from digits.data.datasets import LARGEST_SIZE, Dataset, RawFile, load_dataset
+from digits.data.datasets import Dataset, RawFile, load_dataset
 from digits.data.optdigits import choose_test, enlarge, read_optdigits
 from digits.data.raw import unpack
 
 # Where a team keeps its copy: the first mirror of datasets/mnist.yaml.
 MNIST_DIR = ROOT.parent / "shared" / "mnist"
-FULL: dict[str, Any] = {
-    "name": "images",
-    "raw_size": 9,
-    "raw_sha256": "b" * 64,
-    "gzip_sha256": "a" * 64,
-}
 
 
 @pytest.fixture
@@ -79,80 +73,59 @@ class TestShippedFiles:
         assert max(digests.values(), default=1) == 1
 
 
-class TestFacts:
-    def test_smallest_file(self, facts: dict[str, Any]) -> None:
-        dataset = load(facts)
-        assert [file.name for file in dataset.files] == [
-            "train_images",
-            "train_labels",
-            "test_images",
-            "test_labels",
-        ]
-        assert dataset.labels == [0, 1]
-        assert (dataset.source, dataset.disputed) == ("mirrors", [])
-        assert not any(file.has_digest for file in dataset.files)
+def test_smallest_file(facts: dict[str, Any]) -> None:
+    dataset = load(facts)
+    names = ["train_images", "train_labels", "test_images", "test_labels"]
+    assert [file.name for file in dataset.files] == names
+    assert dataset.labels == [0, 1]
+    assert (dataset.source, dataset.disputed) == ("mirrors", [])
+    assert not any(file.has_digest for file in dataset.files)
 
-    @pytest.mark.parametrize(
-        ("changes", "message"),
-        [
-            ({"title": None}, "title: expected a valid string, received None"),
-            ({"titel": "x"}, "titel: unknown key .did you mean 'title'"),
-            ({"class_names": ["a"]}, "class_names: .*at least 2 items"),
-            ({"class_names": [str(n) for n in range(257)]}, "class_names: .*at most 256 items"),
-            ({"class_names": ["a", "a"]}, "class_names: expected entries that differ"),
-            ({"class_names": [0, 1]}, "class_names.0: expected a valid string, received 0"),
-            ({"source": "the web"}, "source: expected 'mirrors' or 'scikit-learn'"),
-            ({"mirrors": ["http://example.org/"]}, "mirrors.0: .*https:// address"),
-            ({"mirrors": ["ftp://example.org/"]}, "mirrors.0: .*https:// address"),
-            ({"mirrors": ["https://"]}, "mirrors.0: .*https:// address"),
-            ({"mirrors": ["https://[/"]}, "mirrors.0: "),
-            ({"mirrors": ["file:///srv/mnist/"]}, "mirrors.0: .*https:// address"),
-            ({"mirrors": ["https://user:word@example.org/"]}, "mirrors.0: .*without credentials"),
-            ({"mirrors": ["https://@example.org/"]}, "mirrors.0: .*without credentials"),
-            ({"mirrors": ["https://example.org/?a=b"]}, "mirrors.0: .*without .*query"),
-            ({"mirrors": ["https://example.org/#top"]}, "mirrors.0: .*without .*fragment"),
-            ({"train_images": {"name": "../x"}}, "train_images.name: "),
-            ({"train_images": {"name": "x", "raw_sha256": "b"}}, "train_images.raw_sha256: "),
-            ({"train_images": {"name": "x", "raw_size": 1 << 40}}, "train_images.raw_size: "),
-            ({"disputed": ["1"]}, "disputed.0: expected a valid integer"),
-            ({"label_values": [3]}, ".*as many label_values as class_names, 2, not 1"),
-            ({"label_values": [3, 3]}, ".*entries that differ"),
-            ({"label_values": "1"}, "label_values"),
-            ({"label_column": -1}, "label_column: "),
-            ({"transpose": 1}, "transpose: expected a valid boolean"),
-        ],
-        ids=str,
-    )
-    def test_refusal(self, changes: dict[str, Any], message: str, facts: dict[str, Any]) -> None:
-        with pytest.raises(ConfigError, match=rf"\Adatasets/runes\.yaml: {message}.*\Z"):
-            load(facts | changes)
 
-    @pytest.mark.parametrize("address", ["https://me:secret@example.org/"])
-    def test_64_credentials_are_not_repeated(self, address: str, facts: dict[str, Any]) -> None:
-        with pytest.raises(ConfigError, match=r"mirrors\.0: .*without credentials") as refusal:
-            load(facts | {"mirrors": [address]})
-        assert "secret" not in str(refusal.value)
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"titel": "x"}, "titel: unknown key .did you mean 'title'"),
+        ({"title": "a\x1b[2J"}, "title: expected one line without control characters"),
+        ({"class_names": ["a"]}, "class_names: .*at least 2 items"),
+        ({"class_names": ["a", "a"]}, "class_names: expected entries that differ"),
+        ({"mirrors": ["http://example.org/"]}, "mirrors.0: .*https:// address"),
+        ({"mirrors": ["https://"]}, "mirrors.0: .*https:// address"),
+        ({"mirrors": ["file:///srv/mnist/"]}, "mirrors.0: .*https:// address"),
+        ({"mirrors": ["https://user:secret@example.org/"]}, "mirrors.0: .*without credentials"),
+        ({"mirrors": ["https://example.org/?a=b"]}, "mirrors.0: .*without .*query"),
+        ({"train_images": {"name": "../x"}}, "train_images.name: "),
+        ({"train_images": {"name": "x", "raw_sha256": "b"}}, "train_images.raw_sha256: "),
+        ({"train_images": {"name": "x", "raw_size": 1 << 40}}, "train_images.raw_size: "),
+        ({"label_values": [3]}, ".*as many label_values as class_names, 2, not 1"),
+        ({"label_values": [3, 3]}, ".*entries that differ"),
+    ],
+    ids=str,
+)
+def test_refusal(changes: dict[str, Any], message: str, facts: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=rf"\Adatasets/runes\.yaml: {message}.*\Z") as raised:
+        load(facts | changes)
+    assert "secret" not in str(raised.value)
 
-    @pytest.mark.parametrize("name", ["Runes", "rune", "", "../runes", "a/b", ".", "runes.yaml"])
-    def test_unknown_name(self, name: str, facts: dict[str, Any]) -> None:
-        load(facts)
-        with pytest.raises(ConfigError, match="expected a file of datasets/, one of runes, rec"):
-            load_dataset(name)
 
-    @pytest.mark.parametrize(
-        ("values", "labels"), [(1, [1, 2]), (-3, [-3, -2]), ([7, 5], [7, 5])], ids=str
-    )
-    def test_labels(self, values: object, labels: list[int], facts: dict[str, Any]) -> None:
-        assert load(facts | {"label_values": values}).labels == labels
+@pytest.mark.parametrize("name", ["Runes", "", "../runes", "runes.yaml"])
+def test_unknown_name(name: str, facts: dict[str, Any]) -> None:
+    load(facts)
+    with pytest.raises(ConfigError, match="expected a file of datasets/, one of runes, rec"):
+        load_dataset(name)
 
-    def test_two_million_images_can_be_declared(self) -> None:
-        assert RawFile(name="images", raw_size=16 + 2_000_000 * 784).raw_size
 
-    def test_largest_size_leaves_room_for_any_packing(self) -> None:
-        raw = np.random.default_rng(0).bytes(100_000)
-        file = RawFile(name="images", raw_size=len(raw))
-        assert len(gzip.compress(raw, 0)) < file.largest_size < 2 * len(raw)
-        assert RawFile(name="images").largest_size == LARGEST_SIZE
+@pytest.mark.parametrize(
+    ("values", "labels"), [(1, [1, 2]), (-3, [-3, -2]), ([7, 5], [7, 5])], ids=str
+)
+def test_labels(values: object, labels: list[int], facts: dict[str, Any]) -> None:
+    assert load(facts | {"label_values": values}).labels == labels
+
+
+def test_largest_size_leaves_room_for_any_packing() -> None:
+    raw = np.random.default_rng(0).bytes(100_000)
+    file = RawFile(name="images", raw_size=len(raw))
+    assert len(gzip.compress(raw, 0)) < file.largest_size < 2 * len(raw)
 
 
 def enlarge_slowly(counts: list[list[int]]) -> list[list[int]]:
@@ -177,103 +150,51 @@ def enlarge_slowly(counts: list[list[int]]) -> list[list[int]]:
     return image
 
 
-@pytest.fixture
-def optdigits(monkeypatch: pytest.MonkeyPatch) -> Dataset:
+def test_embedded_digits_have_the_digests_of_their_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    return load_dataset("optdigits")
+    dataset = load_dataset("optdigits")
+    files = read_optdigits(dataset)
+    for file in dataset.files:
+        unpack(file, files[file.name])  # refuses another size or digest
+    _, labels, images, test_labels = (idx.decode(files[file.name]) for file in dataset.files)
+    assert images.shape == (364, 28, 28)
+    both = np.concatenate([labels, test_labels])
+    assert np.bincount(both).tolist() == np.bincount(load_digits().target).tolist()
 
 
-@pytest.fixture
-def files(optdigits: Dataset) -> dict[str, bytes]:
-    return read_optdigits(optdigits)
+def test_embedded_digits_are_enlarged_as_the_textbook_says() -> None:
+    corner = np.zeros((1, 8, 8), np.int64)
+    corner[0, 0, 7] = 16
+    drawn = np.random.default_rng(0).integers(0, 17, (3, 8, 8))
+    for counts in (load_digits().images[:3].astype(np.int64), drawn, corner):
+        assert enlarge(counts).tolist() == [enlarge_slowly(image) for image in counts.tolist()]
 
 
-class TestOptdigits:
-    def test_files_have_the_digests_of_the_table(
-        self, optdigits: Dataset, files: dict[str, bytes]
-    ) -> None:
-        assert list(files) == [file.name for file in optdigits.files]
-        for file in optdigits.files:
-            unpack(file, files[file.name])  # refuses another size or digest
+def test_every_fifth_embedded_digit_is_a_test_image() -> None:
+    labels = np.array([3, 1, 3, 3, 1, 3, 3, 3, 1, 3, 3, 3, 3, 1, 1, 1], np.uint8)
+    assert np.flatnonzero(choose_test(labels)).tolist() == [0, 1, 7, 15]
 
-    def test_files_are_what_scikit_learn_carries(
-        self, optdigits: Dataset, files: dict[str, bytes]
-    ) -> None:
-        images, labels, test_images, test_labels = (
-            idx.decode(files[file.name]) for file in optdigits.files
-        )
-        assert images.shape == (1433, 28, 28)
-        assert test_images.shape == (364, 28, 28)
-        digits = load_digits()
-        both = np.concatenate([labels, test_labels])
-        assert np.bincount(both).tolist() == np.bincount(digits.target).tolist()
-        total = images.sum(dtype=np.int64) + test_images.sum(dtype=np.int64)
-        # Each count has the weight of nine pixels, at the edges too; the rest is rounding.
-        assert total == pytest.approx(digits.images.sum() * 9 * 255 / 16, rel=1e-3)
 
-    def test_repeat_gives_the_same_bytes(self, optdigits: Dataset, files: dict[str, bytes]) -> None:
-        assert read_optdigits(optdigits) == files
-
-    @pytest.mark.parametrize("kind", ["real", "random", "corner"])
-    def test_enlarge(self, kind: str) -> None:
-        corner = np.zeros((1, 8, 8), np.int64)
-        corner[0, 0, 7] = 16
-        counts = {
-            "real": load_digits().images[:3].astype(np.int64),
-            "random": np.random.default_rng(0).integers(0, 17, (3, 8, 8)),
-            "corner": corner,
-        }[kind]
-        images = enlarge(counts)
-        assert images.dtype == np.uint8
-        assert images.tolist() == [enlarge_slowly(image) for image in counts.tolist()]
-
-    @pytest.mark.parametrize(("count", "pixel"), [(0, 0), (8, 128), (16, 255)])
-    def test_enlarge_constant(self, count: int, pixel: int) -> None:
-        image = enlarge(np.full((1, 8, 8), count))[0]
-        assert (image[2:26, 2:26] == pixel).all()
-        assert image.sum() == pixel * 24 * 24
-
-    def test_choose_test(self) -> None:
-        labels = np.array([3, 1, 3, 3, 1, 3, 3, 3, 1, 3, 3, 3, 3, 1, 1, 1], np.uint8)
-        assert np.flatnonzero(choose_test(labels)).tolist() == [0, 1, 7, 15]
+COUNTS = {
+    "train": [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949],
+    "test": [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009],
+}
 
 
 @pytest.mark.skipif(not MNIST_DIR.is_dir(), reason="no copy of MNIST in ../shared/mnist")
-class TestMnist:
-    @pytest.mark.parametrize(
-        ("split", "counts", "mean", "deviation"),
-        [
-            (
-                "train",
-                [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949],
-                0.13066,
-                0.30811,
-            ),
-            ("test", [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009], 0.13251, 0.31048),
-        ],
-        ids=["train", "test"],
+@pytest.mark.parametrize(
+    ("split", "mean", "deviation"), [("train", 0.13066, 0.30811), ("test", 0.13251, 0.31048)]
+)
+def test_mnist_is_the_published_one(
+    split: str, mean: float, deviation: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    images, labels = (
+        idx.decode(unpack(file, (MNIST_DIR / f"{file.name}.gz").read_bytes()))
+        for file in load_dataset("mnist").pair(split)
     )
-    def test_content(
-        self,
-        split: str,
-        counts: list[int],
-        mean: float,
-        deviation: float,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        monkeypatch.chdir(ROOT)
-        images, labels = (self.load(f"{split}_{part}") for part in ("images", "labels"))
-        assert np.bincount(labels).tolist() == counts
-        assert images.shape == (sum(counts), 28, 28)
-        average = images.sum(dtype=np.int64) / images.size
-        square = np.square(images, dtype=np.uint16).sum(dtype=np.int64) / images.size
-        assert average / 255 == pytest.approx(mean, abs=5e-6)
-        assert np.sqrt(square - average**2) / 255 == pytest.approx(deviation, abs=5e-6)
-        border = np.ones((28, 28), bool)
-        border[1:-1, 1:-1] = False
-        assert images[:, border].any()
-
-    @staticmethod
-    def load(part: str) -> np.ndarray:
-        file: RawFile = getattr(load_dataset("mnist"), part)
-        return idx.decode(unpack(file, (MNIST_DIR / f"{file.name}.gz").read_bytes()))
+    assert np.bincount(labels).tolist() == COUNTS[split]
+    average = images.sum(dtype=np.int64) / images.size
+    square = np.square(images, dtype=np.uint16).sum(dtype=np.int64) / images.size
+    assert average / 255 == pytest.approx(mean, abs=5e-6)
+    assert np.sqrt(square - average**2) / 255 == pytest.approx(deviation, abs=5e-6)

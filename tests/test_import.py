@@ -7,7 +7,7 @@ import pickle
 import tarfile
 import zipfile
 from argparse import ArgumentParser
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from test_segmentation import photograph, write
 from test_stages import make_project
 
 from digits.commands.import_data import command
-from digits.commands.import_data.dataset import FILE_NAMES
+from digits.commands.import_data.writing import FILE_NAMES
 from digits.data import idx
 from digits.data.datasets import Dataset, load_dataset
 from digits.errors import DigitsError
@@ -30,22 +30,20 @@ from digits.imaging.normalization import centre
 from pipeline import decode, fetch
 
 TRAIN, TEST = draw_images(30, 0, 3), draw_images(12, 1, 3)
+SPLITS = {"train": TRAIN, "test": TEST}
 ARRAYS = (*TRAIN, *TEST)
 KERAS = ("x_train", "y_train", "x_test", "y_test")
 NAMES = tuple(FILE_NAMES.values())
 FOLDER = Path("data/converted/runes")
 DATASET = Path("datasets/runes.yaml")
-RARE = (np.arange(30) > 28).astype(int)  # one of thirty
 
 
 @pytest.fixture(autouse=True)
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the current folder, empty; two parts of a table are read where one would do."""
+def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin in an empty folder; read two parts of a table where one would do."""
     monkeypatch.chdir(tmp_path)
     for module in ("tables", "pixels"):
         monkeypatch.setattr(f"digits.commands.import_data.{module}.PART_COUNT", 16)
-    monkeypatch.setattr("digits.commands.import_data.entries.LARGEST_UNPACKED", 2**22)
-    return tmp_path
 
 
 def call(*arguments: object) -> None:
@@ -59,8 +57,8 @@ def run(*arguments: object) -> Dataset:
     return load_dataset("runes")
 
 
-def read_arrays(folder: Path = FOLDER) -> list[np.ndarray]:
-    return [idx.decode((folder / name).read_bytes()) for name in NAMES]
+def read_arrays() -> list[np.ndarray]:
+    return [idx.decode((FOLDER / name).read_bytes()) for name in NAMES]
 
 
 # Arrays and tables
@@ -75,13 +73,12 @@ def write_table(path: str, images: np.ndarray, labels: Any = None, **options: An
 
 
 def write_tables(suffix: str = ".csv", **options: Any) -> list[str]:
-    splits = (("train", TRAIN), ("test", TEST))
-    # In the order of a shell, test before train.
-    return [write_table(f"{name}{suffix}", *it, **options) for name, it in splits][::-1]
+    """Write two tables; they come in the order of a shell, test before train."""
+    return sorted(write_table(f"{name}{suffix}", *it, **options) for name, it in SPLITS.items())
 
 
-def edit_tables(edit: Callable[[str], str], suffix: str = ".csv", **options: Any) -> list[str]:
-    paths = write_tables(suffix, **options)
+def edit_tables(edit: Callable[[str], str], **options: Any) -> list[str]:
+    paths = write_tables(**options)
     for path in paths:
         Path(path).write_text(edit(Path(path).read_text()))
     return paths
@@ -105,68 +102,52 @@ def change(
     return images(TRAIN[0]), labels(TRAIN[1]), images(TEST[0]), labels(TEST[1])
 
 
-def write_table_parts() -> list[str]:
-    """Write four tables: images and labels apart."""
-    for name, (images, labels) in {"train": TRAIN, "test": TEST}.items():
-        write_table(f"{name}_images.csv", images)
-        pd.DataFrame({"Id": np.arange(len(labels)), "Label": labels}).to_csv(
-            f"{name}_labels.csv", index=False
-        )
-    return sorted(str(it) for it in Path().glob("*.csv"))
+def for_each_split(save: Callable[[str, np.ndarray, np.ndarray], object]) -> list[str]:
+    """Save both splits, and list the files in the order of a shell."""
+    for name, (images, labels) in SPLITS.items():
+        save(name, images, labels)
+    return sorted(str(path) for path in Path().iterdir())
 
 
-def write_kmnist() -> list[str]:
-    parts = ("train-imgs", "train-labels", "test-imgs", "test-labels")
-    for name, array in zip(parts, ARRAYS, strict=True):
-        np.savez_compressed(f"kmnist-{name}.npz", array)
-    return sorted(str(it) for it in Path().glob("kmnist*"))
+def write_table_parts(name: str, images: np.ndarray, labels: np.ndarray) -> None:
+    """Write images and labels apart."""
+    write_table(f"{name}_images.csv", images)
+    rows = {"Id": np.arange(len(labels)), "Label": labels}
+    pd.DataFrame(rows).to_csv(f"{name}_labels.csv", index=False)
 
 
-def write_two_archives() -> list[str]:
-    for name, (images, labels) in {"train": TRAIN, "test": TEST}.items():
-        np.savez(f"{name}.npz", X=images, y=labels)
-    return ["test.npz", "train.npz"]
+def write_kmnist(name: str, images: np.ndarray, labels: np.ndarray) -> None:
+    np.savez_compressed(f"kmnist-{name}-imgs.npz", images)
+    np.savez_compressed(f"kmnist-{name}-labels.npz", labels)
 
 
 def write_emnist() -> list[str]:
     splits = {
         name: {"images": it[0].reshape(-1, 784), "labels": it[1][:, None], "writers": it[1] + 7}
-        for name, it in (("test", TEST), ("train", TRAIN))
+        for name, it in SPLITS.items()
     }
     scipy.io.savemat("emnist.mat", {"dataset": {**splits, "mapping": np.arange(6).reshape(3, 2)}})
     return ["emnist.mat"]
 
 
-def write_matlab() -> list[str]:
-    """Write as SVHN is: images last, in two files."""
-    for name, (images, labels) in {"train": TRAIN, "test": TEST}.items():
-        scipy.io.savemat(f"{name}_28x28.mat", {"X": np.moveaxis(images, 0, -1), "y": labels})
-    return ["test_28x28.mat", "train_28x28.mat"]
+def write_svhn(name: str, images: np.ndarray, labels: np.ndarray) -> None:
+    scipy.io.savemat(f"{name}_28x28.mat", {"X": np.moveaxis(images, 0, -1), "y": labels})
 
 
 def write_hdf5() -> list[str]:
     with h5py.File("usps.h5", "w") as file:
-        for name, (images, labels) in {"train": TRAIN, "test": TEST}.items():
+        for name, (images, labels) in SPLITS.items():
             file[f"{name}/data"] = images.reshape(-1, 784) / np.float32(255)
             file[f"{name}/target"] = labels
     return ["usps.h5", "--scale", "255"]
 
 
-def write_arff() -> list[str]:
-    for name, (images, labels) in {"train": TRAIN, "test": TEST}.items():
-        rows = np.column_stack([images.reshape(-1, 784), labels]).tolist()
-        columns = [f"@ATTRIBUTE pixel{it} real" for it in range(784)]
-        header = [
-            "% of OpenML",
-            "",
-            "@RELATION 'a b'",
-            *columns,
-            "@ATTRIBUTE class {0,1,2}",
-            "@DATA",
-        ]
-        lines = [*header, *(",".join([*map(str, row[:-1]), f"'{row[-1]}'"]) for row in rows)]
-        Path(f"{name}.arff").write_text("\n".join(lines) + "\n")
-    return ["test.arff", "train.arff"]
+def write_arff(name: str, images: np.ndarray, labels: np.ndarray) -> None:
+    columns = [f"@ATTRIBUTE pixel{it} real" for it in range(784)]
+    header = ["% of OpenML", "", "@RELATION 'a b'", *columns, "@ATTRIBUTE class {0,1,2}", "@DATA"]
+    rows = zip(images.reshape(-1, 784).tolist(), labels, strict=True)
+    lines = [*header, *(f"{','.join(map(str, row))},'{label}'" for row, label in rows)]
+    Path(f"{name}.arff").write_text("\n".join(lines) + "\n")
 
 
 def write_idx(*, packed: bool = False) -> list[str]:
@@ -180,10 +161,10 @@ def write_idx(*, packed: bool = False) -> list[str]:
     return ["raw"]
 
 
-def write_zip() -> list[str]:
-    """Write a zip of tables, each in a zip of its own, as browsers and sites pack them."""
+def write_zip(paths: list[str]) -> list[str]:
+    """Write a zip of files, each in a zip of its own, as browsers and sites pack them."""
     with zipfile.ZipFile("mnist.zip", "w") as whole:
-        for path in write_tables():
+        for path in paths:
             with zipfile.ZipFile(buffer := io.BytesIO(), "w") as inner:
                 inner.write(path)
                 inner.writestr(f"__MACOSX/._{path}", b"junk")
@@ -198,15 +179,11 @@ def write_mangled() -> list[str]:
     return ["test.csv", "train.csv"]
 
 
-def write_bordered(images: np.ndarray) -> np.ndarray:
-    """Leave the corners of images blank, as MNIST's are."""
-    blank = images.copy()
-    blank[:, [0, 0, -1, -1], [0, -1, 0, -1]] = 0
-    return blank
+def scale_table(name: str, images: np.ndarray, labels: np.ndarray) -> str:
+    return write_table(f"{name}.csv", images / np.float32(255), labels)
 
 
 GOOD: dict[str, Callable[[], list[str]]] = {
-    "tables": write_tables,
     "tables-label-given": lambda: [*write_tables(header=False), "--label", "0"],
     "tables-gz": lambda: write_tables(".csv.gz"),
     "tables-zip": lambda: write_tables(".csv.zip"),
@@ -223,11 +200,10 @@ GOOD: dict[str, Callable[[], list[str]]] = {
         lambda it: "\ufeff" + it.replace("label", "Digit").replace("255", "255.0")
     ),
     "tables-first-image-a-header": lambda: [*write_mangled(), "--label", "0"],
-    "idx-twice": lambda: [*write_idx(packed=True), *write_idx()][:1],
-    "tables-apart": write_table_parts,
-    "tables-in-zips": write_zip,
-    "arff": write_arff,
-    "archive": lambda: write_archive(*ARRAYS),
+    "tables-apart": lambda: for_each_split(write_table_parts),
+    "tables-in-zips": lambda: write_zip(write_tables()),
+    "arrays-in-zips": lambda: write_zip(write_archive(*ARRAYS)),
+    "arff": lambda: for_each_split(write_arff),
     "archive-of-other-names": lambda: write_archive(
         *ARRAYS, names=("train_images", "train_labels", "test_images", "test_labels")
     ),
@@ -235,37 +211,32 @@ GOOD: dict[str, Callable[[], list[str]]] = {
     "archive-validation": lambda: write_archive(
         *ARRAYS, names=("X_train", "Y_train", "X_val", "Y_val")
     ),
-    "arrays-of-kmnist": write_kmnist,
+    "arrays-of-kmnist": lambda: for_each_split(write_kmnist),
     "arrays": lambda: write_arrays(*ARRAYS),
     "arrays-by-option": lambda: [
         *write_arrays(*ARRAYS, names=["b", "a", "d", "c"])[:2],
         *("--test", "c.npy", "d.npy"),
     ],
-    "two-archives": write_two_archives,
+    "two-archives": lambda: for_each_split(lambda name, x, y: np.savez(f"{name}.npz", X=x, y=y)),
     "idx": write_idx,
     "idx-gz": lambda: write_idx(packed=True),
+    "idx-twice": lambda: [*write_idx(packed=True), *write_idx()][:1],
     "emnist-matlab": write_emnist,
-    "svhn-matlab": write_matlab,
+    "svhn-matlab": lambda: for_each_split(write_svhn),
     "hdf5": write_hdf5,
-    "rows": lambda: write_arrays(*change(lambda it: it.reshape(-1, 784))),
     "columns": lambda: write_arrays(*change(lambda it: it.reshape(-1, 784).T)),
     "channels-last": lambda: write_arrays(*change(lambda it: it[..., np.newaxis])),
     "channels-first": lambda: write_arrays(*change(lambda it: it[:, np.newaxis])),
     "equal-colours": lambda: write_arrays(*change(lambda it: np.stack([it] * 3, axis=-1))),
     "inverted": lambda: write_arrays(*change(lambda it: 255 - it)),
     "inverted-test-alone": lambda: write_arrays(*TRAIN, 255 - TEST[0], TEST[1]),
-    "int64": lambda: write_arrays(*change(np.int64, np.int64)),
-    "big-endian": lambda: write_arrays(*change(lambda it: it.astype(">i2"))),
+    "big-endian": lambda: write_arrays(*change(lambda it: it.astype(">i2"), np.int64)),
     "floats": lambda: write_arrays(*change(np.asfortranarray, np.float32)),
     "label-column": lambda: write_arrays(*change(labels=lambda it: it[:, np.newaxis])),
     "label-texts": lambda: write_arrays(*change(labels=lambda it: it.astype("S"))),
     "one-hot": lambda: write_arrays(*change(labels=lambda it: np.eye(3)[it])),
     "scaled": lambda: [*write_arrays(*change(lambda it: it / 255)), "--scale", "255"],
-    "scaled-tables": lambda: [
-        write_table("b-train.csv", TRAIN[0] / np.float32(255), TRAIN[1]),
-        write_table("a-test.csv", TEST[0] / np.float32(255), TEST[1]),
-        *("--scale", "255"),
-    ],
+    "scaled-tables": lambda: [*for_each_split(scale_table), "--scale", "255"],
 }
 
 
@@ -276,47 +247,35 @@ def test_every_form_gives_the_same_files(form: str, capsys: pytest.CaptureFixtur
         assert (FOLDER / name).read_bytes() == idx.encode(array), name
     assert dataset.class_names == ["0", "1", "2"]
     assert dataset.label_values == 0
-    assert sorted(it.name for it in FOLDER.iterdir()) == sorted([*NAMES, "samples.png"])
     assert ("inverted" in capsys.readouterr().out) == ("inverted" in form)
 
 
 def test_what_is_written_and_said(capsys: pytest.CaptureFixture[str]) -> None:
-    run(*write_archive(*ARRAYS))
-    text = DATASET.read_text()
-    assert text.startswith('# Imported from it.npz\ntitle: "runes"\nlicence: "unknown: ask who')
-    assert '\nclass_names: ["0", "1", "2"]\nmirrors: ["data/converted/runes"]\ntrain_i' in text
-    assert capsys.readouterr().out.splitlines() == [
-        "Imported from it.npz: 30 training and 12 test images, pixels 0 to 255, ink bright",
-        "3 classes, training and test images of each: 0: 10 + 4, 1: 10 + 4, 2: 10 + 4",
-        (
-            "datasets/runes.yaml, and in data/converted/runes four IDX files and samples.png, some "
-            "of the images: written. The next command:"
-        ),
-        "dvc exp run -S dataset=runes",
-    ]
-    with Image.open(FOLDER / "samples.png") as drawn:
-        assert drawn.size[0] > 700
-
-
-def test_inversion_and_what_is_left_out_are_said(capsys: pytest.CaptureFixture[str]) -> None:
     names = (*KERAS, "x_val", "y_val", "ids")
     run(*write_archive(*change(lambda it: 255 - it), *TEST, np.arange(3), names=names))
-    said = capsys.readouterr()
-    assert "(inverted: paper was bright in it.npz, x_train, it.npz, x_test)" in said.out
+    text, said = DATASET.read_text(), capsys.readouterr()
+    assert text.startswith('# Imported from it.npz\ntitle: "runes"\nlicence: "unknown: ask who')
+    assert '\nclass_names: ["0", "1", "2"]\nmirrors: ["data/converted/runes"]\ntrain_i' in text
+    first, counts, *_, last = said.out.splitlines()
+    assert first == (
+        "Imported from it.npz: 30 training and 12 test images, pixels 0 to 255, ink bright "
+        "(inverted: paper was bright in it.npz, x_train, it.npz, x_test)"
+    )
+    assert counts == "3 classes, training and test images of each: 0: 10 + 4, 1: 10 + 4, 2: 10 + 4"
+    assert last == "dvc exp run -S dataset=runes"
     assert said.err == "WARNING: left out it.npz, x_val, it.npz, y_val, it.npz, ids\n"
+    with Image.open(FOLDER / "samples.png") as drawn:  # the last image of the first class
+        place = np.flatnonzero(TRAIN[1] == 0)[-1]
+        cell = np.asarray(drawn)[4:60:2, drawn.width - 3 * 64 : drawn.width - 2 * 64 - 8 : 2]
+        assert np.array_equal(cell, TRAIN[0][place])
 
 
 def test_options_are_what_the_dataset_file_says() -> None:
     words = ("--title", "Runes: old", "--licence", "my own; CC BY 4.0", "--transpose")
-    dataset = run(
-        *write_archive(*ARRAYS), *words, "--class-names", "fe,0o17,1e3", "--folder", "runes"
-    )
+    dataset = run(*write_archive(*ARRAYS), *words, "--class-names", "fe,0o17,1e3")
     assert (dataset.title, dataset.licence) == ("Runes: old", "my own; CC BY 4.0")
     assert dataset.class_names == ["fe", "0o17", "1e3"]
     assert dataset.transpose
-    assert dataset.mirrors == ["runes"]
-    assert len(read_arrays(Path("runes"))) == 4
-    assert not FOLDER.exists()
 
 
 def test_test_images_that_are_training_images_are_counted(
@@ -324,28 +283,15 @@ def test_test_images_that_are_training_images_are_counted(
 ) -> None:
     labels = np.append(TEST[1], TRAIN[1][:3])
     run(*write_arrays(*TRAIN, np.append(TEST[0], TRAIN[0][:3], axis=0), labels))
-    said = "WARNING: 3 of 15 test images are training images, too: the test will flatter the model"
-    assert capsys.readouterr().err == said + "\n"
+    assert "WARNING: 3 of 15 test images are training images, too" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("values", "dtype", "label_values"),
-    [
-        ((1, 2, 3), np.uint8, 1),
-        ((2, 5, 7), np.uint8, [2, 5, 7]),
-        ((-1, 0, 1), np.int32, -1),
-        ((0, 2**31 - 1, 5), np.int32, [0, 5, 2**31 - 1]),
-    ],
-)
-def test_integer_labels_stay_what_they_are(
-    values: tuple[int, ...], dtype: type, label_values: object
-) -> None:
+@pytest.mark.parametrize("values", [(1, 2, 3), (2, 5, 7), (-1, 0, 1), (0, 2**31 - 1, 5)])
+def test_integer_labels_stay_what_they_are(values: tuple[int, ...]) -> None:
     arrays = change(labels=lambda labels: np.array(values)[labels])
     dataset = run(*write_arrays(*arrays))
-    labels = read_arrays()[1]
-    assert labels.dtype == dtype
-    assert labels.tolist() == arrays[1].tolist()
-    assert dataset.label_values == label_values
+    assert read_arrays()[1].tolist() == arrays[1].tolist()
+    assert dataset.labels == sorted(values)
     assert dataset.class_names == [str(value) for value in sorted(values)]
 
 
@@ -354,22 +300,19 @@ def test_texts_are_classes_in_order_numbers_first() -> None:
     write_table("train.csv", TRAIN[0], names[TRAIN[1]])
     dataset = run("train.csv", write_table("test.csv", TEST[0], names[TEST[1]]))
     assert dataset.class_names == ["10", "NA", "ür"]
-    assert dataset.label_values == 0
-    labels = read_arrays()[1]
-    assert np.array(dataset.class_names)[labels].tolist() == names[TRAIN[1]].tolist()
+    assert np.array(dataset.class_names)[read_arrays()[1]].tolist() == names[TRAIN[1]].tolist()
 
 
 @pytest.mark.parametrize("mangled", [False, True])
 def test_label_is_the_end_that_varies_where_there_is_no_header(*, mangled: bool) -> None:
-    images = [write_bordered(it) for it in (TRAIN[0], TEST[0])]
-    paths = [
-        write_table("train.csv", images[0], TRAIN[1], header=False),
-        write_table("test.csv", images[1], TEST[1], header=False),
-    ]
-    for path in paths if mangled else ():
-        pd.read_csv(path).to_csv(path, index=False)
-    run(*paths)
-    assert np.array_equal(read_arrays()[0], images[0])
+    blank = {name: images.copy() for name, (images, _) in SPLITS.items()}
+    for name, (_, labels) in SPLITS.items():  # MNIST's corners are
+        blank[name][:, [0, 0, -1, -1], [0, -1, 0, -1]] = 0
+        path = write_table(f"{name}.csv", blank[name], labels, header=False)
+        if mangled:
+            pd.read_csv(path).to_csv(path, index=False)
+    run("test.csv", "train.csv")
+    assert np.array_equal(read_arrays()[0], blank["train"])
     assert np.array_equal(read_arrays()[3], TEST[1])
 
 
@@ -382,18 +325,16 @@ def test_test_images_of_one_table_are_stratified(seed: str) -> None:
     joined = [*map(bytes, images), *map(bytes, test_images)]
     pairs = dict(zip(joined, [*labels, *test_labels], strict=True))
     assert pairs == dict(zip(map(bytes, TRAIN[0]), TRAIN[1], strict=True))
-    said = f"# Imported from train.csv; 0.2 of each class are the test images, seed {seed}\n"
-    assert DATASET.read_text().startswith(said)
 
 
 # Refusals
 
 
-def spoil(value: float, dtype: Any = np.float64) -> tuple[Any, ...]:
-    """Return the four arrays with one other pixel in training image 17."""
-    images = TRAIN[0].astype(dtype)
+def spoil(value: float) -> list[str]:
+    """Write the four arrays with one other pixel in training image 17."""
+    images = TRAIN[0].astype(np.float64)
     images[17, 3, 4] = value
-    return images, *ARRAYS[1:]
+    return write_arrays(images, *ARRAYS[1:])
 
 
 def spoil_table(old: str, new: str) -> list[str]:
@@ -413,256 +354,104 @@ def write_pickle() -> list[str]:
     return ["it.npz"]
 
 
-def write_bomb() -> list[str]:
-    with zipfile.ZipFile("it.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("a.png", bytes(2**23))
-    return ["it.zip"]
-
-
 def cut(paths: list[str], size: int) -> list[str]:
     Path(paths[0]).write_bytes(Path(paths[0]).read_bytes()[:size])
     return paths
 
 
 def resize(side: int) -> list[str]:
-    def change_size(images: np.ndarray) -> np.ndarray:
-        return np.resize(images, (len(images), side, side))
-
-    return write_arrays(*change(change_size))
+    return write_arrays(*change(lambda it: np.resize(it, (len(it), side, side))))
 
 
-FORMS = "expected a table (CSV, TSV, ARFF, Parquet), .npz, .npy, .mat, .h5, IDX, or a folder or an"
-UNCLEAR = "SOURCE: expected images and labels, their names with train or test, received "
+SHAPES = "x_train.npy: expected images as numbers (n, 28, 28), (n, 784) or (n, 28, 28, 1), received"
+COLUMNS = "expected 784 columns of pixels in order, received "
+UNKNOWN = "expected a table (CSV, TSV, ARFF, Parquet), .npz"
+NOT_IN = "x_train.npy: expected integers 0-255"
+# How a message begins, and after ... what else it has.
 BAD: dict[str, tuple[Callable[[], list[str]], str]] = {
     "no-file": (lambda: ["no.npz"], "no.npz: expected a file or a folder, received none"),
-    "empty-folder": (lambda: ["."], UNCLEAR + "none"),
-    "three-arrays": (
-        lambda: write_arrays(*ARRAYS)[:3],
-        (
-            "SOURCE: expected one array of images and one of labels to train, received x_train.npy "
-            "(30, 28, 28): the labels of Kaggle's test.csv are not public; import train.csv alone"
-        ),
-    ),
-    "names-that-say-nothing": (
-        lambda: write_arrays(*ARRAYS, names=["a", "b", "c", "d"]),
-        (
-            "SOURCE: expected one array of images and one of labels, received a.npy "
-            "(30, 28, 28), b.npy (30,), c.npy (12, 28, 28), d.npy (12,): --test SOURCE... says "
-            "which are the test files"
-        ),
-    ),
-    "names-that-say-half": (
-        lambda: [*write_tables()[:1], write_table("a.csv", *TRAIN)],
-        UNCLEAR + "test.csv, images (12, 28, 28), test.csv, labels (12,), a.csv, images",
-    ),
-    "twice": (lambda: [*write_tables(), "./train.csv"], "SOURCE: expected each once, received"),
-    "one-table": (
-        lambda: write_tables()[1:],
-        (
-            "SOURCE: expected images to train and images to test, received one set: "
-            "--test-fraction 0.2 makes a fifth of it the test images"
-        ),
-    ),
-    "matlab-7.3": (
-        lambda: write_file("it.mat", b"MATLAB 7.3 MAT-file, \0"),
-        f"it.mat: {FORMS} archive of pictures, received a MATLAB 7.3 file: save it with -v7",
-    ),
-    "pickle-file": (
-        lambda: write_file("mnist.pkl.gz", gzip.compress(pickle.dumps(ARRAYS))),
-        f"mnist.pkl.gz: {FORMS} archive of pictures, received a Python pickle: what it holds",
-    ),
-    "page-of-the-web": (
-        lambda: write_file("it.npz", b"<html>"),
-        f"it.npz: {FORMS} archive of pictures, received an HTML page",
-    ),
-    "parquet-without-pyarrow": (
-        lambda: write_file("train.parquet", b"PAR1\0\0PAR1"),
-        (
-            "train.parquet: expected pyarrow to read a Parquet table, received none: "
-            "python -m pip install pyarrow"
-        ),
-    ),
-    "bomb": (write_bomb, "it.zip: expected at most 4,194,304 bytes, received 8,388,608"),
+    "empty-folder": (lambda: ["."], "SOURCE: expected images and labels, their names...none"),
+    "three-arrays": (lambda: write_arrays(*ARRAYS)[:3],
+        "SOURCE: expected one array of images and one of labels to train...Kaggle's test.csv"),
+    "names-that-say-nothing": (lambda: write_arrays(*ARRAYS, names=["a", "b", "c", "d"]),
+        "SOURCE: expected one array of images and one of labels, received a.npy...--test SOURCE"),
+    "names-that-say-half": (lambda: [*write_tables()[:1], write_table("a.csv", *TRAIN)],
+        "SOURCE: expected images and labels, their names with train or test...a.csv, images"),
+    "twice": (lambda: [*write_tables(), "./train.csv"], "SOURCE: expected each once"),
+    "one-table": (lambda: write_tables()[1:],
+        "SOURCE: expected images to train and images to test, received one...--test-fraction 0.2"),
+    "matlab-7.3": (lambda: write_file("it.mat", b"MATLAB 7.3 MAT-file, \0"), "it.mat: ...-v7"),
+    "pickle-file": (lambda: write_file("mnist.pkl.gz", gzip.compress(pickle.dumps(ARRAYS))),
+        f"mnist.pkl.gz: {UNKNOWN}...received a Python pickle"),
+    "page": (lambda: write_file("it.npz", b"<html>"), f"it.npz: {UNKNOWN}...an HTML page"),
+    "parquet-without-pyarrow": (lambda: write_file("train.parquet", b"PAR1\0\0PAR1"),
+        "train.parquet: expected pyarrow to read a Parquet table, received none...pip install"),
     # Tables
-    "kaggle-test": (
-        lambda: [write_table("train.csv", *TRAIN), write_table("test.csv", TEST[0])],
-        (
-            "SOURCE: expected one array of images and one of labels to test, received test.csv, "
-            "images (12, 28, 28): the labels of Kaggle's test.csv are not pub"
-        ),
-    ),
-    "no-header": (
-        lambda: write_tables(header=False),
-        "test.csv: expected a column 'label', received 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and",
-    ),
-    "other-label": (
-        lambda: [*write_tables(), "--label", "Label"],
-        "test.csv: expected a column 'Label', received label, pixel0, pixel1",
-    ),
-    "16x16": (
-        lambda: [write_table("a.csv", TRAIN[0][:, :16, :16], TRAIN[1])],
-        "a.csv: expected 784 columns of pixels, received 256 of 256 names, pixel0, pixel1",
-    ),
-    "column-twice": (
-        lambda: spoil_table("pixel6,", "pixel5,"),
-        "train.csv: expected 784 columns of pixels, received 784 of 783 names",
-    ),
-    "columns-shuffled": (
-        lambda: spoil_table("pixel6,pixel7", "pixel7,pixel6"),
-        "train.csv: expected pixel columns in order, received pixel0, pixel1",
-    ),
-    "text-for-a-pixel": (
-        lambda: spoil_table(",255,", ",x,"),
-        "train.csv: expected a whole .csv, received could not convert string to float: 'x'",
-    ),
-    "empty-pixel": (
-        lambda: spoil_table(",255,", ",,"),
-        "train.csv: expected integers 0-255, received nan in image 0",
-    ),
-    "longer-row": (
-        lambda: spoil_table("", f"0{',0' * 785}\n"),
-        "train.csv: expected a whole .csv,",
-    ),
+    "no-header": (lambda: write_tables(header=False),
+        "test.csv: expected a column 'label', received 0, 1, 2...--label names it"),
+    "other-label": (lambda: [*write_tables(), "--label", "Label"],
+        "test.csv: expected a column 'Label', received label, pixel0"),
+    "16x16": (lambda: [write_table("a.csv", TRAIN[0][:, :16, :16], TRAIN[1])],
+        f"a.csv: {COLUMNS}256 of 256 names, pixel0...save each image as a picture"),
+    "column-twice": (lambda: spoil_table("pixel6,", "pixel5,"), f"train.csv: {COLUMNS}784 of 783"),
+    "columns-shuffled": (lambda: spoil_table("pixel6,pixel7", "pixel7,pixel6"),
+        f"train.csv: {COLUMNS}784 of 784 names"),
+    "text-for-a-pixel": (lambda: spoil_table(",255,", ",x,"), "train.csv: expected a whole...'x'"),
+    "empty-pixel": (lambda: spoil_table(",255,", ",,"),
+        "train.csv: expected integers 0-255, received nan in image 0"),
+    "longer-row": (lambda: spoil_table("", f"0{',0' * 785}\n"), "train.csv: expected a whole"),
     "longer-rows": (
         lambda: edit_tables(lambda it: it.replace("\n", ",0\n").replace(",0\n", "\n", 1)),
-        "test.csv: expected a whole .csv, received Length of header or names does not match",
-    ),
-    "no-label": (
-        lambda: spoil_table("", f"{',0' * 784}\n"),
-        "train.csv, labels: expected an integer of 32 bits or a text, received none for image 30",
-    ),
-    "no-rows": (
-        lambda: write_file("a.csv", b"label," + b",".join(b"p%d" % it for it in range(784))),
-        "a.csv: expected images, received none",
-    ),
-    "empty-file": (lambda: write_file("a.csv", b""), "a.csv: expected a column 'label', received"),
-    "gzip-cut-short": (
-        lambda: cut(write_tables(".csv.gz"), 900),
-        "test.csv.gz: expected a whole file, gzip, received Compressed file ended",
-    ),
+        "test.csv: expected a whole .csv, received Length of header or names does not match"),
+    "no-label": (lambda: spoil_table("", f"{',0' * 784}\n"),
+        "train.csv, labels: expected integers of 32 bits or names, received none"),
+    "empty-file": (lambda: write_file("a.csv", b""), "a.csv: expected a column 'label'"),
+    "gzip-cut-short": (lambda: cut(write_tables(".csv.gz"), 900),
+        "test.csv.gz: expected a whole file, gzip, received Compressed file ended"),
     # Arrays
-    "pickle": (write_pickle, "it.npz: expected a whole file, a zip archive (.zip or .npz), receiv"),
-    "archive-cut-short": (
-        lambda: cut(write_archive(*ARRAYS), 5000),
-        "it.npz: expected a whole file, a zip archive (.zip or .npz), received ",
-    ),
-    "hdf5-cut-short": (lambda: cut(write_hdf5(), 3000), "usps.h5: expected a whole file, an HDF5"),
-    "matlab-cut-short": (lambda: cut(write_emnist(), 3000), "emnist.mat: expected a whole "),
-    "idx-cut-short": (
-        lambda: write_file("train-images", idx.encode(TRAIN[0])[:-1]),
-        "train-images: expected a whole file, received IDX body of shape",
-    ),
-    "32x32": (
-        lambda: resize(32),
-        (
-            "x_train.npy: expected images as numbers (n, 28, 28), (n, 784) or (n, 28, 28, 1), "
-            "received uint8 (30, 32, 32): cut the padding off, images[:, 2:30, 2:30], if it is that"
-        ),
-    ),
-    "16x16-array": (
-        lambda: resize(16),
-        (
-            "x_train.npy: expected images as numbers (n, 28, 28), (n, 784) or (n, 28, 28, 1), "
-            "received uint8 (30, 16, 16): save each image as a picture: those of any size are taken"
-        ),
-    ),
-    "colour": (
-        lambda: write_archive(*change(lambda it: np.stack([it, it, 255 - it], axis=-1))),
-        "it.npz, x_train: expected grey images, received colours (30, 28, 28, 3): save each",
-    ),
-    "bool": (lambda: write_arrays(*change(lambda it: it > 128)), "x_train.npy: expected images as"),
-    "no-images": (
-        lambda: write_arrays(*TRAIN, TEST[0][:0], TEST[1][:0]),
-        "x_test.npy: expected images as numbers",
-    ),
-    "nan": (
-        lambda: write_arrays(*spoil(np.nan)),
-        "x_train.npy: expected integers 0-255, received nan in image 17",
-    ),
-    "infinity": (
-        lambda: [*write_arrays(*spoil(np.inf)), "--scale", "1"],
-        "x_train.npy: expected integers 0-255 after --scale 1, received inf in image 17",
-    ),
-    "256": (
-        lambda: write_arrays(*spoil(256, np.int64)),
-        "x_train.npy: expected integers 0-255, received 256 in image 17",
-    ),
-    "not-scaled": (
-        lambda: write_arrays(*change(lambda it: (it + 1) / 256)),
-        "x_train.npy: expected integers 0-255, received 0.",
-    ),
-    "from-minus-1": (
-        lambda: write_arrays(*change(lambda it: it / 127.5 - 1)),
-        "x_train.npy: expected integers 0-255, received -",
-    ),
-    "scaled-twice": (
-        lambda: [*write_arrays(*ARRAYS), "--scale", "255"],
-        "x_train.npy: expected integers 0-255 after --scale 255, received ",
-    ),
-    "black-and-white": (
-        lambda: write_arrays(*change(lambda it: it // 255)),
-        "x_train.npy: expected pixels 0-255, received 0 to 1: --scale 255 makes 255 of 1, --scale",
-    ),
-    "constant": (
-        lambda: write_arrays(*change(np.zeros_like)),
-        "x_train.npy: expected pixels that differ, received a constant, 0",
-    ),
+    "pickle": (write_pickle, "it.npz: expected a whole file, a zip archive...allow_pickle"),
+    "archive-cut-short": (lambda: cut(write_archive(*ARRAYS), 5000), "SOURCE: expected...it.npz"),
+    "hdf5-cut-short": (lambda: cut(write_hdf5(), 3000), "usps.h5: expected a whole file, an"),
+    "32x32": (lambda: resize(32), f"{SHAPES} uint8 (30, 32, 32)...images[:, 2:30, 2:30]"),
+    "16x16-array": (lambda: resize(16), f"{SHAPES} uint8 (30, 16, 16)...as a picture"),
+    "colour": (lambda: write_archive(*change(lambda it: np.stack([it, it, 255 - it], axis=-1))),
+        "it.npz, x_train: expected grey images, received colours (30, 28, 28, 3)"),
+    "bool": (lambda: write_arrays(*change(lambda it: it > 128)), f"{SHAPES} bool"),
+    "nan": (lambda: spoil(np.nan), f"{NOT_IN}, received nan in image 17"),
+    "infinity": (lambda: [*spoil(np.inf), "--scale", "1"],
+        f"{NOT_IN} after --scale 1, received inf in image 17"),
+    "256": (lambda: spoil(256), f"{NOT_IN}, received 256.0 in image 17"),
+    "from-minus-1": (lambda: write_arrays(*change(lambda it: it / 127.5 - 1)),
+        f"{NOT_IN}, received -...of -1 to 1, save (images + 1) / 2 first"),
+    "black-and-white": (lambda: write_arrays(*change(lambda it: it // 255)),
+        "x_train.npy: expected pixels 0-255, received 0 to 1...--scale 255 makes 255 of 1"),
+    "constant": (lambda: write_arrays(*change(np.zeros_like)), "x_train.npy: expected pixels that"),
     # Labels
-    "count": (
-        lambda: write_arrays(TRAIN[0], TRAIN[1][:-1], *TEST),
-        "x_train.npy: expected 29 images, as labels, received 30",
-    ),
-    "two-columns": (
-        lambda: write_arrays(*change(labels=lambda it: np.stack([it, it], axis=1))),
-        "y_train.npy: expected integers or texts (n,), or one-hot (n, classes), received uint8 (30",
-    ),
-    "float-labels": (
-        lambda: write_arrays(*change(labels=lambda it: it + 0.5)),
-        "y_train.npy: expected an integer of 32 bits or a text, received ",
-    ),
+    "count": (lambda: write_arrays(TRAIN[0], TRAIN[1][:-1], *TEST),
+        "x_train.npy: expected 29 images, as labels, received 30"),
+    "two-columns": (lambda: write_arrays(*change(labels=lambda it: np.stack([it, it], axis=1))),
+        "y_train.npy: expected integers or texts (n,), or one-hot (n, classes), received"),
     "measurements": (
         lambda: [write_table("a.csv", TRAIN[0], TRAIN[1] + 0.5), "--test-fraction", "0.2"],
-        "a.csv, labels: expected integers or names, received 0.5",
-    ),
-    "one-class": (
-        lambda: write_arrays(*change(labels=np.zeros_like)),
-        "train labels: expected 2 to 256 classes, received 1: 0",
-    ),
-    "strange-test-label": (
-        lambda: write_arrays(*TRAIN, TEST[0], TEST[1] + 1),
-        "test labels: expected those of the training images, 0, 1, 2, received 3, too",
-    ),
-    "same-images": (
-        lambda: write_arrays(*TRAIN, TRAIN[0][:9], TRAIN[1][:9]),
-        "test images: expected others than the training images, received none",
-    ),
+        "a.csv, labels: expected integers of 32 bits or names, received 0.5"),
+    "one-class": (lambda: write_arrays(*change(labels=np.zeros_like)),
+        "train labels: expected 2 to 256 classes, received 1: 0"),
+    "strange-test-label": (lambda: write_arrays(*TRAIN, TEST[0], TEST[1] + 1),
+        "test labels: expected those of the training images, 0, 1, 2, received 3, too"),
     # Options
-    "names": (
-        lambda: [*write_archive(*ARRAYS), "--class-names", "a,b"],
-        "--class-names: expected 3 names, of the labels 0, 1, 2, received 2: a, b",
-    ),
-    "names-alike": (
-        lambda: [*write_archive(*ARRAYS), "--class-names", "a,b,a"],
-        "runes: class_names: expected entries that differ, received ['a', 'b', 'a']",
-    ),
-    "fraction-of-two": (
-        lambda: [*write_tables(), "--test-fraction", "0.2"],
-        "--test-fraction: expected one set of images, received train.csv, images, test.csv",
-    ),
-    "fraction": (
-        lambda: [*write_tables()[:1], "--test-fraction", "nan"],
-        "--test-fraction: expected between 0 and 1, received nan",
-    ),
+    "names": (lambda: [*write_archive(*ARRAYS), "--class-names", "a,b"],
+        "--class-names: expected 3 names, of the labels 0, 1, 2, received 2: a, b"),
+    "names-alike": (lambda: [*write_archive(*ARRAYS), "--class-names", "a,b,a"],
+        "runes: class_names: expected entries that differ"),
+    "fraction-of-two": (lambda: [*write_tables(), "--test-fraction", "0.2"],
+        "--test-fraction: expected one set of images, received train.csv, images, test.csv"),
+    "fraction": (lambda: [*write_tables()[:1], "--test-fraction", "nan"],
+        "--test-fraction: expected between 0 and 1, received nan"),
     "class-of-one": (
-        lambda: [write_table("a.csv", TRAIN[0], RARE), "--test-fraction", "0.2"],
-        "1: expected two images or more, one to train and one to test, received 1",
-    ),
-    "scale": (lambda: ["a.npz", "--scale", "-1"], "--scale: expected a positive number, received"),
-    "folder-of-the-web": (
-        lambda: ["a.npz", "--folder", "https://example.org"],
-        "--folder: expected a local folder, received https:/example.org",
-    ),
-}
+        lambda: [write_table("a.csv", TRAIN[0], np.arange(30) > 28), "--test-fraction", "0.2"],
+        "True: expected two images or more"),
+    "scale": (lambda: ["a.npz", "--scale", "-1"], "--scale: expected a positive number"),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", BAD)
@@ -672,56 +461,30 @@ def test_what_would_be_a_guess_is_refused_in_a_line(case: str, tmp_path: Path) -
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(DigitsError) as raised:
         run(*arguments)
-    line = str(raised.value)
-    assert line.startswith(message)
+    line, (start, _, more) = str(raised.value), message.partition("...")
+    assert line.startswith(start)
+    assert more in line
     assert line.isprintable()
-    assert raised.value.exit_status == 1
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("name", ["../runes", "", "a b", "-"])
+@pytest.mark.parametrize("name", ["../runes", ""])
 def test_name_is_that_of_a_file(name: str) -> None:
     with pytest.raises(DigitsError, match=r"^NAME: expected letters, digits, - and _, received "):
         call(name, *write_archive(*ARRAYS))
 
 
-# What is there already
-
-
-def test_dataset_file_is_replaced_only_if_asked() -> None:
-    sources = write_archive(*ARRAYS)
-    run(*sources)
-    before = DATASET.read_bytes()
-    with pytest.raises(DigitsError, match=r"^datasets/runes\.yaml: expected no such file, rec"):
-        run(*sources, "--title", "Other")
-    assert DATASET.read_bytes() == before
-    assert run(*sources, "--title", "Other", "--replace").title == "Other"
-
-
-def test_folder_of_others_is_written_to_only_if_asked() -> None:
-    sources = write_archive(*ARRAYS)
-    run(*sources)
-    DATASET.unlink()
-    run(*sources)  # the same files are no others
-    DATASET.unlink()
-    (FOLDER / NAMES[1]).write_bytes(b"mine")
-    (FOLDER / "notes.txt").write_bytes(b"mine")
-    message = f"^{FOLDER}: expected an empty folder, received notes.txt, {NAMES[1]}: --replace "
-    with pytest.raises(DigitsError, match=message):
-        run(*sources)
-    assert (FOLDER / NAMES[1]).read_bytes() == b"mine"
-    assert not DATASET.exists()
-    run(*sources, "--replace")
-    assert [*map(np.ndarray.tolist, read_arrays())] == [*map(np.ndarray.tolist, ARRAYS)]
-    assert (FOLDER / "notes.txt").read_bytes() == b"mine"
-
-
-def test_picture_of_that_name_is_not_written_over() -> None:
-    FOLDER.mkdir(parents=True)
-    (FOLDER / "samples.png").write_bytes(b"mine")
-    with pytest.raises(DigitsError, match=r"expected an empty folder, received samples\.png"):
+@pytest.mark.parametrize("path", [DATASET, FOLDER / NAMES[1], FOLDER / "samples.png"], ids=str)
+def test_files_are_replaced_only_if_asked(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"mine")
+    (path.parent / "notes.txt").write_bytes(b"mine")
+    with pytest.raises(DigitsError, match=rf"^{path}: expected no such file: --replace it"):
         run(*write_archive(*ARRAYS))
-    assert (FOLDER / "samples.png").read_bytes() == b"mine"
+    assert path.read_bytes() == b"mine"
+    run(*write_archive(*ARRAYS), "--replace")
+    assert path.read_bytes() != b"mine"
+    assert (path.parent / "notes.txt").read_bytes() == b"mine"
 
 
 def test_failed_write_leaves_no_dataset_file() -> None:
@@ -744,7 +507,6 @@ def test_stages_take_what_was_imported(
     decode.main()
     card = json.loads(Path("data/decoded/dataset.json").read_bytes())
     assert card["class_names"] == [str(value) for value in sorted(values)]
-    assert card["image_counts"] == {"train": 120, "validation": 30, "test": 50}
     images = np.load("data/decoded/test/images.npy")
     assert np.array_equal(np.rint(images[..., 0] * 255), test[0])
     decoded = np.load("data/decoded/test/labels.npy")
@@ -752,22 +514,6 @@ def test_stages_take_what_was_imported(
 
 
 # Pictures
-
-
-def test_parquet_of_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What pyarrow gives is given: it is no package of the project."""
-    rows = []
-    for digit, pixels in GLYPHS:
-        Image.fromarray(pixels).save(buffer := io.BytesIO(), "png")
-        rows.append({"image": {"bytes": buffer.getvalue(), "path": None}, "label": digit})
-    tables = [pd.DataFrame(rows[0::2]), pd.DataFrame(rows[1::2])]
-    monkeypatch.setattr(pd, "read_parquet", lambda *_, **__: tables.pop(0))
-    for name in ("test-00000-of-00001.parquet", "train-00000-of-00001.parquet"):
-        write_file(name, b"PAR1")
-    run("test-00000-of-00001.parquet", "train-00000-of-00001.parquet")
-    images, labels = read_arrays()[:2]
-    assert labels.tolist() == [row["label"] for row in rows[1::2]]
-    assert [*map(bytes, images)] == [bytes(pixels) for _, pixels in GLYPHS[1::2]]
 
 
 def draw_glyph(digit: int, seed: int) -> np.ndarray:
@@ -778,56 +524,55 @@ def draw_glyph(digit: int, seed: int) -> np.ndarray:
 
 
 GLYPHS = [(digit, draw_glyph(digit, 10 * digit + seed)) for digit in range(3) for seed in range(6)]
+EACH = [(number, *glyph, "test" if number % 6 > 3 else "train")
+        for number, glyph in enumerate(GLYPHS)]  # fmt: skip
 
 
-def save(path: str, pixels: np.ndarray) -> None:
+def save(path: str | Path, pixels: np.ndarray) -> None:
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path)
 
 
-def save_each(names: Callable[[int, int, str], str], *, dark: bool = False) -> None:
+def save_each(name: str, *, train: str = "train", test: str = "test", dark: bool = False) -> None:
     """Save six pictures of each digit, two of them to test: digit, number and split to a name."""
-    for number, (digit, pixels) in enumerate(GLYPHS):
-        split = "test" if number % 6 > 3 else "train"
-        save(names(digit, number, split), 255 - pixels if dark else pixels)
+    for number, digit, pixels, split in EACH:
+        place = name.format(d=digit, i=number, j=number % 6, s=train if split == "train" else test)
+        save(f"p/{place}", 255 - pixels if dark else pixels)
 
 
-def say_splits(train: str, test: str) -> Callable[[int, int, str], str]:
-    return lambda digit, it, split: f"p/{train if split == 'train' else test}/{digit}/{it}.png"
-
-
-def write_labels(path: str, where: str, *, suffix: str = ".png") -> None:
-    rows = [
-        f"{number}{suffix},{digit}"
-        for number, (digit, _) in enumerate(GLYPHS)
-        if not where or (number % 6 > 3) == (where == "test")
-    ]
-    Path(path).write_text("\n".join(["file,label", *rows]) + "\n")
+def write_labels(path: str, row: str, *, split: str = "", header: str = "file,label\n") -> None:
+    rows = [row.format(d=d, i=i, j=i % 4, s=s) for i, d, _, s in EACH if split in (s, "")]
+    Path(path).write_text(header + "\n".join(rows) + "\n")
 
 
 def save_with_tables() -> None:
-    save_each(lambda _, it, split: f"p/{split}/{it}.png")
+    save_each("{s}/{i}.png")
     for split in ("train", "test"):
-        write_labels(f"p/{split}/labels.csv", split)
+        write_labels(f"p/{split}/labels.csv", "{i}.png,{d}", split=split)
 
 
 def save_beside_tables() -> None:
-    save_each(lambda _, it, __: f"p/images/{it}.png")
+    save_each("images/{i}.png")
     for split in ("train", "test"):
-        write_labels(f"p/{split}.csv", split, suffix="")
+        write_labels(f"p/{split}.csv", "{i},{d}", split=split)
 
 
 def save_beside_a_table() -> None:
-    save_each(lambda _, it, __: f"p/images/{it}.png")
-    rows = [
-        f"images/{number}.png,{'test' if number % 6 > 3 else 'train'},{digit}"
-        for number, (digit, _) in enumerate(GLYPHS)
-    ]
-    Path("p/index.tsv").write_text("\n".join(["path,split,digit", *rows]).replace(",", "\t"))
+    save_each("images/{i}.png")
+    write_labels("p/index.tsv", "images/{i}.png\t{s}\t{d}", header="path\tsplit\tdigit\n")
+
+
+def save_of_one_name() -> None:
+    """Save pictures of the same names in both folders; a table without a header tells them."""
+    for number, (_, _, pixels, split) in enumerate(sorted(EACH, key=lambda it: it[3])):
+        save(f"p/{split}/{number % 6 if split == 'test' else number - 6}.png", pixels)
+    ordered = enumerate(sorted(EACH, key=lambda it: it[3]))
+    rows = [f"{s}/{n % 6 if s == 'test' else n - 6}.png,{d}" for n, (_, d, _, s) in ordered]
+    Path("p/labels.csv").write_text("\n".join(rows))
 
 
 def save_packed(kind: str) -> None:
-    save_each(say_splits("training", "testing"))
+    save_each("{s}/{d}/{i}.png", train="training", test="testing")
     save("p/__MACOSX/training/0/._1.png", GLYPHS[0][1])
     save("p/training/0/.DS_Store.png", GLYPHS[0][1])
     Path("p/testing/Thumbs.db").write_bytes(b"junk")
@@ -841,27 +586,25 @@ def save_packed(kind: str) -> None:
 
 
 PICTURE_FORMS: dict[str, tuple[Callable[[], None], list[str]]] = {
-    "training-testing": (lambda: save_each(say_splits("training", "testing")), ["p"]),
-    "train-t10k-dark": (lambda: save_each(say_splits("Train", "t10k"), dark=True), ["p"]),
-    "train-val": (lambda: save_each(say_splits("train_images", "val"), dark=True), ["p"]),
-    "deeper": (lambda: save_each(say_splits("mnist/x/train", "mnist/x/test")), ["p"]),
-    "two-sources": (lambda: save_each(say_splits("train", "test")), ["p/test", "p/train"]),
-    "two-by-option": (lambda: save_each(say_splits("a", "b")), ["p/a", "--test", "p/b"]),
-    "split-in-class": (lambda: save_each(lambda d, i, s: f"p/{d}/{s}/{i}.png"), ["p"]),
+    "training": (lambda: save_each("{s}/{d}/{i}.png", train="training", test="testing"), ["p"]),
+    "dark": (lambda: save_each("{s}/{d}/{i}.png", train="Train", test="t10k", dark=True), ["p"]),
+    "train-val": (lambda: save_each("{s}/{d}/{i}.png", train="train_images", test="val"), ["p"]),
+    "deeper": (lambda: save_each("mnist/x/{s}/{d}/{i}.bmp"), ["p"]),
+    "two-sources": (lambda: save_each("{s}/{d}/{i}.png"), ["p/test", "p/train"]),
+    "by-option": (
+        lambda: save_each("{s}/{d}/{i}.png", train="a", test="b"),
+        ["p/a", "--test", "p/b"],
+    ),
+    "split-in-class": (lambda: save_each("{d}/{s}/{i}.png"), ["p"]),
     "zip": (lambda: save_packed("zip"), ["p.zip"]),
     "tar": (lambda: save_packed("tar"), ["p.tar.gz"]),
-    "names": (lambda: save_each(lambda d, i, s: f"p/{s}/{d}_{i:04}.png"), ["p"]),
-    "names-with-a-word": (
-        lambda: save_each(lambda d, i, s: f"p/{s}/img_{i}_label_{d}.png"),
-        ["p"],
-    ),
-    "names-by-option": (
-        lambda: save_each(lambda d, i, s: f"p/{s}/{i % 6}_{d}.png"),
-        ["p", "--label", "1"],
-    ),
+    "names": (lambda: save_each("{s}/{d}_{i:04}.png"), ["p"]),
+    "names-with-a-word": (lambda: save_each("{s}/img_{i}_label_{d}.png"), ["p"]),
+    "names-by-option": (lambda: save_each("{s}/{j}_{d}.png"), ["p", "--label", "1"]),
     "tables": (save_with_tables, ["p"]),
     "tables-beside": (save_beside_tables, ["p"]),
     "table-of-splits": (save_beside_a_table, ["p"]),
+    "same-names-in-two-folders": (save_of_one_name, ["p"]),
 }
 
 
@@ -872,19 +615,34 @@ def test_pictures_of_mnist_come_out_pixel_for_pixel(form: str) -> None:
     dataset = run(*arguments)
     assert dataset.class_names == ["0", "1", "2"]
     images, labels, test_images, test_labels = read_arrays()
-    expected = [[it for n, it in enumerate(GLYPHS) if (n % 6 > 3) == is_test] for is_test in (0, 1)]
-    for found, pairs in zip(((images, labels), (test_images, test_labels)), expected, strict=True):
-        received = sorted(zip(found[1].tolist(), map(bytes, found[0]), strict=True))
-        assert received == sorted((digit, bytes(pixels)) for digit, pixels in pairs)
+    found = {"train": (labels, images), "test": (test_labels, test_images)}
+    for split, (values, pixels) in found.items():
+        expected = sorted((digit, bytes(glyph)) for _, digit, glyph, of in EACH if of == split)
+        assert sorted(zip(values.tolist(), map(bytes, pixels), strict=True)) == expected
+
+
+def test_parquet_of_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What pyarrow gives is given: it is no package of the project."""
+    rows = []
+    for digit, pixels in GLYPHS:
+        Image.fromarray(pixels).save(buffer := io.BytesIO(), "png")
+        rows.append({"image": {"bytes": buffer.getvalue(), "path": None}, "label": digit})
+    tables = [pd.DataFrame(rows[0::2]), pd.DataFrame(rows[1::2])]
+    monkeypatch.setattr(pd, "read_parquet", lambda *_, **__: tables.pop(0))
+    names = [f"{split}-00000-of-00001.parquet" for split in ("test", "train")]
+    for name in names:
+        write_file(name, b"PAR1")
+    run(*names)
+    images, labels = read_arrays()[:2]
+    assert labels.tolist() == [row["label"] for row in rows[1::2]]
+    assert [*map(bytes, images)] == [bytes(pixels) for _, pixels in GLYPHS[1::2]]
 
 
 def write_sheet(path: Path, *lines: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     ink = write(*lines)
     # No two digits of a page are the same, as no two are that a hand writes.
     noise = np.random.default_rng(list(str(path).encode())).normal(0, 0.02, ink.shape)
-    picture = photograph((ink + noise).clip(0, 1))
-    Image.fromarray((255 * picture).astype(np.uint8)).save(path)
+    save(path, (255 * photograph((ink + noise).clip(0, 1))).astype(np.uint8))
 
 
 @pytest.fixture
@@ -895,106 +653,84 @@ def mine() -> None:
         write_sheet(Path("mine") / digit / "deeper/single.png", digit)
 
 
+def assert_looks_like_its_label(least: float) -> None:
+    for image, label in zip(*read_arrays()[:2], strict=True):
+        letter = centre(write(str(label))).ravel()
+        assert np.corrcoef(image.ravel(), letter)[0, 1] > least
+
+
 @pytest.mark.usefixtures("mine")
 def test_sheets_and_singles_become_a_dataset(capsys: pytest.CaptureFixture[str]) -> None:
     dataset = run("mine")
     assert dataset.class_names == ["3", "4", "7"]
     assert dataset.label_values == [3, 4, 7]
-    images, labels, test_images, test_labels = read_arrays()
-    assert np.bincount(labels)[[3, 4, 7]].tolist() == [6] * 3
-    assert np.bincount(test_labels)[[3, 4, 7]].tolist() == [1] * 3
-    assert len(test_images) == 3
-    for image, label in zip(images, labels, strict=True):
-        letter = centre(write(str(label))).ravel()
-        assert np.corrcoef(image.ravel(), letter)[0, 1] > 0.85
+    assert_looks_like_its_label(0.85)
     assert "3: 6 + 1, 4: 6 + 1, 7: 6 + 1\n" in capsys.readouterr().out
-
-
-@pytest.mark.usefixtures("mine")
-def test_same_pictures_give_the_same_bytes() -> None:
-    for name, seed in {"one": 0, "two": 0, "three": 1}.items():
-        call(name, "mine", "--folder", name, "--seed", seed)
-    for name in NAMES:
-        assert Path("one", name).read_bytes() == Path("two", name).read_bytes()
-    name = FILE_NAMES["test_images"]
-    assert Path("three", name).read_bytes() != Path("one", name).read_bytes()
-
-
-def test_classes_are_in_order_of_their_numbers() -> None:
-    for name in ("10", "9", "b", "a"):
-        write_sheet(Path("some") / name / "sheet.png", "123")
-    assert run("some").class_names == ["9", "10", "a", "b"]
+    first = read_arrays()
+    run("mine", "--replace")
+    assert [*map(bytes, read_arrays())] == [*map(bytes, first)]
 
 
 @pytest.mark.usefixtures("mine")
 def test_bad_pictures_are_listed_and_left_out_only_if_told(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    Path("mine/README.md").write_text("left out")
-    Path("mine/3/notes.txt").write_text("not a picture")
-    Image.new("L", (90, 90), 255).save("mine/4/blank.png")
+    Path("mine/3/notes.txt").write_text("left out")
+    Path("mine/3/cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    save("mine/4/blank.png", np.full((90, 90), 255, np.uint8))
     with pytest.raises(DigitsError, match="2 pictures cannot be read"):
         run("mine")
     said = capsys.readouterr().err.splitlines()
     assert [line.split(":")[:2] for line in said] == [
-        ["WARNING", " left out mine/README.md"],
-        ["ERROR", " mine/3/notes.txt"],
+        ["WARNING", " left out mine/3/notes.txt"],
+        ["ERROR", " mine/3/cut.png"],
         ["ERROR", " mine/4/blank.png"],
     ]
-    assert not Path("datasets").exists()
     assert not Path("data").exists()
     run("mine", "--skip-bad")
-    assert capsys.readouterr().err.count("WARNING: mine/") == 2
     assert len(read_arrays()[0]) == 18
 
 
-def test_glyphs_that_fill_their_pictures_are_not_inverted() -> None:
-    for digit, pixels in GLYPHS:
-        glyph = Image.fromarray(pixels)
-        box = glyph.crop(glyph.getbbox())
-        number = len(list(Path().rglob("*.png")))
-        Path(f"p/{digit}").mkdir(parents=True, exist_ok=True)
-        (ImageOps.invert(box) if number % 2 else box).save(f"p/{digit}/{number}.png")
+def crop(pixels: np.ndarray) -> Iterator[Image.Image]:
+    glyph = Image.fromarray(pixels)
+    box = glyph.crop(glyph.getbbox())
+    yield from (box, ImageOps.invert(box))
+    corner = Image.new("L", (28, 28))
+    corner.paste(glyph.resize((14, 14)), (1, 1))  # of MNIST's size, but not in its place
+    yield corner
+
+
+def test_glyphs_that_fill_their_pictures_or_lie_in_a_corner_are_right() -> None:
+    for number, digit, pixels, _ in EACH:
+        for way, picture in enumerate(crop(pixels)):
+            save(f"p/{digit}/{number}-{way}.png", np.asarray(picture))
     run("p")
-    for image, label in zip(*read_arrays()[:2], strict=True):
-        assert np.corrcoef(image.ravel(), centre(write(str(label))).ravel())[0, 1] > 0.8
-
-
-def save_one_of_each() -> None:
-    for digit in (0, 1):
-        save(f"p/{digit}/a.png", draw_glyph(digit, 0))
-
-
-def save_unlabelled() -> None:
-    save_with_tables()
-    save("p/train/77.png", draw_glyph(1, 99))
-
-
-@pytest.mark.usefixtures("mine")
-def test_pictures_have_no_scale() -> None:
-    with pytest.raises(DigitsError, match=r"^--scale: expected arrays or a table, received pict"):
-        run("mine", "--scale", "255")
+    assert_looks_like_its_label(0.65)
 
 
 BAD_PICTURES: dict[str, tuple[Callable[[], None], str]] = {
-    "one-of-each": (save_one_of_each, "0: expected two images or more, one to train and one to"),
+    "one-of-each": (
+        lambda: [save(f"p/{digit}/a.png", draw_glyph(digit, 0)) for digit in (0, 1)],
+        "0: expected two images or more, one to train and one to",
+    ),
     "train-and-others": (
-        lambda: save_each(lambda d, i, s: f"p/{'other' if i % 2 else s}/{d}/{i}.png"),
-        (
-            "SOURCE: expected folders for train and test, or one for each class, received other, "
-            "test, train: --test FOLDER says which is for the test"
-        ),
+        lambda: [save_each("{s}/{d}/{i}.png"), save_each("other/{d}/{i}.png")],
+        "SOURCE: expected folders for train and test, or one for each class, received other, ",
     ),
     "names-unclear": (
-        lambda: save_each(lambda d, i, _: f"p/{d}_{i % 6}.png"),
+        lambda: save_each("{d}_{j}.png"),
         "p/0_0.png: expected labels by a folder for each class, in a labels.csv, or in all file",
     ),
-    "names-without": (
-        lambda: save_each(lambda _, i, __: f"p/IMG{i:04}.png"),
-        "p/IMG0000.png: expected labels by a folder for each class, in a labels.csv, or in all",
+    "names-without": (lambda: save_each("IMG{i:04}.png"), "p/IMG0000.png: expected labels by a "),
+    "not-in-the-table": (
+        lambda: [save_with_tables(), save("p/train/77.png", draw_glyph(1, 99))],
+        "p/train/77.png: expected a row of its own in p/test/labels.csv",
     ),
-    "not-in-the-table": (save_unlabelled, "p/train/77.png: expected a row in p/test/labels.csv"),
-}
+    "two-labels-for-a-name": (
+        lambda: [save_each("{i}.png"), write_labels("p/labels.csv", "{j}.png,{d}")],
+        "p/0.png: expected a row of its own in p/labels.csv",
+    ),
+}  # type: ignore[dict-item]
 
 
 @pytest.mark.parametrize("case", BAD_PICTURES)

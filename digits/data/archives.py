@@ -1,5 +1,8 @@
 """List the files in folders and archives, and in the archives among them; nothing is extracted."""
 
+import bz2
+import gzip
+import lzma
 import os
 import tarfile
 import zipfile
@@ -10,13 +13,18 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from digits.data.raw import GZIP_MAGIC
-
 HEAD_SIZE = 4096  # bytes; unpacked, they hold the first header of a tar
 DEPTH = 3  # archives in archives
+ZIP = b"PK\x03\x04"
+PACKED: dict[bytes, Callable[[IO[bytes]], Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ": lzma.open,
+}
+JUNK = {"__macosx", "thumbs.db", "desktop.ini"}  # what systems leave beside files
 # RuntimeError: a password is needed, or a compression that zipfile does not know.
-DAMAGED = (OSError, EOFError, RuntimeError, ValueError, zlib.error, zipfile.BadZipFile,
-           tarfile.TarError)  # fmt: skip
+DAMAGED = (OSError, EOFError, RuntimeError, ValueError, zlib.error, lzma.LZMAError,
+           zipfile.BadZipFile, tarfile.TarError)  # fmt: skip
 Member = tuple[str, int, Callable[[], Any]]  # path, bytes, how it is opened
 
 
@@ -24,20 +32,35 @@ Member = tuple[str, int, Callable[[], Any]]  # path, bytes, how it is opened
 class File:
     """A file that is no archive, open at its beginning until the next one is asked for."""
 
-    place: str  # as people would name it: `folder/archive.zip (folder/name.gz)`
-    name: str
+    place: str  # its path, through archives: `folder/archive.zip/name.gz`
     size: int  # bytes
-    is_packed: bool  # by gzip
+    head: bytes
     opened: IO[bytes]
 
+    @property
+    def name(self) -> str:
+        return self.place.rpartition("/")[2]
 
-def list_files(place: Path, notes: list[str]) -> Iterator[File]:
-    """Yield the files at a place, which may be absent; note what cannot be read."""
+    @property
+    def is_packed(self) -> bool:
+        return self.head.startswith(tuple(PACKED))
+
+    def open_unpacked(self) -> IO[bytes]:
+        """Open what the file holds, through gzip, bzip2 or xz if it is packed."""
+        return _unpack(self.head, self.opened)
+
+
+def list_files(place: Path, notes: list[str], shown: str | None = None) -> Iterator[File]:
+    """Yield the files at a place, which may be absent; note what cannot be read.
+
+    `shown` takes the place's own path in the names of the files.
+    """
+    root = str(place) if shown is None else shown
     for path in _walk(place, notes):
         try:
             if path.is_file():  # neither a pipe that nobody writes to, nor a link to nowhere
                 member = (path.name, path.stat().st_size, partial(path.open, "rb"))
-                yield from _look_into(str(path), member, DEPTH, notes)
+                yield from _look_into(root + str(path)[len(str(place)) :], member, DEPTH, notes)
         except OSError as error:
             notes.append(str(error))
 
@@ -58,42 +81,51 @@ def _walk(place: Path, notes: list[str]) -> Iterator[Path]:
 
 
 def _is_wanted(name: str) -> bool:
-    """Pass over what is hidden, and what macOS leaves beside each file."""
-    return name == ".." or (not name.startswith(".") and name != "__MACOSX")
+    return name == ".." or (not name.startswith(".") and name.lower() not in JUNK)
 
 
 def _look_into(place: str, member: Member, depth: int, notes: list[str]) -> Iterator[File]:
     """Yield a file, or those in it where it is an archive."""
-    path, size, open_member = member
-    parts = PurePosixPath(path).parts
-    if not parts or not all(map(_is_wanted, parts)):
-        return
+    _, size, open_member = member
     try:
         with open_member() as opened:
             head = opened.read(HEAD_SIZE)
-            opened.seek(0)
             members = _list_members(head, opened) if depth else None
             if members is None:
-                yield File(place, parts[-1], size, head.startswith(GZIP_MAGIC), opened)
+                opened.seek(0)
+                yield File(place, size, head, opened)
                 return
             for inner in members:
-                yield from _look_into(f"{place} ({inner[0]})", inner, depth - 1, notes)
+                if all(map(_is_wanted, PurePosixPath(inner[0]).parts)):
+                    yield from _look_into(f"{place}/{inner[0]}", inner, depth - 1, notes)
     except DAMAGED as error:
         notes.append(f"{place}: {' '.join(str(error).split()) or type(error).__name__}")
 
 
 def _list_members(head: bytes, opened: IO[bytes]) -> Iterator[Member] | None:
-    """List the files in an archive; None of what is no archive."""
-    if head.startswith(b"PK\x03\x04"):
+    """List the files in an archive; None of what is no archive, such as `.npz`."""
+    if head.startswith(ZIP):
         zipped = zipfile.ZipFile(opened)
-        files = (it for it in zipped.infolist() if not it.is_dir())
-        return ((it.filename, it.file_size, partial(zipped.open, it)) for it in files)
-    if head.startswith(GZIP_MAGIC):
-        try:
-            head = zlib.decompressobj(zlib.MAX_WBITS + 16).decompress(head, 512)
-        except zlib.error:
+        files = [it for it in zipped.infolist() if not it.is_dir()]
+        if all(it.filename.endswith(".npy") for it in files):
             return None
+        return ((it.filename, it.file_size, partial(zipped.open, it)) for it in files)
+    opened.seek(0)
+    if head.startswith(tuple(PACKED)):
+        try:
+            head = _unpack(head, opened).read(512)
+        except DAMAGED:
+            return None
+        opened.seek(0)
     if head[257:262] != b"ustar":
         return None
     tar = tarfile.open(fileobj=opened)  # noqa: SIM115 - it is closed with what it reads
     return ((it.name, it.size, partial(tar.extractfile, it)) for it in tar if it.isfile())
+
+
+def _unpack(head: bytes, opened: IO[bytes]) -> IO[bytes]:
+    for magic, unpack in PACKED.items():
+        if head.startswith(magic):
+            opened = unpack(opened)
+            break
+    return opened

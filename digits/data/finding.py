@@ -11,7 +11,7 @@ from digits.data.archives import DAMAGED, File, list_files
 from digits.data.datasets import Dataset, RawFile, is_local
 from digits.data.download import MirrorError, read_url, time_limit
 from digits.data.optdigits import read_optdigits
-from digits.data.raw import RawFileError, unpack
+from digits.data.raw import GZIP_MAGIC, RawFileError, unpack
 from digits.errors import DigitsError
 from digits.paths import ORIGINALS_DIR, RAW_DIR
 
@@ -103,9 +103,10 @@ def _recognize(
     candidate: File, files: Sequence[RawFile], notes: list[str]
 ) -> Iterator[tuple[RawFile, bytes]]:
     """Yield the files that this one is, unpacked; note why one of the right name is none."""
+    is_packed = candidate.head.startswith(GZIP_MAGIC)
     named = [file for file in files if _has_name(candidate.name, file)]
     sizes = (None, candidate.size)
-    known = [it for it in files if it.has_digest and (candidate.is_packed or it.raw_size in sizes)]
+    known = [file for file in files if file.has_digest and (is_packed or file.raw_size in sizes)]
     if not named + known:
         return
     try:
@@ -114,7 +115,7 @@ def _recognize(
         notes.append(f"{candidate.place}: {error or type(error).__name__}")
         return
     # gzip ends in the size of what it holds.
-    size = int.from_bytes(data[-4:], "little") if candidate.is_packed else len(data)
+    size = int.from_bytes(data[-4:], "little") if is_packed else len(data)
     for file in files:
         if file in named or (file in known and file.raw_size in (None, size)):
             try:

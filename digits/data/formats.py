@@ -3,6 +3,7 @@
 import re
 
 LOOKED_AT = 512  # bytes; a tar archive says so only after 257
+PICKLE = "a Python pickle: what it holds would be run; save its arrays as .npz"
 SIGNATURES = {
     b"\x1f\x8b": "gzip, decompress it first",
     b"PK\x03\x04": "a zip archive (.zip or .npz)",
@@ -15,12 +16,15 @@ SIGNATURES = {
     b"\x89PNG\r\n\x1a\n": "a PNG image",
     b"\xff\xd8\xff": "a JPEG image",
     b"GIF8": "a GIF image",
+    b"II*\0": "a TIFF image",
+    b"MM\0*": "a TIFF image",
     b"%PDF-": "a PDF document",
     b"\x93NUMPY": "a .npy file",
     b"\x89HDF\r\n\x1a\n": "an HDF5 file (.h5)",
     b"PAR1": "a Parquet table",
     b"MATLAB 5.0 MAT-file": "a MATLAB file",
-    b"\x80\x04\x95": "a Python pickle",
+    b"MATLAB 7.3 MAT-file": "a MATLAB 7.3 file: save it with -v7",
+    **dict.fromkeys((b"\x80\2", b"\x80\3", b"\x80\4", b"\x80\5"), PICKLE),
     b"version https://git-lfs.github.com/spec/": "a Git LFS pointer, to be pulled",
     b"\xef\xbb\xbf": "a text with a byte-order mark: a text tool rewrote the file",
     b"\xff\xfe": "UTF-16 text",
@@ -41,16 +45,10 @@ def name_format(data: bytes) -> str:
     if head[257:262] == b"ustar":
         return "a tar archive"
     text = head.lstrip()
-    if text[:1] == b"<":
-        return _name_markup(text)
-    if text[:1] == b"{":
+    if text.startswith(b"<"):
+        if b"<svg" in text:
+            return "an SVG drawing, export it as PNG"
+        return "an XML document" if text.startswith(b"<?xml") else "an HTML page"
+    if text.startswith(b"{"):
         return "JSON text"
-    if CSV.match(head):
-        return "a CSV table"
-    return ""
-
-
-def _name_markup(text: bytes) -> str:
-    if b"<svg" in text:
-        return "an SVG drawing, export it as PNG"
-    return "an XML document" if text.startswith(b"<?xml") else "an HTML page"
+    return "a CSV table" if CSV.match(head) else ""

@@ -6,7 +6,6 @@ the elements in C order, big-endian (LeCun, Cortes, Burges, "The MNIST database"
 
 import math
 import struct
-from mmap import mmap
 from typing import Any
 
 import numpy as np
@@ -23,8 +22,6 @@ DTYPES: dict[int, np.dtype[Any]] = {
     0x0E: np.dtype(">f8"),
 }
 TYPE_CODES = {dtype.newbyteorder("="): code for code, dtype in DTYPES.items()}
-
-
 LONGEST_HEADER = 4 + 4 * 255  # bytes
 
 
@@ -44,13 +41,13 @@ def decode(data: bytes) -> np.ndarray:
     return elements.astype(elements.dtype.newbyteorder("="))
 
 
-def view(data: bytes | mmap) -> np.ndarray:
+def view(data: bytes | np.memmap) -> np.ndarray:
     """Return the elements of one IDX file where they lie, big-endian: nothing is copied.
 
     Raises:
         IdxFormatError: `data` is not exactly one IDX file.
     """
-    dtype, shape = _decode_header(data[:LONGEST_HEADER])
+    dtype, shape = _decode_header(bytes(data[:LONGEST_HEADER]))
     start = 4 + 4 * len(shape)
     expected = math.prod(shape) * dtype.itemsize  # Python integers: no overflow
     if len(data) - start != expected:
@@ -68,38 +65,30 @@ def encode(array: np.ndarray) -> bytes:
     """Encode an array of an IDX type (uint8, int8/16/32, float32/64) and 1-255 dimensions.
 
     Raises:
-        IdxFormatError: IDX cannot express the array's type or shape.
+        IdxFormatError: IDX does not have the array's type.
     """
     code = TYPE_CODES.get(array.dtype.newbyteorder("="))
     if code is None:
         known = ", ".join(str(dtype) for dtype in TYPE_CODES)
         raise IdxFormatError(f"IDX type: expected one of {known}, received {array.dtype}")
-    if array.ndim == 0 or max(array.shape) > 0xFFFFFFFF:
-        raise IdxFormatError(
-            f"IDX shape: expected 1 or more dimensions below 2**32, received {array.shape}"
-        )
     header = struct.pack(f">BBBB{array.ndim}I", 0, 0, code, array.ndim, *array.shape)
     return header + array.astype(DTYPES[code]).tobytes()
 
 
 def _decode_header(data: bytes) -> tuple[np.dtype[Any], tuple[int, ...]]:
-    if len(data) < 4:
-        raise IdxFormatError(f"IDX header: expected 4 bytes or more, received {len(data)}")
-    zeros, code, dimensions = struct.unpack_from(">HBB", data)
-    if zeros:
-        swapped = data[2:4] == b"\0\0" and data[1] in DTYPES
-        kind = name_format(data)
-        hint = f": this is {kind}" if kind else ""
-        hint = " (byte-swapped: a little-endian header)" if swapped else hint
+    if len(data) < 4 or data[:2] != b"\0\0":
+        found = name_format(data)
+        hint = f": this is {found}" if found else ""
+        if data[2:4] == b"\0\0" and data[1] in DTYPES:
+            hint = " (byte-swapped: a little-endian header)"
         raise IdxFormatError(f"IDX header: expected two zero bytes, received {data[:4]!r}{hint}")
+    code, dimensions = data[2:4]
     if code not in DTYPES:
         known = ", ".join(f"0x{code:02X}" for code in DTYPES)
         raise IdxFormatError(f"IDX type code: expected one of {known}, received 0x{code:02X}")
-    if dimensions == 0:
-        raise IdxFormatError("IDX dimensions: expected 1 or more, received 0")
-    if len(data) < 4 + 4 * dimensions:
+    if not dimensions or len(data) < 4 + 4 * dimensions:
         raise IdxFormatError(
-            f"IDX header of {dimensions} dimensions: "
-            f"expected {4 + 4 * dimensions} bytes, received {len(data)}"
+            f"IDX header: expected 1 to 255 dimensions of 4 bytes, received {dimensions} in "
+            f"{len(data)} bytes"
         )
     return DTYPES[code], struct.unpack_from(f">{dimensions}I", data, 4)

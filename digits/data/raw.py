@@ -4,11 +4,10 @@ import gzip
 import hashlib
 import io
 import zlib
-from mmap import mmap
 
 from digits.data import idx
 from digits.data.datasets import LARGEST_SIZE, RawFile
-from digits.data.formats import LOOKED_AT, name_format
+from digits.data.formats import name_format
 from digits.errors import DigitsError
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -35,10 +34,15 @@ def unpack(file: RawFile, data: bytes) -> bytes:
                 raw = opened.read(limit + 1)  # of a bomb no more
         except (OSError, EOFError, zlib.error) as error:
             raise RawFileError(f"{file.name}: damaged gzip ({error})") from error
-    check_content(file, raw)
-    if file.raw_sha256 is None and file.gzip_sha256 is not None:
+    if file.raw_size is not None and len(raw) != file.raw_size:
+        raise RawFileError(
+            f"{file.name}: expected {file.raw_size} bytes, received {len(raw)}{_describe(raw)}"
+        )
+    if file.raw_sha256:
+        _check_digest(file.name, file.raw_sha256, raw)
+    elif file.gzip_sha256:
         _check_digest(f"{file.name}.gz, the one form whose digest is known", file.gzip_sha256, data)
-    if not file.has_digest:
+    else:
         try:
             idx.view(raw)
         except idx.IdxFormatError as error:
@@ -46,21 +50,7 @@ def unpack(file: RawFile, data: bytes) -> bytes:
     return raw
 
 
-def check_content(file: RawFile, raw: bytes | mmap) -> None:
-    """Refuse raw bytes that are not the dataset's, by size and by SHA-256, where these are known.
-
-    Raises:
-        RawFileError: says which.
-    """
-    if file.raw_size is not None and len(raw) != file.raw_size:
-        raise RawFileError(
-            f"{file.name}: expected {file.raw_size} bytes, received {len(raw)}{_describe(raw)}"
-        )
-    if file.raw_sha256 is not None:
-        _check_digest(file.name, file.raw_sha256, raw)
-
-
-def _check_digest(name: str, expected: str, data: bytes | mmap) -> None:
+def _check_digest(name: str, expected: str, data: bytes) -> None:
     received = hashlib.sha256(data).hexdigest()
     if received != expected:
         raise RawFileError(
@@ -68,6 +58,6 @@ def _check_digest(name: str, expected: str, data: bytes | mmap) -> None:
         )
 
 
-def _describe(data: bytes | mmap) -> str:
-    kind = name_format(data[:LOOKED_AT])
-    return f": this is {kind}" if kind else ""
+def _describe(data: bytes) -> str:
+    found = name_format(data)
+    return f": this is {found}" if found else ""

@@ -46,7 +46,7 @@ def is_placed(written: np.ndarray, ink: np.ndarray) -> np.ndarray:
 
     `written` is bool (28, 28, n): where there is more than paper's own grain.
     """
-    sides = (written.any(axis=1), written.any(axis=0))  # rows and columns with ink
+    sides = (np.any(written, axis=1), np.any(written, axis=0))  # rows and columns with ink
     lengths = [IMAGE_SIDE - np.argmax(it, axis=0) - np.argmax(it[::-1], axis=0) for it in sides]
     longest = np.maximum(*lengths)
     mass, places = np.maximum(ink.sum(axis=(0, 1)), 1e-6), np.arange(IMAGE_SIDE)

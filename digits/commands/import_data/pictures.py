@@ -1,91 +1,154 @@
-"""Pictures of digits: folders, file names or a `labels.csv` say which; `predict` finds the same."""
+"""Pictures of digits: folders, file names or a table say which; `predict` finds the same."""
 
+import io
 import re
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 import numpy as np
-import pandas as pd
-from tqdm import tqdm
+from PIL import Image
 
-from digits.commands.import_data.entries import Entry, refusing
-from digits.commands.import_data.naming import (
+from digits.commands.import_data.pairing import (
     LABEL_WORDS,
     SPLITS,
     Named,
-    SourceError,
     find_split,
     join_texts,
     name_split,
     warn_of_left_out,
 )
-from digits.commands.import_data.pixels import to_bytes
-from digits.imaging.pages import find_pages
+from digits.commands.import_data.tables import Table
+from digits.data.archives import File
+from digits.data.datasets import IMAGE_SIDE
+from digits.data.formats import name_format
+from digits.errors import DigitsError
+from digits.imaging.pictures import FORMATS, PictureError, read_pictures
+from digits.imaging.segmentation import find_digits, find_whole
 
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+BATCH = 10_000  # images that are held as floats at a time
 PLAIN = re.compile(r"\d|[1-9]\d|[A-Za-z]")  # a label in a file's name; an index is longer
-SPLIT_COLUMNS = {"split", "set", "subset", "usage"}  # of a table of labels
-Picture = tuple[Entry, str | None, str]  # with split and label
+ARCHIVE = re.compile(r"(\.(zip|tar|tgz|gz|bz2|xz))+/", re.IGNORECASE)
+SUFFIX = re.compile(rf"({'|'.join(map(re.escape, SUFFIXES))})$", re.IGNORECASE)
+NO_DIGITS = np.empty((0, IMAGE_SIDE, IMAGE_SIDE), np.uint8)
 
 
-def read_pictures(entries: Sequence[Entry], label: str | None, *, skip_bad: bool) -> list[Named]:
-    """Read the digits on all pictures, uint8 (n, 28, 28), and their labels, by split.
+@dataclass
+class Page:
+    """A picture of a file: its digits uint8 (n, 28, 28), or why there are none."""
+
+    file: str
+    digits: np.ndarray
+    error: str = ""
+    is_raw: bool = False  # `digits` is the picture itself, to be looked at together with others
+
+
+def is_picture(file: File) -> bool:
+    return file.name.lower().endswith(SUFFIXES) or name_format(file.head).endswith(" image")
+
+
+def read_pages(file: str, raw: bytes) -> Iterator[Page]:
+    """Read the pictures of a file; a plain one of MNIST's size is left to `find_digits_on`."""
+    grey = _read_grey(raw)
+    if grey is not None:
+        yield Page(file, grey[np.newaxis], is_raw=True)
+        return
+    try:
+        for picture in read_pictures(raw):
+            yield _find_digits(Page(file, NO_DIGITS), picture.pixels)
+    except PictureError as error:
+        yield Page(file, NO_DIGITS, str(error))
+
+
+def _read_grey(raw: bytes) -> np.ndarray | None:
+    """Read a picture of 28x28 shades of grey as it is, without what `read_pictures` looks at."""
+    try:
+        with Image.open(io.BytesIO(raw), formats=FORMATS) as image:
+            is_plain = image.mode == "L" and image.size == (IMAGE_SIDE, IMAGE_SIDE)
+            return np.asarray(image) if is_plain and not image.info else None
+    except Exception:  # noqa: BLE001 - decoders raise anything; `read_pictures` says what
+        return None
+
+
+def _find_digits(page: Page, pixels: np.ndarray) -> Page:
+    try:
+        found = [np.rint(255 * it.ink).astype(np.uint8) for it in find_digits(pixels)]
+    except PictureError as error:
+        page.error = str(error)
+    else:
+        page.digits = np.array(found) if found else NO_DIGITS
+        page.error = "" if found else "expected ink, received a blank picture"
+    return page
+
+
+def find_digits_on(pages: Sequence[Page]) -> Sequence[Page]:
+    """Find the digits on all pictures that were left as they are."""
+    raw = [page for page in pages if page.is_raw]
+    for batch in (raw[start : start + BATCH] for start in range(0, len(raw), BATCH)):
+        grey = np.stack([page.digits[0] for page in batch], axis=-1) / np.float32(255)
+        inks, are_whole = find_whole(grey)
+        whole = np.rint(255 * np.moveaxis(inks, -1, 0)).astype(np.uint8)
+        for number, page in enumerate(batch):
+            if are_whole[number]:
+                page.digits = whole[number : number + 1]
+            else:
+                _find_digits(page, grey[..., number, np.newaxis])
+    return pages
+
+
+def name_pictures(
+    pages: Sequence[Page], tables: Sequence[Table], label: str | None, *, skip_bad: bool
+) -> list[Named]:
+    """Return the digits of all pictures and their labels, by split.
 
     Raises:
-        SourceError: it is not clear which label a picture has, or some cannot be read.
+        DigitsError: it is not clear which label a picture has, or some cannot be read.
     """
-    images: dict[str | None, list[np.ndarray]] = {}
-    labels: dict[str | None, list[str]] = {}
-    failures = []
-    for entry, split, text in tqdm(
-        _label_pictures(entries, label), unit="file", leave=False, disable=None, delay=1
-    ):
-        for page in find_pages(entry.path, keep_pixels=False):
-            images.setdefault(split, []).extend(to_bytes(page.found))
-            labels.setdefault(split, []).extend([text] * len(page.found))
-            failures += [f"{entry.name}: {page.error}"] if page.error else []
-    for failure in failures:
-        print(f"{'WARNING' if skip_bad else 'ERROR'}: {failure}", file=sys.stderr)
-    if failures and not skip_bad:
-        raise SourceError(
-            f"{len(failures)} pictures cannot be read, reasons above: --skip-bad leaves them out"
+    labelled = _label_files(list(dict.fromkeys(page.file for page in pages)), tables, label)
+    warn_of_left_out(name for name, (_, text) in labelled.items() if not text)
+    failed = [page for page in pages if page.error]
+    for page in failed:
+        said = "WARNING" if skip_bad else "ERROR"
+        print(f"{said}: {page.file}: {page.error}", file=sys.stderr)
+    if failed and not skip_bad:
+        raise DigitsError(
+            f"{len(failed)} pictures cannot be read, reasons above: --skip-bad leaves them out"
         )
-    return [
-        Named(f"pictures, {split or 'all'} {key}", np.array(values), split, "pictures")
-        for split in images
-        for key, values in (("images", images[split]), ("labels", labels[split]))
-    ]
+    found: dict[str | None, list[tuple[np.ndarray, str]]] = {}
+    for page in pages:
+        split, text = labelled[page.file]
+        if text and len(page.digits):
+            found.setdefault(split, []).append((page.digits, text))
+    arrays = []
+    for split, parts in found.items():
+        images = np.concatenate([digits for digits, _ in parts])
+        texts = np.repeat([text for _, text in parts], [len(digits) for digits, _ in parts])
+        for key, array in (("images", images), ("labels", texts)):
+            arrays.append(Named(f"pictures, {split or 'all'} {key}", array, split, "pictures"))
+    return arrays
 
 
-def _label_pictures(entries: Sequence[Entry], label: str | None) -> list[Picture]:
-    """Return each picture with its split and its label: as a table, a folder or its name says."""
-    tables = [it for it in entries if it.name.lower().endswith((".csv", ".tsv"))]
-    pictures = [it for it in entries if it.is_picture]
-    folders, splits = _find_splits([it.name.split("/")[:-1] for it in pictures])
-    if labelled := _read_labels(tables, list(zip(pictures, splits, strict=True)), label):
+Labelled = dict[str, tuple[str | None, str]]  # split and label by the name of a picture
+
+
+def _label_files(names: Sequence[str], tables: Sequence[Table], label: str | None) -> Labelled:
+    """Say of each picture to which split it belongs, and its label: none if it is left out."""
+    folders, splits = _find_splits([ARCHIVE.sub("/", it).split("/")[:-1] for it in names])
+    if labelled := _read_tables(names, splits, tables, label):
         return labelled
     classes = [it[0] if it else "" for it in folders]
-    is_inside = all(it.name.count("/") > 1 for it in pictures)  # of a folder that is no source
     if len(set(classes)) == 1:
-        names = [it.name for it in pictures]
+        is_inside = all(it.count("/") > 1 for it in names)  # of a folder that is no source
         classes = _read_names(names, label) or (classes if all(classes) and is_inside else [])
         if not classes:
-            raise SourceError(
+            raise DigitsError(
                 f"{names[0]}: expected labels by a folder for each class, in a labels.csv, or in "
                 "all file names at one place, such as 7_0001.png, received none that is clear: "
                 "--label 0 takes the first part of each name"
             )
-    labelled = [
-        (entry, split, text)
-        for entry, split, text in zip(pictures, splits, classes, strict=True)
-        if text
-    ]
-    # What lies among the pictures of a class should be one.
-    known = {entry.path.parent: (split, text) for entry, split, text in labelled if is_inside}
-    among = [it for it in entries if not it.is_picture and it.path.parent in known]
-    used = {it.path for it in among} | {entry.path for entry, _, _ in labelled}
-    warn_of_left_out(it.name for it in entries if it.path not in used)
-    return sorted([*labelled, *((it, *known[it.path.parent]) for it in among)])
+    return dict(zip(names, zip(splits, classes, strict=True), strict=True))
 
 
 def _find_splits(folders: list[list[str]]) -> tuple[list[list[str]], list[str | None]]:
@@ -102,7 +165,7 @@ def _find_splits(folders: list[list[str]]) -> tuple[list[list[str]], list[str | 
             return [it[:level] + it[level + 1 :] for it in folders], splits
     names = sorted({it[0] for it in folders})
     if any(map(find_split, names)):
-        raise SourceError(
+        raise DigitsError(
             f"SOURCE: expected folders for train and test, or one for each class, received "
             f"{join_texts(names)}: --test FOLDER says which is for the test"
         )
@@ -114,7 +177,7 @@ def _read_names(names: Sequence[str], label: str | None) -> list[str]:
 
     They follow a word such as label; or one part alone of all names can be a label.
     """
-    parts = [re.findall("[A-Za-z]+|[0-9]+", Path(it).stem) for it in names]
+    parts = [re.findall("[A-Za-z]+|[0-9]+", PurePosixPath(it).stem) for it in names]
     width = min(map(len, parts))
     if label is not None:
         return [it[int(label)] for it in parts] if label.isdecimal() and int(label) < width else []
@@ -130,33 +193,33 @@ def _can_be_labels(texts: Sequence[str]) -> bool:
     return all(map(PLAIN.fullmatch, classes)) and 2 <= len(classes) <= len(texts) / 2
 
 
-def _read_labels(
-    tables: Sequence[Entry], pictures: Sequence[tuple[Entry, str | None]], label: str | None
-) -> list[Picture]:
-    """Look the labels up in tables beside the pictures, by file name; none if no table has them."""
+def _read_tables(
+    names: Sequence[str], splits: Sequence[str | None], tables: Sequence[Table], label: str | None
+) -> Labelled:
+    """Look the labels up in tables beside the pictures, by file name; none if no table has them.
+
+    A picture is found by the end of its path. An end that has two labels finds none.
+    """
+    known = {tail for name in names for tail in _list_tails(name)}
     found: dict[tuple[str | None, str], str] = {}
-    stems = {entry.path.stem for entry, _ in pictures}
     for table in tables:
-        split = find_split(table.name)
-        with refusing(table.name, table.path):
-            cells = pd.read_csv(table.path, dtype=str, sep=None, engine="python", na_filter=False)
-        files = next((it for it in cells if stems & {Path(c).stem for c in cells[it]}), None)
-        others = [it for it in cells if it != files]
-        known = [it for it in others if it == label or str(it).lower() in LABEL_WORDS]
-        if files is None or len(known or others) != 1:
-            continue
-        told = next((it for it in others if str(it).lower() in SPLIT_COLUMNS), None)
-        for row in cells.to_dict("records"):
-            said = find_split(row[told]) if told else split
-            found[said, Path(row[files]).stem] = row[(known or others)[0]]
-    labelled: list[Picture] = []
-    for entry, split in pictures if found else ():
+        for file, text, said in table.list_files(lambda it: _list_tails(it)[-1] in known, label):
+            for key in ((find_split(said), tail) for tail in _list_tails(file)):
+                if found.setdefault(key, text) != text:
+                    found[key] = ""
+    labelled: Labelled = {}
+    for name, split in zip(names, splits, strict=True) if found else ():
         own = [split, None] if split else [None, *SPLITS]
-        where = next((it for it in own if (it, entry.path.stem) in found), "")
-        if where == "" and entry.is_picture:
-            raise SourceError(
-                f"{entry.name}: expected a row in {join_texts(it.name for it in tables)}"
-            )
-        if where != "":
-            labelled.append((entry, split or where, found[where, entry.path.stem]))
+        keys = [(it, tail) for tail in _list_tails(name) for it in own]
+        where = next((it for it in keys if found.get(it)), None)
+        if where is None:
+            tried = join_texts(it.name for it in tables)
+            raise DigitsError(f"{name}: expected a row of its own in {tried}")
+        labelled[name] = (split or where[0], found[where])
     return labelled
+
+
+def _list_tails(path: str) -> list[str]:
+    """Return `a/b/1`, `b/1` and `1` of `a/b/1.png`."""
+    parts = re.split(r"[/\\]", SUFFIX.sub("", path))
+    return ["/".join(parts[start:]) for start in range(len(parts))]

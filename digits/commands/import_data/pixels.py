@@ -5,66 +5,48 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from digits.commands.import_data.naming import Named, SourceError
+from digits.commands.import_data.pairing import Named
 from digits.data.datasets import IMAGE_SIDE
-from digits.imaging.segmentation import Found
+from digits.errors import DigitsError
 
 PIXEL_COUNT = IMAGE_SIDE**2
 PART_COUNT = 10_000  # images that are held as floats at a time
 TOLERANCE = 1e-3  # of a scaled pixel: floats of 32 bits come within 1e-4 of the integer
 BRIGHT = 0.6  # of the range of pixels: paper that is brighter is no background of MNIST's form
-PICTURES = "save each image as a picture: those of any size are taken"
+OTHER_SIZE = (
+    "cut padding off, of 32x32 by images[:, 2:30, 2:30]; or save each image as a picture: those "
+    "of any size are taken"
+)
+OTHER_RANGE = "--scale 255 takes those of 0 to 1; of -1 to 1, save (images + 1) / 2 first"
 
 
 def convert_images(named: Named, count: int, scale: float | None) -> np.ndarray:
     """Turn the images of `count` labels, in any shape that is 28x28 and grey, into uint8.
 
     Raises:
-        SourceError: another shape or type, or pixels that uint8 does not hold.
+        DigitsError: another shape or type, or pixels that uint8 does not hold.
     """
     side, where, images = IMAGE_SIDE, named.name, named.array
-    scale = scale if named.form == "array" else None  # else they are what they will be
     if len(images) != count and images.shape[-1] == count:  # as MATLAB has them
         images = np.moveaxis(images, -1, 0)
-    shape = images.shape[1:]
-    if images.dtype.kind not in "uif" or not len(images):
-        shape = ()
-    if shape in ((3, side, side), (4, side, side)):
-        images, shape = np.moveaxis(images, 1, 3), (side, side, shape[0])
-    if shape in ((side, side, 3), (side, side, 4)):
-        images, shape = _take_grey(where, images), (side, side)
-    if shape not in ((side, side), (PIXEL_COUNT,), (side, side, 1), (1, side, side)):
-        raise SourceError(
+    if images.ndim == 4 and images.shape[1] in (3, 4):
+        images = np.moveaxis(images, 1, 3)
+    if images.shape[1:3] == (side, side) and images.shape[3:] in ((3,), (4,)):
+        if any((part[..., :1] != part[..., 1:3]).any() for part in _cut(images)):
+            raise DigitsError(
+                f"{where}: expected grey images, received colours {images.shape}: {OTHER_SIZE}"
+            )
+        images = images[..., 0]
+    shapes = ((side, side), (PIXEL_COUNT,), (side, side, 1), (1, side, side))
+    if images.shape[1:] not in shapes or images.dtype.kind not in "uif" or not len(images):
+        raise DigitsError(
             f"{where}: expected images as numbers (n, {side}, {side}), (n, {PIXEL_COUNT}) or "
-            f"(n, {side}, {side}, 1), received {images.dtype.name} {images.shape}"
-            f"{_advise(images.shape[1:])}"
+            f"(n, {side}, {side}, 1), received {images.dtype.name} {images.shape}: {OTHER_SIZE}"
         )
     if len(images) != count:
-        raise SourceError(f"{where}: expected {count} images, as labels, received {len(images)}")
-    return narrow(where, _cut(images), scale)
-
-
-def to_bytes(found: Iterable[Found]) -> list[np.ndarray]:
-    """Turn the digits found on a picture, ink in [0, 1], into uint8 (28, 28)."""
-    return [np.rint(255 * digit.ink).astype(np.uint8) for digit in found]
-
-
-def _advise(shape: tuple[int, ...]) -> str:
-    """Say what to do with images of another size."""
-    if shape[:2] == (32, 32) or shape in ((1024,), (1, 32, 32)):
-        return f": cut the padding off, images[:, 2:30, 2:30], if it is that; or {PICTURES}"
-    square = len(shape) > 1 or (shape and int(shape[0] ** 0.5) ** 2 == shape[0])
-    return f": {PICTURES}" if square else ""
-
-
-def _take_grey(where: str, images: np.ndarray) -> np.ndarray:
-    """Return the first of three or four channels (n, 28, 28, channels), if three are equal."""
-    for part in _cut(images):
-        if not (part[..., :1] == part[..., 1:3]).all():
-            raise SourceError(
-                f"{where}: expected grey images, received colours {images.shape}: {PICTURES}"
-            )
-    return images[..., 0]
+        raise DigitsError(f"{where}: expected {count} images, as labels, received {len(images)}")
+    # Those of tables and pictures are what they will be.
+    return narrow(where, _cut(images), scale if named.form == "array" else None)
 
 
 def _cut(images: np.ndarray) -> Iterable[np.ndarray]:
@@ -75,50 +57,38 @@ def narrow(where: str, parts: Iterable[np.ndarray], scale: float | None) -> np.n
     """Turn parts of numeric images, 784 pixels each, into one uint8 (n, 28, 28).
 
     Raises:
-        SourceError: no integers 0-255, a constant, or nothing above 1 and no scale given.
+        DigitsError: no integers 0-255, a constant, or nothing above 1 and no scale given.
     """
     narrowed: list[np.ndarray] = []
     for part in parts:
-        narrowed.append(_narrow_part(where, sum(map(len, narrowed)), part, scale))
-    if not sum(map(len, narrowed)):
-        raise SourceError(f"{where}: expected images, received none")
+        if part.dtype == np.uint8 and scale is None:
+            narrowed.append(part)
+            continue
+        values = part if scale is None else part * np.float64(scale)
+        with np.errstate(invalid="ignore"):  # infinity less infinity
+            rounded = np.rint(values)
+            is_near = np.abs(values - rounded) <= (0 if scale is None else TOLERANCE)
+        is_good = is_near & (rounded >= 0) & (rounded <= 255)
+        if not is_good.all():
+            index = tuple(np.argwhere(~is_good)[0])
+            expected = "integers 0-255" + ("" if scale is None else f" after --scale {scale:g}")
+            raise DigitsError(
+                f"{where}: expected {expected}, received {part[index]} in image "
+                f"{sum(map(len, narrowed)) + index[0]}: {OTHER_RANGE}"
+            )
+        narrowed.append(rounded.astype(np.uint8))
+    if not any(map(len, narrowed)):
+        raise DigitsError(f"{where}: expected images, received none")
     images = np.concatenate(narrowed).reshape(-1, IMAGE_SIDE, IMAGE_SIDE)
     low, high = images.min(), images.max()
     if low == high:
-        raise SourceError(f"{where}: expected pixels that differ, received a constant, {low}")
+        raise DigitsError(f"{where}: expected pixels that differ, received a constant, {low}")
     if high == 1 and scale is None:
-        raise SourceError(
+        raise DigitsError(
             f"{where}: expected pixels 0-255, received 0 to 1: --scale 255 makes 255 of 1, "
             "--scale 1 keeps them"
         )
     return images
-
-
-def _narrow_part(where: str, first: int, part: np.ndarray, scale: float | None) -> np.ndarray:
-    if part.dtype == np.uint8 and scale is None:
-        return part
-    values = part if scale is None else part * np.float64(scale)
-    with np.errstate(invalid="ignore"):  # infinity less infinity
-        rounded = np.rint(values)
-        near = np.abs(values - rounded) <= (0 if scale is None else TOLERANCE)
-    good = near & (rounded >= 0) & (rounded <= 255)
-    if not good.all():
-        index = tuple(np.argwhere(~good)[0])
-        expected = "integers 0-255" + ("" if scale is None else f" after --scale {scale:g}")
-        raise SourceError(
-            f"{where}: expected {expected}, received {part[index]} in image {first + index[0]}"
-            f"{_advise_on_range(part) if scale is None else ''}"
-        )
-    return rounded.astype(np.uint8)
-
-
-def _advise_on_range(part: np.ndarray) -> str:
-    low, high = part.min(), part.max()
-    if low >= 0 and high <= 1:
-        return ": --scale 255 takes those of 0 to 1"
-    if -1 <= low < 0 < high <= 1:
-        return ": save (images + 1) / 2, and --scale 255 takes them"
-    return ""
 
 
 def make_ink_bright(images: np.ndarray) -> tuple[np.ndarray, bool]:
@@ -130,16 +100,10 @@ def make_ink_bright(images: np.ndarray) -> tuple[np.ndarray, bool]:
     return high - images, True
 
 
-def check_apart(train: np.ndarray, test: np.ndarray) -> None:
-    """Refuse test images uint8 (n, 28, 28) that are the training images; warn of some that are.
-
-    Raises:
-        SourceError: all of them are.
-    """
+def warn_of_shared(train: np.ndarray, test: np.ndarray) -> None:
+    """Count the test images uint8 (n, 28, 28) that are training images, too."""
     known = {image.tobytes() for image in train}
     shared = sum(image.tobytes() in known for image in test)
-    if shared == len(test):
-        raise SourceError("test images: expected others than the training images, received none")
     if shared:
         print(
             f"WARNING: {shared:,} of {len(test):,} test images are training images, too: the test "

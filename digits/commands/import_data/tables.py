@@ -1,10 +1,10 @@
-"""Tables of an image a row: CSV, TSV and ARFF, with or without a header, packed or not."""
+"""Tables of an image a row, or of labels: CSV, TSV and ARFF, with or without a header."""
 
 import csv
 import itertools
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from io import TextIOWrapper
 from typing import IO, Any
 
@@ -12,77 +12,146 @@ import numpy as np
 import pandas as pd
 
 from digits.commands.import_data.labels import NUMBER
-from digits.commands.import_data.naming import LABEL_WORDS, SourceError, join_texts
-from digits.commands.import_data.pixels import PART_COUNT, PICTURES, PIXEL_COUNT, narrow
-from digits.config import did_you_mean
+from digits.commands.import_data.pairing import LABEL_WORDS, LEAST_PIXELS, join_texts
+from digits.commands.import_data.pixels import OTHER_SIZE, PART_COUNT, PIXEL_COUNT, narrow
+from digits.errors import DigitsError
 
 SEPARATORS = ",;\t|"
-MISSING = ["", "nan", "NaN", "NA", "?"]  # what a table has for a pixel that it does not have
 INDEX = ("", "Unnamed: 0")  # what pandas calls the column that numbers the rows
+SPLIT_COLUMNS = {"split", "set", "subset", "usage"}
+MISSING = ("", "nan", "NA", "?")  # what a table has for a pixel that it does not have
 LOOKED_AT = 50  # rows, to tell labels from pixels where there is no header
 ATTRIBUTE = re.compile(r"""@attribute\s+('[^']*'|"[^"]*"|\S+)""", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Layout:
-    """How a table is written, and which of its columns has what."""
+class Table:
+    """How a table is written, the names of its columns, and its first rows, or all if few columns.
 
-    options: dict[str, Any]  # for pandas
-    skipped: int  # lines before the first row
+    Without a header, columns are numbered.
+    """
+
+    name: str
     names: list[str]
+    rows: list[list[str]]
+    dialect: dict[str, Any]  # as pandas calls it
+    skipped: int  # lines before the first row
     first_row: list[str]  # of numbers that pandas took for a header, and numbered
-    label: int | None = None
-    pixels: tuple[int, ...] = ()  # none in a table of labels
+
+    @property
+    def columns(self) -> list[int]:
+        """The columns but that which numbers the rows."""
+        return [it for it, name in enumerate(self.names) if it or name not in INDEX]
+
+    def find_label(self, label: str | None) -> int | None:
+        """Return the column of the labels; none where all columns are pixels.
+
+        Without a header it is the first or the last: the one that varies. MNIST's corners do not.
+        """
+        columns, names = self.columns, [self.names[it] for it in self.columns]
+        known = [it for it in names if it == label or (not label and it.lower() in LABEL_WORDS)]
+        if len(known) == 1:
+            return self.names.index(known[0])
+        if not label and len(columns) in (1, PIXEL_COUNT):
+            return columns[0] if len(columns) == 1 else None
+        if names and not label and all(it.isdecimal() for it in names):
+            ends = (columns[0], columns[-1])
+            varied = [it for it in ends if len({row[it] for row in self.rows}) > 1]
+            if len(varied) == 1:
+                return varied[0]
+        raise DigitsError(
+            f"{self.name}: expected a column {label or 'label'!r}, received {join_texts(names)}: "
+            "--label names it, or has its number, such as --label 0, where there is no header"
+        )
+
+    def find_pixels(self, label: int | None) -> list[int]:
+        """Return all columns but the label's: 784 pixels in their order."""
+        pixels = [it for it in self.columns if it != label]
+        names = [self.names[it] for it in pixels]
+        numbers = [tuple(map(int, re.findall(r"\d+", it))) for it in names]  # pixel7, 1x28
+        if len(pixels) != PIXEL_COUNT or len(set(names)) < len(names) or numbers != sorted(numbers):
+            raise DigitsError(
+                f"{self.name}: expected {PIXEL_COUNT} columns of pixels in order, received "
+                f"{len(pixels)} of {len(set(names))} names, {join_texts(names)}: {OTHER_SIZE}"
+            )
+        return pixels
+
+    def list_labels(self, label: str | None) -> np.ndarray:
+        """Return the labels, texts (n,), of images that are elsewhere."""
+        place = self.find_label(label)
+        if place is None or len(self.columns) > 2:
+            self.find_pixels(place)
+        return np.array([row[place or 0] for row in self.rows])
+
+    def list_files(
+        self, is_file: Callable[[str], bool], label: str | None
+    ) -> Iterator[tuple[str, str, str]]:
+        """Yield file, label and split of each row, if a column has files; a header may be a row."""
+        rows, columns = [self.names, *self.rows], range(len(self.names))
+        files = next((it for it in columns if any(is_file(row[it]) for row in rows)), None)
+        if files is None:
+            return
+        names = [str(it) for it in columns] if is_file(self.names[files]) else self.names
+        told = next((it for it in columns if names[it].lower() in SPLIT_COLUMNS), None)
+        others = [it for it in self.columns if it not in (files, told)]
+        known = [it for it in others if names[it] == label or names[it].lower() in LABEL_WORDS]
+        chosen = known or others
+        for row in rows if len(chosen) == 1 else ():
+            yield row[files], row[chosen[0]], self.name if told is None else row[told]
 
 
 def read_table(
     name: str, file: IO[bytes], label: str | None, scale: float | None
-) -> dict[str, np.ndarray]:
-    """Read `images` uint8 (n, 28, 28) and `labels` (n,), texts; either may be absent.
+) -> Table | dict[str, np.ndarray]:
+    """Read `images` uint8 (n, 28, 28) and `labels` (n,), texts, if any; or a table of few columns.
 
     `label` names the column of the labels; pixels are multiplied by `scale`.
 
     Raises:
-        SourceError: other columns, or cells that are no pixels.
+        DigitsError: other columns, or cells that are no pixels.
     """
     with TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
-        layout = _choose_columns(name, *_examine(text), label)
+        table = _examine(name, text)
         text.seek(0)
-        for _ in range(layout.skipped):
+        for _ in range(table.skipped):
             text.readline()
-        labels = [np.empty(0, str)]
+        if len(table.names) < LEAST_PIXELS:
+            table.rows[:] = [row for row in _parse(text, table.dialect) if row]
+            if any(len(row) != len(table.names) for row in table.rows):
+                raise DigitsError(f"{name}: expected rows as long as the first, received others")
+            return table
+        place = table.find_label(label)
+        pixels = table.find_pixels(place)
+        labels: list[np.ndarray] = []
 
         def read_parts() -> Iterator[np.ndarray]:
-            for part in _read_rows(text, layout):
-                if layout.label is not None:
-                    labels.append(part[layout.label].to_numpy().astype(str))
-                yield part[list(layout.pixels)].to_numpy(np.float64)
+            for part in _read_rows(text, table, pixels):
+                if place is not None:
+                    labels.append(part[place].to_numpy().astype(str))
+                yield part[pixels].to_numpy(np.float64)
 
-        images = {"images": narrow(name, read_parts(), scale)} if layout.pixels else {}
-        if not layout.pixels:
-            list(read_parts())
-    return images | ({"labels": np.concatenate(labels)} if layout.label is not None else {})
+        images = {"images": narrow(name, read_parts(), scale)}
+    return images if place is None else images | {"labels": np.concatenate(labels)}
 
 
-def _read_rows(text: TextIOWrapper, layout: Layout) -> Iterator[pd.DataFrame]:
+def _read_rows(text: TextIOWrapper, table: Table, pixels: list[int]) -> Iterator[pd.DataFrame]:
     """Yield the rows in parts: pixels as floats, all else as texts."""
-    columns, pixels = range(len(layout.names)), layout.pixels
-    if layout.first_row:
-        yield pd.DataFrame([layout.first_row]).astype(dict.fromkeys(pixels, np.float64))
-    options: dict[str, Any] = {"dtype": dict.fromkeys(columns, str) | dict.fromkeys(pixels, float)}
+    columns, numbers = range(len(table.names)), dict.fromkeys(pixels, float)
+    if table.first_row:
+        yield pd.DataFrame([table.first_row]).astype(numbers)
+    options: dict[str, Any] = {"dtype": dict.fromkeys(columns, str) | numbers}
     # Of pixels only: a label may be the text NA.
     options |= {"keep_default_na": False, "na_values": dict.fromkeys(pixels, MISSING)}
     # Without the last, rows that are all longer than the header would lose their first column.
     options |= {"names": columns, "header": None, "index_col": False}
     try:
-        with pd.read_csv(text, chunksize=PART_COUNT, **options, **layout.options) as reader:
+        with pd.read_csv(text, chunksize=PART_COUNT, **options, **table.dialect) as reader:
             yield from reader
     except pd.errors.EmptyDataError:  # a header alone
         return
 
 
-def _examine(text: TextIOWrapper) -> tuple[Layout, list[list[str]]]:
-    """Return how a table is written, and its first rows."""
+def _examine(name: str, text: TextIOWrapper) -> Table:
     attributes: list[str] = []
     first, skipped = text.readline(), 0
     while first and (first[0] in "%@" or not first.strip()):
@@ -93,78 +162,31 @@ def _examine(text: TextIOWrapper) -> tuple[Layout, list[list[str]]]:
     if separator not in first and " " in first.strip():
         separator = " "
     quote = "'" if "'" in "".join(sample[:2]) and '"' not in first else '"'
-    rows = list(csv.reader(sample, delimiter=separator, quotechar=quote, skipinitialspace=True))
-    options = {"sep": separator, "quotechar": quote, "skipinitialspace": True}
+    dialect: dict[str, Any] = {"sep": separator, "quotechar": quote, "skipinitialspace": True}
+    rows = list(_parse(sample, dialect))
     names = [it.strip() for it in rows[0]] if rows else []
     if attributes:
-        return Layout(options | {"comment": "%"}, skipped, attributes, []), rows
+        return Table(name, attributes, rows, dialect | {"comment": "%"}, skipped, [])
     has_index = bool(names) and names[0] in INDEX
     if not all(NUMBER.fullmatch(it) for it in names[has_index:]):
-        return Layout(options, skipped + 1, names, []), rows[1:]
+        return Table(name, names, rows[1:], dialect, skipped + 1, [])
     first_row = _number_anew(names)
     rows[:1] = [first_row] if first_row else rows[:1]
     numbered = [*INDEX[:has_index], *map(str, range(has_index, len(names)))]
-    return Layout(options, skipped + bool(first_row), numbered, first_row), rows
+    return Table(name, numbered, rows, dialect, skipped + bool(first_row), first_row)
+
+
+def _parse(lines: Iterable[str], dialect: dict[str, Any]) -> Iterator[list[str]]:
+    delimiter, quote = dialect["sep"], dialect["quotechar"]
+    return csv.reader(lines, delimiter=delimiter, quotechar=quote, skipinitialspace=True)
 
 
 def _number_anew(names: Sequence[str]) -> list[str]:
     """Return the row of which pandas made the header 5,0,0.1,0.2: zeros; or none."""
-    seen: dict[str, int] = {}
-    row = []
-    for name in names:
-        plain, _, count = name.partition(".")
-        if count != (str(seen[plain]) if plain in seen else ""):
+    row = [name.partition(".")[0] for name in names]
+    counts: dict[str, int] = {}
+    for name, plain in zip(names, row, strict=True):
+        count = counts[plain] = counts.get(plain, -1) + 1
+        if name != (f"{plain}.{count}" if count else plain):
             return []
-        seen[plain] = seen.get(plain, 0) + 1
-        row.append(plain)
-    return row if any("." in name for name in names) else []
-
-
-def _choose_columns(
-    name: str, layout: Layout, rows: Sequence[Sequence[str]], label: str | None
-) -> Layout:
-    """Find the column of the labels; the others must be 784 pixels in their order, or none."""
-    names = layout.names
-    columns = [index for index, it in enumerate(names) if index or it not in INDEX]
-    place = _find_label(name, [names[it] for it in columns], columns, rows, label)
-    if place is not None and len(columns) <= 2:
-        return replace(layout, label=place)
-    pixels = [index for index in columns if index != place]
-    if len(pixels) != PIXEL_COUNT or len(set(names)) < len(names):
-        raise SourceError(
-            f"{name}: expected {PIXEL_COUNT} columns of pixels, received {len(pixels)} of "
-            f"{len({names[it] for it in pixels})} names, {join_texts(names[it] for it in pixels)}: "
-            f"if images have another size, {PICTURES}"
-        )
-    numbers = [tuple(map(int, re.findall(r"\d+", names[it]))) for it in pixels]  # pixel7, 1x28
-    if numbers != sorted(numbers):
-        received = join_texts(names[it] for it in pixels)
-        raise SourceError(f"{name}: expected pixel columns in order, received {received}")
-    return replace(layout, label=place, pixels=tuple(pixels))
-
-
-def _find_label(
-    name: str,
-    names: Sequence[str],
-    columns: Sequence[int],
-    rows: Sequence[Sequence[str]],
-    label: str | None,
-) -> int | None:
-    """Return the number of the label column; none where all columns are pixels.
-
-    Without a header it is the first or the last: the one that varies. MNIST's corners do not.
-    """
-    known = [label] if label else [it for it in names if it.lower() in LABEL_WORDS]
-    if len(known) == 1 and known[0] in names:
-        return columns[names.index(known[0])]
-    if not label and len(columns) in (1, PIXEL_COUNT):
-        return columns[0] if len(columns) == 1 else None
-    if names and not label and all(it.isdecimal() for it in names):
-        ends = [it for it in (columns[0], columns[-1]) if len({row[it] for row in rows}) > 1]
-        if len(ends) == 1:
-            return ends[0]
-    hint = did_you_mean(label, names) if label else ""
-    raise SourceError(
-        f"{name}: expected a column {label or 'label'!r}, received {join_texts(names)}: --label "
-        f"names it, or has its number, such as --label 0, where there is no header{hint}"
-    )
+    return row if row != list(names) else []

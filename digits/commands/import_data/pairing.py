@@ -26,10 +26,6 @@ SAY_TEST = "--test SOURCE... says which are the test files"
 KAGGLE = "the labels of Kaggle's test.csv are not public; import train.csv alone"
 
 
-class SourceError(DigitsError):
-    """The sources are no dataset of 28x28 images, or leave something to guess."""
-
-
 @dataclass(frozen=True, eq=False)
 class Named:
     """An array, where it lies (`mnist.npz, x_train`), and the split that this says, if any."""
@@ -79,60 +75,53 @@ def find_split(name: str) -> str | None:
     return None
 
 
-def pair(arrays: Sequence[Named]) -> dict[str | None, Pair]:
-    """Pair images with their labels, by split; where there is one split, it may have no name.
+def pair(arrays: Sequence[Named]) -> list[Pair]:
+    """Pair images with their labels: to train and to test, or all where no name says a split.
 
     Raises:
-        SourceError: the names leave it open.
+        DigitsError: the names leave it open.
     """
-    arrays, copies = _drop_copies(arrays)
     splits = {it.split for it in arrays if it.holds_images}
     if "test" not in splits:
         arrays = [replace(it, split=name_split(it.split, splits)) for it in arrays]
         splits = {name_split(it, splits) for it in splits}
-    kept = splits - {"validation"}
+    kept = sorted(splits - {"validation"}, key=str, reverse=True)  # train before test
     if not kept or (None in kept and len(kept) > 1):
-        raise SourceError(
+        raise DigitsError(
             "SOURCE: expected images and labels, their names with train or test, received "
             f"{join_texts(arrays)}: {SAY_TEST}"
         )
-    pairs = {split: _pair(split, [it for it in arrays if it.split == split]) for split in kept}
-    paired = [id(it) for both in pairs.values() for it in both]
-    warn_of_left_out(it.name for it in (*arrays, *copies) if id(it) not in paired)
+    pairs = [_pair(split, [it for it in arrays if it.split == split]) for split in kept]
+    paired = {id(it) for both in pairs for it in both}
+    warn_of_left_out(it.name for it in arrays if id(it) not in paired)
     return pairs
 
 
-def _drop_copies(arrays: Sequence[Named]) -> tuple[list[Named], list[Named]]:
-    """Keep the first of arrays that are the same: `.gz` and what it holds, side by side."""
-    kept: list[Named] = []
-    for it in arrays:
-        if not any(
-            it.split == other.split and np.array_equal(it.array, other.array) for other in kept
-        ):
-            kept.append(it)
-    return kept, [it for it in arrays if it not in kept]
-
-
-def name_split(split: str | None, splits: set[str | None]) -> str | None:
-    """Call what is for validation `test`, where there is no test."""
-    return "test" if split == "validation" and "test" not in splits else split
-
-
 def _pair(split: str | None, arrays: Sequence[Named]) -> Pair:
-    images = _prefer([it for it in arrays if it.holds_images], IMAGE_WORDS)
-    labels = _prefer([it for it in arrays if not it.holds_images], LABEL_WORDS)
+    images = _choose([it for it in arrays if it.holds_images], IMAGE_WORDS)
+    labels = _choose([it for it in arrays if not it.holds_images], LABEL_WORDS)
     if len(images) == 1 and len(labels) == 1:
         return Pair(images[0], labels[0])
-    raise SourceError(
+    raise DigitsError(
         f"SOURCE: expected one array of images and one of labels{f' to {split}' if split else ''}, "
         f"received {join_texts(arrays)}: {SAY_TEST if labels else KAGGLE}"
     )
 
 
-def _prefer(arrays: list[Named], words: set[str]) -> list[Named]:
-    """Keep those whose names say what they are, if one alone does."""
+def _choose(arrays: list[Named], words: set[str]) -> list[Named]:
+    """Keep those whose names say what they are, if one alone does; the first if all are equal.
+
+    Such are a `.gz` and what it holds, side by side.
+    """
     said = [it for it in arrays if words & set(split_words(re.split("[/,]", it.name)[-1]))]
-    return said if len(said) == 1 else arrays
+    chosen = said if len(said) == 1 else arrays
+    are_equal = all(np.array_equal(it.array, chosen[0].array) for it in chosen)
+    return chosen[:1] if are_equal else chosen
+
+
+def name_split(split: str | None, splits: set[str | None]) -> str | None:
+    """Call what is for validation `test`, where there is no test."""
+    return "test" if split == "validation" and "test" not in splits else split
 
 
 def warn_of_left_out(names: Iterable[object]) -> None:

@@ -1,0 +1,213 @@
+"""Files of other people's forms to named arrays: their content says what they are, not their name.
+
+pandas, NumPy, SciPy, h5py and Pillow read them. Pickles are never opened.
+"""
+
+import io
+import warnings
+from codecs import BOM_UTF8
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tokenize import TokenError
+from typing import IO, Any
+
+import h5py
+import numpy as np
+import pandas as pd
+import scipy.io
+from tqdm import tqdm
+
+from digits.commands.import_data.pairing import (
+    LABEL_WORDS,
+    Named,
+    find_split,
+    join_texts,
+    warn_of_left_out,
+)
+from digits.commands.import_data.pictures import (
+    Page,
+    find_digits_on,
+    is_picture,
+    name_pictures,
+    read_pages,
+)
+from digits.commands.import_data.tables import Table, read_table
+from digits.data import idx
+from digits.data.archives import DAMAGED, HEAD_SIZE, ZIP, File, list_files
+from digits.data.datasets import LARGEST_SIZE
+from digits.data.formats import name_format
+from digits.errors import DigitsError
+
+FORMS = (
+    "a table (CSV, TSV, ARFF, Parquet), .npz, .npy, .mat, .h5, IDX, or a folder or an archive of "
+    "pictures"
+)
+TABLES = {".csv", ".tsv", ".arff"}
+# What a damaged file, or one that is something else, makes the libraries raise.
+UNREADABLE = (*DAMAGED, SyntaxError, TokenError, OverflowError, MemoryError, KeyError, TypeError,
+              Warning)  # fmt: skip
+Arrays = Mapping[str, np.ndarray]
+
+
+def read_sources(
+    sources: Sequence[Path], label: str | None, scale: float | None, *, skip_bad: bool
+) -> list[Named]:
+    """Read the arrays of files, folders and archives; or the digits on the pictures in them.
+
+    `label` says where the labels are, in a table or in names; a table's pixels are multiplied by
+    `scale`.
+
+    Raises:
+        DigitsError: something is damaged, of no known form, or leaves something to guess.
+    """
+    arrays: list[Named] = []
+    tables: list[Table] = []
+    pages: list[Page] = []
+    others: list[str] = []
+    notes: list[str] = []
+    count = 0
+    for source in (it.absolute() for it in sources):
+        if not source.exists():
+            raise DigitsError(f"{source.name}: expected a file or a folder, received none")
+        files = list_files(source, notes, source.name)
+        for file in tqdm(files, unit="file", leave=False, disable=None, delay=1):
+            count += 1
+            if is_picture(file):
+                pages += read_pages(file.place, file.opened.read(LARGEST_SIZE))
+                continue
+            found = _read_file(file, label, scale, is_source=file.place == source.name)
+            arrays += found if isinstance(found, list) else []
+            tables += [found] if isinstance(found, Table) else []
+            others += [file.place] if found is None else []
+    if notes:
+        raise DigitsError(f"SOURCE: expected whole files, received {join_texts(notes)}")
+    if 2 * len({page.file for page in pages}) > count:
+        warn_of_left_out([*others, *(it.name for it in arrays)])
+        return name_pictures(find_digits_on(pages), tables, label, skip_bad=skip_bad)
+    warn_of_left_out([*others, *(page.file for page in pages)])
+    labels = [(it.name, it.list_labels(label)) for it in tables]
+    return arrays + [Named(name, found, find_split(name), "table") for name, found in labels]
+
+
+def _read_file(
+    file: File, label: str | None, scale: float | None, *, is_source: bool
+) -> list[Named] | Table | None:
+    """Read a file's arrays, or its table of few columns; none if it is of no known form.
+
+    Raises:
+        DigitsError: it is damaged, or does not hold images or labels.
+    """
+    form = "array"
+    with _refusing(file), file.open_unpacked() as opened:
+        head = opened.read(HEAD_SIZE)
+        opened.seek(0)
+        if reader := _find_reader(head):
+            arrays = reader(opened if opened is file.opened else io.BytesIO(_read_whole(opened)))
+        elif head.startswith(b"PAR1"):
+            form, arrays = "pictures", _read_parquet(file.place, _read_whole(opened), label)
+        elif _looks_like_table(file, head, is_source=is_source):
+            table = read_table(file.place, opened, label, scale)
+            if isinstance(table, Table):
+                return table
+            form, arrays = "table", table
+        elif is_source:
+            received = name_format(head) or f"{file.size:,} bytes of no known form"
+            raise DigitsError(f"{file.place}: expected {FORMS}, received {received}")
+        else:
+            return None
+    names = {f"{file.place}, {key}" if key else file.place: it for key, it in arrays.items()}
+    return [Named(it, array, find_split(it), form) for it, array in names.items()]
+
+
+@contextmanager
+def _refusing(file: File) -> Iterator[None]:
+    """Say in one line of what a library cannot read what it is."""
+    try:
+        with warnings.catch_warnings(action="error"):
+            for kind in (DeprecationWarning, FutureWarning):  # of libraries, not of files
+                warnings.simplefilter("ignore", kind)
+            yield
+    except UNREADABLE as error:
+        reason = " ".join((str(error) or type(error).__name__).split())[:300]
+        known = name_format(file.head).split(", ")[0]
+        whole = f"file, {known}" if known else Path(file.name).suffix or "file"
+        raise DigitsError(f"{file.place}: expected a whole {whole}, received {reason}") from error
+
+
+def _read_whole(opened: IO[bytes]) -> bytes:
+    data = opened.read(LARGEST_SIZE + 1)
+    if len(data) > LARGEST_SIZE:
+        raise ValueError(f"more than {LARGEST_SIZE:,} bytes")
+    return data
+
+
+def _find_reader(head: bytes) -> Callable[[IO[bytes]], Arrays] | None:
+    """Choose by the first bytes what reads the named arrays of a file."""
+    if head.startswith((b"\x93NUMPY", ZIP)):
+        return _read_numpy
+    if head.startswith(b"\x89HDF"):
+        return _read_hdf5
+    if head.startswith(b"MATLAB 5"):
+        return lambda file: dict(_flatten("", scipy.io.loadmat(file, simplify_cells=True)))
+    is_idx = head[:2] == b"\0\0" and len(head) > 4 and head[2] in {8, 9, 11, 12, 13, 14}
+    return (lambda file: {"": idx.decode(_read_whole(file))}) if is_idx else None
+
+
+def _read_numpy(file: IO[bytes]) -> Arrays:
+    loaded = np.load(file, allow_pickle=False)
+    return {"": loaded} if isinstance(loaded, np.ndarray) else dict(loaded.items())
+
+
+def _read_hdf5(file: IO[bytes]) -> Arrays:
+    found: dict[str, Any] = {}
+    with h5py.File(file, "r") as whole:
+        # An HDF5 object may also be a group, which has no numbers of its own.
+        whole.visititems(
+            lambda key, it: found.update({key: it[()]} if isinstance(it, h5py.Dataset) else {})
+        )
+    return {key: np.asarray(it) for key, it in found.items()}
+
+
+def _flatten(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the arrays of nested dictionaries, as EMNIST's `dataset/train/images`."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flatten(f"{prefix}{key}/", value)
+        elif isinstance(value, np.ndarray):
+            yield f"{prefix}{key}", value
+
+
+def _read_parquet(name: str, data: bytes, label: str | None) -> Arrays:
+    """Read the digits on pictures, uint8 (n, 28, 28), and their labels: a row each."""
+    try:
+        table = pd.read_parquet(io.BytesIO(data), engine="pyarrow")
+    except ImportError as error:
+        raise DigitsError(
+            f"{name}: expected pyarrow to read a Parquet table, received none: "
+            "python -m pip install pyarrow"
+        ) from error
+    names = [str(it) for it in table]
+    known = [it for it in names if it == label or (not label and it.lower() in LABEL_WORDS)]
+    pictures = [it for it in names if isinstance(table[it].iloc[0], dict | bytes)]
+    if len(known) != 1 or len(pictures) != 1:
+        raise DigitsError(
+            f"{name}: expected a column of pictures and one of labels, received "
+            f"{join_texts(names)}: --label names it"
+        )
+    cells = [it["bytes"] if isinstance(it, dict) else it for it in table[pictures[0]]]
+    pages = [page for row, cell in enumerate(cells) for page in read_pages(str(row), cell)]
+    find_digits_on(pages)
+    for page in pages:
+        if page.error:
+            raise DigitsError(f"{name}, row {page.file}: {page.error}")
+    rows = np.repeat([int(page.file) for page in pages], [len(page.digits) for page in pages])
+    labels = table[known[0]].to_numpy()[rows]
+    return {"images": np.concatenate([page.digits for page in pages]), "labels": labels}
+
+
+def _looks_like_table(file: File, head: bytes, *, is_source: bool) -> bool:
+    """Tell text from all else; in a folder, only what is called a table is one."""
+    is_text = b"\0" not in head and name_format(head.removeprefix(BOM_UTF8)) in ("", "a CSV table")
+    is_called = not TABLES.isdisjoint(it.lower() for it in Path(file.name).suffixes)
+    return is_text and (is_source or is_called)
