@@ -120,7 +120,8 @@ def test_every_pixel_is_scaled() -> None:
     pixels = np.zeros((1, 28, 28), np.uint8)
     pixels.flat[:256] = np.arange(256)
     scaled = scale_pixels(pixels)
-    assert (scaled.dtype, scaled.shape) == (np.float32, (1, 28, 28, 1))
+    assert scaled.dtype == np.float32
+    assert scaled.shape == (1, 28, 28, 1)
     assert scaled.ravel()[:256].tolist() == [float(np.float32(k / 255)) for k in range(256)]
 
 

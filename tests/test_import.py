@@ -708,29 +708,37 @@ def test_glyphs_that_fill_their_pictures_or_lie_in_a_corner_are_right() -> None:
     assert_looks_like_its_label(0.65)
 
 
+def save_one_of_each() -> None:
+    for digit in (0, 1):
+        save(f"p/{digit}/a.png", draw_glyph(digit, 0))
+
+
+def save_others() -> None:
+    for folder in ("{s}", "other"):
+        save_each(folder + "/{d}/{i}.png")
+
+
+def save_without_a_row() -> None:
+    save_with_tables()
+    save("p/train/77.png", draw_glyph(1, 99))
+
+
+def save_with_two_rows() -> None:
+    save_each("{i}.png")
+    write_labels("p/labels.csv", "{j}.png,{d}")
+
+
 BAD_PICTURES: dict[str, tuple[Callable[[], None], str]] = {
-    "one-of-each": (
-        lambda: [save(f"p/{digit}/a.png", draw_glyph(digit, 0)) for digit in (0, 1)],
-        "0: expected two images or more, one to train and one to",
-    ),
-    "train-and-others": (
-        lambda: [save_each("{s}/{d}/{i}.png"), save_each("other/{d}/{i}.png")],
-        "SOURCE: expected folders for train and test, or one for each class, received other, ",
-    ),
+    "one-of-each": (save_one_of_each, "0: expected two images or more, one to train and one to"),
+    "train-and-others": (save_others, "SOURCE: expected folders for train and test, or one for"),
     "names-unclear": (
         lambda: save_each("{d}_{j}.png"),
         "p/0_0.png: expected labels by a folder for each class, in a labels.csv, or in all file",
     ),
     "names-without": (lambda: save_each("IMG{i:04}.png"), "p/IMG0000.png: expected labels by a "),
-    "not-in-the-table": (
-        lambda: [save_with_tables(), save("p/train/77.png", draw_glyph(1, 99))],
-        "p/train/77.png: expected a row of its own in p/test/labels.csv",
-    ),
-    "two-labels-for-a-name": (
-        lambda: [save_each("{i}.png"), write_labels("p/labels.csv", "{j}.png,{d}")],
-        "p/0.png: expected a row of its own in p/labels.csv",
-    ),
-}  # type: ignore[dict-item]
+    "no-row": (save_without_a_row, "p/train/77.png: expected a row of its own in p/test/labels"),
+    "two-labels": (save_with_two_rows, "p/0.png: expected a row of its own in p/labels.csv"),
+}
 
 
 @pytest.mark.parametrize("case", BAD_PICTURES)
