@@ -432,7 +432,7 @@ def test_folder_that_cannot_be_written(synthetic: Path, reason: str) -> None:
         RAW_DIR.mkdir(0o555)
     write_params(str(synthetic))
     exit_status, said = run_stage(before=unprivileged())
-    assert exit_status == 1
+    assert exit_status == os.EX_IOERR
     assert re.fullmatch(rf"ERROR: .*{reason}.*{RAW_DIR}.*\n", said)
     assert not list(RAW_DIR.glob(".*.tmp"))
 
@@ -440,7 +440,7 @@ def test_folder_that_cannot_be_written(synthetic: Path, reason: str) -> None:
 def test_60_full_disk(synthetic: Path) -> None:
     write_params(str(synthetic))
     exit_status, said = run_stage("1000")  # bytes a file may have
-    assert exit_status == 1
+    assert exit_status == os.EX_IOERR
     assert re.fullmatch(rf"ERROR: .*File too large: '{RAW_DIR / NAMES[0]}'\n", said)
     assert_nothing_fetched()
     fetch.main()

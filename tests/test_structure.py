@@ -21,7 +21,7 @@ DVC_YAML = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())
 ROOMS = ("", "data", "imaging", "model", "deployment", "evaluation", "dvc", "commands")
 COMMANDS_DIR = ROOT / "digits/commands"
 # Loaded where they are asked for: a command may end without them, and they take seconds.
-HEAVY = {"onnxruntime", "ai_edge_litert"}
+HEAVY = {"onnxruntime", "ai_edge_litert", "sklearn"}
 SLOW = ("model/backend", "dvc/revisions", "evaluation/plotting")  # TensorFlow, DVC, Matplotlib
 
 
