@@ -41,7 +41,7 @@ def _end_with_parent() -> None:
     """Have Linux end this process with the `dvc repro` that started it, killed or not.
 
     It would train on unseen, beside the next run's. The parent may have died before, while this
-    process imported TensorFlow: then it is of another session than whoever has adopted it.
+    process imported TensorFlow: then it is of another session than the process that adopted it.
     """
     if sys.platform != "linux":
         return

@@ -140,7 +140,7 @@ def write_robustness(robustness: pd.DataFrame, mean: float, test: Split, title: 
 def main() -> None:
     params = load_params("evaluate", EvaluateParams)
     card = load_card(CARD_PATH)
-    model = load_model(MODEL_PATH, card.class_count)  # bears the name of its recipe
+    model = load_model(MODEL_PATH, card.class_count)  # has the name of its recipe
     test = load_split(TEST_DIR, card.class_count)
     groups = load_groups(VAL_ROBUSTNESS_PATH)  # what training has seen, training says
     probabilities = predict_probabilities(model, test.images, params.batch_size)

@@ -88,7 +88,7 @@ def warn_of_few_steps(plan: Plan) -> None:
 
 
 def write_progress(history: pd.DataFrame, metrics: Mapping[str, Any]) -> None:
-    """Write how the training stands, for whoever looks on."""
+    """Write how far the training is, for `dvc metrics show` and others that look on."""
     # Without rows until the model is judged: DVC draws it all the time.
     write_table(VAL_ROBUSTNESS_PATH, pd.DataFrame(columns=COLUMNS))
     write_results(history, metrics)

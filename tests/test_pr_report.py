@@ -1,4 +1,4 @@
-"""`digits pr-report`: the page comes whatever is amiss, and says no more than is known."""
+"""`digits pr-report`: the page is written whatever is wrong, and says no more than is known."""
 
 import json
 import re

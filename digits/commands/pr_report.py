@@ -1,8 +1,8 @@
 """`digits pr-report BASE`: what the workspace changes against BASE, as one Markdown page.
 
 Parameters, metrics, the errors on validation that are fixed and new, both results on the test
-images for the record, and whether `dvc.lock` and the metrics tell the truth. The page is written
-whatever is amiss, and says what; then the exit status is not 0.
+images for the record, and whether `dvc.lock` and the metrics are true. The page is written whatever
+is wrong, and says what; then the exit status is not 0.
 """
 
 import json
@@ -42,7 +42,7 @@ CUT = "\n\nCut here: GitHub takes no longer comment.\n"
 
 
 class PullRequestError(DigitsError):
-    """There is no such base, or the page says what is amiss."""
+    """There is no such base, or the page says what is wrong."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -53,7 +53,7 @@ def find_merge_base(base: str) -> str:
     """Return the commit from which the workspace and the base went apart.
 
     Raises:
-        PullRequestError: there is none; says the command that helps, where one does.
+        PullRequestError: there is no such base; says the command that helps, where one does.
         GitError: Git does not open the repository.
     """
     if not is_commit(base):

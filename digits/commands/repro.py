@@ -1,7 +1,7 @@
 """`digits repro`: reproduce the pipeline and show its result.
 
-When no mirror has the dataset, the same stages run on the embedded one instead: loudly, and as a
-DVC experiment, so that parameters, data and results stay tracked.
+When no mirror has the dataset, the same stages run on the embedded one instead, as a DVC
+experiment, so that parameters, data and results stay tracked.
 """
 
 import os
@@ -24,19 +24,19 @@ EMBEDDED = {"dataset": "optdigits", "train.recipe": "cnn_optdigits"}
 def run_embedded() -> int:
     """Run the same stages on the embedded dataset as an experiment; return DVC's exit status."""
     before = {key: load_params(key, str) for key in EMBEDDED}
-    say_loudly(
+    print_banner(
         f"{before['dataset']} could not be reached (reasons above).",
         f"Running the same five stages on {EMBEDDED['dataset']} instead: 1,797 real digits that",
         f"come with scikit-learn. What follows is NOT a result on {before['dataset']}.",
     )
     status = run_experiment(EMBEDDED).status
     settings = " ".join(f"-S {key}={value}" for key, value in before.items())
-    say_loudly(f"Back to {before['dataset']}, once it can be reached: dvc exp run {settings}")
+    print_banner(f"Back to {before['dataset']}, once it can be reached: dvc exp run {settings}")
     return status
 
 
-def say_loudly(*lines: str) -> None:
-    """Print lines that nobody scrolls past."""
+def print_banner(*lines: str) -> None:
+    """Print lines between rules, so that they are seen."""
     rule = "=" * 78
     print("", rule, *lines, rule, "", sep="\n", flush=True)
 
@@ -53,7 +53,7 @@ def advise_to_keep() -> str:
 
 
 def main(_: Namespace) -> None:
-    # Of a name that is none, DVC would say only that a file is missing.
+    # DVC would only say that a file is missing.
     load_dataset(load_params("dataset", str))
     load_recipe(load_params("train.recipe", str))
     outcome = run_dvc("repro")

@@ -20,7 +20,7 @@ from digits.paths import MODEL_PATH
 
 SHARED = re.compile(r'("shared_object_id": )(\d+)')  # no text holds it: its quotes are escaped
 PREDICTED_AT_A_TIME = 20_000  # images
-ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip entry can bear
+ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip entry can have
 
 
 def write_model(path: Path, model: keras.Model) -> None:
