@@ -16,7 +16,8 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from benchmarks.timing import judge_at_most, print_machine, print_table, summarize
-from digits.dvc.run import DvcError, journaling
+from digits.dvc.run import journaling
+from digits.errors import DigitsError
 from digits.paths import RAW_DIR
 from digits.stage import run
 
@@ -54,7 +55,7 @@ def time_repro(project: Path, parts: Sequence[str]) -> dict[str, float]:
     (digests, cache, lock file) counts as its own.
 
     Raises:
-        DvcError: it failed, or other parts ran.
+        DigitsError: it failed, or other parts ran.
     """
     output = ""
     marks = {BEFORE: time.perf_counter()}
@@ -75,7 +76,7 @@ def time_repro(project: Path, parts: Sequence[str]) -> dict[str, float]:
                     marks[started[1]] = time.perf_counter()
     ends = [*list(marks.values())[1:], time.perf_counter()]
     if process.returncode or tuple(marks) != tuple(parts):
-        raise DvcError(f"dvc repro: expected {', '.join(parts)}, received\n{output}")
+        raise DigitsError(f"dvc repro: expected {', '.join(parts)}, received\n{output}")
     return {part: end - start for (part, start), end in zip(marks.items(), ends, strict=True)}
 
 

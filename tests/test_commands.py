@@ -18,7 +18,7 @@ from digits import stage
 from digits.cli import COMMANDS, main
 from digits.commands import experiments
 from digits.dvc import run as runs_of_dvc
-from digits.dvc.run import DvcError, Outcome, read_dvc, run_dvc
+from digits.dvc.run import Outcome, read_dvc, run_dvc
 from digits.errors import DigitsError
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -148,7 +148,7 @@ def test_journal_is_what_a_run_of_dvc_comes_to(monkeypatch: pytest.MonkeyPatch) 
 
 def test_reason_of_dvc_is_its_last_line(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend_to_run(monkeypatch, 255, "", "", "WARNING: a\nERROR: b\n")
-    with pytest.raises(DvcError, match=r"^dvc params diff --md: b$"):
+    with pytest.raises(DigitsError, match=r"^dvc params diff --md: b$"):
         read_dvc("params", "diff", "--md")
 
 

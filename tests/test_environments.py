@@ -12,7 +12,8 @@ from imports import ROOT
 from projects import IGNORES, Project
 
 from digits.dvc.experiments import run_experiment
-from digits.dvc.run import DvcError, run_dvc
+from digits.dvc.run import run_dvc
+from digits.errors import DigitsError
 
 STAGE = """\
 stages:
@@ -195,5 +196,5 @@ def test_experiment_does_not_have_git_forget_a_merge(
     identity = ("-c", "user.name=x", "-c", "user.email=x@localhost")
     subprocess.run(["git", *identity, "commit", "--quiet", "--allow-empty", "-m", "x"], check=True)
     subprocess.run(["git", "update-ref", "MERGE_HEAD", "HEAD"], check=True)
-    with pytest.raises(DvcError, match="expected no merge under way"):
+    with pytest.raises(DigitsError, match="expected no merge under way"):
         run_experiment({"x": 1})

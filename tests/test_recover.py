@@ -12,7 +12,8 @@ import pytest
 from projects import Project
 
 from digits.dvc.git import GitError
-from digits.dvc.recover import RecoverError, recover
+from digits.dvc.recover import recover
+from digits.errors import DigitsError
 
 EXEC_REFS = "refs/exps/exec"
 NOTHING = "no killed run of DVC has left anything"
@@ -91,7 +92,7 @@ def test_commits_made_since_are_for_people_to_merge(repository: Project) -> None
     break_off(repository)
     edit(repository)
     repository.commit("mine")
-    with pytest.raises(RecoverError, match="`git branch rescued && git switch main`"):
+    with pytest.raises(DigitsError, match="`git branch rescued && git switch main`"):
         recover()
     for command in ("branch rescued", "switch --quiet main"):  # the advice works
         ask(repository, *command.split())
@@ -142,7 +143,7 @@ def test_run_that_goes_on_is_left_alone(repository: Project, tmp_path: Path) -> 
         assert process.stdout
         assert process.stdin
         process.stdout.readline()
-        with pytest.raises(RecoverError, match=f"received process {process.pid}"):
+        with pytest.raises(DigitsError, match=f"received process {process.pid}"):
             recover()
         process.stdin.close()
     assert ask(repository, "rev-parse", f"{EXEC_REFS}/EXEC_BASELINE") == start

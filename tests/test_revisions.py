@@ -8,7 +8,8 @@ import pytest
 from projects import NO_CACHES, Project
 
 from digits.dvc.git import GitError, ask_git
-from digits.dvc.revisions import RevisionError, load_record
+from digits.dvc.revisions import load_record
+from digits.errors import DigitsError
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +77,7 @@ def test_name_of_no_revision_is_one_line(
     name: str, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(project.folder)
-    with pytest.raises(RevisionError) as raised:
+    with pytest.raises(DigitsError) as raised:
         load_record(name)
     assert "expected a Git revision, a branch, an experiment with a result or" in str(raised.value)
 

@@ -28,10 +28,6 @@ from digits.paths import DVC_YAML_PATH
 Digests = dict[Path, str]  # SHA-256 by file
 
 
-class DamageError(DigitsError):
-    """Objects are not what their names say."""
-
-
 def add_arguments(parser: ArgumentParser) -> None:
     kinds = parser.add_subparsers(metavar="WHAT", required=True)
     cache = kinds.add_parser("cache", help="hash every object of DVC's cache anew")
@@ -80,7 +76,7 @@ def verify_cache(arguments: Namespace) -> None:
             name = names.get(oid, "of another version")
             print(f"{store.oid_to_path(oid)}: expected MD5 {oid}, received {received} ({name})")
     if damaged and not arguments.repair:
-        raise DamageError(
+        raise DigitsError(
             f"{where}: expected {len(oids)} whole objects, received {len(damaged)} damaged; "
             f"replace them from {other}: `digits verify cache "
             f"{'--remote ' * arguments.remote}--repair`"
@@ -89,7 +85,7 @@ def verify_cache(arguments: Namespace) -> None:
     if not arguments.remote and remove_copies({oid: names[oid] for oid in damaged if oid in names}):
         run_dvc("checkout", "--quiet")
     if lost:
-        raise DamageError(
+        raise DigitsError(
             f"{other}: expected {', '.join(lost)}, received none that is whole; they are removed: "
             "`dvc pull` from elsewhere, or `dvc repro`, makes them anew"
         )

@@ -17,28 +17,23 @@ from dvc_data.hashfile.hash import file_md5
 from dvc_data.hashfile.hash_info import HashInfo
 from dvc_data.hashfile.transfer import transfer
 
-from digits.dvc.run import DvcError
 from digits.errors import DigitsError
 from digits.urls import mask_urls
 
 OBJECT_ID = re.compile(r"[0-9a-f]{32}(\.dir)?")  # a `.dir` lists the files of a folder
 
 
-class RemoteError(DigitsError):
-    """The remote is not configured, not reachable or does not let us in."""
-
-
 def open_repo() -> Repo:
     """Open DVC's repository.
 
     Raises:
-        DvcError: this is none, or dvc.lock cannot be read.
+        DigitsError: this is none, or dvc.lock cannot be read.
     """
     try:
         repo = Repo()
         repo.index.outs  # noqa: B018 - read here, where a failure is one line
     except DvcException as error:
-        raise DvcError(str(error)) from error
+        raise DigitsError(str(error)) from error
     return repo
 
 
@@ -46,11 +41,11 @@ def open_remote(repo: Repo) -> tuple[str, Any]:
     """Return the name of the default remote, and its store.
 
     Raises:
-        RemoteError: none is set, it gives no answer, or it cannot be listed.
+        DigitsError: none is set, it gives no answer, or it cannot be listed.
     """
     name, known = repo.config["core"].get("remote"), repo.config["remote"]
     if name not in known:
-        raise RemoteError(f"core.remote: expected one of {sorted(known)}, received {name!r}")
+        raise DigitsError(f"core.remote: expected one of {sorted(known)}, received {name!r}")
     url = mask_urls(str(known[name]["url"]))
     try:
         store = repo.cloud.get_remote_odb(name)
@@ -58,12 +53,12 @@ def open_remote(repo: Repo) -> tuple[str, Any]:
     except Exception as error:
         # Each protocol's library has failures of its own, without a common base.
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise RemoteError(
+        raise DigitsError(
             f"remote {name} ({url}): expected an answer, received {reason}: docs/sharing.md has "
             "what each kind of remote needs"
         ) from error
     if not listable:
-        raise RemoteError(f"remote {name}: expected one that can be listed, received HTTP")
+        raise DigitsError(f"remote {name}: expected one that can be listed, received HTTP")
     return name, store
 
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from digits.dvc.git import try_git
-from digits.dvc.run import DvcError, Outcome, journaling, run_dvc
+from digits.dvc.run import Outcome, journaling, run_dvc
+from digits.errors import DigitsError
 
 WATCH_SECONDS = 0.5  # between two looks at an experiment: few epochs are that short
 
@@ -18,10 +19,12 @@ def run_experiment(settings: Mapping[str, object], *options: str) -> Outcome:
     """Run an experiment with changed parameters; None is DVC's `null`, an empty value.
 
     Raises:
-        DvcError: a merge is under way, which DVC would have Git forget.
+        DigitsError: a merge is under way, which DVC would have Git forget.
     """
     if try_git("rev-parse", "--verify", "--quiet", "MERGE_HEAD"):
-        raise DvcError("expected no merge under way, received one: end it with `git merge --quit`")
+        raise DigitsError(
+            "expected no merge under way, received one: end it with `git merge --quit`"
+        )
     return run_dvc("exp", "run", *list_changes(settings), *options)
 
 

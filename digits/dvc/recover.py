@@ -16,15 +16,11 @@ REFS = ("refs/exps/exec", "refs/exps/stash")
 KEPT = {f"{REFS[0]}/EXEC_HEAD"}  # each run leaves it
 
 
-class RecoverError(DigitsError):
-    """The way back is not for a program to choose."""
-
-
 def recover() -> str:
     """End what a killed run has left, and keep every edit; return what was done.
 
     Raises:
-        RecoverError: a DVC still runs, or somebody has committed since.
+        DigitsError: a DVC still runs, or somebody has committed since.
         GitError: Git failed.
     """
     refs = try_git("for-each-ref", "--format=%(refname)", *REFS).split()
@@ -33,7 +29,7 @@ def recover() -> str:
         return "no killed run of DVC has left anything"
     running = _find_running(Path(ask_git("rev-parse", "--show-toplevel")))
     if running:
-        raise RecoverError(f"expected no DVC at work here, received process {running}: wait for it")
+        raise DigitsError(f"expected no DVC at work here, received process {running}: wait for it")
     for lock in Path(ask_git("rev-parse", "--git-path", "refs/exps")).rglob("*.lock"):
         lock.unlink()
     if branch:
@@ -55,7 +51,7 @@ def _find_branch() -> str | None:
         return None  # people have detached HEAD, as `git bisect` and CI do
     subjects = ask_git("log", "--format=%s", f"{branch}..HEAD").splitlines()
     if not all(subject.startswith("dvc: commit experiment ") for subject in subjects):
-        raise RecoverError(
+        raise DigitsError(
             f"HEAD: expected to be on {branch}, received commits that {branch} has not: "
             f"`git branch rescued && git switch {branch}`, then merge rescued"
         )

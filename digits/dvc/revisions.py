@@ -29,10 +29,6 @@ SPLITS = {"validation": VALIDATION_PREDICTIONS_DIR, "test": TEST_PREDICTIONS_DIR
 FACTS = (LOCK_PATH, CARD_PATH, TRAIN_METRICS_PATH)
 
 
-class RevisionError(DigitsError):
-    """There is no such revision, or its files are nowhere to be had."""
-
-
 @dataclass(frozen=True)
 class Record:
     """What a revision says of a split, how its model came about, and the card of the dataset."""
@@ -51,7 +47,7 @@ def load_record(name: str, split: str = "validation") -> Record:
     """Load what a Git revision, branch or experiment, or the workspace, predicted for a split.
 
     Raises:
-        RevisionError: no such revision, or files that are neither in the cache nor on the remote.
+        DigitsError: no such revision, or files that are neither in the cache nor on the remote.
         ResultError: test predictions of another model than the revision's.
         GitError: no repository, or one that Git does not open.
         ArtifactError: damaged files.
@@ -67,12 +63,12 @@ def bring(name: str, paths: Iterable[Path], target: Path) -> None:
     """Bring files of a revision into a folder, each under its own path.
 
     Raises:
-        RevisionError: no such revision, or files that are neither in the cache nor on the remote.
+        DigitsError: no such revision, or files that are neither in the cache nor on the remote.
     """
     # DVC sees a revision from Git's root, of which this project may be a subfolder.
     prefix = Path(ask_git("rev-parse", "--show-prefix"))
     if not is_commit(name) and name not in list_names():
-        raise RevisionError(
+        raise DigitsError(
             f"{name}: expected a Git revision, a branch, an experiment with a result or "
             f"{WORKSPACE!r}, received none of them: `git log`, `dvc exp list`, `dvc queue status`"
         )
@@ -83,7 +79,7 @@ def bring(name: str, paths: Iterable[Path], target: Path) -> None:
             files.get_file((prefix / path).as_posix(), str(target / path))
         except Exception as error:  # the cache's, or any remote's
             reason = (str(error) or type(error).__name__).splitlines()[0]
-            raise RevisionError(
+            raise DigitsError(
                 f"{name}: expected {path} in Git, in this clone's cache or on its remote, received "
                 f"{reason}: `dvc push` where it was trained, or compare with a run of your own: "
                 "`make repro && git add --all && git commit`"

@@ -16,10 +16,6 @@ from digits.errors import DigitsError
 from digits.stage import JOURNAL_VARIABLE
 
 
-class DvcError(DigitsError):
-    """A command of DVC failed; it has said why."""
-
-
 @dataclass(frozen=True)
 class Outcome:
     """DVC's exit status, and of each stage that it ran the exit status and the seconds."""
@@ -40,24 +36,24 @@ def fetch_data() -> None:
     """Bring the dataset into DVC's cache: mirrors beside the checkout are not beside a run.
 
     Raises:
-        DvcError: DVC failed.
+        DigitsError: DVC failed.
     """
     status = run_dvc("repro", "decode").status
     if status != 0:
-        raise DvcError(f"dvc repro decode: exit status {status}, reasons above")
+        raise DigitsError(f"dvc repro decode: exit status {status}, reasons above")
 
 
 def read_dvc(*arguments: str) -> str:
     """Return what `dvc` prints, without the last line's end.
 
     Raises:
-        DvcError: it failed; its own last line says why.
+        DigitsError: it failed; its own last line says why.
     """
     command = [sys.executable, "-m", "dvc", *arguments]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     if done.returncode != 0:
         lines = (done.stderr.strip() or done.stdout.strip()).splitlines() or ["no reason given"]
-        raise DvcError(f"dvc {' '.join(arguments)}: {lines[-1].removeprefix('ERROR: ')}")
+        raise DigitsError(f"dvc {' '.join(arguments)}: {lines[-1].removeprefix('ERROR: ')}")
     return done.stdout.strip()
 
 

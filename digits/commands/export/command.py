@@ -142,7 +142,7 @@ def finding_files(revision: str | None) -> Iterator[Path]:
     """Return the folder below which the model and the images are: the project, or a copy.
 
     Raises:
-        RevisionError: no such revision, or files that are nowhere to be had.
+        DigitsError: no such revision, or files that are nowhere to be had.
     """
     if revision is None:
         yield Path()
