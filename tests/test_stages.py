@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import forge_mnist, publish, publish_dataset
+from projects import write_params
 
 from digits.data import datasets, idx
 from digits.errors import DigitsError
@@ -46,7 +47,7 @@ STAGES = (fetch, decode, train, evaluate, analyze)
 
 def make_project(folder: Path, dataset: str = "mnist") -> Path:
     (folder / "recipes").mkdir(parents=True)
-    (folder / "params.yaml").write_text(PARAMS.replace("mnist", dataset))
+    write_params(folder, PARAMS.replace("mnist", dataset))
     (folder / RECIPE_PATH).write_text(RECIPE)
     return folder
 
