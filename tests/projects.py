@@ -213,7 +213,7 @@ def write_params(folder: Path, text: str = PARAMS_PATH.read_text()) -> None:
 
 
 def leave_own_stages_out(path: Path) -> None:
-    """Leave out of a copy of dvc.yaml the stages that a user has added: no matter of these tests."""
+    """Leave out of a copy of dvc.yaml the stages that a user has added: not these tests' matter."""
     pipeline = YAML().load(path)
     for name in pipeline["stages"].keys() - set(ALL):
         del pipeline["stages"][name]
