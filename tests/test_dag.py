@@ -67,6 +67,7 @@ def test_unselected_recipe_and_comment_rerun_nothing(project: Project) -> None:
     assert list_runs(project.revert()) == []
 
 
+@pytest.mark.slow
 def test_layers_that_change_places_train_anew(project: Project) -> None:
     """To DVC a mapping has no order: without the recipe among the deps nothing would run."""
     before, after = (
@@ -82,6 +83,7 @@ def test_layers_that_change_places_train_anew(project: Project) -> None:
     project.revert()
 
 
+@pytest.mark.slow
 def test_recipe_of_ones_own_is_an_experiment_that_touches_no_other_file(project: Project) -> None:
     text = (project.folder / RECIPE).read_text()
     more = text.replace("  output:", "  dense2: {type: Dense, units: 8}\n  output:")
@@ -99,18 +101,14 @@ def test_recipe_of_ones_own_is_an_experiment_that_touches_no_other_file(project:
 
 
 def test_bad_parameter_is_one_line(project: Project) -> None:
-    for before, after, message, *file in (
-        ("epochs: 2\n", "epoch: 2\n", "did you mean 'epochs'?", RECIPE),
-        ("dataset: optdigits", "dataset: emnist", "datasets/emnist.yaml"),
-    ):
-        project.change(before, after, *file)
-        output = project.call("dvc", "repro", status=255)
-        assert message in output
-        assert "Traceback" not in output
-        project.call("git", "restore", "params.yaml", "recipes")
+    project.change("epochs: 2\n", "epoch: 2\n", RECIPE)
+    output = project.call("dvc", "repro", status=255)
+    assert "did you mean 'epochs'?" in output
+    assert "Traceback" not in output
     project.revert()
 
 
+@pytest.mark.slow
 def test_experiment_with_the_gallery_runs_analyze_only_and_changes_one_line(
     project: Project,
 ) -> None:
