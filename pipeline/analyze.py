@@ -9,7 +9,7 @@ from digits.data.splits import Card, load_card
 from digits.evaluation import error_analysis, label_issues, metrics, plots, plots_images
 from digits.evaluation.plotting import write_figure
 from digits.evaluation.predictions import Predictions, load_predictions
-from digits.files import ArtifactError, load_json, write_json, write_table
+from digits.files import load_json, write_json, write_table
 from digits.paths import (
     ANALYSIS_DIR,
     CARD_PATH,
@@ -31,48 +31,34 @@ class AnalyzeParams(Section):
     gallery_pair_limit: int = Field(ge=1)
 
 
-def load_evaluated(card: Card) -> tuple[Predictions, str]:
-    """Load the predictions and the name of the recipe that made them.
-
-    Raises:
-        ArtifactError: damaged files, or predictions that the scores beside them are not about.
-    """
-    predictions = load_predictions(TEST_PREDICTIONS_DIR, card.class_count)
-    scored = load_json(SCORES_PATH)
-    facts = {
-        "dataset": card.name,
-        "image_count": len(predictions.labels),
-        "error_count": int((predictions.predicted != predictions.labels).sum()),
-    }
-    for key, received in facts.items():
-        if scored.get(key) != received:
-            raise ArtifactError(
-                f"{TEST_PREDICTIONS_DIR}: expected {key} {scored.get(key)!r}, as in "
-                f"{SCORES_PATH.name}, received {received!r}: run `dvc repro`"
-            )
-    return predictions, str(scored.get("recipe"))
-
-
 def draw_errors(
     errors: pd.DataFrame, predictions: Predictions, card: Card, params: AnalyzeParams, title: str
 ) -> None:
     """Draw the errors as images: the costliest, and what those of a kind average to."""
     shown = error_analysis.choose_errors(errors, params.gallery_count, params.gallery_pair_limit)
-    drawings = {
-        "errors": plots_images.draw_gallery(
+    write_figure(
+        PLOTS_DIR / "errors.png",
+        plots_images.draw_gallery(
             predictions.images[shown["index"]],
             error_analysis.caption_errors(shown, card),
-            f"{len(shown)} of {len(errors):,} errors, costliest first\n{title}",
+            f"{title}: {len(shown)} of {len(errors):,} errors, costliest first",
         ),
-        "prototypes": plots_images.draw_prototypes(
+        "Would a person have known better?",
+        "Over each image its true and its predicted class, the probability of the predicted one, "
+        "and the number of the test image; of each kind of error a few at most.",
+    )
+    write_figure(
+        PLOTS_DIR / "prototypes.png",
+        plots_images.draw_prototypes(
             error_analysis.average_images(predictions),
             metrics.count_confusion(predictions.labels, predictions.predicted, card.class_count),
             card.class_names,
-            f"Mean image of each true and predicted class\n{title}",
+            title,
         ),
-    }
-    for name, figure in drawings.items():
-        write_figure(PLOTS_DIR / f"{name}.png", figure)
+        "What confused images have in common",
+        "The mean of the images of each true and predicted class: recognized ones on the diagonal, "
+        "errors beside it, with their numbers.",
+    )
 
 
 def draw_label_issues(
@@ -80,37 +66,49 @@ def draw_label_issues(
 ) -> None:
     """Draw the images whose labels are suspected."""
     shown = issues.head(count)
-    figure = plots_images.draw_gallery(
-        predictions.images[shown["index"]],
-        label_issues.caption_issues(shown, card),
-        f"{len(shown)} of {len(issues):,} suspected labels, least credible first\n{title}",
+    write_figure(
+        PLOTS_DIR / "label_issues.png",
+        plots_images.draw_gallery(
+            predictions.images[shown["index"]],
+            label_issues.caption_issues(shown, card),
+            f"{title}: {len(shown)} of {len(issues):,} suspected labels, least credible first",
+        ),
+        "Is the model wrong, or the label?",
+        "Test images whose label is not credible to confident learning (cleanlab); 'disputed' are "
+        "those that human reviewers of the dataset found doubtful, too.",
     )
-    write_figure(PLOTS_DIR / "label_issues.png", figure)
 
 
 def main() -> None:
     params = load_params("analyze", AnalyzeParams)
     card = load_card(CARD_PATH)
-    predictions, recipe = load_evaluated(card)
-    title = f"{card.title}, {recipe}"
+    predictions = load_predictions(TEST_PREDICTIONS_DIR, card.class_count)
+    title = f"{card.title}, {load_json(SCORES_PATH)['recipe']}"
     disputed = np.isin(np.arange(len(predictions.labels)), card.disputed)
     errors = error_analysis.tabulate_errors(predictions)
     pairs = error_analysis.tabulate_pairs(predictions, card)
     issues = label_issues.tabulate_label_issues(predictions, disputed)
     coverage, accuracy = metrics.score_coverage(predictions.labels, predictions.probabilities)
-    goal_coverage = metrics.find_coverage(coverage, accuracy, GOAL)
     write_table(ANALYSIS_DIR / "errors.csv", errors)
     write_table(ANALYSIS_DIR / "label_issues.csv", issues)
     write_table(PLOTS_DIR / "confused_pairs.csv", pairs.head(PAIRS_PLOTTED))
     write_table(PLOTS_DIR / "rejection.csv", metrics.tabulate_rejection(coverage, accuracy))
     draw_errors(errors, predictions, card, params, title)
     draw_label_issues(issues, predictions, card, params.gallery_count, title)
-    rejection = plots.draw_rejection(coverage, accuracy, GOAL, title)
-    write_figure(PLOTS_DIR / "rejection.png", rejection)
-    summary = error_analysis.summarize_errors(errors, pairs, goal_coverage) | {
-        "label_issue_count": len(issues)
+    write_figure(
+        PLOTS_DIR / "rejection.png",
+        plots.draw_rejection(coverage, accuracy, GOAL, title),
+        "What a second opinion would buy",
+        "If a person took over the images of which the model is least sure, how often would it "
+        "err on the rest?",
+    )
+    summary = {
+        **error_analysis.summarize_errors(errors, pairs),
+        "coverage_at_999": metrics.find_coverage(coverage, accuracy, GOAL),
+        "label_issue_count": len(issues),
+        **label_issues.score_disputed(predictions, disputed),
     }
-    write_json(SUMMARY_PATH, summary | label_issues.score_disputed(predictions, disputed))
+    write_json(SUMMARY_PATH, summary)
     print(f"{len(errors)} errors and {len(issues)} suspected labels, in {ANALYSIS_DIR}")
 
 

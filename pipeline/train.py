@@ -16,7 +16,7 @@ from digits.evaluation.robustness import (
     add_groups,
     group_kinds,
     measure_robustness,
-    spread,
+    subsample,
     summarize_robustness,
 )
 from digits.files import write_json, write_table
@@ -102,7 +102,7 @@ def write_results(history: pd.DataFrame, metrics: Mapping[str, Any]) -> None:
 
 def judge_robustness(plan: Plan, trained: Trained) -> pd.DataFrame:
     """Score the model on corrupted validation images: to choose by, no test image may be opened."""
-    images, labels = vars(spread(plan.validation, ROBUSTNESS_COUNT)).values()
+    images, labels = vars(subsample(plan.validation, ROBUSTNESS_COUNT)).values()
     robustness = measure_robustness(
         lambda batch: predict_probabilities(trained.model, batch, VALIDATION_BATCH_SIZE).argmax(1),
         images,

@@ -39,7 +39,7 @@ def make_run(recipe: str = "big", seed: int = 0, wrong: int = 5, **changes: Any)
         "robustness": 0.5,
         "robustness_seen": 0.75,
         "robustness_unseen": 0.25,
-        "other_hands": 0.875,
+        "optdigits_accuracy": 0.875,
         "errors": list(range(wrong)),
         **changes,
     }

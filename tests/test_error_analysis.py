@@ -51,7 +51,7 @@ def test_gallery_takes_a_few_of_each_pair(predictions: Predictions) -> None:
     assert error_analysis.choose_errors(errors, 10, 2)["index"].tolist() == [1, 3, 0, 4]
     assert error_analysis.choose_errors(errors, 3, 1)["index"].tolist() == [1, 3, 4]
     captions = error_analysis.caption_errors(errors.head(1), CARD)
-    assert captions == ["4 as 9\n95%, #1"]
+    assert captions == ["true 4,\npredicted 9\n95%, #1"]
 
 
 def test_average_images_are_the_means_of_their_kind(predictions: Predictions) -> None:
@@ -76,9 +76,7 @@ def test_planted_label_error_is_suspected() -> None:
     issues = label_issues.tabulate_label_issues(found, disputed)
     assert issues["index"].tolist() == [42]
     assert issues["label_probability"].iloc[0] == pytest.approx(0.01 / 9, rel=1e-4)
-    assert label_issues.caption_issues(issues, CARD) == ["labelled 2, or 7?\n#42, disputed"]
-    issues["disputed"] = False
-    assert label_issues.caption_issues(issues, CARD) == ["labelled 2, or 7?\n#42"]
+    assert label_issues.caption_issues(issues, CARD) == ["label 2,\npredicted 7\n#42, disputed"]
 
 
 def test_disputed_labels_are_counted_apart(predictions: Predictions) -> None:

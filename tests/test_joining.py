@@ -15,11 +15,11 @@ from test_import import write_sheet
 from test_stages import STAGES, make_project
 
 from digits.commands import compare
-from digits.commands.compare import CompareError
 from digits.data import datasets, idx
 from digits.data.datasets import load_dataset
 from digits.data.splits import Part, hold_out, load_card
 from digits.errors import DigitsError
+from digits.evaluation import comparison_text
 from digits.paths import CARD_PATH, EVALUATE_METRICS_PATH
 from pipeline import decode, fetch
 
@@ -189,7 +189,7 @@ def test_models_are_compared_on_the_parts_that_both_have() -> None:
     ((name, records),) = compare.divide([before, after], "validation")
     assert name == "mnist"
     assert [len(it.predictions.labels) for it in records] == [50, 50]
-    result, _ = compare.judge_models(records[0], records[1])
+    result, _ = comparison_text.compare_models(records[0], records[1])
     assert (result.fixed.tolist(), result.new.tolist()) == ([1], [])
     divided = dict(compare.divide([after, after], "validation"))
     assert list(divided) == ["mnist", "mine"]
@@ -202,5 +202,5 @@ def test_datasets_without_a_part_in_common_stay_whole() -> None:
     object.__setattr__(before, "card", card)
     ((name, records),) = compare.divide([before, after], "validation")
     assert name == ""
-    with pytest.raises(CompareError, match="50 of kmnist in before and 60 of mine in after"):
-        compare.check_same_images(records[0], records[1], "validation")
+    with pytest.raises(DigitsError, match="50 of kmnist in before and 60 of mine in after"):
+        comparison_text.check_same_images(records[0], records[1], "validation")

@@ -18,7 +18,7 @@ from scipy.stats import t
 
 from digits.commands.leaderboard import command, jobs, page
 from digits.commands.leaderboard.command import PAGE_PATH
-from digits.commands.leaderboard.jobs import BOARD_PATH, Board, Job, LeaderboardError
+from digits.commands.leaderboard.jobs import BOARD_PATH, Board, Job
 from digits.commands.leaderboard.page import PICTURE_PATH, rank_recipes
 from digits.commands.leaderboard.picture import draw_leaderboard
 from digits.config import load_named
@@ -31,7 +31,7 @@ MINE = Board(
     recipes={"big": [0, 1, 2], "small": [7, 8]},
     published=[make_published()],
 )
-UNMEASURED = dict.fromkeys(("training_cpu_seconds", "robustness_unseen", "other_hands"))
+UNMEASURED = dict.fromkeys(("training_cpu_seconds", "robustness_unseen", "optdigits_accuracy"))
 RUNS = [
     make_run("big", 0, 8, training_cpu_seconds=1000.0),
     make_run("big", 1, 10, training_cpu_seconds=1020.0),
@@ -117,7 +117,7 @@ def test_runs_of_earlier_recipes_are_counted_and_not_ranked(
     monkeypatch.chdir(tmp_path)
     earlier = make_run("big", 0, 20, inputs="f" * 64)
     write_ledger([earlier])
-    with pytest.raises(LeaderboardError, match="expected at least one run of benchmarks/"):
+    with pytest.raises(DigitsError, match="expected at least one run of benchmarks/"):
         command.publish(MINE, LISTED)
     assert not PAGE_PATH.exists()
     write_ledger([earlier, *RUNS[1:], RUNS[1]])  # one twice, as a careless merge leaves it

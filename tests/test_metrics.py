@@ -32,10 +32,10 @@ def test_confusion_has_true_rows_and_predicted_columns() -> None:
 
 def test_class_scores_by_hand() -> None:
     classes = metrics.score_classes(LABELS, PREDICTED, 10)
-    assert classes.precision[:3] == pytest.approx([1, 2 / 3, 0])
-    assert classes.recall[:3] == pytest.approx([1 / 2, 2 / 3, 0])
-    assert classes.f1[:3] == pytest.approx([2 / 3, 2 / 3, 0])
-    assert classes.support.tolist() == [2, 3, 0, 0, 0, 0, 0, 0, 0, 1]
+    assert classes["precision"][:3] == pytest.approx([1, 2 / 3, 0])
+    assert classes["recall"][:3] == pytest.approx([1 / 2, 2 / 3, 0])
+    assert classes["f1"][:3] == pytest.approx([2 / 3, 2 / 3, 0])
+    assert classes["support"].tolist() == [2, 3, 0, 0, 0, 0, 0, 0, 0, 1]
 
 
 @pytest.mark.parametrize(("correct", "count"), [(9915, 10_000), (0, 10), (10, 10), (3, 7)])
@@ -77,14 +77,15 @@ def test_calibration_error_by_loop() -> None:
         if inside:
             confidences, hits = zip(*inside, strict=True)
             total += abs(np.mean(hits) - np.mean(confidences)) * len(inside) / 500
-    assert metrics.score_calibration_error(labels, probabilities) == pytest.approx(total)
+    bins = metrics.bin_confidence(labels, probabilities)
+    assert metrics.score_calibration_error(bins) == pytest.approx(total)
 
 
 def test_calibration_of_certainty() -> None:
     labels = np.arange(10)
-    right, wrong = one_hot(labels), one_hot((labels + 1) % 10)
-    assert metrics.score_calibration_error(labels, right) == 0
-    assert metrics.score_calibration_error(labels, wrong) == 1
+    for guesses, error in ((labels, 0), ((labels + 1) % 10, 1)):
+        bins = metrics.bin_confidence(labels, one_hot(guesses))
+        assert metrics.score_calibration_error(bins) == error
 
 
 def test_pairs_are_ranked_and_hits_left_out() -> None:
@@ -95,7 +96,9 @@ def test_pairs_are_ranked_and_hits_left_out() -> None:
 
 def test_constant_model_crashes_nothing() -> None:
     labels, probabilities = np.arange(10), one_hot(np.zeros(10, int))
-    assert metrics.score_classes(labels, np.zeros(10, int), 10).precision[0] == pytest.approx(0.1)
+    assert metrics.score_classes(labels, np.zeros(10, int), 10)["precision"][0] == pytest.approx(
+        0.1
+    )
     assert metrics.score_top2_accuracy(labels, probabilities) <= 0.2
     assert len(metrics.rank_confused_pairs(metrics.count_confusion(labels, 0 * labels, 10))) == 9
 

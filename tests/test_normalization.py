@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from digits.data.splits import Card
-from digits.evaluation.optdigits_accuracy import load_other_hands, score_other_hands
+from digits.evaluation.optdigits_accuracy import load_optdigits, score_optdigits
 from digits.imaging.normalization import centre
 
 DIGITS = [*"0123456789"]
@@ -62,8 +62,8 @@ def test_nothing_written_is_an_empty_image() -> None:
     assert not centre(np.zeros((9, 7))).any()
 
 
-def test_other_hands_are_the_embedded_digits_centred() -> None:
-    other = load_other_hands()
+def test_optdigits_are_the_embedded_digits_centred() -> None:
+    other = load_optdigits()
     assert other.images.shape == (1797, 28, 28, 1)
     assert other.images.dtype == np.float32
     assert np.bincount(other.labels).min() > 170
@@ -74,8 +74,8 @@ def test_other_hands_are_the_embedded_digits_centred() -> None:
 @pytest.mark.parametrize(
     ("name", "class_names", "expected"),
     [
-        ("mnist", DIGITS, {"other_hands": 183 / 1797}),
-        ("own", DIGITS, {"other_hands": 183 / 1797}),
+        ("mnist", DIGITS, {"optdigits_accuracy": 183 / 1797}),
+        ("own", DIGITS, {"optdigits_accuracy": 183 / 1797}),
         ("optdigits", DIGITS, {}),
         ("emnist", [*DIGITS, "A"], {}),
         ("reversed", DIGITS[::-1], {}),
@@ -85,5 +85,5 @@ def test_models_that_read_digits_and_have_not_learnt_these_are_judged(
     name: str, class_names: list[str], expected: dict[str, float]
 ) -> None:
     card = Card(name=name, title=name, class_names=class_names, image_counts={})
-    scored = score_other_hands(lambda images: np.full(len(images), 3), card)
+    scored = score_optdigits(lambda images: np.full(len(images), 3), card)
     assert scored == pytest.approx(expected)

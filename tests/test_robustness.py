@@ -14,7 +14,7 @@ from digits.evaluation.robustness import (
     group_kinds,
     load_groups,
     measure_robustness,
-    spread,
+    subsample,
     summarize_robustness,
 )
 from digits.files import ArtifactError, write_table
@@ -85,6 +85,6 @@ def test_groups_are_those_that_training_wrote(tmp_path: Path) -> None:
 
 def test_images_are_chosen_from_all_over_the_split() -> None:
     split = Split(np.arange(100).reshape(-1, 1, 1, 1), np.arange(100))
-    chosen = spread(split, 4)
+    chosen = subsample(split, 4)
     assert chosen.labels.tolist() == chosen.images.ravel().tolist() == [0, 33, 66, 99]
-    assert spread(split, 1000).labels.tolist() == split.labels.tolist()
+    assert subsample(split, 1000).labels.tolist() == split.labels.tolist()

@@ -288,18 +288,6 @@ def predict_perfectly(**changes: object) -> None:
     Path("data/predictions/test/scores.json").write_text(json.dumps(facts | changes))
 
 
-@pytest.mark.usefixtures("decoded")
-@pytest.mark.parametrize(
-    ("key", "value"), [("dataset", "kmnist"), ("image_count", 10_000), ("error_count", 1)]
-)
-def test_predictions_of_another_test_set_are_refused(key: str, value: object) -> None:
-    predict_perfectly(**{key: value})
-    reason = rf"^data/predictions/test: expected {key} {value!r}, .*$"
-    with pytest.raises(ArtifactError, match=reason):
-        analyze.main()
-    assert not Path("data/analysis/summary.json").exists()
-
-
 def test_perfect_model_has_nothing_to_analyse(decoded: Path) -> None:
     predict_perfectly()
     analyze.main()

@@ -1,8 +1,8 @@
 """`digits pr-report BASE`: what the workspace changes against BASE, as one Markdown page.
 
 Parameters, metrics, the errors on validation that are fixed and new, both results on the test
-images for the record, and whether `dvc.lock` and the metrics are true. The page is written whatever
-is wrong, and says what; then the exit status is not 0.
+images for the record, and whether `dvc.lock` and the metrics are those of this code. The page is
+written whatever is wrong, and says what; then the exit status is not 0.
 """
 
 import json
@@ -12,19 +12,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from digits.commands.compare import (
-    check_same_images,
-    describe_side,
-    describe_split,
-    judge_models,
-    list_notes,
-    render_models,
-)
-from digits.dvc.git import GitError, ask_git, is_commit, try_git
+from digits.dvc.git import ask_git, is_commit, try_git
 from digits.dvc.revisions import WORKSPACE, load_record
 from digits.dvc.run import read_dvc
 from digits.errors import DigitsError
-from digits.evaluation.comparison import score_side
+from digits.evaluation.comparison_text import (
+    HEADER,
+    check_same_images,
+    compare_models,
+    describe_side,
+    describe_split,
+    list_notes,
+    render_models,
+)
+from digits.evaluation.metrics import count_errors
 from digits.evaluation.results import NOT_VERIFIED, load_metrics
 from digits.files import write_text
 from digits.markdown import escape, render_table
@@ -34,66 +35,51 @@ REPORT_DIR = Path("report")
 PAGE_PATH = REPORT_DIR / "pull-request.md"
 PICTURE_PATH = REPORT_DIR / "errors.png"
 PLOTS_DIR = REPORT_DIR / "plots"
-UNSHALLOW = "this checkout is shallow, `git fetch --unshallow` brings the others"
 MARKER = "<!-- digits pr-report -->"  # by which CI finds its own comment
 # Bytes: GitHub refuses comments of more than 65,536 letters, and a letter is a byte or more.
 LONGEST_PAGE = 65_000
 CUT = "\n\nCut here: GitHub takes no longer comment.\n"
 
 
-class PullRequestError(DigitsError):
-    """There is no such base, or the page says what is wrong."""
-
-
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("base", help="revision that the workspace is compared with")
+    parser.add_argument("base", nargs="?", default="origin/main", help="revision [origin/main]")
 
 
 def find_merge_base(base: str) -> str:
     """Return the commit from which the workspace and the base went apart.
 
     Raises:
-        PullRequestError: there is no such base; says the command that helps, where one does.
-        GitError: Git does not open the repository.
+        DigitsError: there is none.
     """
-    if not is_commit(base):
-        raise PullRequestError(f"BASE: expected a commit, received {base!r}: {advise(base)}")
-    try:
-        return ask_git("merge-base", base, "HEAD")[:10]
-    except GitError as error:
-        hint = f": {UNSHALLOW}" if is_shallow() else ""
-        raise PullRequestError(
-            f"BASE: expected a commit in common with HEAD, received {base!r}, which has none{hint}"
-        ) from error
+    start = try_git("merge-base", base, "HEAD") if is_commit(base) else ""
+    if not start:
+        shallow = ask_git("rev-parse", "--is-shallow-repository") == "true"
+        advice = "git fetch --unshallow" if shallow else "git fetch"
+        raise DigitsError(
+            f"{base}: expected a revision with a commit in common with HEAD, received none: "
+            f"`{advice}` brings what is not here yet"
+        )
+    return start[:10]
 
 
-def is_shallow() -> bool:
-    return ask_git("rev-parse", "--is-shallow-repository") == "true"
-
-
-def advise(base: str) -> str:
-    """Say how a base may come to be there."""
-    if is_shallow():
-        return UNSHALLOW
-    remote, _, branch = base.partition("/")
-    default = try_git("symbolic-ref", "--short", f"refs/remotes/{remote}/HEAD")
-    if default not in ("", base):
-        return f"the default branch is {default}: BASE={default}"
-    return f"`git fetch {remote} {branch}`, if that is its name, brings it"
-
-
-def find_stale() -> list[str]:
-    """List where `dvc.lock` is not about this code, these parameters, metrics and plots.
+def judge_lock() -> str:
+    """Say that `dvc.lock` is about this code, these parameters, metrics and plots.
 
     What is not here (data and models of a checkout without them) is not judged.
+
+    Raises:
+        DigitsError: it is not; says what is older, or newer.
     """
     status: dict[str, list[Any]] = json.loads(read_dvc("status", "--json"))
-    return [
+    stale = [
         f"{stage}: {line}"
         for stage, changes in status.items()
         for change in changes
         for line in _describe_change(change)
     ]
+    if stale:
+        raise DigitsError(f"dvc.lock is not about what is here, dvc repro it: {'; '.join(stale)}")
+    return "The digests in `dvc.lock` are those of this code, these parameters, metrics and plots."
 
 
 def _describe_change(change: Any) -> Iterator[str]:
@@ -103,23 +89,9 @@ def _describe_change(change: Any) -> Iterator[str]:
     for states in change.values():
         for path, state in states.items():
             if isinstance(state, dict):  # of parameters
-                yield from (f"{key} {it}" for key, it in state.items())
+                yield from (f"{key} {what}" for key, what in state.items())
             elif state not in ("deleted", "not in cache") or try_git("ls-files", "--", path):
                 yield f"{path} {state}"
-
-
-def judge_lock() -> str:
-    """Say that `dvc.lock` is about what is here.
-
-    Raises:
-        PullRequestError: it is not; says what is older, or newer.
-    """
-    stale = find_stale()
-    if stale:
-        raise PullRequestError(
-            f"dvc.lock is not about what is here, dvc repro it: {'; '.join(stale)}"
-        )
-    return "The digests in `dvc.lock` are those of this code, these parameters, metrics and plots."
 
 
 def judge_metrics() -> str:
@@ -132,8 +104,8 @@ def judge_metrics() -> str:
     if not verified:
         return f"`{EVALUATE_METRICS_PATH}` is {NOT_VERIFIED}."
     untold = ", ".join(sorted(metrics.keys() - verified))
-    rest = f", but for {escape(untold)}, of which they say nothing" if untold else ""
-    return f"`{EVALUATE_METRICS_PATH}` is what the predictions come to{rest}."
+    rest = f"; not checked: {escape(untold)}" if untold else ""
+    return f"`{EVALUATE_METRICS_PATH}` follows from the predictions{rest}."
 
 
 def judge_errors(base: str) -> str:
@@ -144,8 +116,7 @@ def judge_errors(base: str) -> str:
         check_same_images(before, after, split)
     except DigitsError as error:
         return f"No comparison: {escape(error)}"
-    result, changes = judge_models(before, after, PICTURE_PATH)
-    text = render_models(result, changes, (base, WORKSPACE))
+    text = render_models(*compare_models(before, after, PICTURE_PATH), (base, WORKSPACE))
     notes = map(escape, list_notes((before, after), split))
     return "\n\n".join([escape(describe_split(before, split)), text, *notes])
 
@@ -155,11 +126,12 @@ def record_test(base: str) -> str:
     rows = []
     for name in (base, WORKSPACE):
         try:
-            side = score_side(load_record(name, "test").predictions)
+            predictions = load_record(name, "test").predictions
         except DigitsError as error:
             return f"Not known: {escape(error)}"
-        rows.append((name, *describe_side(side)))
-    return render_table(("", "accuracy", "95 % interval", "errors"), rows)
+        scored = count_errors(predictions.labels, predictions.predicted)
+        rows.append((name, *describe_side(scored)))
+    return render_table(HEADER, rows)
 
 
 def describe_diff(kind: str, base: str) -> str:
@@ -204,8 +176,8 @@ def cut(page: str) -> str:
 def list_sections(start: str) -> dict[str, Callable[[], str]]:
     """Return what writes each section."""
     return {
-        "Does dvc.lock tell the truth?": judge_lock,
-        "Do the metrics?": judge_metrics,
+        "Is dvc.lock up to date?": judge_lock,
+        "Do the metrics match the predictions?": judge_metrics,
         "Is it better?": lambda: judge_errors(start),
         "For the record: the test images": lambda: record_test(start),
         "Parameters": lambda: describe_diff("params", start),
@@ -215,16 +187,15 @@ def list_sections(start: str) -> dict[str, Callable[[], str]]:
 
 
 def main(arguments: Namespace) -> None:
-    base = arguments.base
-    start = find_merge_base(base)
+    start = find_merge_base(arguments.base)
     shutil.rmtree(PLOTS_DIR, ignore_errors=True)
     PICTURE_PATH.unlink(missing_ok=True)
     failed, text = render(list_sections(start))
-    page = cut(f"{MARKER}\n# Against {escape(base)} ({start})\n\n{text}")
+    page = cut(f"{MARKER}\n# Against {escape(arguments.base)} ({start})\n\n{text}")
     write_text(PAGE_PATH, page)
     print(f"{PAGE_PATH}\n\n{page}")
     if failed:
-        raise PullRequestError(
+        raise DigitsError(
             f"{PAGE_PATH}: expected dvc.lock and the metrics to be what `dvc repro` makes, "
             "received what it says in bold"
         )

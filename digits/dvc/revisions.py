@@ -2,7 +2,6 @@
 
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,12 @@ from dvc.api import DVCFileSystem
 from dvc.utils.flatten import flatten
 
 from digits.config import PARAMS_PATH, load_yaml
-from digits.data.splits import Card, load_card
+from digits.data.splits import load_card
 from digits.dvc.experiments import list_names
 from digits.dvc.git import ask_git, is_commit, try_git
 from digits.errors import DigitsError
-from digits.evaluation.predictions import FILES, Predictions, load_predictions
+from digits.evaluation.comparison import Record
+from digits.evaluation.predictions import FILES, load_predictions
 from digits.evaluation.results import LOCK_PATH, check_evaluated, read_models
 from digits.files import load_json
 from digits.paths import (
@@ -27,20 +27,6 @@ from digits.paths import (
 WORKSPACE = "workspace"
 SPLITS = {"validation": VALIDATION_PREDICTIONS_DIR, "test": TEST_PREDICTIONS_DIR}
 FACTS = (LOCK_PATH, CARD_PATH, TRAIN_METRICS_PATH)
-
-
-@dataclass(frozen=True)
-class Record:
-    """What a revision says of a split, how its model came about, and the card of the dataset."""
-
-    name: str
-    card: Card
-    model: str  # its MD5
-    predictions: Predictions
-    settings: dict[str, Any]  # all that the model depends on, by key as in `-S`
-    stopped_early: bool  # at an epoch that was chosen on validation
-    is_candidate: bool  # an experiment, or edits: no branch says that it was chosen
-    val_robustness: float | None = None  # runs of an earlier version have none
 
 
 def load_record(name: str, split: str = "validation") -> Record:

@@ -1,13 +1,13 @@
 """Two models on the same images: what changed, and whether chance would explain it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import pandas as pd
 from scipy.stats import binomtest, norm
 
 from digits.data.splits import Card
-from digits.evaluation.metrics import score_accuracy_interval
+from digits.evaluation.metrics import count_errors
 from digits.evaluation.predictions import Predictions
 
 SIGNIFICANT = 0.05
@@ -18,25 +18,30 @@ BOOTSTRAP_SEED = 0  # the same predictions give the same interval
 
 
 @dataclass(frozen=True)
-class Side:
-    """One model's accuracy with its 95 % Wilson interval."""
+class Record:
+    """What a revision says of a split, how its model came about, and the card of the dataset."""
 
-    error_count: int
-    accuracy: float
-    accuracy_low: float
-    accuracy_high: float
+    name: str
+    card: Card
+    model: str  # its MD5
+    predictions: Predictions
+    settings: dict[str, Any]  # all that the model depends on, by key as in `-S`
+    stopped_early: bool  # at an epoch that was chosen on validation
+    is_candidate: bool  # an experiment, or edits: no branch says that it was chosen
+    val_robustness: float | None = None  # runs of an earlier version have none
 
 
 @dataclass(frozen=True)
 class Comparison:
     """Model b against model a; fixed and new are indices of images, int (k,).
 
-    `detectable` is the least difference that would have been seen with a power of 80 %.
+    `before` and `after` are accuracy, its interval and errors, by name. `detectable` is the least
+    difference that would have been seen with a power of 80 %.
     """
 
     image_count: int
-    before: Side
-    after: Side
+    before: dict[str, Any]
+    after: dict[str, Any]
     fixed: np.ndarray
     new: np.ndarray
     difference: float
@@ -67,8 +72,8 @@ def compare(before: Predictions, after: Predictions) -> Comparison:
     low, high = bound_difference(len(fixed), len(new), count)
     return Comparison(
         image_count=count,
-        before=score_side(before),
-        after=score_side(after),
+        before=count_errors(before.labels, before.predicted),
+        after=count_errors(after.labels, after.predicted),
         fixed=fixed,
         new=new,
         difference=(len(fixed) - len(new)) / count,
@@ -91,9 +96,11 @@ def find_detectable(changed_count: int, count: int) -> float:
 
 def judge(p_value: float, difference: float) -> str:
     """Say whether a difference is more than chance, and in whose favour."""
+    digits = 2 if p_value >= 0.1 else 3
+    shown = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.{digits}f}"
     if p_value >= SIGNIFICANT:
-        return f"{format_p(p_value)}: no evidence of a difference"
-    return f"{format_p(p_value)}: {'better' if difference > 0 else 'worse'}"
+        return f"{shown}: no evidence of a difference"
+    return f"{shown}: {'better' if difference > 0 else 'worse'}"
 
 
 def bound_difference(fixed_count: int, new_count: int, count: int) -> tuple[float, float]:
@@ -105,25 +112,3 @@ def bound_difference(fixed_count: int, new_count: int, count: int) -> tuple[floa
     draws = np.random.default_rng(BOOTSTRAP_SEED).multinomial(count, shares, RESAMPLE_COUNT)
     low, high = np.quantile((draws[:, 0] - draws[:, 1]) / count, [0.025, 0.975])
     return float(low), float(high)
-
-
-def tabulate_changes(comparison: Comparison, labels: np.ndarray, card: Card) -> pd.DataFrame:
-    """Count the fixed and the new errors, a row a class."""
-    fixed, new = (
-        np.bincount(labels[index], minlength=card.class_count)
-        for index in (comparison.fixed, comparison.new)
-    )
-    return pd.DataFrame({"class": card.class_names, "fixed": fixed, "new": new})
-
-
-def format_p(p_value: float) -> str:
-    """Write a p-value with two digits, as far as more than its size matters."""
-    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.{2 if p_value >= 0.1 else 3}f}"
-
-
-def score_side(predictions: Predictions) -> Side:
-    """Score one model by itself."""
-    right = predictions.predicted == predictions.labels
-    correct_count = int(right.sum())
-    low, high = score_accuracy_interval(correct_count, len(right))
-    return Side(len(right) - correct_count, correct_count / len(right), low, high)

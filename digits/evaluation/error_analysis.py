@@ -46,16 +46,13 @@ def tabulate_pairs(predictions: Predictions, card: Card) -> pd.DataFrame:
     )
 
 
-def summarize_errors(
-    errors: pd.DataFrame, pairs: pd.DataFrame, coverage: float
-) -> dict[str, object]:
+def summarize_errors(errors: pd.DataFrame, pairs: pd.DataFrame) -> dict[str, object]:
     """Summarize the errors in numbers, by name."""
     return {
         "error_count": len(errors),
         "confident_error_count": int((errors["predicted_probability"] > CONFIDENT).sum()),
         "most_confused_pair": pairs["pair"].iloc[0] if len(pairs) else "none",
         "most_confused_count": int(pairs["count"].iloc[0]) if len(pairs) else 0,
-        "coverage_at_999": coverage,
     }
 
 
@@ -70,7 +67,7 @@ def caption_errors(errors: pd.DataFrame, card: Card) -> list[str]:
     names = card.class_names
     columns = (errors[name] for name in ("true", "predicted", "predicted_probability", "index"))
     return [
-        f"{names[true]} as {names[predicted]}\n{probability:.0%}, #{index}"
+        f"true {names[true]},\npredicted {names[predicted]}\n{probability:.0%}, #{index}"
         for true, predicted, probability, index in zip(*columns, strict=True)
     ]
 

@@ -47,7 +47,7 @@ def caption_issues(issues: pd.DataFrame, card: Card) -> list[str]:
     names = card.class_names
     columns = (issues[name] for name in ("label", "predicted", "index", "disputed"))
     return [
-        f"labelled {names[label]}, or {names[predicted]}?\n#{index}{', disputed' * disputed}"
+        f"label {names[label]},\npredicted {names[predicted]}\n#{index}{', disputed' * disputed}"
         for label, predicted, index, disputed in zip(*columns, strict=True)
     ]
 

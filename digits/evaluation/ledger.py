@@ -33,22 +33,18 @@ class Machine(NamedTuple):
     numpy: str
 
 
-class LedgerError(DigitsError):
-    """The ledger was cut, or has the conflict of a merge."""
-
-
 def load_ledger() -> list[Run]:
     """Load every run; none, where there never was one.
 
     Raises:
-        LedgerError: the file is no JSON.
+        DigitsError: the file is no JSON.
     """
     if not LEDGER_PATH.exists():
         return []
     try:
         runs: list[Run] = json.loads(LEDGER_PATH.read_bytes())
     except ValueError as error:
-        raise LedgerError(
+        raise DigitsError(
             f"{LEDGER_PATH}: expected a list of runs as JSON, received a file that was cut or has "
             f"a conflict ({error}): `git checkout {LEDGER_PATH}` brings back the last commit's"
         ) from error

@@ -3,8 +3,6 @@
 Throughout, `labels` is integer (n,) from 0 and `probabilities` float (n, k), rows summing to 1.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,40 +17,30 @@ REJECTED = (*np.arange(0, 0.1, 0.005), *np.arange(0.1, 1, 0.1))  # shares in the
 BIN_COUNT = 15  # Guo et al. 2017, "On Calibration of Modern Neural Networks"
 
 
-@dataclass(frozen=True)
-class ClassScores:
-    """Per-class precision, recall, F1, each float (k,) in [0, 1], and support, int (k,)."""
-
-    precision: np.ndarray
-    recall: np.ndarray
-    f1: np.ndarray
-    support: np.ndarray
-
-
 def summarize_predictions(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
-    """Summarize the predictions in numbers, by name."""
-    predicted = probabilities.argmax(axis=1)
-    classes = score_classes(labels, predicted, probabilities.shape[1])
-    tested = classes.support > 0  # a class without test images has no scores
+    """Return the few numbers that `dvc metrics` lists, by name."""
+    counted = count_errors(labels, probabilities.argmax(axis=1))
     return {
-        **_count_errors(labels, predicted),
+        **{name: counted[name] for name in ("image_count", "error_count", "accuracy")},
         "loss": float(score_losses(labels, probabilities).mean()),
-        "precision": float(classes.precision[tested].mean()),
-        "recall": float(classes.recall[tested].mean()),
-        "f1": float(classes.f1[tested].mean()),
-        "top2_accuracy": score_top2_accuracy(labels, probabilities),
-        "calibration_error": score_calibration_error(labels, probabilities),
     }
 
 
-def score_parts(
-    labels: np.ndarray, predicted: np.ndarray, parts: Mapping[str, slice]
-) -> dict[str, dict[str, Any]]:
-    """Score each part of a joined dataset by itself, by its name."""
-    return {name: _count_errors(labels[part], predicted[part]) for name, part in parts.items()}
+def detail_predictions(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
+    """Return the other numbers, which `digits report` lists as well, by name."""
+    predicted = probabilities.argmax(axis=1)
+    classes = score_classes(labels, predicted, probabilities.shape[1])
+    tested = classes["support"] > 0  # a class without test images has no scores
+    return {
+        **count_errors(labels, predicted),
+        **{name: float(classes[name][tested].mean()) for name in ("precision", "recall", "f1")},
+        "top2_accuracy": score_top2_accuracy(labels, probabilities),
+        "calibration_error": score_calibration_error(bin_confidence(labels, probabilities)),
+    }
 
 
-def _count_errors(labels: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
+def count_errors(labels: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
+    """Count images and errors; return the accuracy with Wilson's 95 % interval, by name."""
     correct_count = int((predicted == labels).sum())
     low, high = score_accuracy_interval(correct_count, len(labels))
     return {
@@ -69,11 +57,16 @@ def count_confusion(labels: np.ndarray, predicted: np.ndarray, class_count: int)
     return confusion_matrix(labels, predicted, labels=range(class_count))
 
 
-def score_classes(labels: np.ndarray, predicted: np.ndarray, class_count: int) -> ClassScores:
-    """Score each class; a class never predicted has precision 0."""
+def score_classes(
+    labels: np.ndarray, predicted: np.ndarray, class_count: int
+) -> dict[str, np.ndarray]:
+    """Score each class: precision, recall and F1, float (k,) in [0, 1], and support, int (k,).
+
+    A class that is never predicted has precision 0.
+    """
     classes = range(class_count)
     scores = precision_recall_fscore_support(labels, predicted, labels=classes, zero_division=0)
-    return ClassScores(*scores)
+    return dict(zip(("precision", "recall", "f1", "support"), scores, strict=True))
 
 
 def score_accuracy_interval(correct_count: int, count: int) -> tuple[float, float]:
@@ -95,39 +88,31 @@ def score_top2_accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:
     return float((best == labels[:, np.newaxis]).any(axis=1).mean())
 
 
-def score_calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Expected calibration error: how far confidence and accuracy lie apart, weighted by images.
+def bin_confidence(labels: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
+    """Group images by the probability of their predicted class, in BIN_COUNT equal bins.
 
-    Top-label confidence, 15 equal-width bins, the last one closed (Guo et al. 2017).
+    A row a bin: lower edge, images, and their mean confidence and accuracy, 0 if there are none.
+    The last bin is closed (Guo et al. 2017).
     """
-    bins = bin_confidence(labels, probabilities)
-    gaps = np.abs(bins.accuracy - bins.confidence)
-    return float(np.sum(gaps * bins.count) / len(labels))
-
-
-@dataclass(frozen=True)
-class ConfidenceBins:
-    """Per confidence bin: lower edge, image count, mean confidence and accuracy (0 if empty)."""
-
-    low: np.ndarray
-    count: np.ndarray
-    confidence: np.ndarray
-    accuracy: np.ndarray
-
-
-def bin_confidence(labels: np.ndarray, probabilities: np.ndarray) -> ConfidenceBins:
-    """Group images by the probability of their predicted class, in BIN_COUNT equal bins."""
     confidence = probabilities.max(axis=1).astype(np.float64)
     correct = probabilities.argmax(axis=1) == labels
     index = np.minimum((confidence * BIN_COUNT).astype(int), BIN_COUNT - 1)
     count = np.bincount(index, minlength=BIN_COUNT)
     share = np.maximum(count, 1)
-    return ConfidenceBins(
-        low=np.arange(BIN_COUNT) / BIN_COUNT,
-        count=count,
-        confidence=np.bincount(index, confidence, BIN_COUNT) / share,
-        accuracy=np.bincount(index, correct, BIN_COUNT) / share,
+    return pd.DataFrame(
+        {
+            "low": np.arange(BIN_COUNT) / BIN_COUNT,
+            "count": count,
+            "confidence": np.bincount(index, confidence, BIN_COUNT) / share,
+            "accuracy": np.bincount(index, correct, BIN_COUNT) / share,
+        }
     )
+
+
+def score_calibration_error(bins: pd.DataFrame) -> float:
+    """Expected calibration error: how far confidence and accuracy lie apart, weighted by images."""
+    gaps = (bins["accuracy"] - bins["confidence"]).abs()
+    return float((gaps * bins["count"]).sum() / bins["count"].sum())
 
 
 def score_coverage(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -167,13 +152,13 @@ def tabulate_classes(labels: np.ndarray, predicted: np.ndarray, card: Card) -> p
     """List precision, recall, F1, support and missed images, a row a class that was tested."""
     classes = score_classes(labels, predicted, card.class_count)
     missed = np.bincount(labels[labels != predicted], minlength=card.class_count)
-    table = pd.DataFrame({"class": card.class_names, **vars(classes), "error_count": missed})
+    table = pd.DataFrame({"class": card.class_names, **classes, "error_count": missed})
     return table.query("support > 0").reset_index(drop=True)
 
 
-def tabulate_reliability(bins: ConfidenceBins) -> pd.DataFrame:
+def tabulate_reliability(bins: pd.DataFrame) -> pd.DataFrame:
     """List confidence, accuracy, its interval and images, a row a bin that has any."""
-    table = pd.DataFrame(vars(bins)).query("count > 0").reset_index(drop=True)
+    table = bins.query("count > 0").reset_index(drop=True)
     table[["accuracy_low", "accuracy_high"]] = [
         score_accuracy_interval(round(accuracy * count), count)
         for accuracy, count in zip(table["accuracy"], table["count"], strict=True)

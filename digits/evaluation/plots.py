@@ -64,9 +64,7 @@ def draw_confusion(confusion: np.ndarray, class_names: Sequence[str], title: str
             )
         axes.spines[:].set(visible=True, color="#dddddd", linewidth=0.5)
         name_cells(axes, (1, 1), class_names, grid)
-        write_title(
-            figure, f"Confusion matrix: {error_count:,} errors in {count:,} test images\n{title}"
-        )
+        write_title(figure, f"{title}: {error_count:,} of {count:,} test images misread")
     return figure
 
 
@@ -89,7 +87,7 @@ def draw_curves(history: pd.DataFrame, title: str) -> Figure:
             axes.set_ylabel(score)
             axes.xaxis.get_major_locator().set_params(integer=True)
             axes.legend(frameon=False)
-        write_title(figure, f"Learning curves\n{title}")
+        write_title(figure, title)
     return figure
 
 
@@ -117,7 +115,7 @@ def draw_classes(classes: pd.DataFrame, title: str) -> Figure:
         axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
         axes.set_ylabel("class")
         figure.legend(frameon=False, loc="outside lower center", ncols=3)
-        write_title(figure, f"Precision, recall and F1 by class\n{title}")
+        write_title(figure, title)
     return figure
 
 
@@ -144,7 +142,7 @@ def draw_reliability(
             color=BLUE,
             elinewidth=1.5,
             capsize=3,
-            label="accuracy of a bin and its 95 % interval",
+            label="accuracy of a bin, 95 % confidence interval",
         )
         upper.set_ylabel("accuracy")
         upper.set_ylim(-0.03, 1.03)
@@ -158,9 +156,7 @@ def draw_reliability(
         lower.set_ylabel("images")
         lower.set_xlabel("confidence: probability of the predicted class")
         lower.set_xlim(-0.02, 1.02)
-        write_title(
-            figure, f"Reliability: expected calibration error {calibration_error:.2%}\n{title}"
-        )
+        write_title(figure, f"{title}: expected calibration error {calibration_error:.2%}")
     return figure
 
 
@@ -170,21 +166,23 @@ def draw_robustness(robustness: pd.DataFrame, mean: float, title: str) -> Figure
     with drawing_style({**STYLE, "axes.grid.axis": "x"}):
         figure = Figure(figsize=(WIDTH, 0.34 * len(table) + 1.9), layout="constrained")
         axes = figure.add_subplot()
-        axes.hlines(table.index, 0, table["accuracy"], color=PALE, linewidth=3)
+        # What matters lies close to 1; an accuracy that does not must not be cut off.
+        start = min(0.6, np.floor(10 * table["accuracy"].min()) / 10)
+        axes.hlines(table.index, start, table["accuracy"], color=PALE, linewidth=3)
         axes.axvline(mean, color=GREY, linestyle="--", label="mean")
         for group, rows in table.groupby("group", sort=False):
             label, colour, marker = GROUPS[str(group)]
             axes.plot(rows["accuracy"], rows.index, marker, color=colour, markersize=8, label=label)
         for row, accuracy in enumerate(table["accuracy"]):
-            axes.text(1.03, row, f"{accuracy:.1%}", va="center")
+            axes.text(1 + 0.04 * (1 - start), row, f"{accuracy:.1%}", va="center")
         axes.set_yticks(table.index, table["corruption"])
         axes.set_ylim(len(table) - 0.5, -0.5)
-        axes.set_xlim(0, 1.16)
-        axes.set_xticks(np.linspace(0, 1, 6))
+        axes.set_xlim(start, 1 + 0.2 * (1 - start))
+        axes.set_xticks(np.linspace(start, 1, 5))
         axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
         axes.set_xlabel("accuracy")
         figure.legend(frameon=False, loc="outside lower center", ncols=2)
-        write_title(figure, f"Corrupted test images: {mean:.1%} right on average\n{title}")
+        write_title(figure, f"{title}: mean accuracy {mean:.1%}")
     return figure
 
 
@@ -210,7 +208,7 @@ def draw_rejection(coverage: np.ndarray, accuracy: np.ndarray, goal: float, titl
             "s",
             color=ORANGE,
             markersize=8,
-            label=f"{goal:.1%} right {when}",
+            label=f"{goal:.1%} accuracy {when}",
         )
         # What comes after the last error is a line at zero.
         last = max(share, rejected[risk > 0].max(initial=0.0))
@@ -223,5 +221,5 @@ def draw_rejection(coverage: np.ndarray, accuracy: np.ndarray, goal: float, titl
         axes.set_xlabel("share of images rejected, least certain first")
         axes.set_ylabel("error rate of the rest")
         axes.legend(frameon=False)
-        write_title(figure, f"Rejection of the least certain\n{title}")
+        write_title(figure, title)
     return figure

@@ -1,7 +1,7 @@
 """What all figures share: Matplotlib, fonts, colours that every reader can tell apart.
 
 Everything that draws imports Matplotlib and seaborn from here, and draws inside `drawing_style`.
-Every figure says in its title what it shows, and of which dataset and recipe.
+Every figure says in its title of which dataset and recipe it is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -118,8 +118,12 @@ def name_cells(
     axes.set_ylabel("true")
 
 
-def write_figure(path: Path, figure: Figure) -> None:
-    """Write a PNG that holds nothing but the picture: equal figures give equal bytes."""
+def write_figure(path: Path, figure: Figure, question: str = "", reading: str = "") -> None:
+    """Write a PNG with the question that it answers and how to read it: `digits report` shows both.
+
+    Equal figures give equal bytes.
+    """
+    texts = {"Software": None, "Title": question or path.stem, "Description": reading}
     # Ticks come into being as late as this.
     with atomic_write(path) as file, drawing_style({}):
-        figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None})
+        figure.savefig(file, format="png", dpi=DPI, metadata=texts)

@@ -7,7 +7,11 @@ from typing import Any
 from digits.config import load_yaml
 from digits.data.splits import load_card
 from digits.errors import DigitsError
-from digits.evaluation.metrics import score_accuracy_interval, summarize_predictions
+from digits.evaluation.metrics import (
+    detail_predictions,
+    score_accuracy_interval,
+    summarize_predictions,
+)
 from digits.evaluation.predictions import load_predictions
 from digits.files import load_json
 from digits.paths import (
@@ -57,32 +61,37 @@ def check_evaluated(lock_path: Path, name: str) -> None:
         )
 
 
-def verify_metrics() -> set[str]:
-    """Hold each file of numbers against the predictions; return the metrics that follow from them.
+def load_metrics() -> tuple[dict[str, Any], set[str]]:
+    """Load the workspace's metrics, and the names of those that follow from the predictions.
 
-    Without predictions that is none.
+    Without predictions these are none.
 
     Raises:
-        ResultError: a number is another, or of another model.
+        ArtifactError: a file is missing or damaged.
+        ResultError: a number is not what the predictions come to, or they are of another model.
     """
+    metrics = load_json(EVALUATE_METRICS_PATH)
     check_evaluated(LOCK_PATH, str(EVALUATE_METRICS_PATH))
     folders = (TEST_PREDICTIONS_DIR, VALIDATION_PREDICTIONS_DIR)
     if not all(path.exists() for path in (CARD_PATH, *folders)):
-        return set()
-    class_count = load_card(CARD_PATH).class_count
-    _verify(TRAIN_METRICS_PATH, VALIDATION_PREDICTIONS_DIR, class_count)
-    _verify(SCORES_PATH, TEST_PREDICTIONS_DIR, class_count)
-    return _verify(EVALUATE_METRICS_PATH, TEST_PREDICTIONS_DIR, class_count)
+        return metrics, set()
+    for folder, prefix, paths in (
+        (VALIDATION_PREDICTIONS_DIR, "val_", [TRAIN_METRICS_PATH]),
+        (TEST_PREDICTIONS_DIR, "", [SCORES_PATH, EVALUATE_METRICS_PATH]),
+    ):
+        predictions = load_predictions(folder, load_card(CARD_PATH).class_count)
+        given = (predictions.labels, predictions.probabilities)
+        scored = detail_predictions(*given) | summarize_predictions(*given)
+        computed = {f"{prefix}{name}": value for name, value in scored.items()}
+        for path in paths:
+            _check(path, folder, computed, f"{prefix}accuracy")
+    return metrics, metrics.keys() & computed.keys()
 
 
-def _verify(path: Path, folder: Path, class_count: int) -> set[str]:
-    """Compute from a split's predictions what a file of numbers says; return the names of that."""
-    predictions = load_predictions(folder, class_count)
-    prefix = "val_" if folder == VALIDATION_PREDICTIONS_DIR else ""
-    summary = summarize_predictions(predictions.labels, predictions.probabilities)
-    values, computed = load_json(path), {f"{prefix}{name}": it for name, it in summary.items()}
-    names = values.keys() & computed.keys()
-    for name in sorted({f"{prefix}accuracy", *names}):
+def _check(path: Path, folder: Path, computed: Mapping[str, Any], required: str) -> None:
+    """Refuse a file whose numbers are not those computed from a split's predictions."""
+    values = load_json(path)
+    for name in sorted({required} | (values.keys() & computed.keys())):
         expected, received = computed[name], values.get(name)
         if not isinstance(received, int | float) or abs(received - expected) > TOLERANCE:
             raise ResultError(
@@ -90,24 +99,6 @@ def _verify(path: Path, folder: Path, class_count: int) -> set[str]:
                 f"{received}: `dvc checkout` brings the predictions that dvc.lock names; if the "
                 f"numbers were edited, `git restore {path.parent}` brings them back"
             )
-    return names
-
-
-def load_metrics() -> tuple[dict[str, Any], set[str]]:
-    """Load the workspace's metrics, and the names of those that are verified.
-
-    Raises:
-        ArtifactError: a file is missing or damaged.
-        ResultError: as `verify_metrics`, or a number is missing.
-    """
-    values = load_json(EVALUATE_METRICS_PATH)
-    for key in ("accuracy", "error_count", "image_count"):
-        if not isinstance(values.get(key), int | float):
-            raise ResultError(
-                f"{EVALUATE_METRICS_PATH}: expected a number as {key}, received "
-                f"{values.get(key)!r}: run `dvc repro`"
-            )
-    return values, verify_metrics()
 
 
 def describe_result(title: str, recipe: str, metrics: Mapping[str, Any]) -> str:

@@ -90,7 +90,7 @@ def summarize_robustness(robustness: pd.DataFrame, prefix: str = "") -> dict[str
     }
 
 
-def spread(split: Split, count: int) -> Split:
+def subsample(split: Split, count: int) -> Split:
     """Choose so many images from all over a split: the first test images of MNIST are easier."""
     last = len(split.labels) - 1
     chosen = np.linspace(0, last, min(count, last + 1)).round().astype(int)

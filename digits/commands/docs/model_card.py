@@ -29,7 +29,7 @@ MODEL_CARD_PATH = Path("MODEL_CARD.md")
 # Of `metrics/`, in the order of the page. A run that has not measured one has no row of it.
 MEASURED = (
     ("val_accuracy", "accuracy on validation images"),
-    ("other_hands", "accuracy on other writers"),
+    ("optdigits_accuracy", "accuracy on other writers"),
     ("robustness", "mean accuracy under 15 corruptions"),
     ("robustness_seen", "of these, seen in training"),
     ("robustness_unseen", "of these, unseen"),
@@ -107,7 +107,7 @@ def render_card(facts: Facts, confidence: str) -> str:
         run=own[0] if own else None,  # of the leaderboard, if it is one
         run_count=len(facts.runs),
         accuracy=facts.metrics["accuracy"],
-        other_hands=facts.metrics.get("other_hands"),
+        other_writers=facts.metrics.get("optdigits_accuracy"),
         table=tabulate_metrics(facts.metrics),
         confidence=confidence,
         worst=name_worst(facts.robustness),

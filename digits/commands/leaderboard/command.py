@@ -9,20 +9,13 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from pathlib import Path
 
-from digits.commands.leaderboard.jobs import (
-    BOARD_PATH,
-    Board,
-    Job,
-    LeaderboardError,
-    list_jobs,
-    load_board,
-)
+from digits.commands.leaderboard.jobs import BOARD_PATH, Board, Job, list_jobs, load_board
 from digits.commands.leaderboard.page import PICTURE_PATH, rank_recipes, write_page
 from digits.commands.leaderboard.picture import draw_leaderboard
-from digits.commands.leaderboard.runs import check_committed, describe_run, perform
 from digits.config import did_you_mean
 from digits.data.datasets import load_dataset
 from digits.dvc.run import fetch_data
+from digits.errors import DigitsError
 from digits.evaluation.ledger import load_ledger, write_ledger
 from digits.evaluation.plotting import write_figure
 from digits.files import write_text
@@ -31,28 +24,46 @@ PAGE_PATH = Path("LEADERBOARD.md")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--only", nargs="+", metavar="RECIPE", help="run these recipes only")
-    parser.add_argument(
-        "--force", action="store_true", help="train anew what has run, to take its time"
-    )
-    parser.add_argument("--no-run", action="store_true", help="rank what has run")
+    add = parser.add_argument
+    add("--only", nargs="+", metavar="RECIPE", help="run these recipes only")
+    add("--force", action="store_true", help="train anew what has run, to take its time")
+    add("--no-run", action="store_true", help="rank what has run")
 
 
 def publish(board: Board, jobs: Mapping[str, Job]) -> None:
     """Write page and picture from the ledger.
 
     Raises:
-        LeaderboardError: it has no run of what is listed.
+        DigitsError: it has no run of what is listed.
     """
     ledger = load_ledger()
     done = {run["inputs"]: run for run in ledger if run["inputs"] in jobs}
     if not done:
-        raise LeaderboardError(f"expected at least one run of {BOARD_PATH}, received none")
+        raise DigitsError(f"expected at least one run of {BOARD_PATH}, received none")
     ranking, title = rank_recipes(list(done.values())), load_dataset(board.dataset).title
     missing = [job for inputs, job in jobs.items() if inputs not in done]
     write_figure(PICTURE_PATH, draw_leaderboard(ranking, board.published, title))
     write_text(PAGE_PATH, write_page(ranking, missing, board, title, len(ledger)))
     print(f"Ranked {len(done)} runs in {PAGE_PATH}, drawn in {PICTURE_PATH}")
+
+
+def run_jobs(jobs: list[Job], *, force: bool) -> None:
+    """Run the jobs one after another, each a line of the ledger as soon as it is done."""
+    # TensorFlow takes seconds, and most often there is nothing to run.
+    from digits.commands.leaderboard.runs import (  # noqa: PLC0415
+        check_committed,
+        describe_run,
+        perform,
+    )
+
+    check_committed()
+    fetch_data()
+    for number, job in enumerate(jobs, start=1):
+        print(f"\n=== {job.name}, {number} of {len(jobs)} ===", flush=True)
+        outcome = perform(job, force=force)
+        new = describe_run(job, outcome.stages.get("train", {}))
+        others = [run for run in load_ledger() if run["inputs"] != new["inputs"]]
+        write_ledger([*others, new])
 
 
 def main(arguments: Namespace) -> None:
@@ -61,7 +72,7 @@ def main(arguments: Namespace) -> None:
     chosen = [] if arguments.no_run else arguments.only or [*board.recipes]
     for name in set(chosen) - set(board.recipes):
         hint = did_you_mean(name, board.recipes)
-        raise LeaderboardError(f"--only: expected recipes of {BOARD_PATH}, received {name!r}{hint}")
+        raise DigitsError(f"--only: expected recipes of {BOARD_PATH}, received {name!r}{hint}")
     done = {run["inputs"] for run in load_ledger()}
     waiting = [
         job
@@ -70,12 +81,5 @@ def main(arguments: Namespace) -> None:
     ]
     print(f"{len(waiting)} runs to do", flush=True)
     if waiting:
-        check_committed()
-        fetch_data()
-    for number, job in enumerate(waiting, start=1):
-        print(f"\n=== {job.name}, {number} of {len(waiting)} ===", flush=True)
-        outcome = perform(job, force=arguments.force)
-        new = describe_run(job, outcome.stages.get("train", {}))
-        others = [run for run in load_ledger() if run["inputs"] != new["inputs"]]
-        write_ledger([*others, new])
+        run_jobs(waiting, force=arguments.force)
     publish(board, jobs)

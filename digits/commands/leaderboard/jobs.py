@@ -19,10 +19,6 @@ BOARD_PATH = Path("benchmarks/leaderboard.yaml")
 TRAINING_VERSION = 1
 
 
-class LeaderboardError(DigitsError):
-    """The leaderboard is about another dataset, there is nothing to rank, or a run failed."""
-
-
 Seeds = Annotated[list[Annotated[int, Field(ge=0, lt=2**32)]], Field(min_length=1)]
 
 
@@ -63,12 +59,12 @@ def load_board() -> Board:
     """Load the file.
 
     Raises:
-        LeaderboardError: `params.yaml` has another dataset.
+        DigitsError: `params.yaml` has another dataset.
     """
     board = load_params("", Board, BOARD_PATH)
     selected = load_params("dataset", str)
     if selected != board.dataset:
-        raise LeaderboardError(
+        raise DigitsError(
             f"{PARAMS_PATH}: dataset: expected {board.dataset!r}, which {BOARD_PATH} is about, "
             f"received {selected!r}"
         )
@@ -82,11 +78,7 @@ def list_jobs(board: Board) -> dict[str, Job]:
 
 
 def digest_inputs(job: Job) -> str:
-    """Digest what a run is known by: parameters, data and the version of the training.
-
-    Raises:
-        ConfigError: there is no such recipe.
-    """
+    """Digest what a run is known by: parameters, data and the version of the training."""
     recipe = load_recipe(job.recipe, f"{BOARD_PATH}: recipes.{job.recipe}")
     train = load_params("train", dict[str, Any]) | job._asdict()
     dataset = load_dataset(load_params("dataset", str))

@@ -16,7 +16,7 @@ from digits.evaluation.seeds import bound_accuracy
 from digits.markdown import escape, quote
 
 PICTURE_PATH = Path("benchmarks/leaderboard.png")
-MISSABLE = ("training_cpu_seconds", "robustness_unseen", "other_hands")
+MISSABLE = ("training_cpu_seconds", "robustness_unseen", "optdigits_accuracy")
 LEGEND = """\
 Test accuracy: mean ± standard deviation over seeds; interval of the mean for new seeds and images
 (one seed: Wilson's, new images). CPU seconds: of `train`, median. `-`: not measured.
@@ -53,7 +53,7 @@ def _summarize(runs: pd.DataFrame) -> dict[str, Any]:
         "deviation": runs["accuracy"].std(),
         "interval": interval,
         "corrupted": runs["corrupted"].mean(skipna=False),
-        "other_writers": runs["other_hands"].mean(skipna=False),
+        "other_writers": runs["optdigits_accuracy"].mean(skipna=False),
         "cpu_seconds": runs["training_cpu_seconds"].median(),
         "parameter_count": first["parameter_count"],
         "cost": (runs["multiply_adds"] * runs["images_seen"]).median(),

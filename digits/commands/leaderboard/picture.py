@@ -2,44 +2,58 @@
 
 from collections.abc import Sequence
 from itertools import cycle
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from digits.commands.leaderboard.jobs import Published
-from digits.evaluation.plotting import GREY, SERIES, STYLE, Figure, drawing_style, mpl
+from digits.evaluation.plotting import (
+    GREY,
+    SERIES,
+    STYLE,
+    WIDTH,
+    Figure,
+    drawing_style,
+    mpl,
+    write_title,
+)
 
 ACCURACIES = (0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.997, 0.998, 0.999)  # ticks, as far as they fit
 
 
 def draw_leaderboard(ranking: pd.DataFrame, published: Sequence[Published], title: str) -> Figure:
-    """Draw every mean with a bar of its standard deviation; published results are hollow."""
+    """Draw every mean with a bar of its standard deviation; published results are grey."""
+    ours = [
+        (row["cost"], row["accuracy"], row["deviation"], f"{row['recipe']} ({row['seed_count']})")
+        for _, row in ranking.iterrows()
+    ]
+    theirs = [
+        (
+            result.multiply_adds * result.images_seen,
+            result.accuracy / 100,
+            (result.deviation or np.nan) / 100,
+            result.name,
+        )
+        for result in published
+    ]
     with drawing_style(STYLE):
-        figure = Figure(figsize=(9.4, 5.6), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 6.4), layout="constrained")
         axes = figure.add_subplot()
-        style: Any = {"markersize": 7, "capsize": 3, "linestyle": "none"}
-        for (_, row), (colour, marker) in zip(ranking.iterrows(), cycle(SERIES), strict=False):
-            axes.errorbar(
-                row["cost"],
-                row["accuracy"],
-                row["deviation"],
-                color=colour,
-                marker=marker,
-                label=f"{row['recipe']} ({row['seed_count']})",
-                **style,
-            )
-        for result, (_, marker) in zip(published, cycle(SERIES), strict=False):
-            axes.errorbar(
-                result.multiply_adds * result.images_seen,
-                result.accuracy / 100,
-                (result.deviation or np.nan) / 100,
-                color=GREY,
-                marker=marker,
-                markerfacecolor="white",
-                label=result.name,
-                **style,
-            )
+        for results, grey in ((ours, False), (theirs, True)):
+            for result, (colour, marker) in zip(results, cycle(SERIES), strict=False):
+                cost, accuracy, deviation, label = result
+                axes.errorbar(
+                    cost,
+                    accuracy,
+                    deviation,
+                    color=GREY if grey else colour,
+                    marker=marker,
+                    markersize=5 if grey else 7,
+                    elinewidth=2,
+                    capsize=3,
+                    linestyle="none",
+                    label=label,
+                )
         axes.set_xscale("log")
         axes.margins(x=0.08)
         # Logarithmic in the errors: from 99 to 99.9 % is as far as from 90 to 99 %.
@@ -48,10 +62,8 @@ def draw_leaderboard(ranking: pd.DataFrame, published: Sequence[Published], titl
         axes.yaxis.set_major_formatter(mpl.ticker.FuncFormatter(lambda y, _: f"{100 * y:g}%"))
         axes.set_ylabel("test accuracy, mean ± standard deviation")
         axes.set_xlabel("training compute (multiply-adds)")
-        axes.set_title(f"Accuracy against training compute · {title}")
-        figure.legend(
-            title="recipe (seeds); published: grey", frameon=False, loc="outside right upper"
-        )
+        write_title(figure, f"{title}: recipes (number of seeds), and published results in grey")
+        figure.legend(frameon=False, loc="outside lower center", ncols=3, fontsize=9)
     return figure
 
 

@@ -1,6 +1,7 @@
 """One run: a job as an experiment of DVC, and its line of the ledger."""
 
 import datetime as dt
+import math
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,18 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from digits.commands.leaderboard.jobs import Job, LeaderboardError, digest_inputs
+from digits.commands.leaderboard.jobs import Job, digest_inputs
 from digits.dvc.experiments import name_ref, run_experiment
 from digits.dvc.git import ask_git, is_commit
 from digits.dvc.revisions import bring, load_record
 from digits.dvc.run import Outcome, run_dvc
+from digits.errors import DigitsError
 from digits.evaluation.ledger import Run, describe_machine
 from digits.files import HISTORY_COLUMNS, load_json, load_table
+from digits.model.backend import keras
+from digits.model.networks import build_network
 from digits.model.recipes import load_recipe
 from digits.paths import EVALUATE_METRICS_PATH, HISTORY_PATH, TRAIN_METRICS_PATH
 
 # Robustness is a mean over corruptions: all, those that training has met, and the others. The first
-# runs have neither of the latter two. `other_hands` is the accuracy on digits of other writers.
+# runs have neither of the latter two.
 EVALUATED = (
     "image_count",
     "error_count",
@@ -27,8 +31,9 @@ EVALUATED = (
     "robustness",
     "robustness_seen",
     "robustness_unseen",
-    "other_hands",
+    "optdigits_accuracy",
 )
+KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
 SOURCES = ("params.yaml", "recipes", "datasets", "dvc.yaml", "pipeline", "digits")
 
 
@@ -36,19 +41,19 @@ def check_committed() -> None:
     """Refuse to run what no commit describes.
 
     Raises:
-        LeaderboardError: a file that a run may be made of has uncommitted changes.
+        DigitsError: a file that a run may be made of has uncommitted changes.
     """
     changed = ask_git("status", "--porcelain", "--untracked-files=all", "--", *SOURCES)
     if changed:
         names = ", ".join(line[3:] for line in changed.splitlines())
-        raise LeaderboardError(f"expected everything committed, received changes in {names}")
+        raise DigitsError(f"expected everything committed, received changes in {names}")
 
 
 def perform(job: Job, *, force: bool) -> Outcome:
     """Run the experiment, in place of one of its name.
 
     Raises:
-        LeaderboardError: it failed.
+        DigitsError: it failed.
     """
     if is_commit(name_ref(ask_git("rev-parse", "HEAD"), job.name)):
         run_dvc("exp", "remove", "--quiet", job.name)  # killed before it came into the ledger
@@ -57,11 +62,22 @@ def perform(job: Job, *, force: bool) -> Outcome:
     again = ("--force", "--downstream", "train") if force else ()
     outcome = run_experiment(settings, "--temp", "--name", job.name, *again)
     if outcome.status != 0:
-        raise LeaderboardError(
+        raise DigitsError(
             f"{job.name}: exit status {outcome.status}, reasons above; what has run is kept, and "
             "the same command goes on from here"
         )
     return outcome
+
+
+def count_multiply_adds(network: keras.Model) -> int:
+    """Count the multiply-adds of one image's forward pass through the layers that have a kernel."""
+    total = 0
+    for layer in network.layers:
+        # A kernel is applied once for every position of the output, channels left out.
+        positions = math.prod(layer.output.shape[1:-1])
+        kernels = [getattr(layer, name) for name in KERNELS if hasattr(layer, name)]
+        total += sum(math.prod(kernel.shape) * positions for kernel in kernels)
+    return total
 
 
 def describe_run(job: Job, timing: Mapping[str, Any]) -> Run:
@@ -69,10 +85,6 @@ def describe_run(job: Job, timing: Mapping[str, Any]) -> Run:
 
     `timing` is what its training left in the journal: nothing, where DVC restored it.
     """
-    # TensorFlow takes seconds.
-    from digits.commands.leaderboard.cost import count_multiply_adds  # noqa: PLC0415
-    from digits.model.networks import build_network  # noqa: PLC0415
-
     test = load_record(job.name, "test")
     predicted, labels = test.predictions.predicted, test.predictions.labels
     with tempfile.TemporaryDirectory() as folder:

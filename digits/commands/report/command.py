@@ -1,31 +1,31 @@
 """`digits report`: everything the last run says of its model, on one page that needs no network.
 
-Every number comes from a metrics file and every picture from `plots/`. What follows from the
-predictions is held against them first.
+Every number comes from a metrics file, every picture, its question and how to read it from
+`plots/`. What follows from the predictions is held against them first.
 """
 
 import base64
+import io
+import re
 from argparse import Namespace
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, NamedTuple
 
 import jinja2
-from pydantic import ConfigDict, Field, ValidationError
+from PIL import Image
 
-from digits.config import PARAMS_PATH, Section, describe_errors, load_params
+from digits.config import PARAMS_PATH, load_params
 from digits.data.splits import Card, load_card
 from digits.errors import DigitsError
-from digits.evaluation.results import NOT_VERIFIED, verify_metrics
-from digits.files import ArtifactError, load_json, write_text
+from digits.evaluation.results import NOT_VERIFIED, load_metrics
+from digits.files import load_json, write_text
 from digits.model.backend import keras
 from digits.model.recipes import RECIPES_DIR
 from digits.model.saving import load_model
 from digits.paths import (
     CARD_PATH,
+    DVC_YAML_PATH,
     MODEL_PATH,
-    PLOTS_DIR,
     SCORES_PATH,
     SUMMARY_PATH,
     TRAIN_METRICS_PATH,
@@ -37,157 +37,45 @@ NUMBERS = (TRAIN_METRICS_PATH, SUMMARY_PATH, SCORES_PATH)
 SUMMARY_WIDTH = 78  # letters: narrower, Keras cuts off the layers' names
 
 
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class PartMetrics(Section):
-    """The numbers of a part of a joined dataset."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    accuracy: Share
-    error_count: int
-    image_count: int
-
-    accuracy_low: Share
-    accuracy_high: Share
-
-
-class ReportMetrics(PartMetrics):
-    """The numbers that the page shows."""
-
-    robustness: Share
-    other_hands: Share | None = None  # of a model that reads digits
-    calibration_error: Share
-    coverage_at_999: Share
-    undisputed_accuracy: Share | None = None  # of a dataset whose labels reviewers disputed
-    disputed_error_count: int | None = None
-    parts: dict[str, PartMetrics] = Field(default={})  # of a dataset that was joined
-    label_issue_count: int
-    confident_error_count: int
-    most_confused_pair: str
-    most_confused_count: int
-
-
-class ReportError(DigitsError):
-    """The files do not belong to one run."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure of `plots/`, the question that it answers and how to read it."""
+class Picture(NamedTuple):
+    """A figure of `plots/`, the question that it answers, how to read it, and its address."""
 
     name: str
-    title: str
+    question: str
     reading: str
+    address: str
 
 
-# A figure names itself: what stands over it here is the question that it answers.
-PICTURES = (
-    Picture(
-        "curves",
-        "How training went",
-        "Train is scored on the way, on distorted images and with dropout where the recipe has "
-        "them, and so may lie below validation. Validation that falls while train rises would "
-        "mean overfitting.",
-    ),
-    Picture(
-        "confusion",
-        "What is taken for what",
-        "Rows are what the images show, columns what the model said. What is right lies on the "
-        "diagonal; the darker a cell beside it, the more errors of this kind.",
-    ),
-    Picture(
-        "classes",
-        "Which classes are harder",
-        "Recall is the share of a class's images that were recognized; precision the share right "
-        "of all that were taken for the class; F1 their harmonic mean. The axis starts near the "
-        "worst of them.",
-    ),
-    Picture(
-        "reliability",
-        "Do the probabilities mean anything?",
-        "Of the images predicted with a confidence of 80 %, 80 % should be right: dots on the "
-        "dashed line. Where a bin has few images (counted below), its interval is long, and the "
-        "dot may lie anywhere in it by chance.",
-    ),
-    Picture(
-        "rejection",
-        "What a second opinion would buy",
-        "If a person took over the images of which the model is least sure, how often would it "
-        "err on the rest?",
-    ),
-    Picture(
-        "robustness",
-        "What would break it in use",
-        "Accuracy on test images that were corrupted in the 15 ways of the MNIST-C benchmark. Some "
-        "are like what training does to its images: 'not seen' tells more of what nobody thought "
-        "of. Inversion and defocus are not of the benchmark.",
-    ),
-    Picture(
-        "corruptions",
-        "What these corruptions look like",
-        "One image, and the accuracy on all that were corrupted so.",
-    ),
-    Picture(
-        "errors",
-        "Would a person have known better?",
-        "Over each image its true and its predicted class, the probability of the predicted one, "
-        "and the number of the test image; of each kind of error a few at most.",
-    ),
-    Picture(
-        "prototypes",
-        "What confused images have in common",
-        "Recognized images on the diagonal, errors beside it, with their numbers.",
-    ),
-    Picture(
-        "label_issues",
-        "Is the model wrong, or the label?",
-        "Test images whose label is not credible to confident learning (cleanlab); 'disputed' are "
-        "those that human reviewers of the dataset found doubtful, too.",
-    ),
-    Picture(
-        "samples",
-        "What the task looks like",
-        "Not chosen: the beginning of the test file, with what was predicted.",
-    ),
-)
-
-
-def load_metrics() -> dict[str, Any]:
+def load_numbers() -> dict[str, Any]:
     """Load the numbers of the last three stages together.
 
     Raises:
         ArtifactError: a file is missing or damaged.
-        ReportError: numbers are missing, or are not of the selected recipe and dataset.
+        ResultError: numbers that do not follow from the predictions.
+        DigitsError: no predictions, or numbers of another recipe or dataset than the selected.
     """
-    metrics = {key: value for path in NUMBERS for key, value in load_json(path).items()}
-    try:
-        ReportMetrics.model_validate(metrics)
-    except ValidationError as error:
-        reason = describe_errors("", ReportMetrics, error)
-        raise ReportError(f"{SCORES_PATH.parent}: {reason}: run `dvc repro`") from error
+    if not load_metrics()[1]:
+        raise DigitsError(f"{SCORES_PATH.parent}: {NOT_VERIFIED}")
+    numbers = {key: value for path in NUMBERS for key, value in load_json(path).items()}
     for key, section in (("recipe", "train.recipe"), ("dataset", "dataset")):
         selected = load_params(section, str)
-        if metrics.get(key) != selected:
-            raise ReportError(
+        if numbers[key] != selected:
+            raise DigitsError(
                 f"{SCORES_PATH}: expected results of {key} {selected!r}, which params.yaml "
-                f"selects, received those of {metrics.get(key)!r}: run `dvc repro`"
+                f"selects, received those of {numbers[key]!r}: run `dvc repro`"
             )
-    return metrics
+    return numbers
 
 
-def read_params(recipe: str) -> str:
-    """Return the parameters that the run used, as they are written."""
-    paths = (PARAMS_PATH, RECIPES_DIR / f"{recipe}.yaml")
-    return "\n".join(f"# {path}\n{path.read_text(encoding='utf-8')}" for path in paths)
-
-
-def summarize_model(model: keras.Model) -> str:
-    """Return Keras's summary of the model."""
-    lines: list[str] = []
-    model.summary(print_fn=lines.append, line_length=SUMMARY_WIDTH)
-    return "\n".join(lines)
+def load_pictures() -> list[Picture]:
+    """Load the figures that the stages write, in the order of dvc.yaml."""
+    pictures = []
+    for path in re.findall(r"\bplots/[\w-]+\.png\b", DVC_YAML_PATH.read_text(encoding="utf-8")):
+        data = Path(path).read_bytes()
+        texts = Image.open(io.BytesIO(data)).info
+        address = "data:image/png;base64," + base64.b64encode(data).decode()
+        pictures.append(Picture(Path(path).stem, texts["Title"], texts["Description"], address))
+    return pictures
 
 
 def describe_dataset(card: Card) -> str:
@@ -198,42 +86,29 @@ def describe_dataset(card: Card) -> str:
     return f"{text}; its classes are {', '.join(card.class_names)}." if named else f"{text}."
 
 
-def embed(name: str) -> str:
-    """Return a picture of `plots/` as the address that holds it.
-
-    Raises:
-        ArtifactError: there is none.
-    """
-    path = PLOTS_DIR / f"{name}.png"
-    if not path.is_file():
-        raise ArtifactError(f"{path}: expected a figure, received none: run `dvc repro`")
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+def summarize_model(model: keras.Model) -> str:
+    """Return Keras's summary of the model."""
+    lines: list[str] = []
+    model.summary(print_fn=lines.append, line_length=SUMMARY_WIDTH)
+    return "\n".join(lines)
 
 
-def render(metrics: Mapping[str, Any], card: Card, params: str, summary: str) -> str:
-    """Fill in the page."""
+def main(_: Namespace) -> None:
+    card, numbers = load_card(CARD_PATH), load_numbers()
+    model = load_model(MODEL_PATH, card.class_count)
+    params = (PARAMS_PATH, RECIPES_DIR / f"{numbers['recipe']}.yaml")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     template = environment.from_string(TEMPLATE_PATH.read_text(encoding="utf-8"))
-    return template.render(
-        metrics=metrics,
+    page = template.render(
+        metrics=numbers | {"parameter_count": model.count_params()},
         title=card.title,
         dataset=describe_dataset(card),
-        pictures=[(picture, embed(picture.name)) for picture in PICTURES],
-        params=params,
-        summary=summary,
+        pictures=load_pictures(),
+        params="\n".join(f"# {path}\n{path.read_text(encoding='utf-8')}" for path in params),
+        summary=summarize_model(model),
         summary_width=SUMMARY_WIDTH,
     )
-
-
-def main(_: Namespace) -> None:
-    card = load_card(CARD_PATH)
-    if not verify_metrics():
-        raise ReportError(f"{SCORES_PATH.parent}: {NOT_VERIFIED}")
-    metrics = load_metrics()
-    model = load_model(MODEL_PATH, card.class_count)
-    metrics |= {"parameter_count": model.count_params()}
-    page = render(metrics, card, read_params(metrics["recipe"]), summarize_model(model))
     write_text(REPORT_PATH, page)
-    print(f"{REPORT_PATH}: {metrics['accuracy']:.2%} on {card.title}, {len(page) / 1e6:.1f} MB")
+    print(f"{REPORT_PATH}: {numbers['accuracy']:.2%} on {card.title}, {len(page) / 1e6:.1f} MB")
