@@ -12,9 +12,8 @@ from benchmarks.timing import Rival
 from digits.data.splits import Split, load_card, load_split
 from digits.files import ArtifactError
 from digits.model import recipes
-from digits.model.augmentation import corrupt, distort
 from digits.model.backend import keras, tf
-from digits.model.batches import count_steps, encode_labels, make_batches
+from digits.model.batches import corrupt, count_steps, distort, encode_labels, make_batches
 from digits.model.networks import STEPS_PER_EXECUTION, OneCycle, build_network, build_trainable
 from digits.model.recipes import Recipe
 from digits.model.training import settle_recipe

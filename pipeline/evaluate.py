@@ -24,7 +24,8 @@ from digits.evaluation.robustness import (
     summarize_robustness,
 )
 from digits.files import HISTORY_COLUMNS, load_table, write_json, write_table, write_text
-from digits.model.saving import load_model, predict_probabilities
+from digits.model.loading import load_model
+from digits.model.saving import predict_probabilities
 from digits.paths import (
     CARD_PATH,
     EVALUATE_METRICS_PATH,

@@ -15,7 +15,7 @@ WORKER = """
 import gc, json, resource, sys
 from pathlib import Path
 from digits.files import ArtifactError
-from digits.model.saving import load_model
+from digits.model.loading import load_model
 
 whole, *others = map(Path, sys.stdin.read().splitlines())
 load_model(whole, 10)  # TensorFlow takes its own memory

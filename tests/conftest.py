@@ -18,7 +18,7 @@ from layouts import BROUGHT, Contents, change_facts, unpack_all
 from projects import Project, make_once, retrain, train_project
 
 from digits.data import datasets, idx, raw_store
-from digits.data.datasets import IMAGE_SIDE
+from digits.data.splits import IMAGE_SIDE
 
 # A shell's background job ignores Ctrl-C, and so would every process that these tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -8,8 +8,8 @@ import pytest
 from samples import make_split
 from scipy import ndimage
 
-from digits.model.augmentation import BLURS, EFFECTS, corrupt, distort
 from digits.model.backend import tf
+from digits.model.batches import BLURS, EFFECTS, corrupt, distort
 from digits.model.recipes import Augmentation
 
 LIMITS = Augmentation(shift=2.0, angle=10.0, scale=0.1, shear=0.1)

@@ -6,8 +6,7 @@ from pydantic import ValidationError
 from samples import FLATTEN, SOFTMAX, make_recipe, spec
 from scipy.special import softmax
 
-from digits.model.ensemble import calibrate, collect_predictions, fit_temperature
-from digits.model.networks import build_network
+from digits.model.networks import build_network, calibrate, collect_predictions, fit_temperature
 from digits.model.saving import predict_probabilities
 
 COUNT = 20_000

@@ -15,7 +15,8 @@ import pytest
 from imports import ROOT
 from samples import FLATTEN, SOFTMAX, make_plan, make_recipe, spec
 
-from digits.model.backend import DeviceError, choose_strategy
+from digits.errors import DigitsError
+from digits.model.backend import choose_strategy
 from digits.model.training import train_recipe
 
 SCRIPT = """
@@ -23,7 +24,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from digits.model.backend import DeviceError, tf
+from digits.errors import DigitsError
+from digits.model.backend import tf
 
 processor = tf.config.list_physical_devices("CPU")[0]
 halves = [tf.config.LogicalDeviceConfiguration()] * 2
@@ -51,7 +53,7 @@ for name, devices in {"one": 1, "two": 2, "again": 2}.items():
 try:
     odd = plan.recipe.model_copy(update={"batch_size": 33})
     train_recipe(replace(plan, devices=2, recipe=odd))
-except DeviceError as error:
+except DigitsError as error:
     print(error)
 # As a crash after the first epoch of the last one would have left it.
 (folder / "checkpoint").write_bytes(checkpoints[-2])
@@ -89,7 +91,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def load_weights(path: Path) -> list[np.ndarray]:
-    from digits.model.saving import load_model  # noqa: PLC0415
+    from digits.model.loading import load_model  # noqa: PLC0415
 
     return load_model(path, 10).get_weights()
 
@@ -115,6 +117,6 @@ def test_training_on_two_devices_is_resumed_to_the_same_bytes(trained: Path) -> 
 def test_fewer_devices_than_asked_for_are_one_line() -> None:
     plan = make_plan(make_recipe(FLATTEN, SOFTMAX))
     object.__setattr__(plan, "devices", 2)
-    with pytest.raises(DeviceError, match=r"^train.devices: expected at most 1, .*received 2$"):
+    with pytest.raises(DigitsError, match=r"^train.devices: expected at most 1, .*received 2$"):
         train_recipe(plan)
     assert choose_strategy(1).num_replicas_in_sync == 1

@@ -28,10 +28,10 @@ from digits.deployment.runtimes import Predict, load_litert, load_onnx
 from digits.errors import run_main
 from digits.files import ArtifactError
 from digits.model.backend import keras, without_lines
-from digits.model.ensemble import join_members
-from digits.model.networks import build_network
+from digits.model.loading import load_model
+from digits.model.networks import build_network, join_members
 from digits.model.recipes import Recipe
-from digits.model.saving import load_model, predict_probabilities, write_model
+from digits.model.saving import predict_probabilities, write_model
 from digits.paths import CARD_PATH, MODEL_PATH, TRAIN_DIR, VALIDATION_DIR
 
 TOLERANCE = 1e-5  # of a probability: float32 rounds

@@ -19,11 +19,11 @@ from test_architectures import ARCHITECTURES
 from digits.config import load_params
 from digits.files import ArtifactError
 from digits.model.backend import keras
-from digits.model.ensemble import join_members
 from digits.model.inspection import inspect_model
-from digits.model.networks import build_network
+from digits.model.loading import load_model
+from digits.model.networks import build_network, join_members
 from digits.model.recipes import Recipe
-from digits.model.saving import load_model, write_model
+from digits.model.saving import write_model
 
 Members = dict[str, bytes]
 Make = Callable[[Members], bytes]

@@ -15,11 +15,11 @@ from digits.config import describe_errors, load_params
 from digits.files import ArtifactError
 from digits.model.backend import keras
 from digits.model.batches import encode_labels
-from digits.model.ensemble import join_members
-from digits.model.networks import build_network, build_trainable
+from digits.model.loading import load_model
+from digits.model.networks import build_network, build_trainable, join_members
 from digits.model.objects import NetworkError
 from digits.model.recipes import Recipe
-from digits.model.saving import load_model, predict_probabilities, write_model
+from digits.model.saving import predict_probabilities, write_model
 from digits.model.training import smoke_test, train_recipe
 
 CONVOLUTION = spec("Conv2D", filters=4, kernel_size=3)

@@ -16,8 +16,9 @@ from digits.data import datasets, idx
 from digits.errors import DigitsError
 from digits.files import ArtifactError
 from digits.model.backend import keras
+from digits.model.loading import load_model
 from digits.model.objects import NetworkError
-from digits.model.saving import load_model, write_model
+from digits.model.saving import write_model
 from pipeline import analyze, decode, evaluate, fetch, train
 
 PARAMS = """\

@@ -13,8 +13,8 @@ from digits.data.splits import Split, load_split, write_split
 from digits.model import saving
 from digits.model.backend import keras, make_repeatable, tf
 from digits.model.batches import count_steps, make_batches, make_validation_batches
-from digits.model.layers import BatchNormalization
 from digits.model.networks import OneCycle, build_network, build_trainable
+from digits.model.objects import BatchNormalization
 from digits.model.recipes import Augmentation
 from digits.model.training import train_recipe
 

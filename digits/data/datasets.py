@@ -15,7 +15,6 @@ DATASETS_DIR = Path("datasets")
 # What a terminal obeys, and what turns the order of letters around; neither shows itself.
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 NAME = re.compile(r"[A-Za-z0-9][\w-]*")
-IMAGE_SIDE = 28  # pixels
 LARGEST_SIZE = 1 << 30  # bytes that are read of a file whose size nothing says
 LARGEST_DECLARED = 1 << 34  # bytes: more than memory holds is a slip
 

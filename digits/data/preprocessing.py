@@ -8,7 +8,8 @@ import sys
 
 import numpy as np
 
-from digits.data.datasets import IMAGE_SIDE, Dataset
+from digits.data.datasets import Dataset
+from digits.data.splits import IMAGE_SIDE
 from digits.errors import DigitsError
 
 

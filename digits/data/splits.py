@@ -8,7 +8,6 @@ import numpy as np
 from pydantic import Field, ValidationError
 
 from digits.config import Section, describe_errors
-from digits.data.datasets import IMAGE_SIDE, ClassNames, Line
 from digits.files import (
     ArtifactError,
     load_array,
@@ -18,6 +17,7 @@ from digits.files import (
     write_json,
 )
 
+IMAGE_SIDE = 28  # pixels
 IMAGE_SHAPE = (IMAGE_SIDE, IMAGE_SIDE, 1)
 BLOCK = 10_000  # images that are looked at at a time
 ROUNDING = 1e-3  # of the sum of all probabilities, bfloat16's included
@@ -37,7 +37,7 @@ class Split:
 class Part(Section):
     """How many images of each split a part of a joined dataset has."""
 
-    name: Line
+    name: str
     train: int
     validation: int
     test: int
@@ -46,9 +46,9 @@ class Part(Section):
 class Card(Section):
     """Which dataset the arrays beside it come from; it travels with them to every figure."""
 
-    name: Line
-    title: Line
-    class_names: ClassNames
+    name: str
+    title: str
+    class_names: list[str]
     image_counts: dict[str, int]  # by split
     # Of a joined dataset; a split has the images of one part after those of the other.
     parts: list[Part] = Field(default=[])

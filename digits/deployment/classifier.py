@@ -84,7 +84,7 @@ def _load(path: Path, class_count: int) -> Predict:
 def _convert(path: Path, class_count: int, kept: Path) -> bool:
     """Convert the model, and tell whether LiteRT has all of its layers."""
     from digits.deployment.conversion import ConversionError, to_litert  # noqa: PLC0415
-    from digits.model.saving import load_model  # noqa: PLC0415 (TensorFlow takes seconds)
+    from digits.model.loading import load_model  # noqa: PLC0415 (TensorFlow takes seconds)
 
     print(f"{path}: being converted, so that answers need no TensorFlow", file=sys.stderr)
     try:
@@ -96,7 +96,8 @@ def _convert(path: Path, class_count: int, kept: Path) -> bool:
 
 
 def _load_keras(path: Path, class_count: int) -> Predict:
-    from digits.model.saving import load_model, predict_probabilities  # noqa: PLC0415
+    from digits.model.loading import load_model  # noqa: PLC0415
+    from digits.model.saving import predict_probabilities  # noqa: PLC0415
 
     model = load_model(path, class_count)
     return lambda images: predict_probabilities(model, images, BATCH_SIZE)

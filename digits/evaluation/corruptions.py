@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from digits.data.datasets import IMAGE_SIDE
+from digits.data.splits import IMAGE_SIDE
 
 Draws = np.random.Generator
 

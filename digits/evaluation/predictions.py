@@ -5,8 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from digits.data.datasets import IMAGE_SIDE
-from digits.data.splits import Split, check_labels, check_probabilities, cut_blocks
+from digits.data.splits import IMAGE_SIDE, Split, check_labels, check_probabilities, cut_blocks
 from digits.files import ArtifactError, load_array, write_array
 
 FILES = ("images.npy", "labels.npy", "probabilities.npy")

@@ -7,7 +7,7 @@ aspect kept, smooth edges grey, and then moved so that its centre of mass is in 
 
 import numpy as np
 
-from digits.data.datasets import IMAGE_SIDE
+from digits.data.splits import IMAGE_SIDE
 
 BOX_SIDE = 20  # pixels
 CENTRED = 2.0  # pixels of 28: how far from the middle the centre of mass of a digit may lie, and

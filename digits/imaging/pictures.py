@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from digits.data import idx
-from digits.data.datasets import IMAGE_SIDE
 from digits.data.formats import name_format
+from digits.data.splits import IMAGE_SIDE
 from digits.errors import DigitsError
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")  # no other decoder sees the bytes

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from digits.data.datasets import IMAGE_SIDE
+from digits.data.splits import IMAGE_SIDE
 from digits.imaging.ink import (
     FAINT,
     compare_with_afar,

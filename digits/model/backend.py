@@ -87,10 +87,6 @@ HEADINGS = ("Exception encountered when calling", "Graph execution error", "Dete
 DECORATION = re.compile(r"\x1b\[[\d;]*m|\{\{.*?\}\} ?|\[Op:.*?\]( name: .*)?")
 
 
-class DeviceError(DigitsError):
-    """There are fewer devices than asked for, or they cannot share the batch."""
-
-
 def find_reason(error: Exception) -> str:
     """Return the line that says why Keras or TensorFlow failed."""
     lines = (line.strip() for line in DECORATION.sub("", str(error)).splitlines())
@@ -116,14 +112,14 @@ def choose_strategy(count: int) -> tf.distribute.Strategy:
     These are GPUs; without any, TensorFlow's logical CPU devices: one, unless it is told otherwise.
 
     Raises:
-        DeviceError: there are fewer.
+        DigitsError: there are fewer.
     """
     if count == 1:
         return tf.distribute.get_strategy()
     kinds = (tf.config.list_logical_devices(kind) for kind in ("GPU", "CPU"))
     devices = next(filter(None, kinds))
     if len(devices) < count:
-        raise DeviceError(
+        raise DigitsError(
             f"train.devices: expected at most {len(devices)}, the {devices[0].device_type} devices "
             f"that TensorFlow sees here, received {count}"
         )

@@ -11,19 +11,14 @@ from typing import Any
 
 import h5py
 
-from digits.data.datasets import IMAGE_SIDE
+from digits.data.splits import IMAGE_SIDE
 from digits.files import ArtifactError
 from digits.model.backend import keras
+from digits.model.objects import REFUSED
 
 LIMITS = {"config.json": 2**24, "metadata.json": 2**10, "model.weights.h5": 2**30}  # bytes
 CALL_LIMIT = 100_000  # of layers; champion has 600: 6 networks of 19 layers, five views each
 NUMBER_LIMIT = 2**24  # as inputs of a dense layer of ten units they fill the weights' bytes
-# Made of code, of a vocabulary, a file or a table that Keras computes at once, or for new layers.
-REFUSED = (
-    *("FlaxLayer", "HashedCrossing", "Hashing", "IntegerLookup", "JaxLayer", "Lambda"),
-    *("MelSpectrogram", "STFTSpectrogram", "StringLookup", "TFSMLayer", "TextVectorization"),
-    *("TorchModuleWrapper", "InputSpec", "Layer", "Wrapper", "function"),
-)
 LAYERS = ("keras.layers", "keras", "keras.src.models.functional", "keras.src.ops.numpy")
 # Where a class may come from, by the end of the key that it stands under.
 MODULES: dict[str, tuple[str | None, ...]] = {

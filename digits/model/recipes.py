@@ -48,7 +48,7 @@ class Effect(Section):
     """What happens to a share of the images, to each with a strength drawn evenly from 0."""
 
     probability: float = Field(ge=0, le=1)
-    strength: float = Field(gt=0)  # at most; augmentation.py says of what
+    strength: float = Field(gt=0)  # at most; batches.py says of what
 
 
 class Augmentation(Section):

@@ -1,22 +1,17 @@
-"""Trained models on disk, as `.keras` archives that depend on nothing but the model."""
+"""Trained models: their answers, and `.keras` archives that depend on nothing but the model."""
 
-import copy
 import io
 import json
-import math
 import re
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from digits.data.splits import check_probabilities
-from digits.files import ArtifactError, write_bytes
-from digits.model.backend import find_reason, keras
-from digits.model.inspection import check, check_config, check_used, inspect_model
-from digits.paths import MODEL_PATH
+from digits.files import write_bytes
+from digits.model.backend import keras
 
 SHARED = re.compile(r'("shared_object_id": )(\d+)')  # no text holds it: its quotes are escaped
 PREDICTED_AT_A_TIME = 20_000  # images
@@ -29,37 +24,6 @@ def write_model(path: Path, model: keras.Model) -> None:
         dated = Path(folder) / "model.keras"
         model.save(dated)
         write_bytes(path, _make_deterministic(dated))
-
-
-def check_loadable(model: keras.Model) -> None:
-    """Refuse, by ArtifactError, a model that `load_model` will not take, before it is trained."""
-    config = json.loads(json.dumps(keras.saving.serialize_keras_object(model)))
-    check_config(MODEL_PATH, config)
-
-
-def load_model(path: Path, class_count: int) -> keras.Model:
-    """Load a model for prediction; code inside the file (a Lambda layer) is refused, not run.
-
-    Raises:
-        ArtifactError: missing, damaged, foreign, unsafe, or not a classifier of so many classes.
-    """
-    if not path.is_file():
-        raise ArtifactError(f"{path}: expected a model, received none: run train, or `dvc pull`")
-    try:
-        config, weights, weight_count = inspect_model(path)
-        model = _build(path, config, weight_count, class_count)
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "model.weights.h5"
-            file.write_bytes(weights)  # the archive itself would be read in pieces
-            model.load_weights(file)
-    except ArtifactError:
-        raise
-    except Exception as error:
-        # Keras lets whatever zipfile, json, h5py or a layer raises pass through.
-        raise ArtifactError(
-            f"{path}: expected a Keras model, received {find_reason(error)}"
-        ) from error
-    return model
 
 
 def predict_probabilities(model: keras.Model, images: np.ndarray, batch_size: int) -> np.ndarray:
@@ -82,29 +46,6 @@ def predict_in_parts(model: keras.Model, images: np.ndarray, batch_size: int) ->
     parts = (images[start : start + step] for start in range(0, len(images), step))
     given = [model.predict(part, batch_size=batch_size, verbose=0) for part in parts]
     return np.concatenate(given, axis=-2)
-
-
-def _build(path: Path, config: dict[str, Any], weight_count: int, class_count: int) -> keras.Model:
-    """Build the network that the file describes; it allocates no more than the file has weights.
-
-    `keras.saving.load_model` would allocate first and compare then.
-    """
-    # In this scope variables have a shape, and no value before its end.
-    scope = keras.StatelessScope(initialize_variables=False)
-    try:
-        with scope:
-            given = copy.deepcopy(config)  # Keras takes it to pieces
-            model = keras.saving.deserialize_keras_object(given, safe_mode=True)
-            check_used(path, config, model)
-            fits = model.output_shape == (None, class_count)
-            check(path, fits, f"output {model.output_shape} for {class_count} classes")
-            count = sum(math.prod(weight.shape) for weight in model.weights)
-            check(path, count <= weight_count, f"{weight_count} weights for layers of {count}")
-            scope.initialize_variables = True
-    except BaseException:
-        keras.utils.clear_session()  # or the next such scope would give them values
-        raise
-    return model
 
 
 def _make_deterministic(archive_path: Path) -> bytes:

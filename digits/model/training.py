@@ -10,22 +10,15 @@ import numpy as np
 import pandas as pd
 
 from digits.data.splits import Split
+from digits.errors import DigitsError
 from digits.files import HISTORY_COLUMNS
-from digits.model.backend import (
-    DeviceError,
-    choose_strategy,
-    find_reason,
-    has_bfloat16,
-    keras,
-    make_repeatable,
-)
+from digits.model import networks
+from digits.model.backend import choose_strategy, find_reason, has_bfloat16, keras, make_repeatable
 from digits.model.batches import count_steps, make_batches, make_validation_batches
 from digits.model.checkpoint import Checkpoint, Recorder, identify_run, load_checkpoint
-from digits.model.ensemble import calibrate, collect_predictions, join_members
-from digits.model.networks import build_callbacks, build_network, build_trainable
 from digits.model.objects import NetworkError
 from digits.model.recipes import CLASSES, RECIPES_DIR, Recipe
-from digits.model.saving import check_loadable, predict_in_parts, predict_probabilities
+from digits.model.saving import predict_in_parts, predict_probabilities
 
 METRICS = ("val_accuracy", "val_loss")  # of an epoch, by Keras's names
 VALIDATION_BATCH_SIZE = 500  # a matter of memory, not of results
@@ -107,20 +100,20 @@ def smoke_test(plan: Plan) -> None:
 
     Raises:
         NetworkError: why the real training would fail.
-        DeviceError: it cannot be spread over so many devices.
+        DigitsError: it cannot be spread over so many devices.
     """
     name, recipe, where = plan.name, plan.recipe, f"{RECIPES_DIR}/{plan.name}.yaml"
     make_repeatable(plan.seed, plan.threads)
     choose_strategy(plan.devices)
     first = min(recipe.batch_size, len(plan.train.labels))
     if first % plan.devices:  # Keras adds up what the devices have of the first batch
-        raise DeviceError(
+        raise DigitsError(
             f"train.devices: expected a divisor of {first}, the images of a batch, "
             f"received {plan.devices}"
         )
     few = Split(plan.train.images[:SMOKE_COUNT], plan.train.labels[:SMOKE_COUNT])
-    build_callbacks(name, recipe)
-    network = build_trainable(name, recipe)
+    networks.build_callbacks(name, recipe)
+    network = networks.build_trainable(name, recipe)
     if network.output_shape[1:] != (plan.class_count,):
         raise NetworkError(
             f"{where}: layers: expected the last one to give {plan.class_count} probabilities, as "
@@ -130,10 +123,9 @@ def smoke_test(plan: Plan) -> None:
     try:
         batches, _ = make_batches(few, recipe, plan.seed, plan.class_count)
         network.fit(batches, shuffle=False, verbose=0)
-        member = build_network(plan.name_member(0), recipe, network.get_weights())
-        model = join_members(name, [member], recipe.test_time_shift)
+        member = networks.build_network(plan.name_member(0), recipe, network.get_weights())
+        model = networks.join_members(name, [member], recipe.test_time_shift)
         predict_probabilities(model, few.images, SMOKE_COUNT)
-        check_loadable(model)
     except Exception as error:  # whatever a layer or an optimizer raises
         raise NetworkError(f"{where}: {find_reason(error)}") from error
 
@@ -147,8 +139,8 @@ def _train_member(
     if number == len(checkpoint.finished):
         step_count = recipe.epochs * count_steps(len(plan.train.labels), recipe.batch_size)
         batches, epoch = make_batches(plan.train, recipe, seed, plan.class_count)
-        watched = build_callbacks(plan.name, recipe)
-        network = build_trainable(name, recipe, step_count, plan.devices)
+        watched = networks.build_callbacks(plan.name, recipe)
+        network = networks.build_trainable(name, recipe, step_count, plan.devices)
         if number == 0:
             network.summary()
         print(f"{name}: {recipe.epochs} epochs", flush=True)
@@ -168,17 +160,17 @@ def _train_member(
             verbose=1 if sys.stdout.isatty() else 2,  # steps, or a line an epoch
         )
         checkpoint.finish_member(network.get_weights())
-    return build_network(name, recipe, checkpoint.finished[number])
+    return networks.build_network(name, recipe, checkpoint.finished[number])
 
 
 def _finish(plan: Plan, members: Sequence[keras.Model], checkpoint: Checkpoint) -> Trained:
     """Temper the members, join them and score the whole on validation."""
     recipe, validation, temperature = plan.recipe, plan.validation, 0.0
     if recipe.temperature_scaling:
-        parts = collect_predictions(members, recipe.test_time_shift)
+        parts = networks.collect_predictions(members, recipe.test_time_shift)
         given = predict_in_parts(parts, validation.images, VALIDATION_BATCH_SIZE)
-        temperature = calibrate(members, given, validation.labels)
-    model = join_members(plan.name, members, recipe.test_time_shift)
+        temperature = networks.calibrate(members, given, validation.labels)
+    model = networks.join_members(plan.name, members, recipe.test_time_shift)
     # This optimizer has no state but its rate and its count of steps.
     model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
     probabilities = predict_probabilities(model, validation.images, VALIDATION_BATCH_SIZE)

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from digits.data.datasets import IMAGE_SIDE
-from digits.data.splits import Split
+from digits.data.splits import IMAGE_SIDE, Split
 
 BLOCK = 2  # pixels
 COUNT = 8  # images shown

@@ -30,7 +30,8 @@ from digits.errors import DigitsError
 from digits.files import write_bytes, write_text
 from digits.markdown import escape, quote
 from digits.model.backend import keras
-from digits.model.saving import load_model, predict_probabilities
+from digits.model.loading import load_model
+from digits.model.saving import predict_probabilities
 from digits.paths import CARD_PATH, MODEL_PATH, TRAIN_DIR, VALIDATION_DIR
 
 EXPORTED_DIR = Path("exported")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from digits.data.datasets import IMAGE_SIDE
+from digits.data.splits import IMAGE_SIDE
 from digits.errors import DigitsError
 
 SPLITS = {

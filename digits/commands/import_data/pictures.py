@@ -21,8 +21,8 @@ from digits.commands.import_data.pairing import (
 )
 from digits.commands.import_data.tables import Table
 from digits.data.archives import File
-from digits.data.datasets import IMAGE_SIDE
 from digits.data.formats import name_format
+from digits.data.splits import IMAGE_SIDE
 from digits.errors import DigitsError
 from digits.imaging.pictures import FORMATS, PictureError, read_pictures
 from digits.imaging.segmentation import find_digits, find_whole

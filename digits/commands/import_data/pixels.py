@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from digits.commands.import_data.pairing import Named
-from digits.data.datasets import IMAGE_SIDE
+from digits.data.splits import IMAGE_SIDE
 from digits.errors import DigitsError
 
 PIXEL_COUNT = IMAGE_SIDE**2

@@ -16,9 +16,10 @@ from digits.commands.import_data.labels import Classes
 from digits.commands.import_data.pairing import join_texts
 from digits.config import describe_errors, load_params
 from digits.data import datasets, idx
-from digits.data.datasets import IMAGE_SIDE, Dataset, load_dataset
+from digits.data.datasets import Dataset, load_dataset
 from digits.data.finding import find_files
 from digits.data.preprocessing import normalize_images, normalize_labels
+from digits.data.splits import IMAGE_SIDE
 from digits.errors import DigitsError
 from digits.files import write_bytes, write_text
 

@@ -20,8 +20,8 @@ from digits.errors import DigitsError
 from digits.evaluation.results import NOT_VERIFIED, load_metrics
 from digits.files import load_json, write_text
 from digits.model.backend import keras
+from digits.model.loading import load_model
 from digits.model.recipes import RECIPES_DIR
-from digits.model.saving import load_model
 from digits.paths import (
     CARD_PATH,
     DVC_YAML_PATH,
