@@ -1,7 +1,4 @@
-"""Fetching over a real TLS connection from mirrors that fail in every way seen in the wild.
-
-The numbers in the names are those of the list of bad inputs that the data path must survive.
-"""
+"""Fetching over a real TLS connection from mirrors that fail in every way seen in the wild."""
 
 import json
 import os
@@ -36,7 +33,6 @@ from servers import (
     endless,
     exchanged,
     half,
-    last_chunk_missing,
     length_off_by,
     misnamed,
     page,
@@ -44,21 +40,19 @@ from servers import (
     redirect,
     reset,
     serving,
-    silent,
     stall,
     status,
     tunnel,
     whole,
 )
 
-from digits.config import ConfigError
 from digits.data import datasets
 from digits.data.datasets import load_dataset
 from digits.data.finding import UnreachableError
 from digits.paths import RAW_DIR
 from pipeline import fetch
 
-CERTIFICATE_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+CERTIFICATE_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 PassedOver = Callable[..., None]
 SECRET = "hunter2"  # noqa: S105
 
@@ -155,32 +149,26 @@ def assert_nothing_fetched() -> None:
 
 BROKEN_OFF = "(IncompleteRead|Connection reset by peer)"  # which, depends on Python and OpenSSL
 
-FAILURES = [
-    pytest.param(status(404), "HTTP 404 Not Found", 1, id="44-not-found"),
-    pytest.param(status(403), "HTTP 403 Forbidden", 1, id="44-forbidden"),
-    pytest.param(status(429, Retry_After="3600"), "HTTP 429 Too Many", 2, id="44-in-an-hour"),
-    pytest.param(status(503), "HTTP 503 Service", 2, id="44-unavailable"),
-    pytest.param(status(204), "HTTP 204 No Content", 1, id="44-no-content"),
-    pytest.param(page, r"expected \d+ bytes, received \d+: this is an HTML", 1, id="45-html-page"),
-    pytest.param(length_off_by(+9), "IncompleteRead", 2, id="46-length-too-large"),
-    pytest.param(length_off_by(-9), "damaged gzip .*ended before", 1, id="46-length-too-small"),
-    pytest.param(half, "damaged gzip .*ended before", 1, id="47-early-close"),
-    pytest.param(reset, BROKEN_OFF, 2, id="48-reset"),
-    pytest.param(chunk_cut, "IncompleteRead", 2, id="49-chunk-cut"),
-    pytest.param(last_chunk_missing, "IncompleteRead", 2, id="49-last-chunk-missing"),
-    pytest.param(drip_redirect, "Exceeded 5 redirects", 6, id="50-redirect-drips"),
-    pytest.param(endless, r"expected \d+ bytes, received \d+", 1, id="52-endless-body"),
-    pytest.param(redirect("http://127.0.0.1:9/"), "redirected away from https", 1, id="53-to-http"),
-    pytest.param(redirect("ftp://127.0.0.1:9/"), "redirected away from https", 1, id="53-to-ftp"),
-    pytest.param(redirect("file:///etc/"), "redirected away from https", 1, id="53-to-a-file"),
-    pytest.param(redirect("data:,"), "redirected away from https", 1, id="53-to-data"),
-    pytest.param(redirect("https://["), "malformed address", 1, id="53-to-nonsense"),
-    pytest.param(redirect("https://127.0.0.1:x/"), "malformed address", 1, id="53-to-no-port"),
-    pytest.param(redirect(""), "Exceeded 5 redirects", 6, id="53-loop"),
-    pytest.param(damaged, "damaged gzip", 1, id="56-damaged"),
-    pytest.param(exchanged, "expected SHA-256", 1, id="56-wrong-digest"),
-    pytest.param(misnamed, r"expected \d+ bytes, received", 1, id="56-another-file"),
-]
+# What a mirror answers, what is said of it, and how often it is asked.
+FAILURES: dict[str, tuple[Answer, str, int]] = {
+    "not-found": (status(404), "HTTP 404 Not Found", 1),
+    "in-an-hour": (status(429, Retry_After="3600"), "HTTP 429 Too Many", 2),
+    "unavailable": (status(503), "HTTP 503 Service", 2),
+    "no-content": (status(204), "HTTP 204 No Content", 1),
+    "html-page": (page, r"expected \d+ bytes, received \d+: this is an HTML", 1),
+    "length-too-large": (length_off_by(+9), "IncompleteRead", 2),
+    "length-too-small": (length_off_by(-9), "damaged gzip .*ended before", 1),
+    "reset": (reset, BROKEN_OFF, 2),
+    "chunk-cut": (chunk_cut, "IncompleteRead", 2),
+    "redirect-drips": (drip_redirect, "Exceeded 5 redirects", 6),
+    "endless-body": (endless, r"expected \d+ bytes, received \d+", 1),
+    "to-http": (redirect("http://127.0.0.1:9/"), "redirected away from https", 1),
+    "to-a-file": (redirect("file:///etc/"), "redirected away from https", 1),
+    "to-nonsense": (redirect("https://["), "malformed address", 1),
+    "damaged": (damaged, "damaged gzip", 1),
+    "wrong-digest": (exchanged, "expected SHA-256", 1),
+    "another-file": (misnamed, r"expected \d+ bytes, received", 1),
+}
 
 
 @pytest.fixture
@@ -195,7 +183,7 @@ def passed_over(server: MirrorServer, capsys: pytest.CaptureFixture[str]) -> Pas
     return check
 
 
-@pytest.mark.parametrize(("answer", "reason", "asked"), FAILURES)
+@pytest.mark.parametrize(("answer", "reason", "asked"), FAILURES.values(), ids=FAILURES)
 def test_next_mirror(
     server: MirrorServer, passed_over: PassedOver, answer: Answer, reason: str, asked: int
 ) -> None:
@@ -205,16 +193,13 @@ def test_next_mirror(
     assert [it.path.rpartition("/")[2] for it in server.asked(bad)] == [f"{NAMES[0]}.gz"] * asked
 
 
-@pytest.mark.parametrize("answer", [drip_body, drip_headers], ids=["50-body", "50-headers"])
+@pytest.mark.parametrize("answer", [drip_body, drip_headers], ids=["body", "headers"])
 def test_dripping_mirror(server: MirrorServer, passed_over: PassedOver, answer: Answer) -> None:
     passed_over(server.mirror(answer), "not done within 0.6 s", deadline=0.6)
 
 
-@pytest.mark.parametrize(
-    "answer", [silent, stall(threading.Event())], ids=["51-never-answers", "51-falls-silent"]
-)
-def test_silent_mirror(server: MirrorServer, passed_over: PassedOver, answer: Answer) -> None:
-    passed_over(server.mirror(answer), "timed out", timeout=0.3)
+def test_silent_mirror(server: MirrorServer, passed_over: PassedOver) -> None:
+    passed_over(server.mirror(stall(threading.Event())), "timed out", timeout=0.3)
 
 
 def test_port_that_is_mute_or_closed(passed_over: PassedOver) -> None:
@@ -226,26 +211,21 @@ def test_port_that_is_mute_or_closed(passed_over: PassedOver) -> None:
     passed_over(address, "Connection refused")
 
 
-@pytest.mark.parametrize("passing", [status(503), reset], ids=["44-unavailable", "48-reset"])
 def test_passing_failure_is_asked_again(
-    server: MirrorServer, capsys: pytest.CaptureFixture[str], passing: Answer
+    server: MirrorServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    mirror = server.mirror(passing, whole)
+    mirror = server.mirror(reset, whole)
     fetch_from(mirror)
     assert_fetched()
     assert len(server.asked(mirror)) == 5
     assert "WARNING" not in capsys.readouterr().err
 
 
-def test_44_reason_is_the_second_failure(server: MirrorServer, passed_over: PassedOver) -> None:
-    passed_over(server.mirror(status(503), reset), BROKEN_OFF)
-
-
 # Encodings and redirects
 
 
 @pytest.mark.parametrize(
-    "answer", [encoded, chunked, raw], ids=["54-content-encoding", "49-chunked", "23-unpacked"]
+    "answer", [encoded, chunked, raw], ids=["content-encoding", "chunked", "unpacked"]
 )
 def test_good_transfer(server: MirrorServer, answer: Answer) -> None:
     mirror = server.mirror(answer)
@@ -256,7 +236,7 @@ def test_good_transfer(server: MirrorServer, answer: Answer) -> None:
     assert [it.path for it in server.requests] == [f"{folder}{name}.gz" for name in NAMES]
 
 
-@pytest.mark.parametrize(("hops", "arrives"), [(5, True), (6, False)], ids=["53-five", "53-six"])
+@pytest.mark.parametrize(("hops", "arrives"), [(5, True), (6, False)], ids=["five", "six"])
 def test_redirects_within_https(server: MirrorServer, *, hops: int, arrives: bool) -> None:
     good = mirror = server.mirror(whole)
     for _ in range(hops):
@@ -266,12 +246,7 @@ def test_redirects_within_https(server: MirrorServer, *, hops: int, arrives: boo
     assert bool(server.asked(good)) == arrives
 
 
-def test_53_endless_body_of_a_redirect(server: MirrorServer) -> None:
-    fetch_from(server.mirror(redirect(server.mirror(whole), endlessly=True)))
-    assert_fetched()
-
-
-def test_53_redirect_to_plain_http(server: MirrorServer, passed_over: PassedOver) -> None:
+def test_redirect_to_plain_http_is_not_asked(server: MirrorServer, passed_over: PassedOver) -> None:
     with serving(MirrorServer(server.files)) as plain:
         passed_over(server.mirror(redirect(plain.mirror(whole))), "redirected away from https")
         assert plain.requests == []
@@ -283,10 +258,10 @@ def test_53_redirect_to_plain_http(server: MirrorServer, passed_over: PassedOver
 @pytest.mark.parametrize(
     ("certificate", "reason"),
     [
-        pytest.param({"self_signed": True}, "self-signed certificate", id="55-self-signed"),
-        pytest.param({"days": -1}, "certificate has expired", id="55-expired"),
-        pytest.param({"host": "127.0.0.2"}, "certificate is not valid for", id="55-another-host"),
-        pytest.param(None, "SSL", id="55-no-encryption-at-all"),
+        pytest.param({"self_signed": True}, "self-signed certificate", id="self-signed"),
+        pytest.param({"days": -1}, "certificate has expired", id="expired"),
+        pytest.param({"host": "127.0.0.2"}, "certificate is not valid for", id="another-host"),
+        pytest.param(None, "SSL", id="no-encryption-at-all"),
     ],
 )
 def test_untrusted_certificate(
@@ -310,38 +285,15 @@ def test_certificates_of_an_organization(
     with pytest.raises(UnreachableError, match="CERTIFICATE_VERIFY_FAILED"):
         fetch_from(server.mirror(whole))
     assert server.requests == []
-    value = authority.bundle
-    if variable == "SSL_CERT_DIR":  # a folder as `openssl rehash` leaves it
-        command = ["openssl", "x509", "-hash", "-noout", "-in", str(authority.bundle)]
-        name = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-        value = Path("certificates").absolute()
-        value.mkdir()
-        shutil.copy(authority.bundle, value / f"{name}.0")
-    monkeypatch.setenv(variable, str(value))
+    monkeypatch.setenv(variable, str(authority.bundle))
     fetch_from(server.mirror(whole))
     assert_fetched()
-
-
-@pytest.mark.parametrize(
-    ("variable", "value", "reason"),
-    [
-        ("REQUESTS_CA_BUNDLE", "absent.pem", "invalid path: absent.pem"),
-        ("SSL_CERT_FILE", "params.yaml", "NO_CERTIFICATE_OR_CRL_FOUND"),
-    ],
-)
-def test_variable_that_names_no_certificate(
-    server: MirrorServer, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, reason: str
-) -> None:
-    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
-    monkeypatch.setenv(variable, value)
-    with pytest.raises(UnreachableError, match=reason):
-        fetch_from(server.mirror(whole))
 
 
 # No mirror is left
 
 
-def test_56_all_mirrors_wrong(server: MirrorServer) -> None:
+def test_all_mirrors_wrong(server: MirrorServer) -> None:
     Path("wrong").mkdir()
     Path("wrong", NAMES[2]).write_bytes(b"junk")
     lost, wrong = server.mirror(status(404)), server.mirror(damaged)
@@ -359,7 +311,7 @@ def test_56_all_mirrors_wrong(server: MirrorServer) -> None:
     assert_nothing_fetched()
 
 
-def test_56_last_file_missing(server: MirrorServer) -> None:
+def test_last_file_missing(server: MirrorServer) -> None:
     mirror = server.mirror(whole, whole, whole, status(404))
     write_params(mirror)
     exit_status, said = run_stage()
@@ -370,7 +322,7 @@ def test_56_last_file_missing(server: MirrorServer) -> None:
     assert_nothing_fetched()
 
 
-def test_56_no_mirror_listed() -> None:
+def test_no_mirror_listed() -> None:
     with pytest.raises(UnreachableError, match=r"\n  none is listed\nPut its four"):
         fetch_from()
 
@@ -378,7 +330,7 @@ def test_56_no_mirror_listed() -> None:
 # Files in place
 
 
-def test_58_good_files_need_no_mirror(server: MirrorServer) -> None:
+def test_good_files_need_no_mirror(server: MirrorServer) -> None:
     mirror = server.mirror(whole)
     fetch_from(mirror)
     before = {path: path.stat().st_ino for path in RAW_DIR.iterdir()}
@@ -387,17 +339,7 @@ def test_58_good_files_need_no_mirror(server: MirrorServer) -> None:
     assert {path: path.stat().st_ino for path in RAW_DIR.iterdir()} == before
 
 
-def test_57_stale_partial_file(server: MirrorServer) -> None:
-    RAW_DIR.mkdir(parents=True)
-    stale = RAW_DIR / f".{NAMES[0]}.0123abcd.tmp"
-    stale.write_bytes(b"half")
-    fetch_from(server.mirror(whole))
-    assert stale.read_bytes() == b"half"
-    stale.unlink()
-    assert_fetched()
-
-
-def test_59_two_at_once(server: MirrorServer) -> None:
+def test_two_at_once(server: MirrorServer) -> None:
     both_ask = after(threading.Barrier(2), whole)
     write_params(server.mirror(both_ask, both_ask, whole))
     with start_stage() as one, start_stage() as other:
@@ -408,7 +350,7 @@ def test_59_two_at_once(server: MirrorServer) -> None:
     assert_fetched()
 
 
-def test_62_killed_while_downloading(server: MirrorServer) -> None:
+def test_killed_while_downloading(server: MirrorServer) -> None:
     begun = threading.Event()
     mirror = server.mirror(whole, stall(begun), whole)
     write_params(mirror)
@@ -422,7 +364,7 @@ def test_62_killed_while_downloading(server: MirrorServer) -> None:
 
 
 @pytest.mark.parametrize(
-    "reason", ["File exists", "Permission denied"], ids=["60-a-file", "60-read-only"]
+    "reason", ["File exists", "Permission denied"], ids=["a-file", "read-only"]
 )
 def test_folder_that_cannot_be_written(synthetic: Path, reason: str) -> None:
     RAW_DIR.parent.mkdir()
@@ -437,7 +379,7 @@ def test_folder_that_cannot_be_written(synthetic: Path, reason: str) -> None:
     assert not list(RAW_DIR.glob(".*.tmp"))
 
 
-def test_60_full_disk(synthetic: Path) -> None:
+def test_full_disk(synthetic: Path) -> None:
     write_params(str(synthetic))
     exit_status, said = run_stage("1000")  # bytes a file may have
     assert exit_status == os.EX_IOERR
@@ -465,36 +407,16 @@ def test_content_without_a_digest_is_taken_and_described(
     assert {path.name for path in RAW_DIR.iterdir()} == {file.name for file in files}
 
 
-@pytest.mark.parametrize("answer", [page, damaged, half], ids=["page", "damaged", "half"])
-def test_content_without_a_digest_is_looked_at(
-    server: MirrorServer, synthetic: Path, answer: Answer
-) -> None:
+def test_content_without_a_digest_is_looked_at(server: MirrorServer, synthetic: Path) -> None:
     drop_digests()
-    fetch_from(server.mirror(answer), server.mirror(whole))
+    fetch_from(server.mirror(page), server.mirror(half), server.mirror(whole))
     assert read_files(RAW_DIR) == unpack_all(synthetic)
-
-
-# Mirror entries
-
-
-@pytest.mark.parametrize("way", ["x/../", "x/%2e%2e/", "../", "/"], ids="61-{}".format)
-def test_winding_mirror(server: MirrorServer, project: Path, way: str) -> None:
-    """However an address winds, files land under our own names in our own folder."""
-    server.answers |= {folder: [status(404)] for folder in ("", "/0/x", "/0/x/%2e%2e")}
-    fetch_from(f"{server.mirror(status(404))}{way}", server.mirror(whole))
-    assert_fetched()
-    assert sorted(path.name for path in project.iterdir()) == ["data", "params.yaml", "stage.py"]
-
-
-def test_endless_patience_is_refused() -> None:
-    with pytest.raises(ConfigError, match="deadline_seconds: expected less than or equal to 86400"):
-        fetch_from(deadline=1e30)
 
 
 # Local folders
 
 
-def test_63_local_folders(
+def test_local_folders(
     server: MirrorServer, synthetic: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """They come before addresses, and may be absent."""
@@ -504,7 +426,7 @@ def test_63_local_folders(
     assert capsys.readouterr().err == ""
 
 
-def test_63_bad_local_folder(
+def test_bad_local_folder(
     server: MirrorServer, synthetic: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(synthetic, "copy")
@@ -520,7 +442,7 @@ def test_63_bad_local_folder(
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_64_proxy(
+def test_proxy(
     server: MirrorServer,
     authority: Authority,
     monkeypatch: pytest.MonkeyPatch,
@@ -540,7 +462,7 @@ def test_64_proxy(
     assert SECRET not in "".join(capsys.readouterr())
 
 
-def test_64_no_proxy(server: MirrorServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_proxy(server: MirrorServer, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(MirrorServer({})) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -554,15 +476,11 @@ def test_64_no_proxy(server: MirrorServer, monkeypatch: pytest.MonkeyPatch) -> N
     [
         ("http://user:{}@REFUSING", "Tunnel connection failed: 407"),
         ("http://user:{}@127.0.0.1:9", "refused"),
-        ("http://user:{}@127.0.0.1:99999", "malformed"),
         ("http://user:{}/word@127.0.0.1:9", "malformed"),
-        ("http://user:{}#word@127.0.0.1:9", "malformed"),
-        ("user:{}@127.0.0.1:9", "malformed|refused"),
         ("ftp://user:{}@127.0.0.1:9", "malformed|refused"),
-        ("socks5://user:{}@127.0.0.1:9", "malformed|SOCKS|refused"),
     ],
 )
-def test_64_useless_proxy_tells_no_password(
+def test_useless_proxy_tells_no_password(
     server: MirrorServer,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

@@ -541,7 +541,7 @@ def save_each(name: str, *, train: str = "train", test: str = "test", dark: bool
 
 
 def write_labels(path: str, row: str, *, split: str = "", header: str = "file,label\n") -> None:
-    rows = [row.format(d=d, i=i, j=i % 4, s=s) for i, d, _, s in EACH if split in (s, "")]
+    rows = [row.format(d=d, i=i, s=s) for i, d, _, s in EACH if split in (s, "")]
     Path(path).write_text(header + "\n".join(rows) + "\n")
 
 
@@ -725,7 +725,7 @@ def save_without_a_row() -> None:
 
 def save_with_two_rows() -> None:
     save_each("{i}.png")
-    write_labels("p/labels.csv", "{j}.png,{d}")
+    write_labels("p/labels.csv", "{i}.png,{d}\n0.png,1")
 
 
 BAD_PICTURES: dict[str, tuple[Callable[[], None], str]] = {

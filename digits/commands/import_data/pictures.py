@@ -198,7 +198,8 @@ def _read_tables(
 ) -> Labelled:
     """Look the labels up in tables beside the pictures, by file name; none if no table has them.
 
-    A picture is found by the end of its path. An end that has two labels finds none.
+    A picture is found by the end of its path. An end that has two labels finds none. Tables that
+    have less than half of the pictures are about something else.
     """
     known = {tail for name in names for tail in _list_tails(name)}
     found: dict[tuple[str | None, str], str] = {}
@@ -210,12 +211,15 @@ def _read_tables(
     labelled: Labelled = {}
     for name, split in zip(names, splits, strict=True) if found else ():
         own = [split, None] if split else [None, *SPLITS]
-        keys = [(it, tail) for tail in _list_tails(name) for it in own]
-        where = next((it for it in keys if found.get(it)), None)
-        if where is None:
-            tried = join_texts(it.name for it in tables)
-            raise DigitsError(f"{name}: expected a row of its own in {tried}")
-        labelled[name] = (split or where[0], found[where])
+        for key in ((it, tail) for tail in _list_tails(name) for it in own):
+            if found.get(key):
+                labelled.setdefault(name, (split or key[0], found[key]))
+    if 2 * len(labelled) < len(names):
+        return {}
+    missing = [name for name in names if name not in labelled]
+    if missing:
+        tried = join_texts(it.name for it in tables)
+        raise DigitsError(f"{missing[0]}: expected a row of its own in {tried}")
     return labelled
 
 

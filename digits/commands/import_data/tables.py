@@ -77,7 +77,11 @@ class Table:
         return pixels
 
     def list_labels(self, label: str | None) -> np.ndarray:
-        """Return the labels, texts (n,), of images that are elsewhere."""
+        """Return the labels of images that are elsewhere: texts (n,), or numbers (n, columns)."""
+        rows = [[row[it] for it in self.columns] for row in self.rows]
+        is_named = label or any(it.lower() in LABEL_WORDS for it in self.names)
+        if not is_named and len(self.columns) > 2 and all(map(_is_numbers, rows)):
+            return np.array(rows, np.float64)  # as one-hot labels are
         place = self.find_label(label)
         if place is None or len(self.columns) > 2:
             self.find_pixels(place)
@@ -86,11 +90,9 @@ class Table:
     def list_files(
         self, is_file: Callable[[str], bool], label: str | None
     ) -> Iterator[tuple[str, str, str]]:
-        """Yield file, label and split of each row, if a column has files; a header may be a row."""
+        """Yield file, label and split of each row; a header that names a file is one."""
         rows, columns = [self.names, *self.rows], range(len(self.names))
-        files = next((it for it in columns if any(is_file(row[it]) for row in rows)), None)
-        if files is None:
-            return
+        files = max(self.columns, key=lambda it: sum(is_file(row[it]) for row in rows))
         names = [str(it) for it in columns] if is_file(self.names[files]) else self.names
         told = next((it for it in columns if names[it].lower() in SPLIT_COLUMNS), None)
         others = [it for it in self.columns if it not in (files, told)]
@@ -168,7 +170,7 @@ def _examine(name: str, text: TextIOWrapper) -> Table:
     if attributes:
         return Table(name, attributes, rows, dialect | {"comment": "%"}, skipped, [])
     has_index = bool(names) and names[0] in INDEX
-    if not all(NUMBER.fullmatch(it) for it in names[has_index:]):
+    if not _is_numbers(names[has_index:]):
         return Table(name, names, rows[1:], dialect, skipped + 1, [])
     first_row = _number_anew(names)
     rows[:1] = [first_row] if first_row else rows[:1]
@@ -179,6 +181,10 @@ def _examine(name: str, text: TextIOWrapper) -> Table:
 def _parse(lines: Iterable[str], dialect: dict[str, Any]) -> Iterator[list[str]]:
     delimiter, quote = dialect["sep"], dialect["quotechar"]
     return csv.reader(lines, delimiter=delimiter, quotechar=quote, skipinitialspace=True)
+
+
+def _is_numbers(cells: Iterable[str]) -> bool:
+    return all(map(NUMBER.fullmatch, cells))
 
 
 def _number_anew(names: Sequence[str]) -> list[str]:
