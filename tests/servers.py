@@ -170,97 +170,66 @@ def serving(server: MirrorServer) -> Iterator[MirrorServer]:
 # Answers
 
 
-def whole(reply: Handler) -> None:
-    reply.start(200, {"Content-Length": len(reply.file)})
-    reply.wfile.write(reply.file)
+def send(
+    body: Callable[[Handler], bytes], *, code: int = 200, longer: int | None = 0, **headers: str
+) -> Answer:
+    """Send a body and close; announce its length, or one that it has not, or (None) no length.
 
-
-def status(code: int, **headers: str) -> Answer:
-    """Refuse; `Retry_After="1"` and the like become headers."""
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    `Retry_After="1"` and the like become headers.
+    """
+    named: dict[str, Any] = {name.replace("_", "-"): value for name, value in headers.items()}
 
     def answer(reply: Handler) -> None:
-        reply.start(code, {"Content-Length": 0, **named})
+        data = body(reply)
+        length = {} if longer is None else {"Content-Length": len(data) + longer}
+        reply.start(code, length | named)
+        reply.wfile.write(data)
 
     return answer
 
 
-def page(reply: Handler) -> None:
-    reply.start(200, {"Content-Type": "text/html", "Content-Length": len(PAGE)})
-    reply.wfile.write(PAGE)
+def _halve(reply: Handler) -> bytes:
+    return reply.file[: len(reply.file) // 2]
 
 
-def exchanged(reply: Handler) -> None:
-    """Send another content of the same size, well packed."""
-    other = gzip.compress(gzip.decompress(reply.file)[::-1])
-    reply.start(200, {"Content-Length": len(other)})
-    reply.wfile.write(other)
+def _find_other(reply: Handler) -> bytes:
+    return next(data for name, data in reply.server.files.items() if name != reply.name)
 
 
-def damaged(reply: Handler) -> None:
-    """Change the last byte of the packing."""
-    reply.start(200, {"Content-Length": len(reply.file)})
-    reply.wfile.write(reply.file[:-1] + bytes([reply.file[-1] ^ 1]))
-
-
-def misnamed(reply: Handler) -> None:
-    """Send another file of the dataset."""
-    other = next(data for name, data in reply.server.files.items() if name != reply.name)
-    reply.start(200, {"Content-Length": len(other)})
-    reply.wfile.write(other)
-
-
-def raw(reply: Handler) -> None:
-    """Send the unpacked bytes under the `.gz` name, as servers that unpack on the way do."""
-    unpacked = gzip.decompress(reply.file)
-    reply.start(200, {"Content-Length": len(unpacked)})
-    reply.wfile.write(unpacked)
-
-
-def encoded(reply: Handler) -> None:
-    """Announce the file's own compression as that of the transfer."""
-    reply.start(200, {"Content-Length": len(reply.file), "Content-Encoding": "gzip"})
-    reply.wfile.write(reply.file)
+whole = send(lambda reply: reply.file)
+page = send(lambda _: PAGE, Content_Type="text/html")
+misnamed = send(_find_other)  # another file of the dataset
+# Another content of the same size, well packed; and a change of the packing's last byte.
+exchanged = send(lambda reply: gzip.compress(gzip.decompress(reply.file)[::-1]))
+damaged = send(lambda reply: reply.file[:-1] + bytes([reply.file[-1] ^ 1]))
+# What servers make of a `.gz`: unpacked on the way, or the compression called the transfer's.
+raw = send(lambda reply: gzip.decompress(reply.file))
+encoded = send(lambda reply: reply.file, Content_Encoding="gzip")
+half = send(_halve, longer=None)
+chunked, chunk_cut, last_chunk_missing = (
+    send(body, longer=None, Transfer_Encoding="chunked")
+    for body in (
+        lambda reply: b"%x\r\n%b\r\n0\r\n\r\n" % (len(reply.file), reply.file),
+        lambda reply: b"%x\r\n%b" % (len(reply.file), _halve(reply)),
+        # The whole as a chunk, without the empty one that ends the body.
+        lambda reply: b"%x\r\n%b\r\n" % (len(reply.file), reply.file),
+    )
+)
 
 
 def length_off_by(difference: int) -> Answer:
-    """Announce a length that is not the file's, send the file and close."""
-
-    def answer(reply: Handler) -> None:
-        reply.start(200, {"Content-Length": len(reply.file) + difference})
-        reply.wfile.write(reply.file)
-
-    return answer
+    return send(lambda reply: reply.file, longer=difference)
 
 
-def half(reply: Handler) -> None:
-    """Announce no length, send half and close."""
-    reply.start()
-    reply.wfile.write(reply.file[: len(reply.file) // 2])
+def status(code: int, **headers: str) -> Answer:
+    return send(lambda _: b"", code=code, **headers)  # type: ignore[arg-type]
 
 
 def reset(reply: Handler) -> None:
     """Send half and break the connection off."""
     reply.start(200, {"Content-Length": len(reply.file)})
-    reply.wfile.write(reply.file[: len(reply.file) // 2])
+    reply.wfile.write(_halve(reply))
     reply.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, UNLINGERING)
-
-
-def chunked(reply: Handler) -> None:
-    reply.start(200, {"Transfer-Encoding": "chunked"})
-    reply.wfile.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(reply.file), reply.file))
-
-
-def chunk_cut(reply: Handler) -> None:
-    """Announce a chunk, send half of it and close."""
-    reply.start(200, {"Transfer-Encoding": "chunked"})
-    reply.wfile.write(b"%x\r\n%b" % (len(reply.file), reply.file[: len(reply.file) // 2]))
-
-
-def last_chunk_missing(reply: Handler) -> None:
-    """Send the whole file as a chunk and close before the empty one that ends the body."""
-    reply.start(200, {"Transfer-Encoding": "chunked"})
-    reply.wfile.write(b"%x\r\n%b\r\n" % (len(reply.file), reply.file))
 
 
 def silent(reply: Handler) -> None:
@@ -272,7 +241,7 @@ def stall(begun: threading.Event) -> Answer:
 
     def answer(reply: Handler) -> None:
         reply.start(200, {"Content-Length": len(reply.file)})
-        reply.wfile.write(reply.file[: len(reply.file) // 2])
+        reply.wfile.write(_halve(reply))
         begun.set()
         silent(reply)
 
