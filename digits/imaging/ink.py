@@ -12,12 +12,8 @@ CLEAN = 0.75  # of the pixels that are one of the two: a drawing or a scan, with
 EVEN = 0.03  # of the contrast: the median deviation of paper along a drawing's border
 SMALL = 100  # pixels: no photograph is smaller
 # Of photographs.
-PAPER_SIDE = 64  # pixels of the picture in which the paper's colour is sought
-PAPER_WINDOW = 0.25  # of the picture's longer side: wider than any stroke, narrower than a shadow
-DEEPEST = 0.995  # quantile of the depths: what is this far from paper is ink
-LIGHT = 1.5  # times as far from paper as dark ink: light ink
 BLUR = 1.0  # pixels, against the paper's grain
-STROKES = 6.0  # half-widths of a stroke, within which there is paper
+BROADEST = 0.15  # of the picture's shorter side: no stroke is broader
 SHADE = 0.5  # of the light: what is darker is no shadow on paper
 NOISE = 6.0  # standard deviations of the grain: what is deeper is ink
 
@@ -66,49 +62,24 @@ def list_border(picture: np.ndarray) -> np.ndarray:
     return np.concatenate([picture[0], picture[-1], picture[1:-1, 0], picture[1:-1, -1]])
 
 
-def compare_with_afar(page: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Return a first, coarse measure of ink (height, width), and whether ink is light.
-
-    Paper is a median far around each pixel, which is blurred where the light changes.
-    """
-    smooth = _blur(page)
-    depths = _estimate_paper(smooth) - smooth
-    dark, light = np.quantile(depths, DEEPEST), -np.quantile(depths, 1 - DEEPEST)
-    is_light_ink = bool(light > LIGHT * dark)
-    return (-depths if is_light_ink else depths).max(axis=2).clip(0), is_light_ink
-
-
-def measure_ink(page: np.ndarray, stroke: float, *, light: bool) -> np.ndarray:
+def measure_ink(page: np.ndarray) -> np.ndarray:
     """Return the ink of a photograph, float (height, width), in the channel where it is deepest.
 
-    `stroke` is half the width of strokes in pixels, `light` whether they are lighter than paper.
     Paper is what is left where strokes are filled up from their sides, by a grey closing or, where
     they are light, an opening: that follows gradients and the edge of a shadow.
     """
-    smooth = _blur(page)
-    reach = 2 * round(STROKES / 2 * max(stroke, 1.0)) + 1
-    way = cv2.MORPH_OPEN if light else cv2.MORPH_CLOSE
-    square = cv2.getStructuringElement(cv2.MORPH_RECT, (reach, reach))
+    smooth = cv2.GaussianBlur(page, (0, 0), BLUR).reshape(page.shape)
+    reach = max(3, round(BROADEST * min(page.shape[:2]))) | 1
+    square = np.ones((reach, reach))
+    # Ink is the lesser part of what is around it, and so the farther from its mean.
+    away = smooth - cv2.blur(smooth, (2 * reach + 1, 2 * reach + 1)).reshape(page.shape)
+    is_light_ink = np.mean(away**3) > 0
+    way = cv2.MORPH_OPEN if is_light_ink else cv2.MORPH_CLOSE
     paper = cv2.morphologyEx(smooth, way, square).reshape(page.shape)
+    # In a shadow, dark ink takes as large a share of the light.
     dim = max(DIM, SHADE * float(np.quantile(paper, 0.95)))
-    # In a shadow, ink takes as large a share of the light.
-    depths = smooth - paper if light else (paper - smooth) / paper.clip(dim)
+    depths = smooth - paper if is_light_ink else (paper - smooth) / paper.clip(dim)
     return depths.max(axis=2).clip(0)
-
-
-def _blur(page: np.ndarray) -> np.ndarray:
-    return cv2.GaussianBlur(page, (0, 0), BLUR).reshape(page.shape)
-
-
-def _estimate_paper(page: np.ndarray) -> np.ndarray:
-    height, width = page.shape[:2]
-    scale = min(1.0, PAPER_SIDE / max(height, width))
-    size = (max(1, round(scale * width)), max(1, round(scale * height)))
-    small = (255 * cv2.resize(page, size, interpolation=cv2.INTER_AREA)).clip(0, 255)
-    window = max(3, round(PAPER_WINDOW * max(size)) | 1)
-    small = cv2.medianBlur(small.astype(np.uint8), window)
-    small = cv2.GaussianBlur(small.astype(np.float32) / 255, (0, 0), window / 6)
-    return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR).reshape(page.shape)
 
 
 def threshold(ink: np.ndarray, grain: float = 0.0) -> np.ndarray:

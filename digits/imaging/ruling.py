@@ -6,9 +6,9 @@ import numpy as np
 from digits.imaging.ink import measure_radii, measure_stroke
 from digits.imaging.pieces import find_pieces
 
-SLOPES = np.arange(-0.12, 0.121, 0.015)  # of a ruled line, which a camera sees askew
+STEEPEST = 0.13  # slope of a ruled line, which a camera sees askew, and
+ANGLE = np.pi / 720  # by how much two slopes differ
 LONG = 0.35  # of the picture's side: a ruled line
-REST = 0.07  # of it: what is left of one that a stroke has broken
 THICK = 0.01  # of that side, or 5 pixels: a stroke, no ruled line
 BREAK = 15  # pixels, of a line that grain has broken
 LIGHTER = 0.6  # of the strokes' width or depth: a ruled line, and
@@ -45,33 +45,25 @@ def remove_lines(ink: np.ndarray, written: np.ndarray) -> np.ndarray:
 def find_lines(written: np.ndarray) -> np.ndarray:
     """Find fine straight lines, nearly level or upright, bool (height, width).
 
-    A line of some slope is a long run in a row, once the picture is sheared by that slope.
+    Where a stroke has broken a line, it goes on beyond.
     """
-    lines = np.zeros_like(written)
+    lines = np.zeros(written.shape, np.uint8)
     for turned in (False, True):
         page = np.ascontiguousarray(written.T if turned else written).astype(np.uint8)
-        height, width = page.shape
+        width = page.shape[1]
         thick = max(5, round(THICK * width))
         fine = cv2.morphologyEx(page, cv2.MORPH_TOPHAT, np.ones((thick, 1)))
-        found = np.zeros(page.shape, bool)
-        for slope in SLOPES:
-            size = (width, height + int(np.ceil(abs(slope) * width)))
-            shear = np.array([[1, 0, 0], [slope, 1, max(0, -slope * width)]])
-            level = cv2.warpAffine(fine, shear, size, flags=cv2.INTER_NEAREST)
-            level = cv2.dilate(level, np.ones((3, 1)))
-            level = cv2.morphologyEx(level, cv2.MORPH_CLOSE, np.ones((1, BREAK)))
-            runs = cv2.morphologyEx(level, cv2.MORPH_OPEN, np.ones((1, round(LONG * width))))
-            level_rows = runs.any(axis=1)
-            if level_rows.any():
-                # Where a stroke has broken a line, shorter runs go on in the row.
-                shorter = np.ones((1, max(1, round(REST * width))))
-                runs = cv2.morphologyEx(level, cv2.MORPH_OPEN, shorter)
-                runs[~level_rows] = 0
-                back = cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST
-                found |= cv2.warpAffine(runs, shear, (width, height), flags=back) > 0
-        found &= fine > 0
-        lines |= found.T if turned else found
-    return lines
+        votes, least = round(LONG / 2 * width), LONG * width
+        found = cv2.HoughLinesP(fine, 1, ANGLE, votes, minLineLength=least, maxLineGap=BREAK)
+        drawn = np.zeros_like(fine)
+        for left, top, right, bottom in [] if found is None else found.reshape(-1, 4):
+            if abs(bottom - top) < STEEPEST * abs(right - left):
+                slope = (bottom - top) / (right - left)
+                ends = (round(top - slope * left), round(top + slope * (width - left)))
+                cv2.line(drawn, (0, ends[0]), (width, ends[1]), 1, thick * 2 // 3)
+        drawn &= fine
+        lines |= drawn.T if turned else drawn
+    return lines > 0
 
 
 def _drop_remains(ink: np.ndarray, rest: np.ndarray, lines: np.ndarray) -> np.ndarray:

@@ -14,14 +14,12 @@ import numpy as np
 from digits.data.splits import IMAGE_SIDE
 from digits.imaging.ink import (
     FAINT,
-    compare_with_afar,
     is_drawing,
     is_light,
     measure_drawing,
     measure_grain,
     measure_ink,
     measure_radii,
-    measure_stroke,
     threshold,
 )
 from digits.imaging.normalization import centre, is_placed
@@ -126,12 +124,11 @@ def _drop_equal_channels(picture: np.ndarray) -> np.ndarray:
 def _find_ink(page: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return ink float (height, width), and bool, where there are strokes."""
     if is_drawing(page):
-        ink = measure_drawing(page)
-        return ink, find_strokes(ink, threshold(ink))
-    coarse, light = compare_with_afar(page)
-    strokes = find_strokes(coarse, threshold(coarse, measure_grain(coarse)))
-    ink = measure_ink(page, measure_stroke(strokes), light=light)
-    return ink, find_strokes(ink, threshold(ink, measure_grain(ink)))
+        ink, grain = measure_drawing(page), 0.0
+    else:
+        ink = measure_ink(page)
+        grain = measure_grain(ink)
+    return ink, find_strokes(ink, threshold(ink, grain))
 
 
 def find_strokes(ink: np.ndarray, written: np.ndarray) -> np.ndarray:
