@@ -53,8 +53,8 @@ def add_impulse_noise(images: np.ndarray, draws: Draws) -> np.ndarray:
 def blur_by_glass(images: np.ndarray, draws: Draws) -> np.ndarray:
     """Blur, twice swap every other pixel with one beside or over it, blur again."""
     shape = (len(images), 2, IMAGE_SIDE - 2, IMAGE_SIDE - 2, 3)
-    swapped, up, left = _put_last(draws.integers(0, 2, shape, np.uint8)).transpose(3, 0, 1, 2, 4)
-    pixels, every = _put_last(_smooth(images, 0.7)), np.arange(len(images))
+    swapped, up, left = draws.integers(0, 2, shape, np.uint8).transpose(4, 1, 2, 3, 0)
+    pixels, every = np.moveaxis(_smooth(images, 0.7), 0, -1).copy(), np.arange(len(images))
     for turn in np.ndindex(shape[1:4]):
         row, column = (IMAGE_SIDE - 1 - passed for passed in turn[1:])
         there = row - (swapped[turn] & up[turn]), column - (swapped[turn] & left[turn]), every
@@ -79,7 +79,7 @@ def blur_by_motion(images: np.ndarray, draws: Draws) -> np.ndarray:
 
 def shear(images: np.ndarray, draws: Draws) -> np.ndarray:
     """Move each row by 0.4 pixels more than the row before, to either side."""
-    slant = 0.4 * _choose_sides(draws, (len(images),))
+    slant = 0.4 * draws.choice([-1.0, 1.0], len(images))
     return _warp(images, ((1, 0, 0), (slant, 1, 0)))
 
 
@@ -90,7 +90,7 @@ def scale(images: np.ndarray, _: Draws) -> np.ndarray:
 
 def rotate(images: np.ndarray, draws: Draws) -> np.ndarray:
     """Turn by 0.4 radians, 23 degrees, either way."""
-    angle = 0.4 * _choose_sides(draws, (len(images),))
+    angle = 0.4 * draws.choice([-1.0, 1.0], len(images))
     cos, sin = np.cos(angle), np.sin(angle)
     return _warp(images, ((cos, -sin, 0), (sin, cos, 0)))
 
@@ -102,7 +102,7 @@ def brighten(images: np.ndarray, _: Draws) -> np.ndarray:
 
 def translate(images: np.ndarray, draws: Draws) -> np.ndarray:
     """Move by three rows and three columns, each to either side."""
-    down, right = 3 * _choose_sides(draws, (len(images), 2)).T
+    down, right = 3 * draws.choice([-1.0, 1.0], (len(images), 2)).T
     return _warp(images, ((1, 0, down), (0, 1, right)))
 
 
@@ -118,7 +118,11 @@ def add_fog(images: np.ndarray, draws: Draws) -> np.ndarray:
     before, interpolated linearly. As much as in the benchmark's fog lies between neighbours.
     """
     cells = (64, 32, 16, 8, 4, 2)  # pixels between heights
-    near = [np.maximum(0, 1 - np.abs(PIXELS[:, np.newaxis] / cell - _span(cell))) for cell in cells]
+    grids = [np.arange(-(-CENTRE * 2 // cell) + 1) for cell in cells]  # that reach over an image
+    near = [
+        np.maximum(0, 1 - np.abs(PIXELS[:, np.newaxis] / cell - grid))
+        for cell, grid in zip(cells, grids, strict=True)
+    ]
     sizes = [weights.shape[1] for weights in near]
     heights = draws.uniform(-1, 1, (len(images), sum(size**2 for size in sizes)))
     fog, height, start = np.full(images.shape, 0.5), 0.35, 0
@@ -132,8 +136,8 @@ def add_fog(images: np.ndarray, draws: Draws) -> np.ndarray:
 
 def spatter(images: np.ndarray, draws: Draws) -> np.ndarray:
     """Cover the image with grey spots of mud, where smoothed noise is high."""
-    noise = _smooth(draws.standard_normal(images.shape), 1)
-    mud = _smooth((noise > 0).astype(float), 1.5)
+    is_high = _smooth(draws.standard_normal(images.shape), 1) > 0
+    mud = _smooth(is_high.astype(float), 1.5)
     mud[mud < 0.8] = 0
     return images * (1 - mud) + 63 / 255 * mud
 
@@ -211,23 +215,13 @@ def corrupt(name: str, images: np.ndarray, kinds: Mapping[str, Kind] = KINDS) ->
     return kinds[name].apply(images, draws).clip(0, 1).astype(np.float32)
 
 
-def _choose_sides(draws: Draws, shape: tuple[int, ...]) -> np.ndarray:
-    return draws.choice([-1.0, 1.0], shape)
-
-
-def _put_last(images: np.ndarray) -> np.ndarray:
-    """Bring the same pixel of all images together in memory."""
-    return np.ascontiguousarray(np.moveaxis(images, 0, -1))
-
-
 def _smooth(images: np.ndarray, deviation: float) -> np.ndarray:
     return ndimage.gaussian_filter(images, (0, deviation, deviation))
 
 
 def _differentiate(images: np.ndarray, axis: int) -> np.ndarray:
     """Sobel's slope along an axis of each image."""
-    slope = ndimage.correlate1d(images, [-1, 0, 1], axis)
-    return ndimage.correlate1d(slope, [1, 2, 1], 3 - axis)
+    return ndimage.correlate1d(ndimage.correlate1d(images, [-1, 0, 1], axis), [1, 2, 1], 3 - axis)
 
 
 def _sample(images: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
@@ -242,15 +236,12 @@ def _warp(images: np.ndarray, affine: Sequence[Sequence[np.ndarray | float]]) ->
 
     Each factor is a number for all images or float (n,).
     """
-    (yy, yx, y), (xy, xx, x) = ([np.reshape(it, (-1, 1, 1)) for it in line] for line in affine)
+    (yy, yx, y), (xy, xx, x) = (
+        [np.reshape(factor, (-1, 1, 1)) for factor in line] for line in affine
+    )
     row, column = PIXELS[:, np.newaxis] - CENTRE, PIXELS - CENTRE
     rows, columns = yy * row + yx * column + y, xy * row + xx * column + x
     return _sample(images, CENTRE + rows, CENTRE + columns)
-
-
-def _span(cell: int) -> np.ndarray:
-    """Number the heights of a grid of such cells that reaches over an image."""
-    return np.arange(-(-CENTRE * 2 // cell) + 1)
 
 
 def _ink_line(line: np.ndarray) -> np.ndarray:

@@ -31,35 +31,27 @@ BLOCK = re.compile(rf"{MARKER}(?:(.*?)(<!-- /\1 -->))?", re.DOTALL)
 # What DVC pushes first; the results are what another training adds.
 DATA = ("data/raw", "data/decoded")
 RESULTS = ("data/predictions", "models/model.keras", "data/analysis")
-COLUMNS = (
-    "recipe",
-    "accuracy, %",
-    "corrupted, %",
-    "CPU seconds",
-)  # of LEADERBOARD.md, in README.md
+COLUMNS = ("recipe", "accuracy, %", "corrupted, %", "CPU seconds")  # of LEADERBOARD.md, in README
 RELIABILITY_COLUMNS = ("low", "count", "confidence", "accuracy", "accuracy_low", "accuracy_high")
 
 
-class DocsError(DigitsError):
-    """A marker is unknown or without its end, or there is nothing to write there."""
-
-
-def render(text: str, blocks: Mapping[str, str], model: str) -> str:
-    """Put each block between its markers, the first of which then carries the model's MD5.
+def render(path: Path, blocks: Mapping[str, str], model: str) -> str:
+    """Put each block between its markers in a page, the first marker then carries the model's MD5.
 
     Raises:
-        DocsError: a marker that names no block, or whose block does not end.
+        DigitsError: a marker that names no block, or whose block does not end.
     """
 
     def fill(found: re.Match[str]) -> str:
         name, old, end = found.groups()
-        if name not in blocks:
-            raise DocsError(f"expected a marker of {', '.join(blocks)}, received <!-- {name} -->")
-        if end is None or re.search(MARKER, old):
-            raise DocsError(f"expected <!-- /{name} --> after <!-- {name} -->, received none")
+        if name not in blocks or end is None or re.search(MARKER, old):
+            raise DigitsError(
+                f"{path}: expected a block of {', '.join(blocks)} from <!-- NAME --> to "
+                f"<!-- /NAME -->, received <!-- {name} --> alone or of another name"
+            )
         return f"<!-- {name} {model} -->\n\n{blocks[name]}\n\n{end}"
 
-    return BLOCK.sub(fill, text)
+    return BLOCK.sub(fill, path.read_text(encoding="utf-8"))
 
 
 def describe_confidence(recipe: str, reliability: pd.DataFrame, rejection: pd.DataFrame) -> str:
@@ -72,13 +64,6 @@ def describe_confidence(recipe: str, reliability: pd.DataFrame, rejection: pd.Da
         f"{100 * error:.2f} %.\n"
         f"On the {100 * (1 - rejected):.0f} % most confident predictions, accuracy is "
         f"{100 * accuracy:.2f} %."
-    )
-
-
-def describe_accuracy(recipe: str, metrics: Mapping[str, Any]) -> str:
-    """Say the result in a line."""
-    return (
-        f"The recipe {quote(recipe)} has a test accuracy of **{100 * metrics['accuracy']:.2f} %**."
     )
 
 
@@ -101,7 +86,7 @@ def shorten_table(page: str) -> str:
         for line in re.findall(r"(?m)^\|.*$", page)
     ]
     if not rows:
-        raise DocsError(f"{LEADERBOARD_PATH}: expected a table, received none")
+        raise DigitsError(f"{LEADERBOARD_PATH}: expected a table, received none")
     header, _, *rows = rows
     places = [header.index(column) for column in COLUMNS]
     cells = [[row[place] for place in places] for row in rows]
@@ -113,13 +98,13 @@ def load_blocks() -> tuple[dict[str, str], str]:
 
     Raises:
         ArtifactError: a metrics file is missing or damaged.
-        DocsError: there is no trained model, or no leaderboard.
+        DigitsError: there is no trained model, or no leaderboard.
     """
     stages: dict[str, Any] = load_params("stages", dict[str, Any], LOCK_PATH)
     outs = [out for stage in stages.values() for out in stage.get("outs", ())]
     models = [out["md5"] for out in outs if out["path"] == str(MODEL_PATH)]
     if not models:
-        raise DocsError(f"{LOCK_PATH}: expected {MODEL_PATH}, received none: run `dvc repro`")
+        raise DigitsError(f"{LOCK_PATH}: expected {MODEL_PATH}, received none: run `dvc repro`")
     params = stages["train"]["params"][str(PARAMS_PATH)]
     title = load_dataset(stages["fetch"]["params"][str(PARAMS_PATH)]["dataset"]).title
     recipe = params["train"]["recipe"]
@@ -135,7 +120,8 @@ def load_blocks() -> tuple[dict[str, str], str]:
     blocks = {
         "result": f"```\n{result}\n```",
         "confidence": confidence,
-        "accuracy": describe_accuracy(recipe, metrics),
+        "accuracy": f"The recipe {quote(recipe)} has a test accuracy of "
+        f"**{100 * metrics['accuracy']:.2f} %**.",
         "sizes": describe_sizes(outs),
         "leaderboard": shorten_table(LEADERBOARD_PATH.read_text(encoding="utf-8")),
     }
@@ -153,9 +139,5 @@ def write_page(path: Path, written: str) -> None:
 def main(_: Namespace) -> None:
     blocks, model = load_blocks()
     for path in (Path("README.md"), *sorted(Path("docs").glob("*.md"))):
-        try:
-            written = render(path.read_text(encoding="utf-8"), blocks, model)
-        except DocsError as error:
-            raise DocsError(f"{path}: {error}") from error
-        write_page(path, written)
+        write_page(path, render(path, blocks, model))
     write_page(MODEL_CARD_PATH, render_card(load_facts(), blocks["confidence"]))

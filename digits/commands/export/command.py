@@ -4,10 +4,10 @@ They are compared with Keras on validation images: the test images are opened by
 """
 
 import hashlib
-import importlib.util
+import shutil
 import tempfile
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,7 @@ from digits.paths import CARD_PATH, MODEL_PATH, TRAIN_DIR, VALIDATION_DIR
 
 EXPORTED_DIR = Path("exported")
 PAGE_NAME = "README.md"
+EXPORTED = "Exported from `models/model.keras`"  # in the page of each export
 TEMPLATE_PATH = Path(__file__).with_name("readme.md")  # of that page
 HEADER = ("form", "size", "largest difference", "validation accuracy")
 BATCH_SIZE = 500  # a matter of memory, not of results
@@ -45,10 +46,6 @@ CALIBRATION_COUNT = 500  # training images; 100 and 2,000 came to the same accur
 AGREEMENT = 0.01
 
 
-class ExportError(DigitsError):
-    """A form cannot be made here or is another model, or the folder holds something else."""
-
-
 @dataclass(frozen=True)
 class Form:
     """A file or folder, how it is written, and how its program loads it."""
@@ -56,7 +53,6 @@ class Form:
     file: str
     write: Callable[[Path, keras.Model, np.ndarray], None]  # the images calibrate 8 bits
     load: Callable[[Path], Predict]
-    packages: tuple[str, ...] = ()  # of the extra `export`
     exact: bool = True  # but for rounding
 
 
@@ -70,19 +66,16 @@ FORMS = {
         "model.onnx",
         lambda path, model, _: write_bytes(path, to_onnx(model)),
         load_onnx,
-        packages=("onnx", "onnxruntime", "tf2onnx"),
     ),
     "litert": Form(
         "model.tflite",
         lambda path, model, _: write_bytes(path, to_litert(model)),
         load_litert,
-        packages=("ai_edge_litert",),
     ),
     "litert_int8": Form(
         "model_int8.tflite",
         lambda path, model, images: write_bytes(path, to_litert_int8(model, images)),
         load_litert,
-        packages=("ai_edge_litert",),
         exact=False,
     ),
 }
@@ -97,45 +90,24 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--rev", help="a Git revision, branch or experiment, for its model")
 
 
-def check_packages(forms: Sequence[Form]) -> None:
-    """Check that the packages of these forms are installed.
+def clear_folder(folder: Path) -> None:
+    """Make a new folder, in place of an earlier export.
 
     Raises:
-        ExportError: names one that is not.
+        DigitsError: the folder holds anything else.
     """
-    for package in (package for form in forms for package in form.packages):
-        if importlib.util.find_spec(package) is None:
-            raise ExportError(
-                "export: expected the packages of the lock file, received no module "
-                f"{package!r}: `make env` installs them; "
-                "`--only saved_model` works without them"
-            )
-
-
-@contextmanager
-def replacing_folder(folder: Path) -> Iterator[Path]:
-    """Make a temporary folder that takes the place of `folder` once the block succeeds.
-
-    Raises:
-        ExportError: `folder` holds something else than exports.
-    """
-    ours = {PAGE_NAME, *(form.file for form in FORMS.values())}
-    held = {path.name for path in folder.iterdir()} - ours if folder.is_dir() else {folder.name}
-    if folder.exists() and held:
-        raise ExportError(
-            f"{folder}: expected a new folder, or one of exports, received {min(held)!r}: "
-            "remove it, or name another folder by --folder"
+    held = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    strange = held - {PAGE_NAME, *(form.file for form in FORMS.values())}
+    page = folder / PAGE_NAME
+    foreign = page.is_file() and EXPORTED not in page.read_text(encoding="utf-8")
+    if strange or foreign:
+        raise DigitsError(
+            f"{folder}: expected a new folder, or one of exports, received "
+            f"{min(strange, default=PAGE_NAME)!r}: remove it, or name another folder by --folder"
         )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent
-    ) as temporary:
-        made = Path(temporary, "made")
-        made.mkdir()
-        yield made
-        if folder.exists():
-            folder.rename(Path(temporary, "replaced"))
-        made.rename(folder)
+    if held:
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 @contextmanager
@@ -155,18 +127,18 @@ def finding_files(revision: str | None) -> Iterator[Path]:
         yield Path(folder)
 
 
-def compare(form: Form, path: Path, split: Split, expected: np.ndarray) -> tuple[str, ...]:
+def check(form: Form, path: Path, split: Split, expected: np.ndarray) -> tuple[str, ...]:
     """Load a form, compare it with the probabilities of Keras, float32 (n, k); return a row.
 
     Raises:
-        ExportError: the form is another model.
+        DigitsError: the form is another model.
     """
     predict, images = form.load(path), split.images
     starts = range(0, len(images), BATCH_SIZE)
     received = np.concatenate([predict(images[start : start + BATCH_SIZE]) for start in starts])
     difference = float(np.abs(received - expected).max())
     if form.exact and not difference <= AGREEMENT:  # so written that NaN is refused too
-        raise ExportError(
+        raise DigitsError(
             f"{form.file}: expected the probabilities of Keras, received others by up to "
             f"{difference:.2g}: the converter has made another model; --only leaves this form out"
         )
@@ -177,26 +149,26 @@ def compare(form: Form, path: Path, split: Split, expected: np.ndarray) -> tuple
 
 def main(arguments: Namespace) -> None:
     forms, folder = [FORMS[name] for name in arguments.only], arguments.folder
-    check_packages(forms)
-    # The folder first: one that cannot be written is told at once.
-    with replacing_folder(folder) as made, finding_files(arguments.rev) as root:
+    with finding_files(arguments.rev) as root:
         card = load_card(root / CARD_PATH)
         model = load_model(root / MODEL_PATH, card.class_count)
         training = load_split(root / TRAIN_DIR, card.class_count)
         validation = load_split(root / VALIDATION_DIR, card.class_count)
         expected = predict_probabilities(model, validation.images, BATCH_SIZE)
+        digest = hashlib.md5((root / MODEL_PATH).read_bytes(), usedforsecurity=False).hexdigest()
+        clear_folder(folder)
         rows = []
         for form in tqdm(forms, unit="form", leave=False, disable=None):
-            form.write(made / form.file, model, training.images[:CALIBRATION_COUNT])
-            rows.append(compare(form, made / form.file, validation, expected))
-        table = tabulate(rows, HEADER, tablefmt="github", disable_numparse=True)
-        page = TEMPLATE_PATH.read_text(encoding="utf-8").format(
-            title=escape(card.title),
-            recipe=quote(model.name),
-            digest=hashlib.md5((root / MODEL_PATH).read_bytes(), usedforsecurity=False).hexdigest(),
-            class_names=", ".join(escape(name) for name in card.class_names),
-            image_count=f"{len(validation.labels):,}",
-            table=table,
-        )
-        write_text(made / PAGE_NAME, page)
+            form.write(folder / form.file, model, training.images[:CALIBRATION_COUNT])
+            rows.append(check(form, folder / form.file, validation, expected))
+    table = tabulate(rows, HEADER, tablefmt="github", disable_numparse=True)
+    page = TEMPLATE_PATH.read_text(encoding="utf-8").format(
+        title=escape(card.title),
+        recipe=quote(model.name),
+        digest=digest,
+        class_names=", ".join(escape(name) for name in card.class_names),
+        image_count=f"{len(validation.labels):,}",
+        table=table,
+    )
+    write_text(folder / PAGE_NAME, page)
     print(f"{table}\n\n{folder}: written; {folder / PAGE_NAME} says how to load each")
