@@ -94,7 +94,8 @@ def test_form_agrees_with_keras_and_loads_as_its_page_says(
     load = form.load(exported / form.file)
     for count in (1, 7):  # any number of images
         received = load(IMAGES[:count])
-        assert (received.dtype, received.shape) == (np.float32, (count, 10))
+        assert received.dtype == np.float32
+        assert received.shape == (count, 10)
         expected = predict(build("sample"), IMAGES[:count])
         np.testing.assert_allclose(received, expected, atol=tolerance, rtol=0)
     (code,) = re.findall(
