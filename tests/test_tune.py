@@ -3,14 +3,11 @@
 import contextlib
 import json
 import math
-import os
-import re
 import shutil
 import sqlite3
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,18 +21,16 @@ import remotes
 from imports import ROOT
 from optuna.exceptions import StorageInternalError
 from optuna.storages import fail_stale_trials
-from optuna.trial import FrozenTrial, TrialState
 from PIL import Image
 from projects import PARAMS_PATH, RECIPES
 from ruamel.yaml import YAML
 
 from digits.commands.tune import command, objective, plots, study
-from digits.commands.tune.objective import Objective, TrialError
+from digits.commands.tune.objective import TrialError
 from digits.commands.tune.search import Search, load_search
 from digits.commands.tune.study import StudyError
 from digits.commands.tune.worker import TrialFailedError, Worker
 from digits.config import ConfigError
-from digits.dvc.run import Outcome
 from digits.files import HISTORY_COLUMNS
 from digits.paths import DVC_YAML_PATH, HISTORY_PATH, TRAIN_METRICS_PATH
 
@@ -216,7 +211,6 @@ def test_study_is_made_once_and_grows(database: str) -> None:
         assert study.create_study(storage, search, COMMIT, [{}] * count) == new
     own = study.open_study(storage, "small-0123456789ab")
     assert [trial.number for trial in study.list_trials(own)] == [0, 1, 2, 3, 4]
-    assert re.fullmatch("small-[0-9a-f]{4}", own.user_attrs["token"])
     assert study.read_search(own) == search
     with pytest.raises(StudyError, match=r"one of \['small-0123456789ab'\], received 'other'"):
         study.open_study(storage, "other")
@@ -232,12 +226,10 @@ def test_worker_runs_each_trial_once_or_ends_after_so_many(database: str) -> Non
 
 
 def test_grid_sets_the_parameters(database: str) -> None:
-    space = {"train.batch_size": {"values": [32, 64]}}
-    own = make_worker(
-        database, lambda trial: trial.params["train.batch_size"], sampler="grid", space=space
-    )
+    space = {RATE: {"values": [0.1, 0.2]}}
+    own = make_worker(database, train, sampler="grid", space=space)
     own.work(None)
-    assert [trial.value for trial in own.study.trials] == [32, 64]
+    assert [trial.value for trial in own.study.trials] == [0.1, 0.2]
 
 
 CROWD = """
@@ -256,24 +248,19 @@ print("took", own.work(None))
 
 def test_no_trial_goes_to_two_processes(database: str) -> None:
     own = make_worker(database, train, 40)
+    call = ["env", f"PYTHONPATH={ROOT}", sys.executable, "-c", CROWD]
+    call += [database, own.study.study_name]
     with contextlib.ExitStack() as stack:
-        crowd = [
+        crowd: list[Any] = [
             stack.enter_context(
-                subprocess.Popen(
-                    [sys.executable, "-c", CROWD, database, own.study.study_name],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    env={**os.environ, "PYTHONPATH": str(ROOT)},
-                    text=True,
-                )
+                subprocess.Popen(call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             )
             for _ in range(3)
         ]
-        pipes = [(cast("Any", member.stdin), cast("Any", member.stdout)) for member in crowd]
-        assert [out.readline() for _, out in pipes] == ["ready\n"] * 3
-        for stdin, _ in pipes:
-            stdin.close()
-        took = [int(out.read().split()[-1]) for _, out in pipes]
+        assert [member.stdout.readline() for member in crowd] == ["ready\n"] * 3
+        for member in crowd:
+            member.stdin.close()
+        took = [int(member.stdout.read().split()[-1]) for member in crowd]
     assert sum(took) == 40
     assert list_states(own) == ["COMPLETE"] * 40
 
@@ -288,12 +275,15 @@ def test_trial_of_a_silent_worker_is_run_again_but_not_for_ever(database: str) -
         lost.append(own.study.ask(own.distributions))  # taken, and no heartbeat follows the first
         age_heartbeats(database)
         fail_stale_trials(own.study)
+    assert list_states(own) == ["FAIL"] * study.MOST_RETRIES + ["WAITING"]
     assert own.work(None) == 1
     assert list_states(own) == ["FAIL"] * study.MOST_RETRIES + ["COMPLETE"]
     *_, done = own.study.trials
     assert done.params == lost[0].params
-    rows = [command.describe_trial(trial)[:2] for trial in study.list_trials(own.study)]
-    assert rows == [("0", "lost"), ("1", "lost (retry of 0)"), ("2", "complete (retry of 0)")]
+    rows = [command.describe_trial(trial) for trial in study.list_trials(own.study)]
+    assert [row[1] for row in rows] == ["lost", "lost (retry of 0)", "complete (retry of 0)"]
+    assert rows[2][2] == f"{done.value:.6f}"
+    assert rows[2][3].startswith(f"optimizer.learning_rate={done.params[RATE]:.4g}\nbatch_size=")
 
     hopeless = make_worker(database, train, 2)  # a second trial, which every worker dies of
     for _ in range(study.MOST_RETRIES + 1):
@@ -322,8 +312,9 @@ def test_trial_of_an_interrupted_worker_waits_again_however_often(
 def test_trial_that_fails_by_itself_is_not_tried_again(database: str) -> None:
     own = make_worker(database, raising(TrialFailedError("train: exit status 1")), 2)
     assert own.work(None) == 2
-    assert list_states(own) == ["FAIL"] * 2
-    assert command.describe_trial(own.study.trials[0])[1] == "failed: train: exit status 1"
+    trials = study.list_trials(own.study)
+    assert command.count_states(trials) == "2 failed"
+    assert command.describe_trial(trials[0])[1] == "failed: train: exit status 1"
 
 
 def test_trial_taken_for_lost_has_one_result_though_its_worker_lives(database: str) -> None:
@@ -423,28 +414,6 @@ def test_folder_of_a_dead_worker_is_removed_and_that_of_another_is_not(
     assert [path.name for path in objective.TRIALS_DIR.iterdir()] == [objective.LOCK_NAME]
 
 
-@pytest.mark.parametrize(
-    ("stages", "expected"),
-    [
-        ({"train": {"exit_status": 1}}, TrialFailedError),
-        ({"train": {"exit_status": os.EX_IOERR}}, TrialError),  # a full disk
-        ({}, TrialError),
-    ],
-)
-def test_training_that_fails_is_the_trials_or_the_workers(
-    stages: dict[str, dict[str, Any]],
-    expected: type[Exception],
-    database: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    own = make_worker(database, train, 1)
-    monkeypatch.setattr(objective, "is_commit", lambda _: False)
-    monkeypatch.setattr(objective, "make_clone", lambda *_: Path())
-    monkeypatch.setattr(objective, "run_experiment_in", lambda *_: Outcome(255, stages))
-    with pytest.raises(expected, match="exit status"):
-        Objective(own.study, Path())(own.study.ask(own.distributions))
-
-
 def write_progress(folder: Path, accuracies: list[float], *, running: bool = True) -> None:
     rows = [[n, 0.5, 1.0, accuracy, 1.0] for n, accuracy in enumerate(accuracies, start=1)]
     for path in (HISTORY_PATH, TRAIN_METRICS_PATH):
@@ -501,32 +470,6 @@ def test_pruner_ends_what_is_worse_than_its_share(
 # What is said and drawn
 
 
-def make_trial(state: TrialState, **attributes: Any) -> FrozenTrial:
-    return optuna.create_trial(
-        state=state,
-        value=0.5 if state is TrialState.COMPLETE else None,
-        params={RATE: 0.012345},
-        distributions={RATE: optuna.distributions.FloatDistribution(0, 1)},
-        user_attrs=attributes,
-    )
-
-
-def test_states_are_said_and_counted() -> None:
-    trials = [
-        make_trial(TrialState.COMPLETE),
-        make_trial(TrialState.RUNNING, worker="here, process 1"),
-        make_trial(TrialState.FAIL, error="too bad"),
-        make_trial(TrialState.COMPLETE),
-    ]
-    assert command.describe_trial(trials[1])[1:] == (
-        "running: here, process 1",
-        "",
-        "optimizer.learning_rate=0.01235",
-    )
-    assert command.describe_trial(trials[0])[1:3] == ("complete", "0.500000")
-    assert command.count_states(trials) == "2 complete, 1 failed, 1 running"
-
-
 RUN = f"dvc exp run -S train.recipe=cnn_optdigits -S {RATE}=0.012345 train"
 
 
@@ -546,7 +489,11 @@ def test_winner_is_taken_over_by_one_command(
     monkeypatch.setattr(command, "is_commit", lambda _: here)
     search = make_search(push=push).model_dump()
     own = SimpleNamespace(user_attrs={"search": search, "commit": COMMIT, "token": "small-ab12"})
-    trial = make_trial(TrialState.COMPLETE)
+    trial = optuna.create_trial(
+        value=0.5,
+        params={RATE: 0.012345},
+        distributions={RATE: optuna.distributions.FloatDistribution(0, 1)},
+    )
     trial.number = 3
     assert command.advise(cast("Any", own), trial) == advice.format("small-ab12-3-0")
 
@@ -555,13 +502,10 @@ def test_pictures_are_drawn_by_optuna(
     database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    make_worker(database, lambda _: 0.5, 1).work(None)
-    own = make_worker(database, lambda _: 0.5, 2)  # all trials alike: no importance
+    own = make_worker(database, lambda _: 0.5, 1)
     own.work(None)
-    drawn = plots.draw_study(own.study, "val_accuracy")
-    assert [path.name for path in drawn] == ["history.png"]
+    assert [path.name for path in plots.draw_study(own.study, "x")] == ["history.png"]
     make_worker(database, train, 6).work(None)
-    drawn = plots.draw_study(own.study, "val_accuracy")
+    drawn = plots.draw_study(own.study, "x")
     assert [path.name for path in drawn] == ["history.png", "importance.png"]
     assert all(np.asarray(Image.open(path)).std() > 10 for path in drawn)  # something is drawn
-    assert Counter(list_states(own)) == {"COMPLETE": 6}

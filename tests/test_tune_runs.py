@@ -126,8 +126,15 @@ def test_two_workers_in_one_clone_while_its_user_goes_on(trained: Project, tmp_p
 def test_hopeless_trial_ends_early_and_one_that_fails_is_not_tried_again(
     trained: Project, tmp_path: Path
 ) -> None:
-    """Optuna's median takes five trials to judge the sixth by."""
-    project = trained.copy(tmp_path / "project")
+    """In a subfolder of a repository, too, on a path on which temporary runs of DVC die.
+
+    Optuna's median takes five trials to judge the sixth by.
+    """
+    outer = Project(tmp_path / "Übung #1")
+    project = trained.copy(outer.folder / "machine learning/digits")
+    shutil.rmtree(project.folder / ".git")
+    outer.call("git", "init", "--quiet", "--initial-branch=main")
+    outer.identify()
     write_search(project, "[50]", "pruner: median\nwarmup_epochs: 2\n")
     rates = "[0.002, 0.0021, 0.0022, 0.0023, 0.0024, 0.0000001, -1.0]"
     project.change("yaml:optimizer.learning_rate: 0.002\n", "yaml:epochs: 30\n", "tune.yaml")
@@ -140,21 +147,6 @@ def test_hopeless_trial_ends_early_and_one_that_fails_is_not_tried_again(
     assert "optimizer.learning_rate: expected 0 or more, received -1.0" in said
     assert list_experiments(project) == [0, 1, 2, 3, 4]
     assert_untouched(project)
-
-
-@pytest.mark.nightly
-def test_study_in_a_subfolder_of_a_repository(trained: Project, tmp_path: Path) -> None:
-    """On a path, too, on which temporary runs of DVC die."""
-    outer = Project(tmp_path / "Übung #1")
-    inner = trained.copy(outer.folder / "machine learning/digits")
-    shutil.rmtree(inner.folder / ".git")
-    outer.call("git", "init", "--quiet", "--initial-branch=main")
-    outer.identify()
-    write_search(inner, "[3]")
-    tune(inner, "create")
-    tune(inner, "work")
-    assert list_states(inner) == ["complete"]
-    take_winner(inner)
 
 
 @pytest.mark.nightly

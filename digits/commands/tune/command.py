@@ -21,7 +21,6 @@ from optuna.trial import FrozenTrial, TrialState
 from tabulate import tabulate
 
 from digits.commands.tune.objective import Objective, locking, name_experiment, opening_folder
-from digits.commands.tune.plots import draw_study
 from digits.commands.tune.search import TUNE_PATH, Point, Search, load_search
 from digits.commands.tune.study import (
     COMMIT,
@@ -144,6 +143,8 @@ def status(url: str, arguments: Namespace) -> None:
 
 
 def best(url: str, arguments: Namespace) -> None:
+    from digits.commands.tune.plots import draw_study  # noqa: PLC0415 - Matplotlib takes a second
+
     study = find_study(url, arguments.study)
     name, objective = study.study_name, read_search(study).describe_objective()
     try:
