@@ -46,33 +46,28 @@ def count_leaves(values: Any) -> int:
     return sum(map(count_leaves, values.values())) if isinstance(values, dict) else 1
 
 
-def read_workspace(answers: dict[str, Any]) -> dict[str, Any]:
+def find_workspace(answers: dict[str, Any]) -> Any:
     (workspace,) = (row["data"] for row in answers["experiments"] if row["rev"] == "workspace")
-    assert isinstance(workspace, dict)
     return workspace
 
 
 @pytest.mark.nightly
-def test_answers_after_a_training(retrained: Project, tmp_path: Path) -> None:
-    answers = ask(retrained.copy(tmp_path / "project"))
-    workspace = read_workspace(answers)
+def test_answers_after_and_during_a_training(retrained: Project, tmp_path: Path) -> None:
+    project = retrained.copy(tmp_path / "project")
+    answers = ask(project)
+    workspace = find_workspace(answers)
     metrics = workspace["metrics"]
     assert metrics["metrics/evaluate.json"]["data"].keys() >= {"accuracy", "error_count"}
     assert workspace["params"]["params.yaml"]["data"]["train"]["recipe"] == "cnn_optdigits"
     params = count_leaves(workspace["params"]["params.yaml"]["data"])
-    numbers = sum(count_leaves(it["data"]) for it in metrics.values())
+    numbers = sum(count_leaves(file["data"]) for file in metrics.values())
     assert params + numbers + len(workspace["deps"]) <= MOST_COLUMNS
     assert not answers["data"].get("uncommitted")
     assert {"plots/curves.png", "plots/confusion.png"} <= answers["plots"]["data"].keys()
     assert not answers["plots"].get("errors")
 
-
-@pytest.mark.nightly
-def test_answers_during_a_training(trained: Project, tmp_path: Path) -> None:
-    project = trained.copy(tmp_path / "project")
     with holding(project, "train", 9) as held:  # its first epoch is on disk
         answers = ask(project)
-        metrics = read_workspace(answers)["metrics"]
         held.end("both", signal.SIGINT)
-    assert metrics["metrics/train.json"]["data"]["epoch_count"] == 1
+    assert find_workspace(answers)["metrics"]["metrics/train.json"]["data"]["epoch_count"] == 1
     assert answers["plots"]["data"]

@@ -185,7 +185,6 @@ BEFORE: dict[str, Any] = {
     "epochs": 9,
 }
 CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
-    "a number": (BEFORE | {"epochs": 4}, {}, "epochs 9 → 4"),
     "an argument": (
         BEFORE | {"layers": {"conv1": CONV | {"filters": 48}, "pool1": POOL}},
         {"seed": 7},
@@ -196,7 +195,6 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {},
         "+ layers.dense2 Dense(32)",
     ),
-    "a layer less": (BEFORE | {"layers": {"pool1": POOL}}, {}, "- layers.conv1 Conv2D(32)"),
     "layers swapped": (
         BEFORE | {"layers": {"pool1": POOL, "conv1": CONV}},
         {},
@@ -207,7 +205,6 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {},
         "optimizer.type Adam → SGD\noptimizer.learning_rate 0.001 → 1e-05",
     ),
-    "a key more": (BEFORE | {"label_smoothing": 0.1}, {}, "+ label_smoothing 0.1"),
     "another recipe": ({"epochs": 1}, {"recipe": "mlp"}, "train.recipe quick → mlp"),
 }
 

@@ -14,16 +14,11 @@ from projects import ALL, Project
 
 MATPLOTLIBRC = """
 axes.facecolor: red
-figure.dpi: 50
 font.size: 20
-image.lut: 3
 image.origin: lower
 path.sketch: 1, 100, 2
 savefig.bbox: tight
-savefig.facecolor: blue
-text.hinting: none
 text.usetex: True
-xtick.major.size: 9
 xtick.direction: in
 """
 KERAS_JSON = {
@@ -110,17 +105,6 @@ def test_matplotlibrc(tmp_path: Path) -> None:
         home = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / ".config")}
         said = run_python(DRAW, tmp_path, **home, MPLBACKEND="nonsense")
         assert said.splitlines()[-6:] == undisturbed.splitlines()
-
-
-def test_notebook_keeps_its_backend_and_style(tmp_path: Path) -> None:
-    (tmp_path / "matplotlibrc").write_text("lines.linewidth: 7\n")
-    code = """
-import sys, types
-sys.modules["IPython"] = types.SimpleNamespace(version_info=(9, 0))
-import digits.evaluation.plotting, matplotlib
-print(matplotlib.get_backend(), matplotlib.rcParams["lines.linewidth"])
-"""
-    assert run_python(code, tmp_path, MPLBACKEND="svg").splitlines()[-1] == "svg 7.0"
 
 
 def test_warnings_and_letters_that_the_terminal_lacks_break_nothing_off(tmp_path: Path) -> None:

@@ -3,10 +3,8 @@
 import configparser
 import json
 import re
-import socket
 import tomllib
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 from imports import ROOT
@@ -14,8 +12,6 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from projects import UNPLUGGED, Project, can_unplug
 from ruamel.yaml import YAML
-from test_stages import STAGES
-from test_stages import make_project as make_small_project
 
 from digits.commands import pr_report
 
@@ -100,21 +96,6 @@ def test_dvc_sends_nothing_home() -> None:
     config = configparser.ConfigParser(strict=False)
     config.read_string(re.sub(r"(?m)^\s+", "", (ROOT / ".dvc/config").read_text()))
     assert config["core"]["analytics"] == config["core"]["check_update"] == "false"
-
-
-@pytest.mark.nightly
-@pytest.mark.usefixtures("synthetic")
-def test_stages_use_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> NoReturn:
-        raise AssertionError("a stage wants the network")
-
-    monkeypatch.chdir(make_small_project(tmp_path / "project"))
-    for name in ("connect", "connect_ex", "bind", "sendto"):
-        monkeypatch.setattr(socket.socket, name, refuse, raising=True)
-    for name in ("getaddrinfo", "gethostbyname", "create_connection"):
-        monkeypatch.setattr(socket, name, refuse, raising=True)
-    for stage in STAGES:  # the mirror of fetch is a folder
-        stage.main()
 
 
 @pytest.mark.skipif(not can_unplug(), reason="this system lets us have no network of our own")
