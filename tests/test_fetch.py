@@ -5,17 +5,15 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
-from faults import unprivileged
 from imports import ROOT
 from layouts import NAMES, change_facts, drop_digests, unpack_all
 from servers import (
@@ -27,14 +25,11 @@ from servers import (
     chunked,
     damaged,
     drip_body,
-    drip_headers,
-    drip_redirect,
     encoded,
     endless,
     exchanged,
     half,
     length_off_by,
-    misnamed,
     page,
     raw,
     redirect,
@@ -119,18 +114,15 @@ def fetch_from(*mirrors: str, timeout: float = 20.0, deadline: float = 30.0) -> 
     fetch.main()
 
 
-def start_stage(*arguments: str, before: Sequence[str] = ()) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [*before, sys.executable, "stage.py", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def start_stage(*arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "stage.py", *arguments]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True)
 
 
-def run_stage(*arguments: str, before: Sequence[str] = ()) -> tuple[int, str]:
+def run_stage(*arguments: str) -> tuple[int, str]:
     """Run the stage as a process; return its exit status and what it says on stderr."""
-    with start_stage(*arguments, before=before) as process:
+    with start_stage(*arguments) as process:
         _, said = process.communicate(timeout=60)
     return process.returncode, said
 
@@ -152,22 +144,16 @@ BROKEN_OFF = "(IncompleteRead|Connection reset by peer)"  # which, depends on Py
 # What a mirror answers, what is said of it, and how often it is asked.
 FAILURES: dict[str, tuple[Answer, str, int]] = {
     "not-found": (status(404), "HTTP 404 Not Found", 1),
-    "in-an-hour": (status(429, Retry_After="3600"), "HTTP 429 Too Many", 2),
     "unavailable": (status(503), "HTTP 503 Service", 2),
-    "no-content": (status(204), "HTTP 204 No Content", 1),
     "html-page": (page, r"expected \d+ bytes, received \d+: this is an HTML", 1),
-    "length-too-large": (length_off_by(+9), "IncompleteRead", 2),
     "length-too-small": (length_off_by(-9), "damaged gzip .*ended before", 1),
     "reset": (reset, BROKEN_OFF, 2),
     "chunk-cut": (chunk_cut, "IncompleteRead", 2),
-    "redirect-drips": (drip_redirect, "Exceeded 5 redirects", 6),
     "endless-body": (endless, r"expected \d+ bytes, received \d+", 1),
     "to-http": (redirect("http://127.0.0.1:9/"), "redirected away from https", 1),
-    "to-a-file": (redirect("file:///etc/"), "redirected away from https", 1),
     "to-nonsense": (redirect("https://["), "malformed address", 1),
     "damaged": (damaged, "damaged gzip", 1),
     "wrong-digest": (exchanged, "expected SHA-256", 1),
-    "another-file": (misnamed, r"expected \d+ bytes, received", 1),
 }
 
 
@@ -193,22 +179,16 @@ def test_next_mirror(
     assert [it.path.rpartition("/")[2] for it in server.asked(bad)] == [f"{NAMES[0]}.gz"] * asked
 
 
-@pytest.mark.parametrize("answer", [drip_body, drip_headers], ids=["body", "headers"])
-def test_dripping_mirror(server: MirrorServer, passed_over: PassedOver, answer: Answer) -> None:
-    passed_over(server.mirror(answer), "not done within 0.6 s", deadline=0.6)
+def test_dripping_mirror(server: MirrorServer, passed_over: PassedOver) -> None:
+    passed_over(server.mirror(drip_body), "not done within 0.6 s", deadline=0.6)
 
 
-def test_silent_mirror(server: MirrorServer, passed_over: PassedOver) -> None:
+def test_mirror_that_falls_silent_or_is_closed(
+    server: MirrorServer, passed_over: PassedOver
+) -> None:
     passed_over(server.mirror(stall(threading.Event())), "timed out", timeout=0.3)
-
-
-def test_port_that_is_mute_or_closed(passed_over: PassedOver) -> None:
-    """A mute one takes connections and never says a word, not even to agree on encryption."""
-    with socket.create_server(("127.0.0.1", 0)) as mute:
-        address = f"https://127.0.0.1:{mute.getsockname()[1]}/"
-        passed_over(address, "timed out", timeout=0.3)
     shutil.rmtree(RAW_DIR)
-    passed_over(address, "Connection refused")
+    passed_over("https://127.0.0.1:9/", "Connection refused")
 
 
 def test_passing_failure_is_asked_again(
@@ -256,24 +236,21 @@ def test_redirect_to_plain_http_is_not_asked(server: MirrorServer, passed_over: 
 
 
 @pytest.mark.parametrize(
-    ("certificate", "reason"),
+    ("facts", "reason"),
     [
-        pytest.param({"self_signed": True}, "self-signed certificate", id="self-signed"),
-        pytest.param({"days": -1}, "certificate has expired", id="expired"),
-        pytest.param({"host": "127.0.0.2"}, "certificate is not valid for", id="another-host"),
-        pytest.param(None, "SSL", id="no-encryption-at-all"),
+        ({"self_signed": True}, "self-signed certificate"),
+        ({"host": "127.0.0.2"}, "certificate is not valid for"),
     ],
 )
 def test_untrusted_certificate(
     server: MirrorServer,
     authority: Authority,
     passed_over: PassedOver,
-    certificate: dict[str, Any] | None,
+    facts: dict[str, Any],
     reason: str,
 ) -> None:
-    context = None if certificate is None else authority.context(**certificate)
-    with serving(MirrorServer(server.files, context)) as untrusted:
-        passed_over(untrusted.mirror(whole).replace("http:", "https:"), reason)
+    with serving(MirrorServer(server.files, authority.context(**facts))) as untrusted:
+        passed_over(untrusted.mirror(whole), reason)
         assert untrusted.requests == []
 
 
@@ -322,11 +299,6 @@ def test_last_file_missing(server: MirrorServer) -> None:
     assert_nothing_fetched()
 
 
-def test_no_mirror_listed() -> None:
-    with pytest.raises(UnreachableError, match=r"\n  none is listed\nPut its four"):
-        fetch_from()
-
-
 # Files in place
 
 
@@ -363,20 +335,13 @@ def test_killed_while_downloading(server: MirrorServer) -> None:
     assert_fetched()
 
 
-@pytest.mark.parametrize(
-    "reason", ["File exists", "Permission denied"], ids=["a-file", "read-only"]
-)
-def test_folder_that_cannot_be_written(synthetic: Path, reason: str) -> None:
+def test_folder_that_is_a_file(synthetic: Path) -> None:
     RAW_DIR.parent.mkdir()
-    if reason == "File exists":
-        RAW_DIR.touch()
-    else:
-        RAW_DIR.mkdir(0o555)
+    RAW_DIR.touch()
     write_params(str(synthetic))
-    exit_status, said = run_stage(before=unprivileged())
+    exit_status, said = run_stage()
     assert exit_status == os.EX_IOERR
-    assert re.fullmatch(rf"ERROR: .*{reason}.*{RAW_DIR}.*\n", said)
-    assert not list(RAW_DIR.glob(".*.tmp"))
+    assert re.fullmatch(rf"ERROR: .*File exists.*{RAW_DIR}.*\n", said)
 
 
 def test_full_disk(synthetic: Path) -> None:
@@ -426,71 +391,35 @@ def test_local_folders(
     assert capsys.readouterr().err == ""
 
 
-def test_bad_local_folder(
-    server: MirrorServer, synthetic: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    shutil.copytree(synthetic, "copy")
-    cut = Path("copy", f"{NAMES[0]}.gz")
-    cut.write_bytes(cut.read_bytes()[:-1])
-    fetch_from("copy", server.mirror(whole))
-    assert_fetched()
-    assert f"WARNING: {cut}: {NAMES[0]}: damaged gzip" in capsys.readouterr().err
-    assert [request.path.rpartition("/")[2] for request in server.requests] == [cut.name]
-
-
 # Proxies
 
 
-@pytest.mark.parametrize("scheme", ["http", "https"])
 def test_proxy(
-    server: MirrorServer,
-    authority: Authority,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    scheme: str,
+    server: MirrorServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """No server has the mirror's port: the files come through the proxy or not at all."""
     mirror = server.mirror(whole).replace(f":{server.server_port}/", ":9/")
-    with serving(MirrorServer({}, authority.context() if scheme == "https" else None)) as proxy:
+    with serving(MirrorServer({})) as proxy:
         address = proxy.proxy(tunnel(server))
-        monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://user:{SECRET}@{address}")
+        monkeypatch.setenv("HTTPS_PROXY", f"http://user:{SECRET}@{address}")
         fetch_from(mirror)
     assert_fetched()
-    asked = {(request.method, request.path) for request in proxy.requests}
-    assert asked == {("CONNECT", "127.0.0.1:9")}
+    assert {(it.method, it.path) for it in proxy.requests} == {("CONNECT", "127.0.0.1:9")}
     assert all("Proxy-Authorization" in request.headers for request in proxy.requests)
     assert SECRET not in "".join(capsys.readouterr())
-
-
-def test_no_proxy(server: MirrorServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    with serving(MirrorServer({})) as proxy:
-        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        fetch_from(server.mirror(whole))
-        assert proxy.requests == []
-    assert_fetched()
 
 
 @pytest.mark.parametrize(
     ("address", "reason"),
     [
-        ("http://user:{}@REFUSING", "Tunnel connection failed: 407"),
         ("http://user:{}@127.0.0.1:9", "refused"),
         ("http://user:{}/word@127.0.0.1:9", "malformed"),
-        ("ftp://user:{}@127.0.0.1:9", "malformed|refused"),
     ],
 )
 def test_useless_proxy_tells_no_password(
-    server: MirrorServer,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    address: str,
-    reason: str,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], address: str, reason: str
 ) -> None:
-    with serving(MirrorServer({})) as proxy:
-        refusing = proxy.proxy(status(407))
-        monkeypatch.setenv("HTTPS_PROXY", address.format(SECRET).replace("REFUSING", refusing))
-        with pytest.raises(UnreachableError, match=reason) as raised:
-            fetch_from(server.mirror(whole))
+    monkeypatch.setenv("HTTPS_PROXY", address.format(SECRET))
+    with pytest.raises(UnreachableError, match=reason) as raised:
+        fetch_from("https://127.0.0.1:9/")
     assert SECRET not in str(raised.value) + "".join(capsys.readouterr())
-    assert server.requests == []
