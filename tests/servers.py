@@ -192,13 +192,8 @@ def _halve(reply: Handler) -> bytes:
     return reply.file[: len(reply.file) // 2]
 
 
-def _find_other(reply: Handler) -> bytes:
-    return next(data for name, data in reply.server.files.items() if name != reply.name)
-
-
 whole = send(lambda reply: reply.file)
 page = send(lambda _: PAGE, Content_Type="text/html")
-misnamed = send(_find_other)  # another file of the dataset
 # Another content of the same size, well packed; and a change of the packing's last byte.
 exchanged = send(lambda reply: gzip.compress(gzip.decompress(reply.file)[::-1]))
 damaged = send(lambda reply: reply.file[:-1] + bytes([reply.file[-1] ^ 1]))
@@ -206,13 +201,11 @@ damaged = send(lambda reply: reply.file[:-1] + bytes([reply.file[-1] ^ 1]))
 raw = send(lambda reply: gzip.decompress(reply.file))
 encoded = send(lambda reply: reply.file, Content_Encoding="gzip")
 half = send(_halve, longer=None)
-chunked, chunk_cut, last_chunk_missing = (
+chunked, chunk_cut = (
     send(body, longer=None, Transfer_Encoding="chunked")
     for body in (
         lambda reply: b"%x\r\n%b\r\n0\r\n\r\n" % (len(reply.file), reply.file),
         lambda reply: b"%x\r\n%b" % (len(reply.file), _halve(reply)),
-        # The whole as a chunk, without the empty one that ends the body.
-        lambda reply: b"%x\r\n%b\r\n" % (len(reply.file), reply.file),
     )
 )
 
@@ -232,10 +225,6 @@ def reset(reply: Handler) -> None:
     reply.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, UNLINGERING)
 
 
-def silent(reply: Handler) -> None:
-    reply.server.ended.wait(PATIENCE_SECONDS)
-
-
 def stall(begun: threading.Event) -> Answer:
     """Send half, say so, and fall silent."""
 
@@ -243,28 +232,14 @@ def stall(begun: threading.Event) -> Answer:
         reply.start(200, {"Content-Length": len(reply.file)})
         reply.wfile.write(_halve(reply))
         begun.set()
-        silent(reply)
+        reply.server.ended.wait(PATIENCE_SECONDS)
 
     return answer
 
 
 def drip_body(reply: Handler) -> None:
     reply.start(200, {"Content-Length": len(reply.file)})
-    _drip(reply, reply.file)
-
-
-def drip_headers(reply: Handler) -> None:
-    _drip(reply, b"HTTP/1.1 200 OK\r\nX-Filler: " + b"." * 60_000)
-
-
-def drip_redirect(reply: Handler) -> None:
-    """Send the client to where it is, with a body that takes its time."""
-    reply.start(302, {"Location": reply.name, "Content-Length": len(reply.file)})
-    _drip(reply, reply.file)
-
-
-def _drip(reply: Handler, data: bytes) -> None:
-    for byte in data:
+    for byte in reply.file:
         if reply.server.ended.wait(DRIP_SECONDS):
             return
         reply.wfile.write(bytes([byte]))
@@ -276,18 +251,9 @@ def endless(reply: Handler) -> None:
         reply.wfile.write(bytes(1 << 16))
 
 
-def redirect(target: str, *, endlessly: bool = False) -> Answer:
-    """Send the client to the same file under another address; `endlessly`: with such a body."""
-
-    def answer(reply: Handler) -> None:
-        if endlessly:
-            reply.start(302, {"Location": target + reply.name})
-            while not reply.server.ended.is_set():
-                reply.wfile.write(bytes(1 << 16))
-        else:
-            reply.start(302, {"Location": target + reply.name, "Content-Length": 0})
-
-    return answer
+def redirect(target: str) -> Answer:
+    """Send the client to the same file under another address."""
+    return lambda reply: reply.start(302, {"Location": target + reply.name, "Content-Length": 0})
 
 
 def after(barrier: threading.Barrier, answer: Answer) -> Answer:
