@@ -22,7 +22,13 @@ from digits.model.recipes import Recipe
 from digits.model.training import Plan, smoke_test, train_recipe
 
 DEFAULTS = {"loss": "categorical_crossentropy", "epochs": 2, "batch_size": 16}
-FAST = ("keras_mlp", "hierarchical_rnn", "residual")  # plain, recurrent in a wrapper, normalized
+# The rest is nightly. In the fast suite: plain, recurrent in a wrapper, normalized.
+FAST = ("keras_mlp", "hierarchical_rnn", "residual")
+SLOW = (
+    *("keras_convnet", "kaggle_introduction", "lstm_rows", "masked_channels_first", "maxout"),
+    *("squeeze_and_excitation", "big_simple_net", "optimizer_lion_accumulation"),
+    *("vision_transformer", "inception"),
+)
 MODULES = {
     "regularizer": keras.regularizers,
     "initializer": keras.initializers,
@@ -38,12 +44,10 @@ ARCHITECTURES = {
 
 
 def list_group(group: str) -> list[Any]:
-    return [
-        pytest.param(
-            ARCHITECTURES[name], id=name, marks=[] if name in FAST else pytest.mark.nightly
-        )
-        for name in LISTED[group]
-    ]
+    def mark(name: str) -> list[pytest.MarkDecorator]:
+        return [] if name in FAST else [pytest.mark.slow if name in SLOW else pytest.mark.nightly]
+
+    return [pytest.param(ARCHITECTURES[name], id=name, marks=mark(name)) for name in LISTED[group]]
 
 
 @pytest.fixture(autouse=True)
@@ -57,17 +61,16 @@ def _untested(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def make(module: Any, words: Mapping[str, Any], step_count: int = 1) -> Any:
     """Call a class of Keras with the arguments that a recipe gives it."""
-    arguments = {}
-    for key, value in words.items():
+
+    def translate(key: str, value: Any) -> Any:
         if isinstance(value, dict):
-            inner = next((it for end, it in MODULES.items() if key.endswith(end)), keras.layers)
-            arguments[key] = make(inner, value, step_count)
-        elif key in ("decay_steps", "warmup_steps"):
-            arguments[key] = round(value * step_count)
-        elif key == "boundaries":
-            arguments[key] = [round(share * step_count) for share in value]
-        elif key != "type":
-            arguments[key] = value
+            inner = next((found for end, found in MODULES.items() if key.endswith(end)), None)
+            return make(inner or keras.layers, value, step_count)
+        if key == "boundaries":
+            return [round(share * step_count) for share in value]
+        return round(value * step_count) if key in ("decay_steps", "warmup_steps") else value
+
+    arguments = {key: translate(key, value) for key, value in words.items() if key != "type"}
     return getattr(module, words["type"])(**arguments)
 
 
@@ -79,7 +82,9 @@ def chain(layers: Mapping[str, Any], tensor: Any, prefix: str = "") -> Any:
             own["dtype"] = "float32"  # in float64, too: or it would drop others
         branches, inputs = words.get("branches"), tensor
         if branches:
-            inputs = [chain(it, tensor, f"{prefix}{name}.{key}.") for key, it in branches.items()]
+            inputs = [
+                chain(inner, tensor, f"{prefix}{name}.{key}.") for key, inner in branches.items()
+            ]
         layer = make(keras.layers, own | {"name": f"{prefix}{name}"})
         if words["type"] in ("MultiHeadAttention", "GroupQueryAttention"):
             query, value = inputs if isinstance(inputs, list) else (inputs, inputs)

@@ -124,6 +124,7 @@ SCALED = {"optimizer": spec("LossScaleOptimizer", inner_optimizer=decay(1))}
         (CYCLE | {"optimizer": decay(1)}, "one that sets the learning rate"),
         (PLATEAU | SCALED, "one that sets the learning rate"),
         ({"loss": "sparse_categorical_crossentropy", "label_smoothing": 0.1}, "one-hot labels"),
+        ({"temperature_scaling": True, "layers": {"l": spec("Softmax")}}, "no logits to divide"),
     ],
 )
 def test_refused_training(changes: dict[str, Any], message: str) -> None:

@@ -3,17 +3,17 @@
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
 from samples import FLATTEN, SOFTMAX, make_plan, make_recipe, make_split, spec
 
 from digits.data.splits import Split, load_split, write_split
 from digits.model import saving
 from digits.model.backend import keras, make_repeatable, tf
 from digits.model.batches import count_steps, make_batches, make_validation_batches
-from digits.model.networks import OneCycle, build_network, build_trainable
+from digits.model.networks import build_network, build_trainable
 from digits.model.objects import BatchNormalization
 from digits.model.recipes import Augmentation
 from digits.model.training import train_recipe
@@ -56,15 +56,9 @@ def test_an_epoch_has_every_image_once_with_its_label(train: Split) -> None:
 
 def test_validation_batches_are_in_order(train: Split) -> None:
     batches = [*make_validation_batches(train, "sparse_categorical_crossentropy", 20, 10)]
-    assert [len(labels) for _, labels in batches] == [20, 20, 10]
     images, labels = (np.concatenate(each) for each in zip(*batches, strict=True))
     np.testing.assert_array_equal(images, train.images)
     np.testing.assert_array_equal(labels, train.labels)
-
-
-def test_no_epoch_ends_in_a_wait_for_a_tuner(train: Split) -> None:
-    dataset, _ = make_batches(train, make_recipe(SOFTMAX, batch_size=16), 1, 10)
-    assert not dataset.options().autotune.enabled
 
 
 def test_images_on_disk_give_the_same_weights(tmp_path: Path) -> None:
@@ -92,71 +86,40 @@ def test_predicted_in_parts_is_predicted(monkeypatch: pytest.MonkeyPatch) -> Non
     np.testing.assert_array_equal(saving.predict_in_parts(both, images, 8), [whole, whole])
 
 
-def test_order_is_a_function_of_seed_and_epoch(train: Split) -> None:
-    first, second = take_epochs(train, 1, [0, 1])
-    alone, again = take_epochs(train, 1, [1, 0])
-    (other,) = take_epochs(train, 2**32 - 1, [0])
+@pytest.mark.parametrize("changes", [{}, {"augmentation": LIMITS}], ids=["order", "distortion"])
+def test_batches_are_a_function_of_seed_epoch_and_step(
+    changes: dict[str, Any], train: Split
+) -> None:
+    first, second = take_epochs(train, 1, [0, 1], **changes)
+    alone, again = take_epochs(train, 1, [1, 0], **changes)
+    (other,) = take_epochs(train, 2**32 - 1, [0], **changes)
     np.testing.assert_array_equal(first, again)
     np.testing.assert_array_equal(second, alone)
     assert np.abs(first - second).max() > 1
     assert np.abs(first - other).max() > 1
 
 
-def test_distortion_is_a_function_of_seed_epoch_and_step() -> None:
-    image = make_split(1).images
-    same = Split(np.repeat(image, 48, axis=0), np.zeros(48, np.uint8))
-    first, second = take_epochs(same, 1, [0, 1], augmentation=LIMITS)
-    again, alone = take_epochs(same, 1, [0, 1], augmentation=LIMITS)
-    np.testing.assert_array_equal(first, again)
-    np.testing.assert_array_equal(second, alone)
-    drawn = np.concatenate([first, second]).reshape(96, -1)
+def test_each_image_of_each_epoch_is_distorted_by_itself() -> None:
+    same = Split(np.repeat(make_split(1).images, 48, axis=0), np.zeros(48, np.uint8))
+    drawn = np.concatenate(take_epochs(same, 1, [0, 1], augmentation=LIMITS)).reshape(96, -1)
     assert len(np.unique(drawn.round(5), axis=0)) == 96
 
 
-def test_one_cycle_rises_then_falls_linearly() -> None:
-    rate = OneCycle(2.0, warmup_fraction=0.25, step_count=80)
-    rates = [float(rate(tf.constant(step))) for step in (0, 10, 20, 50, 80)]
-    assert rates == pytest.approx([0.2, 1.1, 2.0, 1.0, 0.0])
-
-
-def test_one_cycle_spans_the_training() -> None:
-    recipe = make_recipe(FLATTEN, SOFTMAX, schedule="one_cycle", epochs=3, batch_size=20)
-    steps = 3 * count_steps(64, 20)
-    network = build_trainable("n", recipe, step_count=steps)
-    network.optimizer.iterations.assign(steps)
-    assert float(network.optimizer.learning_rate) == pytest.approx(0)
-    network.optimizer.iterations.assign(0)
-    assert float(network.optimizer.learning_rate) == pytest.approx(0.1 * 0.01)
-
-
-def test_smoothing_needs_one_hot_labels() -> None:
-    with pytest.raises(ValidationError, match="smoothing needs one-hot labels"):
-        make_recipe(SOFTMAX, loss="sparse_categorical_crossentropy", label_smoothing=0.1)
-
-
-@pytest.mark.nightly
-def test_same_seed_same_weights_other_seed_others() -> None:
-    recipe = make_recipe(
-        FLATTEN,
-        spec("Dropout", rate=0.5),
-        SOFTMAX,
-        batch_size=10,
-        augmentation=LIMITS,
-    )
-    weights = [
-        train_recipe(make_plan(recipe, seed=seed)).model.get_weights()[0] for seed in (1, 1, 2)
-    ]
-    np.testing.assert_array_equal(weights[0], weights[1])
-    assert np.abs(weights[0] - weights[2]).max() > 1e-3
+def test_one_cycle_rises_then_falls_linearly_over_the_training() -> None:
+    cycle = {"schedule": "one_cycle", "warmup_fraction": 0.25}
+    recipe = make_recipe(FLATTEN, SOFTMAX, **cycle, optimizer=spec("SGD", learning_rate=2.0))
+    network = build_trainable("n", recipe, step_count=80)
+    rates = []
+    for step in (0, 10, 20, 50, 80):
+        network.optimizer.iterations.assign(step)
+        rates.append(float(network.optimizer.learning_rate))
+    assert rates == pytest.approx([0.2, 1.1, 2.0, 1.0, 0.0], abs=1e-6)
 
 
 def test_early_stopping_ends_with_the_best_weights() -> None:
     stopping = spec("EarlyStopping", patience=2, restore_best_weights=True)
-    recipe = make_recipe(
-        FLATTEN, SOFTMAX, epochs=30, batch_size=8, callbacks={"watch": stopping},
-        optimizer=spec("Adam", learning_rate=0.05),
-    )  # fmt: skip
-    plan = make_plan(recipe)
+    changes = {"callbacks": {"watch": stopping}, "optimizer": spec("Adam", learning_rate=0.05)}
+    plan = make_plan(make_recipe(FLATTEN, SOFTMAX, epochs=30, batch_size=8, **changes))
     trained = train_recipe(plan)
     losses = trained.history["val_loss"]
     assert len(losses) < 30
@@ -170,8 +133,7 @@ def test_early_stopping_ends_with_the_best_weights() -> None:
 # Where the fused kernel may serve, and all that makes it step aside.
 LAYERS: dict[str, tuple[dict[str, Any], bool]] = {
     "plain": ({}, True),
-    "momentum": ({"momentum": 0.5, "epsilon": 0.01}, True),
-    "last axis": ({"axis": 3}, True),
+    "momentum": ({"momentum": 0.5, "epsilon": 0.01, "axis": 3}, True),
     "penalty": ({"activity_regularizer": "l2"}, True),
     "other axis": ({"axis": 1}, False),
     "no scale": ({"scale": False}, False),
@@ -182,7 +144,7 @@ LAYERS: dict[str, tuple[dict[str, Any], bool]] = {
 }
 
 
-@pytest.mark.parametrize("shape", [(8, 1, 1, 3), (2, 1, 1, 3), (16, 5, 5, 3)], ids=str)
+@pytest.mark.parametrize("shape", [(2, 1, 1, 3), (16, 5, 5, 3)], ids=str)
 @pytest.mark.parametrize(("arguments", "fused"), LAYERS.values(), ids=LAYERS)
 def test_normalization_is_kerass(
     arguments: dict[str, Any],
@@ -191,14 +153,8 @@ def test_normalization_is_kerass(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     images = tf.constant(np.random.default_rng(0).normal(1, 2, shape), tf.float32)
-    called: list[bool] = []
-    kernel = tf.raw_ops.FusedBatchNormV3
-
-    def spy(**given: Any) -> Any:
-        called.append(True)
-        return kernel(**given)
-
-    monkeypatch.setattr(tf.raw_ops, "FusedBatchNormV3", spy)
+    kernel = Mock(wraps=tf.raw_ops.FusedBatchNormV3)
+    monkeypatch.setattr(tf.raw_ops, "FusedBatchNormV3", kernel)
     outcomes = []
     for kind in (keras.layers.BatchNormalization, BatchNormalization):
         layer = kind(**arguments)
@@ -210,7 +166,7 @@ def test_normalization_is_kerass(
         still = layer(images, training=False)
         weights = [variable.numpy() for variable in layer.variables]
         outcomes.append([outputs.numpy(), tape.gradient(score, images).numpy(), still, *weights])
-    assert bool(called) == fused
+    assert kernel.called == fused
     for theirs, ours in zip(*outcomes, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
 
@@ -228,14 +184,7 @@ def test_normalization_leaves_masks_to_keras() -> None:
 
 def test_bfloat16_trains_and_predicts_in_float32() -> None:
     make_repeatable(1, threads=0)
-    convolution = spec("Conv2D", filters=2, kernel_size=3)
-    recipe = make_recipe(
-        convolution,
-        spec("BatchNormalization"),
-        FLATTEN,
-        SOFTMAX,
-        precision="bfloat16",
-    )
-    trained = train_recipe(make_plan(recipe))
+    layers = spec("Conv2D", filters=2, kernel_size=3), spec("BatchNormalization"), FLATTEN, SOFTMAX
+    trained = train_recipe(make_plan(make_recipe(*layers, precision="bfloat16")))
     assert trained.metrics["compute_dtype"] == "bfloat16"
     assert {layer.compute_dtype for layer in trained.model.layers} == {"float32"}
