@@ -26,7 +26,13 @@ def draw_study(study: Study, objective: str) -> list[Path]:
     for name, plot in drawn.items():
         with drawing_style({}):
             axes = plot(study, target_name=objective)
-        axes.set_title("")
+        for place in ("left", "center"):
+            axes.set_title("", loc=place)
+        if name == "history":
+            axes.legend(loc="best")  # beside the axes a long name takes half of the picture
+            axes.set_ylabel("")
+        else:
+            axes.get_legend().remove()
         figure = axes.figure
         figure.set_size_inches(WIDTH, HEIGHT)
         figure.set_layout_engine("constrained")
