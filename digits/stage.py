@@ -1,4 +1,4 @@
-"""Run a stage as a process: failures as one line, no traceback, no orphan."""
+"""Run a stage as a process: failures as one line, no orphan."""
 
 import ctypes
 import gc
