@@ -22,10 +22,10 @@ repro: .venv/run.stamp ## Reproduce the pipeline and show its result
 test: .venv/test.stamp ## Run the fast tests
 	@$(PYTEST)
 
-test-slow: .venv/test.stamp ## Run the slow tests: trainings, kills, the pipeline twice
+test-slow: .venv/test.stamp ## Run the slow core: kills, faults, fuzzing, S3, a browser
 	@$(PYTEST) -m slow
 
-test-nightly: .venv/test.stamp ## Run the other tests, against real servers, for an hour or more (Debian)
+test-nightly: .venv/test.stamp ## Run all the others, against real servers, for an hour or more (Debian)
 	@tests/install-servers
 	@$(PYTEST) -m nightly
 
