@@ -79,7 +79,7 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[objec
 def print_machine() -> None:
     """Print on what machine and with which versions a benchmark runs, and how busy it is."""
     load = ", ".join(f"{load:.2f}" for load in os.getloadavg())
-    rows = [*describe_machine()._asdict().items(), ("load over 1, 5 and 15 minutes", load)]
+    rows = [*describe_machine().items(), ("load over 1, 5 and 15 minutes", load)]
     print_table("Machine", ("", ""), rows)
 
 

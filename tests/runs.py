@@ -4,13 +4,19 @@ import hashlib
 from typing import Any
 
 from digits.commands.leaderboard.jobs import Published
-from digits.evaluation.ledger import Machine, Run
+from digits.evaluation.ledger import Run
 
 IMAGE_COUNT = 100
 
 
-def make_machine(**changes: Any) -> Machine:
-    return Machine("Abacus", 2, "3.11.7", "2.21.0", "3.15.1", "2.4.6")._replace(**changes)
+MACHINE = {
+    "processor": "Abacus",
+    "cores": 2,
+    "python": "3.11.7",
+    "tensorflow": "2.21.0",
+    "keras": "3.15.1",
+    "numpy": "2.4.6",
+}
 
 
 def make_run(recipe: str = "big", seed: int = 0, wrong: int = 5, **changes: Any) -> Run:
@@ -24,7 +30,7 @@ def make_run(recipe: str = "big", seed: int = 0, wrong: int = 5, **changes: Any)
         "date": "2026-01-31",
         "precision": "float32",
         "threads": 0,
-        "machine": make_machine()._asdict(),
+        "machine": MACHINE,
         "training_seconds": 12.5,
         "training_cpu_seconds": 20.0,
         "parameter_count": 5000,

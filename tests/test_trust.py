@@ -7,7 +7,7 @@ import pytest
 from imports import ROOT
 from pydantic import ValidationError
 from ruamel.yaml import YAML
-from runs import make_machine, make_published, make_run
+from runs import MACHINE, make_published, make_run
 
 from digits.commands.leaderboard.jobs import Board, Job
 from digits.commands.leaderboard.page import rank_recipes, write_page
@@ -38,7 +38,7 @@ def test_text_that_a_terminal_obeys_is_refused(
 def test_leaderboard_shows_names_and_no_more() -> None:
     others = [make_published(name=EVIL, protocol=EVIL)]
     board = Board(dataset="x", recipes={EVIL: [0, 1]}, published=others)
-    machine = make_machine(processor=EVIL, tensorflow=EVIL)._asdict()
+    machine = MACHINE | {"processor": EVIL, "tensorflow": EVIL}
     ranking = rank_recipes([make_run(recipe=EVIL, machine=machine)])
     page = write_page(ranking, [Job(EVIL, 1)], board, EVIL, 1)
     assert page.count(escape(EVIL)) > 5

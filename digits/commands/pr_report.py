@@ -1,8 +1,8 @@
 """`digits pr-report BASE`: what the workspace changes against BASE, as one Markdown page.
 
-Parameters, metrics, the errors on validation that are fixed and new, both results on the test
-images for the record, and whether `dvc.lock` and the metrics are those of this code. The page is
-written whatever is wrong, and says what; then the exit status is not 0.
+Parameters, metrics, the errors on validation that are fixed and new, and whether `dvc.lock` and the
+metrics are those of this code. The page is written whatever is wrong, and says what; then the exit
+status is not 0.
 """
 
 import json
@@ -17,15 +17,12 @@ from digits.dvc.revisions import WORKSPACE, load_record
 from digits.dvc.run import read_dvc
 from digits.errors import DigitsError
 from digits.evaluation.comparison_text import (
-    HEADER,
     check_same_images,
     compare_models,
-    describe_side,
     describe_split,
     list_notes,
     render_models,
 )
-from digits.evaluation.metrics import count_errors
 from digits.evaluation.results import NOT_VERIFIED, load_metrics
 from digits.files import write_text
 from digits.markdown import escape, render_table
@@ -121,19 +118,6 @@ def judge_errors(base: str) -> str:
     return "\n\n".join([escape(describe_split(before, split)), text, *notes])
 
 
-def record_test(base: str) -> str:
-    """Write down both models' results on the test images; nothing is decided by them."""
-    rows = []
-    for name in (base, WORKSPACE):
-        try:
-            predictions = load_record(name, "test").predictions
-        except DigitsError as error:
-            return f"Not known: {escape(error)}"
-        scored = count_errors(predictions.labels, predictions.predicted)
-        rows.append((name, *describe_side(scored)))
-    return render_table(HEADER, rows)
-
-
 def describe_diff(kind: str, base: str) -> str:
     """Return what `dvc params diff` or `dvc metrics diff` lists, as a table."""
     diff: dict[str, dict[str, dict[str, Any]]] = json.loads(read_dvc(kind, "diff", "--json", base))
@@ -179,7 +163,6 @@ def list_sections(start: str) -> dict[str, Callable[[], str]]:
         "Is dvc.lock up to date?": judge_lock,
         "Do the metrics match the predictions?": judge_metrics,
         "Is it better?": lambda: judge_errors(start),
-        "For the record: the test images": lambda: record_test(start),
         "Parameters": lambda: describe_diff("params", start),
         "Metrics": lambda: describe_diff("metrics", start),
         "Pictures": lambda: draw_plots(start),

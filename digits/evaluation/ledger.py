@@ -11,26 +11,14 @@ import platform
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from digits.errors import DigitsError
 from digits.files import write_text
 
 LEDGER_PATH = Path("benchmarks/ledger.json")
-CPUINFO_PATH = Path("/proc/cpuinfo")
 
 Run = dict[str, Any]
-
-
-class Machine(NamedTuple):
-    """What a run was made on."""
-
-    processor: str
-    cores: int
-    python: str
-    tensorflow: str
-    keras: str
-    numpy: str
 
 
 def load_ledger() -> list[Run]:
@@ -58,14 +46,15 @@ def write_ledger(runs: Iterable[Run]) -> None:
     write_text(LEDGER_PATH, f"[\n{lines}\n]\n")
 
 
-def describe_machine() -> Machine:
+def describe_machine() -> dict[str, Any]:
     """Describe the processor, the cores that this process may use, and the libraries."""
-    text = CPUINFO_PATH.read_text(encoding="utf-8") if CPUINFO_PATH.exists() else ""
+    cpuinfo = Path("/proc/cpuinfo")
+    text = cpuinfo.read_text(encoding="utf-8") if cpuinfo.exists() else ""
     model = re.search(r"model name\s*: (.+)", text)
     linux = hasattr(os, "sched_getaffinity")
-    return Machine(
-        model[1].strip() if model else platform.processor() or platform.machine(),
-        len(os.sched_getaffinity(0)) if linux else os.cpu_count() or 1,
-        platform.python_version(),
-        *(importlib.metadata.version(name) for name in ("tensorflow", "keras", "numpy")),
-    )
+    return {
+        "processor": model[1].strip() if model else platform.processor() or platform.machine(),
+        "cores": len(os.sched_getaffinity(0)) if linux else os.cpu_count(),
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "numpy")},
+    }

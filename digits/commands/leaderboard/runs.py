@@ -104,7 +104,7 @@ def describe_run(job: Job, timing: Mapping[str, Any]) -> Run:
         "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
         "precision": trained["compute_dtype"],
         "threads": test.settings["train.threads"],  # 0: one a core
-        "machine": describe_machine()._asdict(),
+        "machine": describe_machine(),
         "training_seconds": timing.get("seconds"),
         "training_cpu_seconds": timing.get("cpu_seconds"),
         "parameter_count": recipe.ensemble_size * int(network.count_params()),
