@@ -179,13 +179,10 @@ def test_drawing_is_read_with_all_that_the_page_shows(server: Server) -> None:
     assert digit["box"] == pytest.approx([0.25, 0.14, 0.76, 0.88], abs=0.03)
 
 
-def test_several_digits_are_read_in_order(server: Server) -> None:
+def test_several_digits_are_read_in_order_and_blank_paper_has_none(server: Server) -> None:
     row = Image.fromarray(np.hstack([np.asarray(draw(digit)) for digit in "271"]))
-    read_as = [np.argmax(it["probabilities"]) for it in read(server, encode(row, "JPEG"))["digits"]]
-    assert read_as == [2, 7, 1]
-
-
-def test_blank_paper_has_no_digit(server: Server) -> None:
+    digits = read(server, encode(row, "JPEG"))["digits"]
+    assert [np.argmax(digit["probabilities"]) for digit in digits] == [2, 7, 1]
     assert read(server, encode(Image.new("L", (50, 50), 255))) == {"digits": []}
 
 
@@ -195,8 +192,8 @@ def test_page_and_its_parts(server: Server) -> None:
         status, headers, content = ask(server, path)
         assert (status, len(content) > 100) == (200, True)
         assert kind in headers["Content-type"]
+        assert headers["Content-Security-Policy"] == "default-src 'self'; frame-ancestors 'none'"
         assert b"https:" not in content  # nothing from elsewhere
-        assert b"style=" not in content
     _, _, content = ask(server, "/facts", b"")
     assert json.loads(content) == {"classes": DIGITS, "has_nearest": True}
 
@@ -214,146 +211,72 @@ def test_nearest_is_the_image_itself() -> None:
 # What it keeps
 
 
-def test_corrected_drawing_is_kept_under_a_name_of_our_own(server: Server, kept: Path) -> None:
-    status, _, content = ask(server, "/keep/7", encode(draw("1")))
-    assert (status, json.loads(content)) == (200, {"folder": f"{kept}/7"})
-    (path,) = kept.rglob("*.*")
-    assert re.fullmatch(r"7/[0-9a-f]{16}\.png", str(path.relative_to(kept)))
-    with Image.open(path) as picture:
-        assert picture.format == "PNG"
-        assert (np.asarray(picture.convert("L")) == np.asarray(draw("1"))).all()
-
-
-def test_last_label_counts(server: Server, kept: Path) -> None:
-    for label in (7, 1, 1):
-        assert ask(server, f"/keep/{label}", encode(draw("1")))[0] == 200
-    assert [path.parent.name for path in kept.rglob("*.png")] == ["1"]
-
-
-def test_what_a_file_says_beside_its_pixels_is_not_kept(server: Server, kept: Path) -> None:
+def test_corrected_drawing_is_kept_once_under_its_last_label(server: Server, kept: Path) -> None:
+    """The name is ours, and nothing is kept of what the file said beside its pixels."""
     told = Image.Exif()
     told[0x010E] = "a secret place"
-    for _ in range(2):
-        ask(server, "/keep/2", encode(draw("2"), "JPEG", exif=told, comment=b"a secret"))
-    (path,) = kept.rglob("*.png")
+    body = encode(draw("1"), exif=told)
+    for label in (7, 1, 1):
+        status, _, content = ask(server, f"/keep/{label}", body)
+        assert (status, json.loads(content)) == (200, {"folder": f"{kept}/{label}"})
+    (path,) = kept.rglob("*.*")
+    assert re.fullmatch(r"1/[0-9a-f]{16}\.png", str(path.relative_to(kept)))
+    with Image.open(path) as picture:
+        assert (np.asarray(picture.convert("L")) == np.asarray(draw("1"))).all()
     assert b"secret" not in path.read_bytes()
 
 
-@pytest.mark.parametrize("label", ["10", "-1", "", "7/", "07", "seven", "%37", "../7", "7?x=1"])
-def test_label_that_is_no_class(server: Server, kept: Path, label: str) -> None:
-    assert ask(server, f"/keep/{label}", encode(draw("7")))[0] == 404
-    assert not kept.exists()
-
-
-def test_only_one_digit_is_kept(server: Server, kept: Path) -> None:
+def test_only_one_digit_is_kept_and_of_a_class(server: Server, kept: Path) -> None:
     two = Image.fromarray(np.hstack([np.asarray(draw(digit)) for digit in "27"]))
     assert refuse(server, "/keep/2", encode(two)) == "expected one digit to keep, received 2"
+    for label in ("10", "", "../7"):
+        assert ask(server, f"/keep/{label}", encode(draw("7")))[0] == 404
     assert not kept.exists()
-
-
-def test_names_of_classes_lead_nowhere() -> None:
-    names = ["7", "T-shirt/top", "..", "../../x", "Ankle boot", "é"]
-    made = drawings.name_folders(names)
-    assert made == ["7", "T-shirt_top", "__", "______x", "Ankle boot", "é"]
+    assert drawings.name_folders(["7", "T-shirt/top", ".."]) == ["7", "T-shirt_top", "__"]
 
 
 # What it refuses
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:8028", "127.0.0.1.evil.example", "", "[", None]
+    ("host", "origin"),
+    [
+        ("evil.example", "http://evil.example"),
+        ("127.0.0.1.evil.example", "http://127.0.0.1.evil.example"),
+        (None, None),
+        ("localhost:9000", "http://evil.example"),
+        ("localhost:9000", "null"),
+        ("localhost:9000", None),
+    ],
 )
-@pytest.mark.parametrize("path", ["/", "/facts", "/read"])
-def test_other_host(server: Server, host: str | None, path: str) -> None:
-    body = None if path == "/" else encode(draw("1"))
-    origin = f"http://{host}" if body else None
-    status, _, content = ask(server, path, body, Host=host, Origin=origin)
-    assert (status, content) == (403, b'{"error": "Forbidden"}')
-
-
-@pytest.mark.parametrize(
-    "origin", ["http://evil.example", "null", "http://127.0.0.1:1", "https://127.0.0.1", None]
-)
-def test_other_origin(server: Server, kept: Path, origin: str | None) -> None:
+def test_other_host_or_origin(
+    server: Server, kept: Path, host: str | None, origin: str | None
+) -> None:
     for path in ("/read", "/keep/1"):
-        assert ask(server, path, encode(draw("1")), Origin=origin)[0] == 403
+        status, _, content = ask(server, path, encode(draw("1")), Host=host, Origin=origin)
+        assert (status, content) == (403, b'{"error": "Forbidden"}')
     assert not kept.exists()
-    if origin:
-        assert ask(server, "/", Origin=origin)[0] == 403
 
 
-def test_localhost_and_a_tunnel_are_this_machine(server: Server) -> None:
+def test_tunnel_is_this_machine(server: Server) -> None:
     own = {"Host": "localhost:9000", "Origin": "http://localhost:9000"}
     assert ask(server, "/read", encode(draw("1")), **own)[0] == 200
+    assert ask(server, "/", Host="evil.example")[0] == 403
 
 
-@pytest.mark.parametrize(
-    "path",
-    ["/../server.py", "/server.py", "/%2e%2e/server.py", "//etc/passwd", "/read", "/?a", "/%00"],
-)
+@pytest.mark.parametrize("path", ["/../server.py", "/server.py", "/%2e%2e/server.py", "/read"])
 def test_path_that_is_no_part_of_the_page(server: Server, path: str) -> None:
     assert ask(server, path)[::2] == (404, b'{"error": "Not Found"}')
 
 
-@pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "TRACE", "<script>"])
-def test_other_method(server: Server, method: str) -> None:
-    for body, status in ((None, 403), (b"", 501)):  # without an origin, and with the page's
-        received, _, content = ask(server, "/read", body, method=method)
-        assert received == status
-        assert b"script" not in content
-
-
-def test_headers_of_every_answer(server: Server) -> None:
-    picture = encode(draw("1"))
-    for path, body in [("/", None), ("/nothing", None), ("/read", picture), ("/read", b"none")]:
-        _, headers, _ = ask(server, path, body)
-        policy = headers["Content-Security-Policy"]
-        assert policy == "default-src 'self'; frame-ancestors 'none'"
-        assert headers["X-Content-Type-Options"] == "nosniff"
-        assert headers["Cache-Control"] == "no-store"
-        assert "Python" not in headers["Server"]
-
-
-def test_no_picture(server: Server) -> None:
-    others = [encode(draw("1"), kind) for kind in ("BMP", "GIF", "WEBP", "TIFF")]
-    for body in (b"", b"hello", b"<svg/>", b"\x93NUMPY\x01\x00", b"\0\0\x08\x03", *others):
-        said = refuse(server, "/read", body)
-        assert said == "expected a PNG or JPEG picture, received something else"
-
-
-@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
-def test_damaged_picture(server: Server, kind: str) -> None:
-    whole = encode(draw("1"), kind)
-    assert "received a damaged one" in refuse(server, "/read", whole[: len(whole) // 2])
-    assert refuse(server, "/read", whole[:12]).startswith("expected a ")
-
-
-def forge_size(picture: bytes, width: int, height: int) -> bytes:
-    """Make a header of a JPEG or PNG of a few bytes promise another size."""
-    if picture.startswith(b"\x89PNG"):
-        return picture[:16] + width.to_bytes(4) + height.to_bytes(4) + picture[24:]
-    place = picture.index(b"\xff\xc0") + 5
-    return picture[:place] + height.to_bytes(2) + width.to_bytes(2) + picture[place + 4 :]
-
-
-@pytest.mark.parametrize("size", [(12000, 12000), (65000, 65000)])
-def test_bomb_is_not_decoded(server: Server, size: tuple[int, int]) -> None:
-    """Of more pixels than are read; of what Pillow refuses."""
-    bombs = [forge_size(encode(draw("1"), "JPEG"), *size)]
-    if size[0] < 13000:  # a forged header of a PNG has a wrong checksum
-        bombs += [encode(Image.new("1", size))]
-    for bomb in bombs:
-        assert re.match(r"expected at most [\d,]+ pixels", refuse(server, "/read", bomb))
-
-
-def test_too_many_digits(server: Server) -> None:
-    page = np.tile(np.asarray(draw("1")), (4, 10))
-    assert refuse(server, "/read", encode(Image.fromarray(page))) == (
-        "expected at most 30 digits, received 40"
+def test_what_is_no_page_of_digits(server: Server) -> None:
+    other = encode(draw("1"), "GIF")
+    assert (
+        refuse(server, "/read", other) == "expected a PNG or JPEG picture, received something else"
     )
-    specks = np.random.default_rng(0).random((600, 600)) > 0.03
-    said = refuse(server, "/read", encode(Image.fromarray(255 * specks.astype(np.uint8))))
-    assert said.startswith("expected digits on paper, received ")
+    assert "damaged" in refuse(server, "/read", encode(draw("1"))[:99])
+    crowd = Image.fromarray(np.tile(np.asarray(draw("1")), (4, 10)))
+    assert refuse(server, "/read", encode(crowd)) == "expected at most 30 digits, received 40"
 
 
 START = "POST /read HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\n"
@@ -405,19 +328,9 @@ def parse(*words: str) -> Any:
     return parser.parse_args(words)
 
 
-def test_listens_to_this_machine_alone(server: Server) -> None:
-    assert server.server_address[0] == "127.0.0.1"
-    with pytest.raises(SystemExit):
-        parse("--host", "0.0.0.0")  # noqa: S104
-
-
-@pytest.mark.parametrize("port", [65536, -1, None])
-def test_port_that_cannot_be_used(server: Server, port: int | None) -> None:
-    taken = server.server_port if port is None else port
-    with pytest.raises(
-        DemoError, match=rf"^--port: expected a free port, received {taken}: .*; `--port 0` takes"
-    ):
-        demo.listen(taken, make_reader(Path()))
+def test_port_that_is_taken(server: Server) -> None:
+    with pytest.raises(DemoError, match=r"^--port: expected a free port, received \d+: "):
+        demo.listen(server.server_port, make_reader(Path()))
 
 
 SCRIPT = """
