@@ -242,7 +242,7 @@ def main(arguments: Namespace) -> None:
     images, labels = vars(load_split(VALIDATION_DIR, card.class_count)).values()
     used = slice(UNUSED) if arguments.development else slice(UNUSED, None)
     rows = [
-        read_kind(kind, images[used], labels[used], arguments.development or kind.count)
+        read_kind(kind, images[used], labels[used], arguments.count or kind.count)
         for kind in KINDS
         if arguments.kind in kind.name
     ]
@@ -256,10 +256,8 @@ def main(arguments: Namespace) -> None:
 if __name__ == "__main__":
     parser = ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--kind", default="", help="only kinds with this in their name")
+    parser.add_argument("--count", type=int, metavar="N", help="pictures a kind [200 or 1,000]")
     parser.add_argument(
-        "--development",
-        type=int,
-        metavar="N",
-        help="N pictures a kind, of the images that the code may be written with",
+        "--development", action="store_true", help="of the images that code may be written with"
     )
     run(partial(main, parser.parse_args()))

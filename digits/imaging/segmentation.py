@@ -74,7 +74,7 @@ def find_digits(picture: np.ndarray, judge: Judge | None = None) -> list[Found]:
     picture = np.ascontiguousarray(_drop_equal_channels(picture), np.float32)
     sheet = find_sheet(picture) if max(picture.shape) > TINY else None
     page = picture if sheet is None else flatten(picture, sheet)
-    ink, written = _find_ink(page)
+    ink, written = _find_ink(page, may_be_drawing=sheet is None)
     if sheet is not None:  # what touches the edge is left of the table
         pieces = find_pieces(written)
         written = pieces.keep(pieces.measure_contacts() == 0)
@@ -121,9 +121,9 @@ def _drop_equal_channels(picture: np.ndarray) -> np.ndarray:
     return picture[..., :1] if is_grey else picture
 
 
-def _find_ink(page: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _find_ink(page: np.ndarray, *, may_be_drawing: bool) -> tuple[np.ndarray, np.ndarray]:
     """Return ink float (height, width), and bool, where there are strokes."""
-    if is_drawing(page):
+    if may_be_drawing and is_drawing(page):
         ink, grain = measure_drawing(page), 0.0
     else:
         ink = measure_ink(page)
