@@ -37,17 +37,17 @@ class Kind:
 def add_shot_noise(images: np.ndarray, draws: Draws) -> np.ndarray:
     """Count photons, three on average where the image is 1; three and more are 1."""
     rate = 3 * images
-    chance = draws.random(images.shape, np.float32)
+    drawn = draws.random(images.shape, np.float32)
     # Whether there are more than 0, 1, 2, by Poisson's distribution. NumPy's own draws would take
     # from the generator as many numbers as the image makes it need.
     at_most = np.exp(-rate) * np.stack([np.ones_like(rate), 1 + rate, 1 + rate + rate**2 / 2])
-    return (chance > at_most).mean(axis=0)
+    return (drawn > at_most).mean(axis=0)
 
 
 def add_impulse_noise(images: np.ndarray, draws: Draws) -> np.ndarray:
     """Make 17 % of the pixels black or white, as many of either."""
-    chance = draws.random(images.shape, np.float32)
-    return np.where(chance < 0.085, 0, np.where(chance < 0.17, 1, images))
+    drawn = draws.random(images.shape, np.float32)
+    return np.where(drawn < 0.085, 0, np.where(drawn < 0.17, 1, images))
 
 
 def blur_by_glass(images: np.ndarray, draws: Draws) -> np.ndarray:

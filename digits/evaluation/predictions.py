@@ -22,8 +22,9 @@ class Predictions:
     @classmethod
     def of_split(cls, split: Split, probabilities: np.ndarray) -> "Predictions":
         """Put what a model said beside the images of a split, as pixels, and their labels."""
-        blocks = [np.rint(it[..., 0] * 255).astype(np.uint8) for it in cut_blocks(split.images)]
-        return cls(np.concatenate(blocks), split.labels, probabilities)
+        blocks = (np.rint(block[..., 0] * 255) for block in cut_blocks(split.images))
+        pixels = np.concatenate([block.astype(np.uint8) for block in blocks])
+        return cls(pixels, split.labels, probabilities)
 
     @property
     def predicted(self) -> np.ndarray:

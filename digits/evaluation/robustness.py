@@ -1,4 +1,4 @@
-"""Robustness: how many corrupted images a model reads right, kind by kind."""
+"""Robustness: accuracy on corrupted images, kind by kind."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -41,7 +41,7 @@ def corrupt_in_turn(
 
 
 def group_kinds(augmentation: Mapping[str, Any]) -> dict[str, str]:
-    """Tell by a recipe's `augmentation` which kinds a network of it has met in training."""
+    """Tell by a recipe's `augmentation` which kinds its network has seen in training."""
     seen = {
         name: _happens(augmentation.get(kind.resembles or "")) for name, kind in MNIST_C.items()
     }

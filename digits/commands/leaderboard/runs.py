@@ -22,7 +22,7 @@ from digits.model.networks import build_network
 from digits.model.recipes import load_recipe
 from digits.paths import EVALUATE_METRICS_PATH, HISTORY_PATH, TRAIN_METRICS_PATH
 
-# Robustness is a mean over corruptions: all, those that training has met, and the others. The first
+# Robustness is a mean over corruptions: all, those seen in training, and the others. The first
 # runs have neither of the latter two.
 EVALUATED = (
     "image_count",
