@@ -30,7 +30,6 @@ from digits.commands.tune.study import (
     WORKER,
     StudyError,
     create_study,
-    default_url,
     explaining,
     is_lost,
     list_trials,
@@ -48,6 +47,7 @@ from digits.urls import mask_urls
 
 HEADER = ("trial", "state", "value", "settings")
 WIDTHS = (5, 24, 10, 35)  # with two spaces between: 80 columns
+DEFAULT_URL = "sqlite:///tune.db"
 ACTIONS = {
     "create": "make the study of this commit, or add trials to it",
     "work": "run its trials until none is left",
@@ -216,7 +216,7 @@ def main(arguments: Namespace) -> None:
     for category in (ExperimentalWarning, UserWarning):
         warnings.simplefilter("ignore", category)
     # Taken out of the environment: no process that a worker starts needs the password.
-    url = arguments.storage or os.environ.get(STORAGE_VARIABLE) or default_url()
+    url = arguments.storage or os.environ.get(STORAGE_VARIABLE) or DEFAULT_URL
     os.environ.pop(STORAGE_VARIABLE, None)
     commands = {"create": create, "work": work, "status": status, "best": best}
     with explaining(url):

@@ -10,7 +10,6 @@ import secrets
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -27,7 +26,6 @@ from digits.commands.tune.search import Point, Search
 from digits.errors import DigitsError
 from digits.urls import mask_urls
 
-DATABASE_PATH = Path("tune.db")
 STORAGE_VARIABLE = "DIGITS_TUNE_STORAGE"  # an address with a password is no option for all to see
 MOST_RETRIES = 2  # of a lost trial: what has ended three workers would end others, too
 GRACE = 3  # heartbeats that may be missed before a trial is lost
@@ -44,10 +42,6 @@ class StudyError(DigitsError):
 
 
 # The database
-
-
-def default_url() -> str:
-    return f"sqlite:///{DATABASE_PATH.resolve()}"
 
 
 @contextmanager
