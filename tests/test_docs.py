@@ -107,7 +107,7 @@ def project(synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_pages_are_written(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     docs.main(Namespace())
     page = (project / "README.md").read_text()
-    assert "The recipe `tiny` has a test accuracy of **98.00 %**." in page
+    assert "The recipe `tiny`, trained with seed 3, has a test accuracy of **98.00 %**." in page
     assert f"<!-- result {MODEL} -->" in page
     assert "The expected calibration error of `tiny` on the test images is 1.38 %." in page
     assert "On the 98 % most confident predictions, accuracy is 99.52 %." in page
