@@ -91,16 +91,6 @@ def test_ended(
 
 
 @each_stage
-def test_second_repro_is_refused(stage: str, project: Project, trained: Project) -> None:
-    with holding(project, stage, MIDDLE[stage]) as held:
-        second = project.call("dvc", "repro", "--single-item", "--force", stage, status=255)
-        assert "is busy" in second
-        held.release()
-        assert held.dvc.returncode == 0
-    assert read_results(project.folder) == read_results(trained.folder)
-
-
-@each_stage
 @pytest.mark.skipif(not can_mount(), reason="this system lets us mount no disk of our own")
 def test_full_disk(stage: str, project: Project, trained: Project, tmp_path: Path) -> None:
     stages = YAML(typ="safe").load((project.folder / "dvc.yaml").read_text())["stages"]
