@@ -120,8 +120,8 @@ def load_blocks() -> tuple[dict[str, str], str]:
     blocks = {
         "result": f"```\n{result}\n```",
         "confidence": confidence,
-        "accuracy": f"The recipe {quote(recipe)}, trained with seed {params['train']['seed']}, has a "
-        f"test accuracy of **{100 * metrics['accuracy']:.2f} %**.",
+        "accuracy": f"The recipe {quote(recipe)}, trained with seed {params['train']['seed']}, has "
+        f"a test accuracy of **{100 * metrics['accuracy']:.2f} %**.",
         "sizes": describe_sizes(outs),
         "leaderboard": shorten_table(LEADERBOARD_PATH.read_text(encoding="utf-8")),
     }
