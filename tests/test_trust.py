@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from imports import ROOT
-from pydantic import ValidationError
 from ruamel.yaml import YAML
 from runs import MACHINE, make_published, make_run
 
@@ -13,10 +12,8 @@ from digits.commands.leaderboard.jobs import Board, Job
 from digits.commands.leaderboard.page import rank_recipes, write_page
 from digits.config import ConfigError
 from digits.data import datasets
-from digits.data.splits import Card
 from digits.markdown import escape
 
-CARD = {"name": "x", "title": "x", "class_names": ["a", "b"], "image_counts": {}}
 EVIL = "a|b`<img src=x>`[c](http://d)@e\\"
 
 
@@ -31,8 +28,6 @@ def test_text_that_a_terminal_obeys_is_refused(
         with pytest.raises(ConfigError, match="control character") as raised:
             datasets.load_dataset("own")
         assert str(raised.value).isprintable()
-        with pytest.raises(ValidationError, match="control characters"):
-            Card.model_validate(CARD | change)
 
 
 def test_leaderboard_shows_names_and_no_more() -> None:
