@@ -18,7 +18,7 @@ from digits.commands.import_data.writing import SAMPLES, Content, add_to, write_
 from digits.data.datasets import DATASETS_DIR, NAME
 from digits.errors import DigitsError
 
-PICTURES_TO_TEST = 0.2  # of each class
+TEST_FRACTION = 0.2  # of each class, where no name says train or test
 UNKNOWN_LICENCE = "unknown: ask whoever made it"
 
 
@@ -34,7 +34,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--label", metavar="COLUMN", help="of a table; of file names a part's number, from 0")
     add("--transpose", action="store_true", help="swap rows and columns of the images")
     add("--scale", type=float, metavar="255", help="what pixels are multiplied by")
-    add("--test-fraction", type=float, metavar="0.2", help="of each class, to be the test images")
+    add("--test-fraction", type=float, metavar="0.2", help="of each class of one set")
     add("--seed", type=int, default=0, metavar="0", help="of the choice of test images")
     add("--skip-bad", action="store_true", help="leave out pictures that cannot be read")
     add("--replace", action="store_true", help="write over a dataset file and its IDX files")
@@ -43,23 +43,20 @@ def add_arguments(parser: ArgumentParser) -> None:
 def _check_options(arguments: Namespace) -> None:
     """Refuse what no content of the sources could make good."""
     fraction, scale = arguments.test_fraction, arguments.scale
-    sources = [it.resolve() for it in (*arguments.sources, *arguments.test)]
     if not NAME.fullmatch(arguments.name):
         raise DigitsError(f"NAME: expected letters, digits, - and _, received {arguments.name!r}")
     if fraction is not None and not 0 < fraction < 1:
         raise DigitsError(f"--test-fraction: expected between 0 and 1, received {fraction}")
     if scale is not None and not 0 < scale < math.inf:
         raise DigitsError(f"--scale: expected a positive number, received {scale}")
-    if len(set(sources)) < len(sources):
-        raise DigitsError(f"SOURCE: expected each once, received {join_texts(arguments.sources)}")
 
 
 def main(arguments: Namespace) -> None:
     _check_options(arguments)
-    options = (arguments.label, arguments.scale)
-    arrays = read_sources(arguments.sources, *options, skip_bad=arguments.skip_bad)
+    label, skip_bad = arguments.label, arguments.skip_bad
+    arrays = read_sources(arguments.sources, label, skip_bad=skip_bad)
     if arguments.test:
-        test = read_sources(arguments.test, *options, skip_bad=arguments.skip_bad)
+        test = read_sources(arguments.test, label, skip_bad=skip_bad)
         arrays = [replace(it, split="train") for it in arrays]
         arrays += [replace(it, split="test") for it in test]
     pairs = pair(arrays)
@@ -73,8 +70,7 @@ def main(arguments: Namespace) -> None:
     origin = f"Imported from {join_texts(it.absolute().name for it in sources)}"
     fraction = arguments.test_fraction
     if len(pairs) == 1:
-        of_pictures = pairs[0].images.form == "pictures"
-        fraction = fraction or (PICTURES_TO_TEST if of_pictures else None)
+        fraction = fraction or TEST_FRACTION
         sides = divide(labels[0], fraction, arguments.seed)
         images, labels = ([them[0][side] for side in sides] for them in (images, labels))
         origin += f"; {fraction} of each class are the test images, seed {arguments.seed}"

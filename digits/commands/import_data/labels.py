@@ -102,17 +102,12 @@ def _order(label: int | str) -> tuple[bool, int, str]:
     return not is_number, int(text) if is_number else 0, text
 
 
-def divide(labels: np.ndarray, fraction: float | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def divide(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Hold a fraction of each class out: the places of the training and of the test images.
 
     Raises:
-        DigitsError: no fraction, or a class of one image.
+        DigitsError: a class of one image.
     """
-    if fraction is None:
-        raise DigitsError(
-            "SOURCE: expected images to train and images to test, received one set: "
-            "--test-fraction 0.2 makes a fifth of it the test images"
-        )
     classes, counts = np.unique(labels, return_counts=True)
     if counts.min() < 2:
         raise DigitsError(

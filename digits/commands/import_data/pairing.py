@@ -33,7 +33,6 @@ class Named:
     name: str
     array: np.ndarray
     split: str | None
-    form: str = "array"  # or table, or pictures: images of these are uint8 (n, 28, 28)
 
     @property
     def holds_images(self) -> bool:

@@ -126,7 +126,7 @@ def name_pictures(
         images = np.concatenate([digits for digits, _ in parts])
         texts = np.repeat([text for _, text in parts], [len(digits) for digits, _ in parts])
         for key, array in (("images", images), ("labels", texts)):
-            arrays.append(Named(f"pictures, {split or 'all'} {key}", array, split, "pictures"))
+            arrays.append(Named(f"pictures, {split or 'all'} {key}", array, split))
     return arrays
 
 

@@ -45,22 +45,21 @@ def convert_images(named: Named, count: int, scale: float | None) -> np.ndarray:
         )
     if len(images) != count:
         raise DigitsError(f"{where}: expected {count} images, as labels, received {len(images)}")
-    # Those of tables and pictures are what they will be.
-    return narrow(where, _cut(images), scale if named.form == "array" else None)
+    return _narrow(where, images, scale)
 
 
 def _cut(images: np.ndarray) -> Iterable[np.ndarray]:
     return (images[start : start + PART_COUNT] for start in range(0, len(images), PART_COUNT))
 
 
-def narrow(where: str, parts: Iterable[np.ndarray], scale: float | None) -> np.ndarray:
-    """Turn parts of numeric images, 784 pixels each, into one uint8 (n, 28, 28).
+def _narrow(where: str, numbers: np.ndarray, scale: float | None) -> np.ndarray:
+    """Turn images of 784 numbers each into uint8 (n, 28, 28).
 
     Raises:
         DigitsError: no integers 0-255, a constant, or nothing above 1 and no scale given.
     """
     narrowed: list[np.ndarray] = []
-    for part in parts:
+    for part in _cut(numbers):
         if part.dtype == np.uint8 and scale is None:
             narrowed.append(part)
             continue
@@ -77,8 +76,6 @@ def narrow(where: str, parts: Iterable[np.ndarray], scale: float | None) -> np.n
                 f"{sum(map(len, narrowed)) + index[0]}: {OTHER_RANGE}"
             )
         narrowed.append(rounded.astype(np.uint8))
-    if not any(map(len, narrowed)):
-        raise DigitsError(f"{where}: expected images, received none")
     images = np.concatenate(narrowed).reshape(-1, IMAGE_SIDE, IMAGE_SIDE)
     low, high = images.min(), images.max()
     if low == high:

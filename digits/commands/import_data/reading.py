@@ -50,13 +50,10 @@ UNREADABLE = (*DAMAGED, SyntaxError, TokenError, OverflowError, MemoryError, Key
 Arrays = Mapping[str, np.ndarray]
 
 
-def read_sources(
-    sources: Sequence[Path], label: str | None, scale: float | None, *, skip_bad: bool
-) -> list[Named]:
+def read_sources(sources: Sequence[Path], label: str | None, *, skip_bad: bool) -> list[Named]:
     """Read the arrays of files, folders and archives; or the digits on the pictures in them.
 
-    `label` says where the labels are, in a table or in names; a table's pixels are multiplied by
-    `scale`.
+    `label` says where the labels are, in a table or in names.
 
     Raises:
         DigitsError: something is damaged, of no known form, or leaves something to guess.
@@ -76,7 +73,7 @@ def read_sources(
             if is_picture(file):
                 pages += read_pages(file.place, file.opened.read(LARGEST_SIZE))
                 continue
-            found = _read_file(file, label, scale, is_source=file.place == source.name)
+            found = _read_file(file, label, is_source=file.place == source.name)
             arrays += found if isinstance(found, list) else []
             tables += [found] if isinstance(found, Table) else []
             others += [file.place] if found is None else []
@@ -87,37 +84,34 @@ def read_sources(
         return name_pictures(find_digits_on(pages), tables, label, skip_bad=skip_bad)
     warn_of_left_out([*others, *(page.file for page in pages)])
     labels = [(it.name, it.list_labels(label)) for it in tables]
-    return arrays + [Named(name, found, find_split(name), "table") for name, found in labels]
+    return arrays + [Named(name, found, find_split(name)) for name, found in labels]
 
 
-def _read_file(
-    file: File, label: str | None, scale: float | None, *, is_source: bool
-) -> list[Named] | Table | None:
+def _read_file(file: File, label: str | None, *, is_source: bool) -> list[Named] | Table | None:
     """Read a file's arrays, or its table of few columns; none if it is of no known form.
 
     Raises:
         DigitsError: it is damaged, or does not hold images or labels.
     """
-    form = "array"
     with _refusing(file), file.open_unpacked() as opened:
         head = opened.read(HEAD_SIZE)
         opened.seek(0)
         if reader := _find_reader(head):
             arrays = reader(opened if opened is file.opened else io.BytesIO(_read_whole(opened)))
         elif head.startswith(b"PAR1"):
-            form, arrays = "pictures", _read_parquet(file.place, _read_whole(opened), label)
+            arrays = _read_parquet(file.place, _read_whole(opened), label)
         elif _looks_like_table(file, head, is_source=is_source):
-            table = read_table(file.place, opened, label, scale)
+            table = read_table(file.place, opened, label)
             if isinstance(table, Table):
                 return table
-            form, arrays = "table", table
+            arrays = table
         elif is_source:
             received = name_format(head) or f"{file.size:,} bytes of no known form"
             raise DigitsError(f"{file.place}: expected {FORMS}, received {received}")
         else:
             return None
     names = {f"{file.place}, {key}" if key else file.place: it for key, it in arrays.items()}
-    return [Named(it, array, find_split(it), form) for it, array in names.items()]
+    return [Named(it, array, find_split(it)) for it, array in names.items()]
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import pandas as pd
 
 from digits.commands.import_data.labels import NUMBER
 from digits.commands.import_data.pairing import LABEL_WORDS, LEAST_PIXELS, join_texts
-from digits.commands.import_data.pixels import OTHER_SIZE, PART_COUNT, PIXEL_COUNT, narrow
+from digits.commands.import_data.pixels import OTHER_SIZE, PART_COUNT, PIXEL_COUNT
 from digits.errors import DigitsError
 
 SEPARATORS = ",;\t|"
@@ -102,12 +102,10 @@ class Table:
             yield row[files], row[chosen[0]], self.name if told is None else row[told]
 
 
-def read_table(
-    name: str, file: IO[bytes], label: str | None, scale: float | None
-) -> Table | dict[str, np.ndarray]:
-    """Read `images` uint8 (n, 28, 28) and `labels` (n,), texts, if any; or a table of few columns.
+def read_table(name: str, file: IO[bytes], label: str | None) -> Table | dict[str, np.ndarray]:
+    """Read `images` (n, 784) and `labels` (n,), texts, if any; or a table of few columns.
 
-    `label` names the column of the labels; pixels are multiplied by `scale`.
+    `label` names the column of the labels.
 
     Raises:
         DigitsError: other columns, or cells that are no pixels.
@@ -124,16 +122,15 @@ def read_table(
             return table
         place = table.find_label(label)
         pixels = table.find_pixels(place)
-        labels: list[np.ndarray] = []
-
-        def read_parts() -> Iterator[np.ndarray]:
-            for part in _read_rows(text, table, pixels):
-                if place is not None:
-                    labels.append(part[place].to_numpy().astype(str))
-                yield part[pixels].to_numpy(np.float64)
-
-        images = {"images": narrow(name, read_parts(), scale)}
-    return images if place is None else images | {"labels": np.concatenate(labels)}
+        images, labels = [np.empty((0, PIXEL_COUNT), np.uint8)], [np.empty(0, str)]
+        for part in _read_rows(text, table, pixels):
+            numbers = part[pixels].to_numpy(np.float32)
+            with np.errstate(invalid="ignore"):
+                small = numbers.astype(np.uint8)
+            images.append(small if np.array_equal(small, numbers) else numbers)
+            labels.append(part[place or 0].to_numpy().astype(str))
+    read = {"images": np.concatenate(images)}
+    return read if place is None else read | {"labels": np.concatenate(labels)}
 
 
 def _read_rows(text: TextIOWrapper, table: Table, pixels: list[int]) -> Iterator[pd.DataFrame]:
