@@ -67,10 +67,8 @@ def draw_sheets(names: Sequence[str], found: Predictions) -> dict[str, Figure]:
     errors = error_analysis.tabulate_errors(found).head(40)
     captions = error_analysis.caption_errors(errors, card)
     images = found.images[errors["index"]]
-    strips = [("40 new", images[:6], captions[:6])] if captions else []
     return {
         "errors": plots_images.draw_gallery(images, captions, TITLE),
-        "strips": plots_images.draw_strips(strips, 5 * f"{TITLE} "),
     }
 
 

@@ -9,7 +9,7 @@ from tabulate import tabulate
 
 from digits.errors import DigitsError
 from digits.evaluation.comparison import POWER, Comparison, Record, compare
-from digits.evaluation.plots_images import COLUMNS, draw_strips
+from digits.evaluation.plots_images import draw_gallery
 from digits.evaluation.plotting import write_figure
 from digits.evaluation.seeds import SeedComparison
 from digits.markdown import escape
@@ -107,20 +107,17 @@ def compare_models(
     result = compare(before.predictions, after.predictions)
     names, labels = before.card.class_names, before.predictions.labels
     if picture:
-        strips = []
-        for title, verb, index, guesses in (
-            ("fixed", "was", result.fixed, before.predictions.predicted),
-            ("new", "now", result.new, after.predictions.predicted),
-        ):
-            captions = [
-                f"true {names[labels[i]]},\n{verb} {names[guesses[i]]}, #{i}" for i in index
-            ]
-            for start in range(0, len(index), COLUMNS):
-                part = slice(start, start + COLUMNS)
-                name = "" if start else f"{len(index)} {title}"
-                strips.append((name, before.predictions.images[index[part]], captions[part]))
-        title = f"Errors of {before.name} and {after.name} · {before.card.title}\n{result.verdict}"
-        write_figure(picture, draw_strips(strips, title))
+        shown = np.concatenate([result.fixed, result.new])
+        captions = [
+            f"{what}: true {names[labels[i]]},\n{verb} {names[guesses[i]]}, #{i}"
+            for what, verb, index, guesses in (
+                ("fixed", "was", result.fixed, before.predictions.predicted),
+                ("new", "now", result.new, after.predictions.predicted),
+            )
+            for i in index
+        ]
+        title = f"{before.card.title}, {before.name} and {after.name}: {result.verdict}"
+        write_figure(picture, draw_gallery(before.predictions.images[shown], captions, title))
     fixed, new = (
         np.bincount(labels[index], minlength=len(names)).tolist()
         for index in (result.fixed, result.new)

@@ -27,8 +27,6 @@ from digits.evaluation.plotting import (
     write_title,
 )
 
-Strip = tuple[str, np.ndarray, Sequence[str]]  # name, uint8 (n, 28, 28) images, their captions
-
 COLUMNS = 6  # at most
 IMAGE_WIDTH, LEAST_WIDTH, MARGIN, GAP = 1.06, 4.5, 0.12, 0.14  # inches
 ROOM = WIDTH - 2 * MARGIN
@@ -51,7 +49,8 @@ class Sheet:
 
     def show(self, image: np.ndarray, caption: str, row: int, column: int) -> None:
         """Draw an image and its caption, which may be of several lines."""
-        middle, bottom = MARGIN + (column + 0.5) * self.pitch, self.find_bottom(row)
+        middle = MARGIN + (column + 0.5) * self.pitch
+        bottom = self.top + (row + 1) * self.row_height
         half, top = IMAGE_WIDTH / 2, bottom - IMAGE_WIDTH
         self.axes.imshow(
             image,
@@ -65,9 +64,6 @@ class Sheet:
         text = wrap_text(caption, self.pitch - GAP, CAPTION_SIZE)
         self.axes.text(middle, top - 0.03, text, ha="center", va="bottom", fontsize=CAPTION_SIZE)
 
-    def find_bottom(self, row: int) -> float:
-        return self.top + (row + 1) * self.row_height
-
 
 def draw_gallery(images: np.ndarray, captions: Sequence[str], title: str) -> Figure:
     """Draw uint8 (n, 28, 28) images in rows, each below its caption."""
@@ -77,20 +73,6 @@ def draw_gallery(images: np.ndarray, captions: Sequence[str], title: str) -> Fig
         sheet = _make_sheet(rows, columns, captions, title)
         for number, (image, caption) in enumerate(zip(images, captions, strict=True)):
             sheet.show(image, caption, *divmod(number, columns))
-    return sheet.figure
-
-
-def draw_strips(strips: Sequence[Strip], title: str) -> Figure:
-    """Draw a row for each strip: its name and its images, COLUMNS at most."""
-    captions = [caption for _, _, those in strips for caption in those]
-    longest = max((len(images) for _, images, _ in strips), default=0)
-    with drawing_style(BARE):
-        sheet = _make_sheet(len(strips), longest + 1, captions, title)
-        for row, (name, images, those) in enumerate(strips):
-            middle = sheet.find_bottom(row) - IMAGE_WIDTH / 2
-            sheet.axes.text(MARGIN + sheet.pitch / 2, middle, name, ha="center", va="center")
-            for column, (image, caption) in enumerate(zip(images, those, strict=True), start=1):
-                sheet.show(image, caption, row, column)
     return sheet.figure
 
 
