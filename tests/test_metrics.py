@@ -117,9 +117,9 @@ def test_coverage_against_every_threshold_by_loop() -> None:
         expected.append((len(answered) / 60, sum(answered) / len(answered)))
     np.testing.assert_allclose(np.transpose([coverage, accuracy]), expected)
     assert len(expected) == 4
-    goal = float(np.median(accuracy))
-    enough = [share for share, right in expected if right >= goal]
-    assert metrics.find_coverage(coverage, accuracy, goal) == max(enough, default=0)
+    for goal in (float(np.median(accuracy)), *accuracy):
+        enough = [share for share, right in expected if right >= goal - 1e-12]
+        assert metrics.find_coverage(coverage, accuracy, goal) == pytest.approx(max(enough))
 
 
 def test_coverage_of_perfect_and_constant_models() -> None:

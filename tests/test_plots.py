@@ -67,9 +67,7 @@ def draw_sheets(names: Sequence[str], found: Predictions) -> dict[str, Figure]:
     errors = error_analysis.tabulate_errors(found).head(40)
     captions = error_analysis.caption_errors(errors, card)
     images = found.images[errors["index"]]
-    return {
-        "errors": plots_images.draw_gallery(images, captions, TITLE),
-    }
+    return {"errors": plots_images.draw_gallery(images, captions, TITLE)}
 
 
 def find_boxes(figure: Figure, artists: list[Text]) -> list[Bbox]:
