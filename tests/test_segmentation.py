@@ -1,16 +1,11 @@
 """Digits on photographs: found, in reading order, as MNIST would have them; and nothing else is."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 import pytest
-from imports import ROOT
 from PIL import Image, ImageDraw, ImageFont
-from scipy import ndimage
 
 from digits.imaging.normalization import centre
 from digits.imaging.pictures import PictureError
@@ -44,15 +39,11 @@ def photograph(
     return (page * np.broadcast_to(light, ink.shape)[..., np.newaxis]).astype(np.float32)
 
 
-def light_from(shape: tuple[int, ...], low: float) -> np.ndarray:
-    return np.linspace(1, low, shape[1]) * np.linspace(1, low, shape[0])[:, np.newaxis]
-
-
-def shade(shape: tuple[int, ...], depth: float) -> np.ndarray:
+def shade(shape: tuple[int, ...], depth: float, steepness: float) -> np.ndarray:
     """Return the light of a page, the lower right of which lies in a shadow with an edge."""
     rows, columns = np.mgrid[: shape[0], : shape[1]]
-    dark = 1 / (1 + np.exp(-(rows / shape[0] + columns / shape[1] - 1.1) * 60))
-    return 1 - depth * dark
+    away = rows / shape[0] + columns / shape[1] - 1.1
+    return 1 - depth / (1 + np.exp((-away * steepness).clip(-50, 50)))
 
 
 def resembles(found: Found, digit: str) -> bool:
@@ -67,21 +58,8 @@ def check(picture: np.ndarray, text: str) -> None:
     assert all(resembles(one, digit) for one, digit in zip(found, text, strict=True))
 
 
-@pytest.mark.parametrize("digit", "0123456789")
-def test_one_digit(digit: str) -> None:
-    check(photograph(write(digit)), digit)
-
-
 def test_lines_are_read_as_people_read() -> None:
     check(photograph(write("2718", "0459", "36")), "2718045936")
-
-
-@pytest.mark.parametrize("text", ["7", "23", "58364"])
-def test_digits_that_fill_the_picture(text: str) -> None:
-    ink = write(text)
-    rows, columns = (np.flatnonzero(ink.any(axis=axis)) for axis in (1, 0))
-    tight = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    check(photograph(tight), text)
 
 
 @pytest.mark.parametrize(
@@ -100,25 +78,12 @@ def test_colours(pen: Sequence[float], paper: Sequence[float]) -> None:
     check(photograph(write("2459"), pen, paper), "2459")
 
 
-def test_uneven_light() -> None:
-    ink = write("2459")
-    check(photograph(ink, BLUE, light=light_from(ink.shape, 0.4)), "2459")
-
-
-@pytest.mark.parametrize("depth", [0.2, 0.4, 0.6])
-def test_edge_of_a_shadow(depth: float) -> None:
+@pytest.mark.parametrize("depth", [0.2, 0.5])
+@pytest.mark.parametrize("steepness", [2, 60, 1e6])
+def test_shadow(depth: float, steepness: float) -> None:
+    """From uneven light to a sharp edge."""
     ink = write("2459", "3308")
-    check(photograph(ink, light=shade(ink.shape, depth)), "24593308")
-
-
-@pytest.mark.parametrize("squared", [False, True])
-def test_ruled_paper(*, squared: bool) -> None:
-    ink = write("2459")
-    lines = np.zeros(ink.shape)
-    lines[15::24] = 0.4
-    if squared:
-        lines[:, 15::24] = 0.4
-    check(photograph(np.maximum(ink, lines), (0.2, 0.2, 0.5)), "2459")
+    check(photograph(ink, light=shade(ink.shape, depth, steepness)), "24593308")
 
 
 def test_grain_and_specks() -> None:
@@ -144,24 +109,9 @@ def test_strokes_that_a_pen_interrupts_are_one_digit() -> None:
     assert len(find_digits(photograph(ink))) == 1
 
 
-@pytest.mark.parametrize("turn", [1, 2])
-def test_broad_and_fine_pens(turn: int) -> None:
-    ink = write("2459")
-    size = (3, 3)
-    changed = ndimage.grey_dilation(ink, size) if turn == 1 else ndimage.grey_erosion(ink, size)
-    found = find_digits(photograph(changed))
-    assert len(found) == 4
-
-
 @pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
 def test_blank_pages(level: float) -> None:
     assert find_digits(np.full((300, 200, 3), level, np.float32)) == []
-
-
-def test_page_of_grain_in_uneven_light_is_blank() -> None:
-    draws = np.random.default_rng(0)
-    grain = draws.normal(0.8, 0.01, (300, 200, 1)).astype(np.float32)
-    assert find_digits(grain * light_from((300, 200), 0.7)[..., np.newaxis]) == []
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 500, 3), (500, 1, 1), (2, 3, 1), (29, 28, 3)])
@@ -199,9 +149,9 @@ def test_small_digit_in_a_corner_is_centred(paper: float, corner: tuple[int, int
     assert np.corrcoef(found.ink.ravel(), centre(ink).ravel())[0, 1] > 0.8
 
 
-@pytest.mark.parametrize("size", [20, 28, 40, 150])
+@pytest.mark.parametrize("size", [20, 28, 150])
 @pytest.mark.parametrize("paper", [0.0, 1.0])
-@pytest.mark.parametrize("digit", "0123456789")
+@pytest.mark.parametrize("digit", "0147")
 def test_glyph_that_is_cut_to_its_box_is_not_inverted(size: int, paper: float, digit: str) -> None:
     image = Image.new("L", (3 * size, 3 * size))
     font = ImageFont.load_default(size)
@@ -273,15 +223,6 @@ def test_lines_of_paper_that_is_seen_askew(*, squared: bool, slope: float) -> No
     check(photograph(np.maximum(ink, 0.4 * lines)), "24596")
 
 
-@pytest.mark.parametrize("slope", [0.0, 0.05])
-@pytest.mark.parametrize("squared", [False, True])
-def test_empty_paper_with_lines_and_grain(*, squared: bool, slope: float) -> None:
-    draws = np.random.default_rng(0)
-    grain = draws.normal(0, 0.02, (400, 500, 1))
-    page = photograph(0.3 * rule((400, 500), 43, slope, squared=squared)) + grain
-    assert find_digits(page.clip(0, 1).astype(np.float32)) == []
-
-
 @pytest.mark.parametrize("depth", [0.12, 0.18])
 @pytest.mark.parametrize("deviation", [0.03, 0.05])
 def test_empty_page_of_which_grain_has_broken_the_lines(depth: float, deviation: float) -> None:
@@ -321,14 +262,6 @@ def test_boxes_around_digits(thickness: int, shift: int) -> None:
     assert all(resembles(found[number], "2459"[number]) for number in free)
 
 
-@pytest.mark.parametrize("depth", [0.2, 0.5])
-def test_sharp_shadow(depth: float) -> None:
-    ink = write("2459", "3308")
-    rows, columns = np.mgrid[: ink.shape[0], : ink.shape[1]]
-    shadow = rows / ink.shape[0] + columns / ink.shape[1] > 1.1
-    check(photograph(ink, light=1 - depth * shadow), "24593308")
-
-
 def compare_with_font(images: np.ndarray) -> np.ndarray:
     """Return probabilities (n, 10) of images (n, 28, 28): by how much each resembles a letter."""
     letters = np.stack([centre(write(digit)).ravel() for digit in "0123456789"])
@@ -360,14 +293,3 @@ def test_reading_is_as_sure_as_its_digit_is_one() -> None:
     found = [Found(slice(0, 1), slice(0, 1), centre(write("3")), 0.5)]
     (sure,) = compare_with_font(found[0].ink[np.newaxis])
     assert read_digits(found, compare_with_font)[0] == pytest.approx(0.5 * sure + 0.05)
-
-
-def test_neither_tensorflow_nor_matplotlib_is_needed() -> None:
-    script = (
-        "import sys, digits.imaging.segmentation; "
-        "print({'tensorflow', 'keras', 'matplotlib', 'dvc'} & set(sys.modules))"
-    )
-    command = [sys.executable, "-c", script]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout == "set()\n"
