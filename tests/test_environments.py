@@ -107,7 +107,7 @@ def test_foreign_venv_is_refused_and_the_way_out_leads_on(
     if version == "3.10":
         write_program(repository.folder / ".venv/bin/python", PYTHON.format(status=1))
     else:  # as `uv venv` makes it
-        command = [sys.executable, "-m", "venv", "--without-pip", repository.folder / ".venv"]
+        command = [sys.executable, "-m", "venv", "--without-pip", str(repository.folder / ".venv")]
         subprocess.run(command, check=True)
     reason, *_ = make(repository, "env")
     before, command_line = reason.split(": rm ")

@@ -35,7 +35,8 @@ GOOD = header(0x08, 2, 3, 4) + bytes(range(24))
 def test_bytes_by_hand(code: int, dtype: str, values: list[Any], body: str) -> None:
     data = header(code, 3) + bytes.fromhex(body)
     array = idx.decode(data)
-    assert (array.dtype, array.dtype.isnative) == (dtype, True)
+    assert array.dtype == dtype
+    assert array.dtype.isnative
     assert array.tolist() == np.array(values, dtype).tolist()
     assert idx.encode(np.array(values, dtype)) == data
 

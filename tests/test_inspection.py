@@ -124,7 +124,7 @@ def call(module: str, name: str, *arguments: str) -> Make:
     node = {"inbound_nodes": [{"args": arguments, "kwargs": {}}], "name": "layer"}
     layer = {"module": module, "class_name": "function", "config": name, "registered_name": name}
     ends = {"input_layers": [["layer", 0, 0]], "output_layers": [["layer", 0, 0]]}
-    config = {"name": "model", "layers": [layer | node], **ends}
+    config = {"name": "model", "layers": [{**layer, **node}], **ends}
     functional = {"class_name": "Functional", "module": "keras.src.models.functional"}
     return put(config=json.dumps(functional | {"config": config}).encode())
 

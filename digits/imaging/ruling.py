@@ -52,7 +52,7 @@ def find_lines(written: np.ndarray) -> np.ndarray:
         page = np.ascontiguousarray(written.T if turned else written).astype(np.uint8)
         width = page.shape[1]
         thick = max(5, round(THICK * width))
-        fine = cv2.morphologyEx(page, cv2.MORPH_TOPHAT, np.ones((thick, 1)))
+        fine = cv2.morphologyEx(page, cv2.MORPH_TOPHAT, np.ones((thick, 1))).astype(np.uint8)
         votes, least = round(LONG / 2 * width), LONG * width
         found = cv2.HoughLinesP(fine, 1, ANGLE, votes, minLineLength=least, maxLineGap=BREAK)
         drawn = np.zeros_like(fine)
