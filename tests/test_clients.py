@@ -63,7 +63,7 @@ def test_answers_after_and_during_a_training(retrained: Project, tmp_path: Path)
     numbers = sum(count_leaves(file["data"]) for file in metrics.values())
     assert params + numbers + len(workspace["deps"]) <= MOST_COLUMNS
     assert not answers["data"].get("uncommitted")
-    assert {"plots/curves.png", "plots/confusion.png"} <= answers["plots"]["data"].keys()
+    assert {"plots/confusion.csv", "plots/errors.png"} <= answers["plots"]["data"].keys()
     assert not answers["plots"].get("errors")
 
     with holding(project, "train", 9) as held:  # its first epoch is on disk
