@@ -14,7 +14,6 @@ from samples import FLATTEN, SOFTMAX, fork, make_plan, make_recipe, spec
 from digits.config import describe_errors, load_params
 from digits.files import ArtifactError
 from digits.model.backend import keras
-from digits.model.batches import encode_labels
 from digits.model.loading import load_model
 from digits.model.networks import build_network, build_trainable, join_members
 from digits.model.objects import NetworkError
@@ -65,7 +64,6 @@ def refuse(*layers: dict[str, Any], **changes: Any) -> str:
         ([change(filter=3), FLATTEN, SOFTMAX], r"layers\.layer1: .*'filter': 3"),
         ([FLATTEN, CONVOLUTION], r"layers\.layer2: .*expected min_ndim=4, found ndim=2"),
         ([spec("MaxPooling2D", pool_size=40), SOFTMAX], r"layer1: Computed output size would be"),
-        ([spec("MaxPooling2D", strides=0), SOFTMAX], r"layers\.layer1: .*'strides': 0"),
         ([change(use_bias="off"), FLATTEN, SOFTMAX], r"use_bias: expected true or false"),
         ([change(filters="32"), FLATTEN, SOFTMAX], r"layer1: .*'filters': '32'"),
         ([spec("Normalization", mean=0.1), FLATTEN, SOFTMAX], "expected mean and variance"),
@@ -78,7 +76,6 @@ def refuse(*layers: dict[str, Any], **changes: Any) -> str:
         ),
         ([change(kernel_regularizer={"L2": 0.1}), SOFTMAX], r"regularizer, received None"),
         ([spec("Bidirectional", layer=spec("LSTN", units=2)), SOFTMAX], r"layer\.type: .*'LSTM'"),
-        ([spec("Add", branches=[FLATTEN]), SOFTMAX], r"layer1\.branches: expected a valid dict"),
         ([spec("Add", branches=fork([], [CONVOLUTION])), SOFTMAX], "layer1: Inputs have incompat"),
         (
             [
@@ -91,7 +88,6 @@ def refuse(*layers: dict[str, Any], **changes: Any) -> str:
         ([FLATTEN, spec("Dense", units=9)], r"to give 10 prob.*`units: classes`.*\(None, 9\)"),
         ([SOFTMAX], r"received shape \(None, 28, 28, 10\)"),
         ([FLATTEN, spec("Dense", units=10)], "expected probabilities that sum to 1"),
-        ([FLATTEN, spec("Dense", units=10), spec("Softmax", axis=0)], "probabilities that sum"),
     ],
 )
 def test_refused_layers(layers: list[dict[str, Any]], message: str) -> None:
@@ -120,7 +116,6 @@ SCALED = {"optimizer": spec("LossScaleOptimizer", inner_optimizer=decay(1))}
         ({"callbacks": {"watch": spec("EarlyStopping", patiense=1)}}, r"watch: .*patiense"),
         ({"callbacks": {"watch": spec("ReduceLROnPlateau", factor=2.0)}}, r"factor >= 1\.0"),
         (PLATEAU | CYCLE, "one that sets the learning rate"),
-        (PLATEAU | {"optimizer": decay(1)}, "one that sets the learning rate"),
         (CYCLE | {"optimizer": decay(1)}, "one that sets the learning rate"),
         (PLATEAU | SCALED, "one that sets the learning rate"),
         ({"loss": "sparse_categorical_crossentropy", "label_smoothing": 0.1}, "one-hot labels"),
@@ -135,13 +130,12 @@ def test_refused_training(changes: dict[str, Any], message: str) -> None:
     "layers",
     [
         [FLATTEN, spec("Dense", units=10), spec("Softmax")],
-        [change(filters=10, kernel_size=28, activation="softmax"), FLATTEN],
         [spec("Average", branches=fork([FLATTEN, SOFTMAX], [FLATTEN, SOFTMAX]))],
         [ROWS, spec("RNN", cell=[spec("LSTMCell", units=4), spec("GRUCell", units=3)]), SOFTMAX],
         [spec("SpectralNormalization", layer=CONVOLUTION), FLATTEN, SOFTMAX],
         [spec("Normalization", mean=0.13, variance=0.09), FLATTEN, SOFTMAX],
     ],
-    ids=["softmax", "convolution", "average", "cells", "wrapper", "normalization"],
+    ids=["softmax", "average", "cells", "wrapper", "normalization"],
 )
 def test_accepted_networks(layers: list[dict[str, Any]]) -> None:
     smoke_test(make_plan(make_recipe(*layers)))
@@ -209,14 +203,6 @@ def test_model_is_what_a_keras_user_expects(tmp_path: Path) -> None:
     assert loss == pytest.approx(trained.metrics["val_loss"], rel=1e-5)
     names = [variable.path for variable in model.optimizer.variables]
     assert names == ["sgd/iteration", "sgd/learning_rate"]
-
-
-def test_labels_are_one_hot_or_as_they_are() -> None:
-    labels = np.array([3, 0], np.uint8)
-    one_hot = np.asarray(encode_labels(labels, "categorical_crossentropy", 10))
-    assert one_hot.dtype == np.float32
-    assert one_hot.tolist() == [[0, 0, 0, 1, *[0] * 6], [1, *[0] * 9]]
-    assert encode_labels(labels, "sparse_categorical_crossentropy", 10) is labels
 
 
 def test_joined_model_averages_members_and_shifts(tmp_path: Path) -> None:

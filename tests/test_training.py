@@ -41,17 +41,14 @@ def take_epochs(split: Split, seed: int, numbers: list[int], **changes: Any) -> 
     return taken
 
 
-def test_an_epoch_has_every_image_once_with_its_label(train: Split) -> None:
-    recipe = make_recipe(SOFTMAX, batch_size=16, loss="sparse_categorical_crossentropy")
-    dataset, _ = make_batches(train, recipe, 1, 10)
-    batches = [(images.numpy(), labels.numpy()) for images, labels in dataset]
-    assert [len(labels) for _, labels in batches] == [16, 16, 16, 2]
+def test_an_epoch_has_every_image_once_with_its_label_one_hot(train: Split) -> None:
+    dataset, _ = make_batches(train, make_recipe(SOFTMAX, batch_size=16), 1, 10)
+    batches = [(images.numpy(), targets.numpy()) for images, targets in dataset]
+    assert [len(targets) for _, targets in batches] == [16, 16, 16, 2]
     numbers = np.concatenate([images[:, 0, 0, 0] for images, _ in batches]).astype(int)
-    assert sorted(numbers) == list(range(50))
-    assert numbers.tolist() != list(range(50))
-    np.testing.assert_array_equal(
-        np.concatenate([labels for _, labels in batches]), train.labels[numbers]
-    )
+    assert sorted(numbers) == list(range(50)) != numbers.tolist()
+    targets = np.concatenate([targets for _, targets in batches])
+    np.testing.assert_array_equal(targets, np.eye(10, dtype="float32")[train.labels[numbers]])
 
 
 def test_validation_batches_are_in_order(train: Split) -> None:
