@@ -280,6 +280,7 @@ def test_trial_of_a_silent_worker_is_run_again_but_not_for_ever(database: str) -
     assert list_states(own) == ["FAIL"] * study.MOST_RETRIES + ["COMPLETE"]
     *_, done = own.study.trials
     assert done.params == lost[0].params
+    assert command.count_states(study.list_trials(own.study)) == "1 complete"
     rows = [command.describe_trial(trial) for trial in study.list_trials(own.study)]
     assert [row[1] for row in rows] == ["lost", "lost (retry of 0)", "complete (retry of 0)"]
     assert rows[2][2] == f"{done.value:.6f}"

@@ -27,6 +27,7 @@ from digits.commands.tune.study import (
     ERROR,
     STORAGE_VARIABLE,
     TOKEN,
+    WANTED,
     WORKER,
     StudyError,
     create_study,
@@ -206,7 +207,8 @@ def describe_retry(trial: FrozenTrial) -> str:
 
 
 def count_states(trials: Sequence[FrozenTrial]) -> str:
-    counts = Counter(describe_state(trial).partition(":")[0] for trial in trials)
+    last = {trial.user_attrs[WANTED]: trial for trial in trials}  # a retry in place of the lost
+    counts = Counter(describe_state(trial).partition(":")[0] for trial in last.values())
     return ", ".join(f"{count} {word}" for word, count in sorted(counts.items()))
 
 
