@@ -47,7 +47,7 @@ def find_lines(written: np.ndarray) -> np.ndarray:
 
     Where a stroke has broken a line, it goes on beyond.
     """
-    lines = np.zeros(written.shape, np.uint8)
+    lines = np.zeros_like(written)
     for turned in (False, True):
         page = np.ascontiguousarray(written.T if turned else written).astype(np.uint8)
         width = page.shape[1]
@@ -61,9 +61,9 @@ def find_lines(written: np.ndarray) -> np.ndarray:
                 slope = (bottom - top) / (right - left)
                 ends = (round(top - slope * left), round(top + slope * (width - left)))
                 cv2.line(drawn, (0, ends[0]), (width, ends[1]), 1, thick * 2 // 3)
-        drawn &= fine
-        lines |= drawn.T if turned else drawn
-    return lines > 0
+        crossed = (drawn > 0) & (fine > 0)
+        lines |= crossed.T if turned else crossed
+    return lines
 
 
 def _drop_remains(ink: np.ndarray, rest: np.ndarray, lines: np.ndarray) -> np.ndarray:
