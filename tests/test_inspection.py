@@ -121,10 +121,15 @@ def nest(members: Members) -> bytes:
 
 def call(module: str, name: str, *arguments: str) -> Make:
     """Describe a model whose one layer is a function, called while the model is loaded."""
-    node = {"inbound_nodes": [{"args": arguments, "kwargs": {}}], "name": "layer"}
-    layer = {"module": module, "class_name": "function", "config": name, "registered_name": name}
+    node: dict[str, Any] = {"inbound_nodes": [{"args": arguments, "kwargs": {}}], "name": "layer"}
+    layer: dict[str, Any] = {
+        "module": module,
+        "class_name": "function",
+        "config": name,
+        "registered_name": name,
+    }
     ends = {"input_layers": [["layer", 0, 0]], "output_layers": [["layer", 0, 0]]}
-    config = {"name": "model", "layers": [{**layer, **node}], **ends}
+    config: dict[str, Any] = {"name": "model", "layers": [layer | node], **ends}
     functional = {"class_name": "Functional", "module": "keras.src.models.functional"}
     return put(config=json.dumps(functional | {"config": config}).encode())
 

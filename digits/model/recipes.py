@@ -40,7 +40,6 @@ class Callback(TypedDict):
 
 
 Layers = dict[Name, Layer]
-Precision = Literal["float32", "bfloat16"]
 Choice = Literal["auto", "float32", "bfloat16"]  # auto: bfloat16 where the hardware has it
 
 
