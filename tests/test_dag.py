@@ -47,7 +47,7 @@ def test_epochs_are_diffed_and_the_former_are_restored_from_cache(
     assert {"accuracy", "loss"} <= set(metrics["metrics/evaluate.json"])
     project.call("dvc", "plots", "diff", "HEAD~1", "--out", "page")
     page = (project.folder / "page/index.html").read_text()
-    assert "confusion.png" in page
+    assert "samples.png" in page
     # Each table is drawn once, as the stage says that makes it.
     titles = re.findall(r'"title": \{"text": "([^"]+)"', page)
     assert len(titles) == len(list((project.folder / "plots").glob("*.csv")))
