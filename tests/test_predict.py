@@ -19,7 +19,6 @@ from test_segmentation import photograph, write
 
 from digits.commands.predict import command as predict
 from digits.commands.predict.command import PredictError
-from digits.data import idx
 from digits.data.splits import Card, write_card
 from digits.deployment import classifier
 from digits.deployment.classifier import load_classifier
@@ -119,14 +118,10 @@ def test_json_has_all_probabilities_and_boxes(
 
 
 @pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("kind", ["npy", "idx"])
-def test_arrays_of_images(tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
+def test_arrays_of_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     images = np.stack([(255 * centre(write(digit))).astype(np.uint8) for digit in "8350"])
-    path = tmp_path / f"images.{kind}"
-    if kind == "npy":
-        np.save(path, images)
-    else:
-        path.write_bytes(idx.encode(images))
+    path = tmp_path / "images.npy"
+    np.save(path, images)
     call(path, "--format", "json")
     pages = read_json(capsys)
     assert "".join(map(join, pages)) == "8350"
@@ -161,14 +156,11 @@ def test_bad_files_get_a_line_each_and_the_others_are_read(
     with pytest.raises(PredictError, match="5 of 6 pictures not read"):
         call(*bad[:2], good, *bad[2:], "--format", "json")
     printed, said = capsys.readouterr()
-    assert [join(page) for page in json.loads(printed) if "digits" in page] == ["4"]
-    assert len([page for page in json.loads(printed) if "error" in page]) == 5
+    pages = json.loads(printed)
+    assert ["error" in page for page in pages] == [True, True, False, True, True, True]
+    assert join(pages[2]) == "4"
     lines = [line for line in said.splitlines() if line.startswith("ERROR: ")]
     assert len(lines) == 5
-    for line, words in zip(
-        lines, ["damaged", "received 0 bytes", "blank", "5 bytes", "No such file"], strict=True
-    ):
-        assert words in line
 
 
 @pytest.mark.usefixtures("folder")
@@ -191,24 +183,16 @@ def test_picture_of_what_was_seen(tmp_path: Path, capsys: pytest.CaptureFixture[
     with Image.open(tmp_path / "seen.png") as drawn:
         assert drawn.size[0] == 825
         assert drawn.size[1] > 600
-
-
-@pytest.mark.usefixtures("folder")
-def test_input_is_not_drawn_over(tmp_path: Path) -> None:
-    path = save(tmp_path / "one.png", "1")
-    before = path.read_bytes()
+    before = inputs[0].read_bytes()
     with pytest.raises(PredictError, match="an input"):
-        call(path, "--picture", path)
-    assert path.read_bytes() == before
+        call(*inputs, "--picture", inputs[0])
+    assert inputs[0].read_bytes() == before
 
 
 @pytest.mark.usefixtures("folder")
-def test_nothing_to_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_to_read(tmp_path: Path) -> None:
     with pytest.raises(PredictError, match="expected files, received none"):
         call(tmp_path)
-    with pytest.raises(PredictError, match="1 of 1 pictures not read"):
-        call(tmp_path / "missing.png")
-    assert capsys.readouterr().out == ""
 
 
 # The model
@@ -244,15 +228,12 @@ def test_another_model_is_another_file(tmp_path: Path, folder: Path) -> None:
 
 @pytest.mark.usefixtures("folder")
 def test_no_model_a_damaged_one_and_one_of_other_classes(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match=r"none\.keras: expected a model, received none"):
-        load_classifier(tmp_path / "none.keras")
     (tmp_path / "text.keras").write_text("no model")
-    with pytest.raises(ArtifactError, match=r"text\.keras"):
-        load_classifier(tmp_path / "text.keras")
     recipe = make_recipe(FLATTEN, spec("Dense", units=3, activation="softmax"))
     write_model(tmp_path / "three.keras", build_network("three", recipe))
-    with pytest.raises(ArtifactError, match="expected"):
-        load_classifier(tmp_path / "three.keras")
+    for name in ("none", "text", "three"):
+        with pytest.raises(ArtifactError, match=rf"{name}\.keras: expected"):
+            load_classifier(tmp_path / f"{name}.keras")
 
 
 def test_answers_need_neither_tensorflow_nor_dvc(folder: Path, tmp_path: Path) -> None:

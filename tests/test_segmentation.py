@@ -13,7 +13,7 @@ from digits.imaging.segmentation import Found, find_digits, read_digits
 
 SIZE = 60  # pixels of a letter
 PITCH = 70
-WHITE, BLACK, RED, BLUE = (1, 1, 1), (0, 0, 0), (0.7, 0.1, 0.1), (0.1, 0.2, 0.7)
+WHITE, BLACK = (1, 1, 1), (0, 0, 0)
 FONT = ImageFont.load_default(SIZE)
 
 
@@ -58,24 +58,21 @@ def check(picture: np.ndarray, text: str) -> None:
     assert all(resembles(one, digit) for one, digit in zip(found, text, strict=True))
 
 
-def test_lines_are_read_as_people_read() -> None:
-    check(photograph(write("2718", "0459", "36")), "2718045936")
+COLOURS = {
+    "ink": (BLACK, WHITE),
+    "chalk": (WHITE, BLACK),
+    "blue on cream": ((0.1, 0.2, 0.7), (0.95, 0.9, 0.75)),
+    "red on blue": ((0.7, 0.1, 0.1), (0.8, 0.85, 0.9)),
+    "pencil": ((0.45, 0.45, 0.45), (0.7, 0.7, 0.7)),
+    "chalk on green": ((0.9, 0.9, 0.8), (0.1, 0.3, 0.2)),
+}
 
 
-@pytest.mark.parametrize(
-    ("pen", "paper"),
-    [
-        (BLACK, WHITE),
-        (WHITE, BLACK),
-        (BLUE, (0.95, 0.9, 0.75)),
-        (RED, (0.8, 0.85, 0.9)),
-        ((0.45, 0.45, 0.45), (0.7, 0.7, 0.7)),
-        ((0.9, 0.9, 0.8), (0.1, 0.3, 0.2)),
-    ],
-    ids=["ink", "chalk", "blue on cream", "red on blue", "pencil", "chalk on green"],
-)
-def test_colours(pen: Sequence[float], paper: Sequence[float]) -> None:
-    check(photograph(write("2459"), pen, paper), "2459")
+@pytest.mark.parametrize(("pen", "paper"), COLOURS.values(), ids=COLOURS)
+def test_lines_of_any_colours_are_read_as_people_read(
+    pen: Sequence[float], paper: Sequence[float]
+) -> None:
+    check(photograph(write("2718", "0459", "36"), pen, paper), "2718045936")
 
 
 @pytest.mark.parametrize("depth", [0.2, 0.5])
@@ -86,19 +83,14 @@ def test_shadow(depth: float, steepness: float) -> None:
     check(photograph(ink, light=shade(ink.shape, depth, steepness)), "24593308")
 
 
-def test_grain_and_specks() -> None:
+def test_grain_specks_and_a_table_beside_the_page() -> None:
     ink = write("2459")
     draws = np.random.default_rng(0)
     picture = photograph(ink) * (1 - 0.04 * draws.random((*ink.shape, 1)))
     picture[5:8, 100:103] = 0.2
-    picture[-9:-7, 30:32] = 0.2
     check(picture, "2459")
-
-
-def test_table_beside_the_page() -> None:
-    picture = photograph(write("2459"), paper=(0.9, 0.9, 0.9))
-    desk = np.pad(picture, ((0, 40), (60, 0), (0, 0)), constant_values=0.25)
-    check(desk, "2459")
+    picture = photograph(ink, paper=(0.9, 0.9, 0.9))
+    check(np.pad(picture, ((0, 40), (60, 0), (0, 0)), constant_values=0.25), "2459")
 
 
 def test_strokes_that_a_pen_interrupts_are_one_digit() -> None:
@@ -109,12 +101,7 @@ def test_strokes_that_a_pen_interrupts_are_one_digit() -> None:
     assert len(find_digits(photograph(ink))) == 1
 
 
-@pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
-def test_blank_pages(level: float) -> None:
-    assert find_digits(np.full((300, 200, 3), level, np.float32)) == []
-
-
-@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 500, 3), (500, 1, 1), (2, 3, 1), (29, 28, 3)])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 500, 3), (29, 28, 3)])
 def test_pictures_of_any_shape(shape: tuple[int, ...]) -> None:
     picture = np.random.default_rng(0).random(shape).astype(np.float32)
     for found in find_digits(picture):
@@ -140,18 +127,17 @@ def test_pictures_of_the_size_of_mnist_are_taken_as_they_are(paper: float) -> No
 
 
 @pytest.mark.parametrize("paper", [0.0, 0.85, 1.0])
-@pytest.mark.parametrize("corner", [(0, 0), (2, 14), (13, 1)])
-def test_small_digit_in_a_corner_is_centred(paper: float, corner: tuple[int, int]) -> None:
+def test_small_digit_in_a_corner_is_centred(paper: float) -> None:
     ink = np.zeros((28, 28))
-    ink[corner[0] : corner[0] + 14, corner[1] : corner[1] + 14] = centre(write("5"))[::2, ::2]
+    ink[2:16, 14:] = centre(write("5"))[::2, ::2]
     picture = paper + ink * (round(1 - paper) - paper)
     (found,) = find_digits(picture[..., np.newaxis].astype(np.float32))
     assert np.corrcoef(found.ink.ravel(), centre(ink).ravel())[0, 1] > 0.8
 
 
-@pytest.mark.parametrize("size", [20, 28, 150])
+@pytest.mark.parametrize("size", [20, 150])
 @pytest.mark.parametrize("paper", [0.0, 1.0])
-@pytest.mark.parametrize("digit", "0147")
+@pytest.mark.parametrize("digit", "01")
 def test_glyph_that_is_cut_to_its_box_is_not_inverted(size: int, paper: float, digit: str) -> None:
     image = Image.new("L", (3 * size, 3 * size))
     font = ImageFont.load_default(size)
@@ -195,15 +181,11 @@ def test_sheet_on_a_table(angle: float) -> None:
     check(picture, "2459")
     left, top = corners.min(axis=0)
     right, bottom = corners.max(axis=0)
+    empty = np.full((300, 200, 3), 0.9, np.float32)
+    assert find_digits(lay_on_table(empty, angle)[0]) == []
     for found in find_digits(picture):  # their boxes are the picture's, not the flat sheet's
         assert top < found.rows.start < found.rows.stop < bottom
         assert left < found.columns.start < found.columns.stop < right
-
-
-@pytest.mark.parametrize("angle", [0, 7])
-def test_empty_sheet_on_a_table(angle: float) -> None:
-    sheet = np.random.default_rng(0).normal(0.9, 0.01, (300, 200, 1)).repeat(3, axis=2)
-    assert find_digits(lay_on_table(sheet.astype(np.float32), angle)[0]) == []
 
 
 def rule(shape: tuple[int, ...], pitch: int, slope: float, *, squared: bool) -> np.ndarray:
@@ -238,20 +220,19 @@ def test_faint_writing_on_grainy_paper() -> None:
     check(page.clip(0, 1).astype(np.float32), "2459")
 
 
-@pytest.mark.parametrize("deviation", [0.01, 0.03, 0.06])
-def test_empty_paper_with_grain(deviation: float) -> None:
+@pytest.mark.parametrize("deviation", [0, 0.01, 0.03, 0.06])
+def test_empty_paper(deviation: float) -> None:
     grain = np.random.default_rng(0).normal(0.85, deviation, (500, 700, 1))
     assert find_digits(grain.clip(0, 1).astype(np.float32)) == []
 
 
-@pytest.mark.parametrize("thickness", [2, 4])
 @pytest.mark.parametrize("shift", [0, 14])
-def test_boxes_around_digits(thickness: int, shift: int) -> None:
+def test_boxes_around_digits(shift: int) -> None:
     """Shifted by 14 pixels, the second digit touches its box."""
     sheet = np.zeros((200, 60 + 4 * 110))
     for number, digit in enumerate("2459"):
         left = 60 + 110 * number
-        cv2.rectangle(sheet, (left, 50), (left + 90, 150), 1.0, thickness)
+        cv2.rectangle(sheet, (left, 50), (left + 90, 150), 1.0, 4)
         glyph = write(digit, margin=15)[:100, :88]
         moved = np.roll(glyph, -shift if number == 1 else 0, axis=1)
         part = sheet[52 : 52 + len(glyph), left + 1 : left + 1 + glyph.shape[1]]

@@ -32,7 +32,7 @@ from digits.commands.tune.study import StudyError
 from digits.commands.tune.worker import TrialFailedError, Worker
 from digits.config import ConfigError
 from digits.files import HISTORY_COLUMNS
-from digits.paths import DVC_YAML_PATH, HISTORY_PATH, TRAIN_METRICS_PATH
+from digits.paths import HISTORY_PATH, TRAIN_METRICS_PATH
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning"),
@@ -94,20 +94,13 @@ def test_file_is_loaded() -> None:
         ("seeds:", "seed:", r"seed: unknown key \(did you mean 'seeds'\?\)"),
         ("val_accuracy: 1", "accuracy: 1", "test images choose nothing, not 'accuracy'"),
         ("val_accuracy: 1", "val_loss: 1", "to maximize some of val_accuracy, val_robustness"),
-        ("val_accuracy: 1", "val_accuracy: 0", "val_accuracy: expected greater than 0"),
         ("maximize", "minimize", "expected to minimize some of val_loss"),
-        ("[0, 1]", "['0']", "expected a valid integer, received '0'"),
         ("tpe", "grid", "expected `values` or a `step` for a grid"),
-        ("name: small", "name: a-b", "name: expected"),
         ("low: 0.0001", "low: 0.5", "`low <= high` must hold"),
-        ("low: 0.0001", "low: 0.0", "`low > 0` must hold for `log=True`"),
         ("low: 0.0001", "values: [1], low: 0.0001", "`low` and `high`, not both"),
         ("recipes/cnn.yaml:batch_size", "decode.seed", "keys such as train.seed and recipes/NAME"),
-        ("recipes/cnn.yaml:batch_size", "train.seed", "`seeds`, or train.seed in `space`"),
         ("seeds: [0, 1]", "", "`seeds`, or train.seed in `space`"),
-        ("train.recipe: cnn_optdigits", "train.seed: 1", "`seeds`, or train.seed in `space`"),
         ("yaml:batch_size", "yaml:batchsize", r"no 'batchsize' there \(did you mean 'batch_size'"),
-        ("yaml:batch_size", "yaml:layers.conv9.filters", "no 'conv9' there"),
         ("cnn.yaml:batch_size", "cmn.yaml:batch_size", r"recipes/cmn\.yaml: expected a file"),
     ],
 )
@@ -132,23 +125,17 @@ def test_grid_has_every_combination_once_and_a_seed_may_be_one() -> None:
     assert make_search().list_seeds({}) == [0, 1]
 
 
-@pytest.mark.parametrize(
-    ("sampler", "count", "message"),
-    [("grid", 3, "the grid has 2"), ("tpe", None, "gives no grid"), ("tpe", 0, "a number")],
-)
-def test_number_of_trials_that_makes_no_sense(
-    sampler: str, count: int | None, message: str
-) -> None:
+@pytest.mark.parametrize(("sampler", "count"), [("grid", 3), ("tpe", None), ("tpe", 0)])
+def test_number_of_trials_that_makes_no_sense(sampler: str, count: int | None) -> None:
     search = make_search(sampler=sampler, space={"train.batch_size": {"values": [32, 64]}})
-    with pytest.raises(command.TuneError, match=message):
+    with pytest.raises(command.TuneError):
         command.plan_points(search, count)
 
 
 @pytest.mark.checkout
-def test_own_file_is_loaded_and_no_stage_depends_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_own_file_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     assert load_search().space
-    assert "tune" not in DVC_YAML_PATH.read_text()
 
 
 # Trials and workers
@@ -225,13 +212,6 @@ def test_worker_runs_each_trial_once_or_ends_after_so_many(database: str) -> Non
     assert list_states(own) == ["COMPLETE"] * 4
 
 
-def test_grid_sets_the_parameters(database: str) -> None:
-    space = {RATE: {"values": [0.1, 0.2]}}
-    own = make_worker(database, train, sampler="grid", space=space)
-    own.work(None)
-    assert [trial.value for trial in own.study.trials] == [0.1, 0.2]
-
-
 CROWD = """
 import sys, warnings
 warnings.simplefilter("ignore")
@@ -283,8 +263,6 @@ def test_trial_of_a_silent_worker_is_run_again_but_not_for_ever(database: str) -
     assert command.count_states(study.list_trials(own.study)) == "1 complete"
     rows = [command.describe_trial(trial) for trial in study.list_trials(own.study)]
     assert [row[1] for row in rows] == ["lost", "lost (retry of 0)", "complete (retry of 0)"]
-    assert rows[2][2] == f"{done.value:.6f}"
-    assert rows[2][3].startswith(f"optimizer.learning_rate={done.params[RATE]:.4g}\nbatch_size=")
 
     hopeless = make_worker(database, train, 2)  # a second trial, which every worker dies of
     for _ in range(study.MOST_RETRIES + 1):
@@ -295,11 +273,8 @@ def test_trial_of_a_silent_worker_is_run_again_but_not_for_ever(database: str) -
     assert make_worker(database, train, 2).work(None) == 1  # `create` has enqueued it anew
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), TrialError("no disk")])
-def test_trial_of_an_interrupted_worker_waits_again_however_often(
-    error: BaseException, database: str
-) -> None:
-    for _ in range(study.MOST_RETRIES + 2):
+def test_trial_of_an_interrupted_worker_waits_again_however_often(database: str) -> None:
+    for error in [KeyboardInterrupt(), TrialError("no disk")] * study.MOST_RETRIES:
         own = make_worker(database, raising(error), 1)
         with pytest.raises(type(error)):
             own.work(None)
@@ -332,26 +307,6 @@ def test_trial_taken_for_lost_has_one_result_though_its_worker_lives(database: s
     own.work(None)
     assert ran == [0, 1]
     assert list_states(own) == ["FAIL", "COMPLETE"]
-
-
-def test_interrupt_ends_a_worker_whose_trial_was_taken_for_lost(database: str) -> None:
-    def lose(trial: optuna.Trial) -> float:
-        age_heartbeats(database)
-        fail_stale_trials(trial.study)
-        raise KeyboardInterrupt
-
-    own = make_worker(database, lose, 1)
-    with pytest.raises(KeyboardInterrupt):
-        own.work(None)
-    assert list_states(own) == ["FAIL", "WAITING"]
-
-
-def test_trial_that_another_took_first_is_none(database: str) -> None:
-    own = make_worker(database, train, 1)
-    own.work(None)
-    assert own._run_next() is False  # noqa: SLF001
-    assert list_states(own) == ["COMPLETE"]
-    assert [trial.state.name for trial in own.study.trials] == ["COMPLETE", "FAIL"]
 
 
 def test_heartbeats_outlive_a_database_that_fails(
