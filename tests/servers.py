@@ -170,18 +170,16 @@ def serving(server: MirrorServer) -> Iterator[MirrorServer]:
 # Answers
 
 
-def send(
-    body: Callable[[Handler], bytes], *, code: int = 200, longer: int | None = 0, **headers: str
-) -> Answer:
-    """Send a body and close; announce its length, or one that it has not, or (None) no length.
+def send(body: Callable[[Handler], bytes], *, code: int = 200, **headers: str) -> Answer:
+    """Send a body with its length, unless it is chunked, and close.
 
-    `Retry_After="1"` and the like become headers.
+    `Content_Type="text/html"` and the like become headers.
     """
-    named: dict[str, Any] = {name.replace("_", "-"): value for name, value in headers.items()}
 
     def answer(reply: Handler) -> None:
         data = body(reply)
-        length = {} if longer is None else {"Content-Length": len(data) + longer}
+        length = {} if "Transfer_Encoding" in headers else {"Content-Length": len(data)}
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
         reply.start(code, length | named)
         reply.wfile.write(data)
 
@@ -200,22 +198,14 @@ damaged = send(lambda reply: reply.file[:-1] + bytes([reply.file[-1] ^ 1]))
 # What servers make of a `.gz`: unpacked on the way, or the compression called the transfer's.
 raw = send(lambda reply: gzip.decompress(reply.file))
 encoded = send(lambda reply: reply.file, Content_Encoding="gzip")
-half = send(_halve, longer=None)
-chunked, chunk_cut = (
-    send(body, longer=None, Transfer_Encoding="chunked")
-    for body in (
-        lambda reply: b"%x\r\n%b\r\n0\r\n\r\n" % (len(reply.file), reply.file),
-        lambda reply: b"%x\r\n%b" % (len(reply.file), _halve(reply)),
-    )
+chunked = send(
+    lambda reply: b"%x\r\n%b\r\n0\r\n\r\n" % (len(reply.file), reply.file),
+    Transfer_Encoding="chunked",
 )
 
 
-def length_off_by(difference: int) -> Answer:
-    return send(lambda reply: reply.file, longer=difference)
-
-
-def status(code: int, **headers: str) -> Answer:
-    return send(lambda _: b"", code=code, **headers)  # type: ignore[arg-type]
+def status(code: int) -> Answer:
+    return send(lambda _: b"", code=code)
 
 
 def reset(reply: Handler) -> None:
@@ -225,16 +215,11 @@ def reset(reply: Handler) -> None:
     reply.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, UNLINGERING)
 
 
-def stall(begun: threading.Event) -> Answer:
-    """Send half, say so, and fall silent."""
-
-    def answer(reply: Handler) -> None:
-        reply.start(200, {"Content-Length": len(reply.file)})
-        reply.wfile.write(_halve(reply))
-        begun.set()
-        reply.server.ended.wait(PATIENCE_SECONDS)
-
-    return answer
+def stall(reply: Handler) -> None:
+    """Send half and fall silent."""
+    reply.start(200, {"Content-Length": len(reply.file)})
+    reply.wfile.write(_halve(reply))
+    reply.server.ended.wait(PATIENCE_SECONDS)
 
 
 def drip_body(reply: Handler) -> None:
@@ -254,16 +239,6 @@ def endless(reply: Handler) -> None:
 def redirect(target: str) -> Answer:
     """Send the client to the same file under another address."""
     return lambda reply: reply.start(302, {"Location": target + reply.name, "Content-Length": 0})
-
-
-def after(barrier: threading.Barrier, answer: Answer) -> Answer:
-    """Answer once as many clients as the barrier wants are asking."""
-
-    def wait_and_answer(reply: Handler) -> None:
-        barrier.wait(PATIENCE_SECONDS)
-        answer(reply)
-
-    return wait_and_answer
 
 
 def tunnel(target: MirrorServer) -> Answer:
@@ -298,12 +273,10 @@ class Authority:
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.bundle.write_bytes(_certify(self.key, signer=self.key).public_bytes(Encoding.PEM))
 
-    def context(
-        self, host: str = HOST, days: int = 1, *, self_signed: bool = False
-    ) -> ssl.SSLContext:
-        """Return a server's context for the host; negative days: expired."""
+    def context(self, host: str = HOST, *, self_signed: bool = False) -> ssl.SSLContext:
+        """Return a server's context for the host."""
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = _certify(key, key if self_signed else self.key, host, days)
+        certificate = _certify(key, key if self_signed else self.key, host)
         path = self.folder / f"{certificate.serial_number}.pem"
         path.write_bytes(
             certificate.public_bytes(Encoding.PEM)
@@ -315,13 +288,10 @@ class Authority:
 
 
 def _certify(
-    key: ec.EllipticCurvePrivateKey,
-    signer: ec.EllipticCurvePrivateKey,
-    host: str | None = None,
-    days: int = 1,
+    key: ec.EllipticCurvePrivateKey, signer: ec.EllipticCurvePrivateKey, host: str | None = None
 ) -> x509.Certificate:
     """Sign a certificate of the key: a server's if there is a host, else the authority's."""
-    end = dt.datetime.now(dt.UTC) + dt.timedelta(days=days)
+    end = dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
     subject = host or AUTHORITY_NAME
     signed_by = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
     builder = (

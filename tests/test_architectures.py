@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 from imports import ROOT
-from samples import make_plan, make_split
+from samples import make_plan
 
 from digits.config import load_yaml
 from digits.model import training
 from digits.model.backend import keras, make_repeatable
 from digits.model.batches import encode_labels, make_batches
-from digits.model.networks import INPUT_SHAPE, build_trainable
+from digits.model.networks import INPUT_SHAPE
 from digits.model.recipes import Recipe
 from digits.model.training import Plan, smoke_test, train_recipe
 
@@ -169,21 +169,3 @@ def test_rounds_as_plain_fit_does(recipe: Recipe) -> None:
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_trains_in_bfloat16(name: str) -> None:
     smoke_test(make_plan(ARCHITECTURES[name].model_copy(update={"precision": "bfloat16"})))
-
-
-@pytest.mark.nightly
-def test_same_seed_gives_the_same_bytes_25_times() -> None:
-    recipe = ARCHITECTURES["frozen_filters"].model_copy(update={"batch_size": 64})
-    train = make_split(96)
-    runs = set()
-    make_repeatable(5, threads=0)
-    network = build_trainable("sample", recipe)
-    variables = [*network.variables, *network.optimizer.variables]  # the random state included
-    start, first = [variable.numpy() for variable in variables], network.get_weights()
-    for _ in range(25):
-        for variable, value in zip(variables, start, strict=True):
-            variable.assign(value)
-        network.fit(make_batches(train, recipe, 5, 10)[0], epochs=2, shuffle=False, verbose=0)
-        runs.add(b"".join(weight.tobytes() for weight in network.get_weights()))
-    assert len(runs) == 1
-    assert differ(first, network.get_weights()) > 1e-6

@@ -2,7 +2,6 @@
 
 import errno
 import io
-import json
 import os
 import re
 import stat
@@ -169,14 +168,9 @@ def test_missing_file_names_what_makes_it(load: Callable[[Path], object], path: 
 @pytest.mark.parametrize(
     ("kind", "data", "message"),
     [
-        ("json", b"", "JSON, received Expecting value"),
         ("json", b'{"a": 1', "JSON, received Expecting ',' delimiter"),
-        ("json", b'{"a": "\xff"}', "JSON, received .*invalid start byte"),
         ("json", b"[1, 2]", "a JSON object, received list"),
-        ("table", b"", "CSV, received No columns"),
         ("table", b"epoch,loss\n1,2\n3,4,5\n", "CSV, received Error tokenizing"),
-        ("table", b"epoch,loss\n1,2,3\n3,4,5\n", "CSV, received Length of header"),
-        ("table", b"epoch,\xff\n1,2\n", "CSV, received .*codec can't decode"),
         ("table", b"loss,epoch\n1,2\n", r"columns .*, received \('loss', 'epoch'\)"),
     ],
 )
@@ -197,29 +191,9 @@ def test_texts_are_loaded_as_they_were_written(path: Path) -> None:
     pd.testing.assert_frame_equal(load_table(path, ("epoch", "loss")), table)
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"class_names": None}, "class_names: expected a valid list, received None"),
-        ({"other": 1}, "other: unknown key"),
-    ],
-    ids=str,
-)
-def test_card_that_is_refused(change: dict[str, Any], message: str, path: Path) -> None:
-    write_text(path, json.dumps(CARD.model_dump() | change))
-    with pytest.raises(ArtifactError, match=rf"\A{re.escape(str(path))}: {message}.*\Z"):
-        load_card(path)
-
-
 def npy(array: np.ndarray) -> bytes:
     file = io.BytesIO()
     np.save(file, array, allow_pickle=True)
-    return file.getvalue()
-
-
-def npz(array: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    np.savez(file, array)
     return file.getvalue()
 
 
@@ -232,19 +206,12 @@ def npy_with_header(before: str, after: str) -> bytes:
 NPY = npy(ARRAY)
 NOT_THE_ARRAY = {
     "empty": (b"", r"a \.npy array, received"),
-    "cut-in-header": (NPY[:64], r"a \.npy array, received EOF"),
     "cut-by-a-byte": (NPY[:-1], r"a \.npy array, received"),
-    "html": (b"<!DOCTYPE html>", r"a \.npy array, received"),
-    "npz": (npz(ARRAY), r"a \.npy array, received"),
     "trailing-byte": (NPY + b"\0", r"one \.npy array, received more bytes after it"),
-    "header-bracket": (npy_with_header(")", " "), r"a \.npy array, received"),
-    "header-python-2": (npy_with_header("3,", "3L,"), r"a \.npy array, received"),
     "header-16-tebibytes": (npy_with_header("3, 4", f"{1 << 40}, 4"), "received"),
-    "header-past-2**63": (npy_with_header("3, 4", f"{10**20}, 4"), "received"),
     "objects": (npy(np.array([{}])), "received (Object arrays|Array can't)"),
     "float64": (npy(ARRAY.astype(np.float64)), r"float32 \(n, 4\), received float64 \(3, 4\)"),
     "big-endian": (npy(ARRAY.astype(">f4")), r"float32 \(n, 4\), received >f4 \(3, 4\)"),
-    "dimensions": (npy(ARRAY[0]), r"float32 \(n, 4\), received float32 \(4,\)"),
     "transposed": (npy(ARRAY.T), r"float32 \(n, 4\), received float32 \(4, 3\)"),
 }
 
@@ -267,19 +234,13 @@ class TestArray:
         with refused(path, message):
             load_array(path, "float32", (None, 4), mapped=mapped)
 
-    @pytest.mark.parametrize("plant", [npy, np.ndarray.dumps, npz], ids=["npy", "bare", "npz"])
-    def test_planted_pickle_is_not_run(
-        self, plant: Callable[[np.ndarray], bytes], path: Path, *, mapped: bool
-    ) -> None:
+    def test_planted_pickle_is_not_run(self, path: Path, *, mapped: bool) -> None:
         trace = path.parent.with_name("trace")
-        write_bytes(path, plant(np.array([Exploit(trace)], dtype=object)))
+        write_bytes(path, npy(np.array([Exploit(trace)], dtype=object)))
         with refused(path, "received"):
             load_array(path, "float32", (None,), mapped=mapped)
         assert not trace.exists()
-        unsafe = np.load(path, allow_pickle=True)
-        if isinstance(unsafe, np.lib.npyio.NpzFile):
-            with unsafe:
-                unsafe["arr_0"]
+        np.load(path, allow_pickle=True)
         assert trace.exists()  # the trap was armed
 
 
@@ -327,11 +288,8 @@ def with_pixel(value: float) -> np.ndarray:
     ("change", "message"),
     [
         ({"images": with_pixel(np.nan)}, r"pixels in \[0, 1\], received nan to nan"),
-        ({"images": with_pixel(-0.1)}, r"pixels in \[0, 1\], received -0.1.* to 1.0"),
         ({"images": with_pixel(255)}, r"pixels in \[0, 1\], received 0.0 to 255.0"),
-        ({"images": SPLIT.images[:, :27]}, r"float32 \(n, 28, 28, 1\), received"),
         ({"labels": np.array([0, 10, 5], np.uint8)}, "labels 0-9, received 10"),
-        ({"labels": LABELS[:2]}, r"uint8 \(3\), received"),
         ({"images": SPLIT.images[:0], "labels": LABELS[:0]}, "images, received none"),
     ],
 )
@@ -361,9 +319,6 @@ def with_probability(value: float) -> np.ndarray:
     [
         ({"probabilities": with_probability(np.nan)}, "finite probabilities, received NaN"),
         ({"probabilities": with_probability(0.5)}, "sum to 1 .*, received .* to .*1.5"),
-        ({"probabilities": PREDICTIONS.probabilities[:, :9]}, r"\(n, 10\), .* \(3, 9\)"),
-        ({"images": PREDICTIONS.images[:2]}, r"uint8 \(3, 28, 28\), received .* \(2, 28, 28\)"),
-        ({"labels": LABELS.astype(np.int64)}, "received int64"),
         ({"labels": np.array([0, 255, 5], np.uint8)}, "labels 0-9, received 255"),
         ({name: array[:0] for name, array in vars(PREDICTIONS).items()}, "received"),
     ],

@@ -58,19 +58,6 @@ def test_numbers_against_counting_by_hand() -> None:
     assert [row["new"] for row in classes] == [1, 0, 0, 0, 0, 0, 0, 0, 0, 0]
 
 
-def test_other_order_turns_everything_round() -> None:
-    before, after = predict(LABELS, set(range(12))), predict(LABELS, {30})
-    there, back = comparison.compare(before, after), comparison.compare(after, before)
-    assert there.fixed.tolist() == back.new.tolist()
-    assert there.p_value == back.p_value
-    assert there.difference == -back.difference
-    assert there.difference_low == pytest.approx(-back.difference_high, abs=0.011)
-    assert (there.verdict, back.verdict) == (
-        "12 fixed, 1 new, p = 0.003: better",
-        "1 fixed, 12 new, p = 0.003: worse",
-    )
-
-
 @pytest.mark.parametrize(
     ("wrong", "difference", "verdict"),
     [
@@ -126,15 +113,6 @@ def test_warning_where_test_images_would_choose() -> None:
     assert comparison_text.list_notes([a, committed], "test") == []
     other_seed = make_record("d", LABELS, set(), {"train.seed": 5})
     assert comparison_text.list_notes([a, other_seed], "test") == []  # no seed is a choice
-
-
-def test_early_stopping_is_said_on_validation() -> None:
-    stopped = make_record("a", LABELS, set(), {}, stopped_early=True)
-    (note,) = comparison_text.list_notes(
-        [stopped, make_record("b", LABELS, set(), {})], "validation"
-    )
-    assert note.startswith("a stopped early, at an epoch chosen on these images")
-    assert comparison_text.list_notes([stopped], "test") == []
 
 
 def test_robustness_is_said_where_every_model_has_it() -> None:
@@ -210,11 +188,6 @@ def test_test_images_are_looked_at_only_when_asked_to(project: Project) -> None:
     assert said.startswith("On the 364 test images of ")
     assert "which are for the end" in said
     assert "WARNING" not in said  # both are committed
-
-
-def test_unknown_revision_is_one_line(project: Project) -> None:
-    output = project.digits("compare", "no-such-branch", status=1)
-    assert "ERROR: no-such-branch: expected a Git revision, a branch, an experiment" in output
 
 
 @pytest.mark.nightly

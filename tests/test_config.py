@@ -73,7 +73,6 @@ class TestOwn:
         ("{real: 1.0}", "whole: expected a value, received none (missing key)"),
         ("{real: 1.0, whole: 1, reel: 1}", "reel: unknown key (did you mean 'real'?)"),
         ("{real: 1.0, whole: '5'}", "whole: expected a valid integer, received '5'"),
-        ("{real: 1.0, whole: true}", "whole: expected a valid integer, received True"),
         ("{real: 1.0, whole: 1e1}", "whole: expected a whole number, received 10.0: write 10"),
         ("{real: .nan, whole: 1}", "real: expected a finite number, received nan"),
         ("", "expected a valid dictionary, received None"),
@@ -125,10 +124,8 @@ def test_exponents_that_dvc_writes_are_taken(rate: str, path: Path) -> None:
     ("data", "message"),
     [
         (b"real: 1\nwhole: 1\nreal: 2\n", 'line 3: expected YAML, found duplicate key "real"'),
-        (b"real: {a: 1\n", "expected YAML, .*expected ',' or '}'"),
         (b"real:\n\t1\n", "line 2: expected YAML, found character "),
         (b"real: !!python/object:os.x {}\n", "line 1: expected YAML, could not determine a constr"),
-        (b"real: \xff\n", "expected YAML, 'utf-8' codec can't decode byte 0xff"),
         (b"real: " + b"[" * 100_000, "expected YAML, maximum recursion depth exceeded"),
     ],
 )
@@ -141,15 +138,9 @@ def test_refused_file(data: bytes, message: str, path: Path) -> None:
     ("changes", "message"),
     [
         ({"optimizer": "adam"}, "optimizer: expected a valid dictionary, received 'adam'"),
-        ({"optimizer": {"Adam": {}}}, "optimizer.type: expected a value, received none"),
-        ({"layers": {}}, "layers: expected .*at least 1 item"),
-        ({"layers": {"MaxPooling2D": 2}}, "layers.MaxPooling2D: expected a valid dictionary"),
         ({"layers": {"a.b": {"type": "ReLU"}}}, "layers.a.b: expected String should match"),
         ({"augmentation": {"angle": 181}}, "augmentation.angle: expected less than or equal to"),
-        ({"augmentation": {"noise": 0.1}}, "augmentation.noise: expected a valid dictionary"),
-        ({"epochs": 0}, "epochs: expected greater than or equal to 1, received 0"),
         ({"precision": "float16"}, "precision: expected 'auto', 'float32' or 'bfloat16'"),
-        ({"class_weight": {}}, "class_weight: unknown key"),
     ],
 )
 def test_refused_recipe(changes: dict[str, Any], message: str, path: Path) -> None:

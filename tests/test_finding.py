@@ -1,18 +1,13 @@
 """What people bring: its content decides, under any name and wrapping, in folders and archives."""
 
 import gzip
-import json
 import os
-import shutil
 import socket
-import subprocess
 import tracemalloc
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from imports import ROOT
 from layouts import (
     BROUGHT,
     LAYOUTS,
@@ -28,9 +23,8 @@ from layouts import (
     rename,
     write,
 )
-from ruamel.yaml import YAML
 
-from digits.data import datasets, raw_store
+from digits.data import raw_store
 from digits.data.datasets import load_dataset
 from digits.data.finding import UnreachableError, find_files
 from digits.paths import ORIGINALS_DIR, RAW_DIR
@@ -233,25 +227,3 @@ def test_what_is_no_file_is_passed_over(contents: Contents) -> None:
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(str(BROUGHT / NAMES[2]))
         assert find() == contents
-
-
-@pytest.mark.nightly
-def test_debian_s_fashion_mnist_is_the_published_one(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """The package has the same content under other gzip headers."""
-    command = ["apt-get", "download", "-q", "dataset-fashion-mnist"]
-    if shutil.which("apt-get") is None:
-        pytest.skip("no apt-get")
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"{' '.join(command)}: {done.stderr.strip()}")
-    (package,) = tmp_path.glob("*.deb")
-    subprocess.run(["dpkg-deb", "--extract", package, tmp_path / "debian"], check=True)
-    facts = YAML(typ="safe").load(ROOT / "datasets/fashion-mnist.yaml")
-    monkeypatch.setattr(datasets, "DATASETS_DIR", tmp_path / "datasets")
-    mirror = {"mirrors": [str(tmp_path / "debian")]}
-    write({"fashion-mnist.yaml": json.dumps(facts | mirror).encode()}, datasets.DATASETS_DIR)
-    dataset = load_dataset("fashion-mnist")
-    digests = {name: sha256(raw).hexdigest() for name, raw in find_files(dataset, 1, 60).items()}
-    assert digests == {file.name: file.raw_sha256 for file in dataset.files}
