@@ -94,8 +94,8 @@ def test_refused_layers(layers: list[dict[str, Any]], message: str) -> None:
     assert re.search(message, refuse(*layers))
 
 
-def decay(steps: float) -> dict[str, Any]:
-    rate = spec("PolynomialDecay", initial_learning_rate=0.1, decay_steps=steps)
+def decay(steps: float, first: object = 0.1) -> dict[str, Any]:
+    rate = spec("PolynomialDecay", initial_learning_rate=first, decay_steps=steps)
     return spec("SGD", learning_rate=rate)
 
 
@@ -110,10 +110,13 @@ SCALED = {"optimizer": spec("LossScaleOptimizer", inner_optimizer=decay(1))}
         ({"optimizer": spec("Adamm")}, r"optimizer\.type: expected a Keras optim.*mean 'Adam'"),
         ({"optimizer": spec("Adam", rate=1.0)}, r"optimizer: .*'rate': 1.0"),
         ({"optimizer": spec("Adam", learning_rate=-1)}, r"learning_rate: expected 0 or more"),
+        ({"optimizer": decay(1, "fast")}, r"optimizer\.learning_rate: .*string"),
         ({"optimizer": decay(1000)}, r"decay_steps: expected a share of the training, 0 to 1"),
         ({"callbacks": {"watch": spec("TensorBoard")}}, "watch.type: expected 'EarlyStopping'"),
         ({"callbacks": {"watch": spec("EarlyStopping", monitor="loss")}}, "expected 'val_loss'"),
         ({"callbacks": {"watch": spec("EarlyStopping", patiense=1)}}, r"watch: .*patiense"),
+        ({"callbacks": {"watch": spec("EarlyStopping", patience="3")}}, r"patience: expected a"),
+        ({"callbacks": {"watch": spec("EarlyStopping", mode="up")}}, r"mode: expected 'auto'"),
         ({"callbacks": {"watch": spec("ReduceLROnPlateau", factor=2.0)}}, r"factor >= 1\.0"),
         (PLATEAU | CYCLE, "one that sets the learning rate"),
         (CYCLE | {"optimizer": decay(1)}, "one that sets the learning rate"),

@@ -42,7 +42,7 @@ class Checkpoint:
     def write(self, path: Path, run: str) -> None:
         """Write it in place of the last one, under its own digest: a kill leaves one of both."""
         body = json.dumps(vars(self), default=_encode).encode()
-        write_bytes(path, _digest(run, body) + body)
+        write_bytes(path, _head(run, body) + b"\n" + body)
 
 
 @dataclass(eq=False)
@@ -105,15 +105,16 @@ def identify_run(settings: str, arrays: Sequence[np.ndarray]) -> str:
 
 def load_checkpoint(path: Path, run: str) -> Checkpoint:
     """Load the checkpoint of this very run; an empty one where there is none, or a damaged one."""
-    content = path.read_bytes() if path.is_file() else b""
-    body = content[64:]
-    if content[:64] != _digest(run, body):
-        return Checkpoint()
-    return Checkpoint(**json.loads(body, object_hook=_decode))
+    head, _, body = path.read_bytes().partition(b"\n") if path.is_file() else (b"", b"", b"")
+    if head == _head(run, body):
+        return Checkpoint(**json.loads(body, object_hook=_decode))
+    if head.startswith(run.encode()):  # of any other run, there is nothing to say
+        print(f"{path}: expected a whole file, received a damaged one: training anew", flush=True)
+    return Checkpoint()
 
 
-def _digest(run: str, body: bytes) -> bytes:
-    return hashlib.sha256(run.encode() + body).hexdigest().encode()
+def _head(run: str, body: bytes) -> bytes:
+    return f"{run} {hashlib.sha256(body).hexdigest()}".encode()
 
 
 def _encode(array: np.ndarray) -> dict[str, Any]:

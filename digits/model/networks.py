@@ -9,7 +9,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 
 from digits.data.splits import IMAGE_SIDE
-from digits.model.backend import choose_strategy, keras, tf
+from digits.model.backend import choose_strategy, find_reason, keras, tf
 from digits.model.objects import Context, NetworkError, make_object
 from digits.model.recipes import RECIPES_DIR, Layer, Recipe
 
@@ -160,7 +160,10 @@ def _build_optimizer(name: str, recipe: Recipe, step_count: int) -> keras.optimi
     where, context = f"{_locate(name)}: optimizer", Context(step_count=step_count)
     optimizer = make_object(where, recipe.optimizer, keras.optimizers, context)
     one_cycle = recipe.schedule == "one_cycle"
-    scheduled = not isinstance(optimizer.learning_rate, keras.Variable)
+    try:
+        scheduled = not isinstance(optimizer.learning_rate, keras.Variable)
+    except Exception as error:  # the first rate of a schedule, of a text for example
+        raise NetworkError(f"{where}.learning_rate: {find_reason(error)}") from error
     if one_cycle + scheduled + recipe.has_callback("ReduceLROnPlateau") > 1:
         raise NetworkError(
             f"{where}: expected one that sets the learning rate, received several of: a schedule "

@@ -31,12 +31,22 @@ class Layer(Spec):
     branches: NotRequired[dict[Name, "Layers"]]
 
 
-@with_config(ConfigDict(extra="allow"))
+@with_config(ConfigDict(extra="allow", strict=True, allow_inf_nan=False))
 class Callback(TypedDict):
-    """One of the callbacks that a checkpoint knows how to resume."""
+    """One of the callbacks that a checkpoint knows how to resume.
+
+    Keras refuses other arguments, but compares these as they are after hours of training.
+    """
 
     type: Literal["EarlyStopping", "ReduceLROnPlateau"]
     monitor: NotRequired[Literal["val_loss", "val_accuracy", "val_cross_entropy"]]
+    mode: NotRequired[Literal["auto", "min", "max"]]
+    patience: NotRequired[int]
+    cooldown: NotRequired[int]
+    start_from_epoch: NotRequired[int]
+    min_delta: NotRequired[float]
+    min_lr: NotRequired[float]
+    baseline: NotRequired[float | None]
 
 
 Layers = dict[Name, Layer]
