@@ -21,6 +21,8 @@ from test_segmentation import photograph, write
 from test_stages import make_project
 
 from digits.commands.import_data import command
+from digits.commands.import_data.labels import flatten_labels
+from digits.commands.import_data.pairing import Named
 from digits.commands.import_data.writing import FILE_NAMES
 from digits.data import idx
 from digits.data.datasets import Dataset, load_dataset
@@ -115,6 +117,13 @@ def write_table_parts(name: str, images: np.ndarray, labels: np.ndarray) -> None
     pd.DataFrame(rows).to_csv(f"{name}_labels.csv", index=False)
 
 
+def write_one_hot(name: str, images: np.ndarray, labels: np.ndarray) -> None:
+    """Write labels of which pandas took the first for a header."""
+    np.save(f"{name}_images.npy", images)
+    table = pd.DataFrame(np.eye(3, dtype=int)[labels]).to_csv(index=False, header=False)
+    pd.read_csv(io.StringIO(table)).to_csv(f"{name}_labels.csv", index=False)
+
+
 def write_kmnist(name: str, images: np.ndarray, labels: np.ndarray) -> None:
     np.savez_compressed(f"kmnist-{name}-imgs.npz", images)
     np.savez_compressed(f"kmnist-{name}-labels.npz", labels)
@@ -204,6 +213,7 @@ GOOD: dict[str, Callable[[], list[str]]] = {
     "inverted-test-alone": lambda: write_arrays(*TRAIN, 255 - TEST[0], TEST[1]),
     "label-column": lambda: write_arrays(*change(labels=lambda it: it[:, np.newaxis])),
     "one-hot": lambda: write_arrays(*change(labels=lambda it: np.eye(3)[it])),
+    "one-hot-tables": lambda: for_each_split(write_one_hot),
     "scaled": lambda: [*write_arrays(*change(lambda it: it / 255)), "--scale", "255"],
 }
 
@@ -492,6 +502,11 @@ def save_beside_a_table() -> None:
     write_labels("p/index.tsv", "images/{i}.png\t{s}\t{d}", header="path\tsplit\tdigit\n")
 
 
+def save_beside_numbers() -> None:
+    save_each("{s}/{i}.png")
+    write_labels("p/labels.csv", "{i},{d}", header="")
+
+
 def save_of_one_name() -> None:
     """Save pictures of the same names in both folders; a table without a header tells them."""
     rows = []
@@ -526,6 +541,7 @@ PICTURE_FORMS: dict[str, tuple[Callable[[], None], list[str]]] = {
     "tables-beside": (save_beside_tables, ["p"]),
     "table-of-splits": (save_beside_a_table, ["p"]),
     "same-names-in-two-folders": (save_of_one_name, ["p"]),
+    "table-of-numbers": (save_beside_numbers, ["p"]),
 }
 
 
@@ -540,6 +556,22 @@ def test_pictures_of_mnist_come_out_pixel_for_pixel(form: str) -> None:
     for split, (values, pixels) in found.items():
         expected = sorted((digit, bytes(glyph)) for _, digit, glyph, of in EACH if of == split)
         assert sorted(zip(values.tolist(), map(bytes, pixels), strict=True)) == expected
+
+
+def test_folders_of_one_name_are_joined_but_not_beside_a_table() -> None:
+    for number, digit, pixels, _ in EACH:
+        for person in "ab":
+            save(f"{person}/p/{digit}/{number}.png", pixels)
+    run("a/p", "b/p")
+    assert len(np.concatenate(read_arrays()[1::2])) == 2 * len(EACH)
+    Path("b/p/labels.csv").write_text("0.png,1\n")
+    with pytest.raises(DigitsError, match="expected names that differ, beside"):
+        run("a/p", "b/p", "--replace")
+
+
+def test_label_that_is_missing_is_no_class() -> None:
+    with pytest.raises(DigitsError, match="received none"):
+        flatten_labels(Named("train.parquet", np.array(["a", None], object), None))
 
 
 def test_parquet_of_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -639,6 +671,18 @@ def save_without_a_row() -> None:
     save("p/train/77.png", draw_glyph(1, 99))
 
 
+def save_without_the_first_row() -> None:
+    """Save a table without a header; no number of a column is a picture's name or label."""
+    save_beside_numbers()
+    path = Path("p/labels.csv")
+    path.write_text(path.read_text().partition("\n")[2])
+
+
+def save_in_other_letters() -> None:
+    save_each("{d}/{i}.png")
+    Path("p/1").rename("p/\udce9")  # as Latin-1 has it, in a file system in UTF-8
+
+
 BAD_PICTURES: dict[str, tuple[Callable[[], None], str]] = {
     "one-of-each": (save_one_of_each, "0: expected two images or more, one to train and one to"),
     "names-unclear": (
@@ -646,6 +690,8 @@ BAD_PICTURES: dict[str, tuple[Callable[[], None], str]] = {
         "p/0_0.png: expected labels by a folder for each class, in a labels.csv, or in all file",
     ),
     "no-row": (save_without_a_row, "p/train/77.png: expected a row of its own in p/test/labels"),
+    "no-first-row": (save_without_the_first_row, "p/train/0.png: expected a row of its own"),
+    "latin-1": (save_in_other_letters, "runes: expected names in UTF-8, received "),
 }
 
 

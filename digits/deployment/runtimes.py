@@ -17,7 +17,7 @@ NOTICE = b"INFO: Created TensorFlow Lite XNNPACK delegate"  # LiteRT's C++, when
 
 def load_onnx(path: Path) -> Predict:
     """Load a `.onnx` file into ONNX Runtime."""
-    import onnxruntime  # noqa: PLC0415 (of the extra `export`)
+    import onnxruntime  # noqa: PLC0415 (it takes a second)
 
     session = onnxruntime.InferenceSession(path)
 
@@ -30,7 +30,7 @@ def load_onnx(path: Path) -> Predict:
 
 def load_litert(path: Path) -> Predict:
     """Load a `.tflite` file into LiteRT."""
-    from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415 (of the extra `export`)
+    from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415 (it takes a second)
 
     with _without_notice():
         run = Interpreter(str(path)).get_signature_runner()  # it fits the tensors to the images

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from digits.commands.import_data.pairing import Named, join_texts
 from digits.data.splits import hold_out
@@ -31,7 +32,7 @@ def flatten_labels(named: Named) -> np.ndarray:
     """
     where, labels, shape = named.name, named.array, named.array.shape
     if labels.dtype.kind in "SO":
-        labels = labels.astype(str)
+        labels = np.where(pd.isna(labels), "", labels).astype(str)
     if labels.ndim == 2 and 1 in shape:
         labels = labels.ravel()
     elif labels.ndim == 2 and labels.dtype.kind in "buif" and _is_one_hot(labels):

@@ -71,9 +71,10 @@ def _narrow(where: str, numbers: np.ndarray, scale: float | None) -> np.ndarray:
         if not is_good.all():
             index = tuple(np.argwhere(~is_good)[0])
             expected = "integers 0-255" + ("" if scale is None else f" after --scale {scale:g}")
+            advice = f": {OTHER_RANGE}" if scale is None and np.abs(part).max() <= 1 else ""
             raise DigitsError(
                 f"{where}: expected {expected}, received {part[index]} in image "
-                f"{sum(map(len, narrowed)) + index[0]}: {OTHER_RANGE}"
+                f"{sum(map(len, narrowed)) + index[0]}{advice}"
             )
         narrowed.append(rounded.astype(np.uint8))
     images = np.concatenate(narrowed).reshape(-1, IMAGE_SIDE, IMAGE_SIDE)

@@ -63,6 +63,7 @@ def read_sources(sources: Sequence[Path], label: str | None, *, skip_bad: bool) 
     pages: list[Page] = []
     others: list[str] = []
     notes: list[str] = []
+    pictures: list[str] = []
     count = 0
     for source in (it.absolute() for it in sources):
         if not source.exists():
@@ -71,6 +72,7 @@ def read_sources(sources: Sequence[Path], label: str | None, *, skip_bad: bool) 
         for file in tqdm(files, unit="file", leave=False, disable=None, delay=1):
             count += 1
             if is_picture(file):
+                pictures.append(file.place)
                 pages += read_pages(file.place, file.opened.read(LARGEST_SIZE))
                 continue
             found = _read_file(file, label, is_source=file.place == source.name)
@@ -79,7 +81,12 @@ def read_sources(sources: Sequence[Path], label: str | None, *, skip_bad: bool) 
             others += [file.place] if found is None else []
     if notes:
         raise DigitsError(f"SOURCE: expected whole files, received {join_texts(notes)}")
-    if 2 * len({page.file for page in pages}) > count:
+    if 2 * len(pictures) > count:
+        if tables and len(set(pictures)) < len(pictures):
+            raise DigitsError(
+                f"SOURCE: expected names that differ, beside {join_texts(it.name for it in tables)}"
+                f", received {max(pictures, key=pictures.count)} more than once"
+            )
         warn_of_left_out([*others, *(it.name for it in arrays)])
         return name_pictures(find_digits_on(pages), tables, label, skip_bad=skip_bad)
     warn_of_left_out([*others, *(page.file for page in pages)])

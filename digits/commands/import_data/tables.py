@@ -14,6 +14,7 @@ import pandas as pd
 from digits.commands.import_data.labels import NUMBER
 from digits.commands.import_data.pairing import LABEL_WORDS, LEAST_PIXELS, join_texts
 from digits.commands.import_data.pixels import OTHER_SIZE, PART_COUNT, PIXEL_COUNT
+from digits.data.splits import IMAGE_SIDE
 from digits.errors import DigitsError
 
 SEPARATORS = ",;\t|"
@@ -70,9 +71,10 @@ class Table:
         names = [self.names[it] for it in pixels]
         numbers = [tuple(map(int, re.findall(r"\d+", it))) for it in names]  # pixel7, 1x28
         if len(pixels) != PIXEL_COUNT or len(set(names)) < len(names) or numbers != sorted(numbers):
+            advice = f": {OTHER_SIZE}" if len(pixels) != PIXEL_COUNT else ""
             raise DigitsError(
                 f"{self.name}: expected {PIXEL_COUNT} columns of pixels in order, received "
-                f"{len(pixels)} of {len(set(names))} names, {join_texts(names)}: {OTHER_SIZE}"
+                f"{len(pixels)} of {len(set(names))} names, {join_texts(names)}{advice}"
             )
         return pixels
 
@@ -91,7 +93,9 @@ class Table:
         self, is_file: Callable[[str], bool], label: str | None
     ) -> Iterator[tuple[str, str, str]]:
         """Yield file, label and split of each row; a header that names a file is one."""
-        rows, columns = [self.names, *self.rows], range(len(self.names))
+        is_numbered = _is_numbers(self.names[it] for it in self.columns)
+        rows = self.rows if is_numbered else [self.names, *self.rows]
+        columns = range(len(self.names))
         files = max(self.columns, key=lambda it: sum(is_file(row[it]) for row in rows))
         names = [str(it) for it in columns] if is_file(self.names[files]) else self.names
         told = next((it for it in columns if names[it].lower() in SPLIT_COLUMNS), None)
@@ -103,7 +107,7 @@ class Table:
 
 
 def read_table(name: str, file: IO[bytes], label: str | None) -> Table | dict[str, np.ndarray]:
-    """Read `images` (n, 784) and `labels` (n,), texts, if any; or a table of few columns.
+    """Read `images` (n, 28, 28) and `labels` (n,), texts, if any; or a table of few columns.
 
     `label` names the column of the labels.
 
@@ -116,7 +120,8 @@ def read_table(name: str, file: IO[bytes], label: str | None) -> Table | dict[st
         for _ in range(table.skipped):
             text.readline()
         if len(table.names) < LEAST_PIXELS:
-            table.rows[:] = [row for row in _parse(text, table.dialect) if row]
+            first = [table.first_row] if table.first_row else []
+            table.rows[:] = [*first, *(row for row in _parse(text, table.dialect) if row)]
             if any(len(row) != len(table.names) for row in table.rows):
                 raise DigitsError(f"{name}: expected rows as long as the first, received others")
             return table
@@ -129,7 +134,7 @@ def read_table(name: str, file: IO[bytes], label: str | None) -> Table | dict[st
                 small = numbers.astype(np.uint8)
             images.append(small if np.array_equal(small, numbers) else numbers)
             labels.append(part[place or 0].to_numpy().astype(str))
-    read = {"images": np.concatenate(images)}
+    read = {"images": np.concatenate(images).reshape(-1, IMAGE_SIDE, IMAGE_SIDE)}
     return read if place is None else read | {"labels": np.concatenate(labels)}
 
 

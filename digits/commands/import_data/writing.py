@@ -21,7 +21,7 @@ from digits.data.finding import find_files
 from digits.data.preprocessing import normalize_images, normalize_labels
 from digits.data.splits import IMAGE_SIDE
 from digits.errors import DigitsError
-from digits.files import write_bytes, write_text
+from digits.files import write_bytes
 
 CONVERTED_DIR = Path("data/converted")
 # What MNIST's files are called, by their keys in a dataset file.
@@ -123,15 +123,20 @@ def write_dataset(name: str, content: Content, origin: str, *, replace: bool) ->
         Dataset.model_validate(described)
     except ValidationError as error:
         raise DigitsError(f"{name}: {describe_errors('', Dataset, error)}") from error
+    # JSON in YAML: its texts are texts to every version of YAML.
+    lines = [f"{key}: {json.dumps(it, ensure_ascii=False)}" for key, it in described.items()]
+    try:
+        text = "\n".join([f"# {origin}", *lines, ""]).encode()
+    except UnicodeEncodeError as error:  # the name of a folder that another system wrote
+        received = error.object[error.start - 9 : error.end + 9]
+        raise DigitsError(f"{name}: expected names in UTF-8, received {received!a}") from error
     files[folder / SAMPLES] = _draw_samples(content)
     taken = [str(it) for it in (path, *files) if it.exists()]
     if taken and not replace:
         raise DigitsError(f"{join_texts(taken)}: expected no such file: --replace it, or rename")
     for file_path, raw in files.items():
         write_bytes(file_path, raw)
-    # JSON in YAML: its texts are texts to every version of YAML.
-    lines = [f"{key}: {json.dumps(it, ensure_ascii=False)}" for key, it in described.items()]
-    write_text(path, "\n".join([f"# {origin}", *lines, ""]))
+    write_bytes(path, text)
     return path, folder
 
 
