@@ -38,7 +38,7 @@ def print_ratios(laps: dict[str, timing.Laps], scales: dict[str, float]) -> None
         worse = min(wall.median, cpu.median)
         verdict = timing.judge_at_least(worse, WANTED[name]) if name in WANTED else ""
         rows.append((f"`{name}`", *seconds, wall, cpu, len(taken.wall), verdict))
-    header = ("training", "seconds", "CPU seconds", "times less, wall", "CPU", "runs", "wanted")
+    header = ("training", "seconds", "CPU seconds", "times faster", "by CPU", "runs", "wanted")
     timing.print_table("Whole trainings", header, rows)
 
 
