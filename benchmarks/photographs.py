@@ -45,7 +45,7 @@ class Kind:
     shadows: tuple[str, ...] = ("none", "soft")  # one is drawn
     table: bool = False  # below the sheet
     boxes: bool = False  # around each digit, drawn by the pen
-    touching: int = 0  # pairs of neighbours that share ink
+    touching: int = 0  # adjacent pairs that share ink
     dark: bool = False  # chalk, or a screen in dark mode
     count: int = 200
 
@@ -90,7 +90,7 @@ def photograph(kind: Kind, images: Sequence[np.ndarray], draws: np.random.Genera
 
 
 def _write(image: np.ndarray, size: int, draws: np.random.Generator) -> np.ndarray:
-    """Enlarge a digit and draw its edge anew, farther out or in: a broader or a finer pen."""
+    """Enlarge a digit and redraw its edge farther out or in: a broader or a finer pen."""
     large = ndimage.zoom(image, size / len(image), order=3)
     limit, softness = draws.uniform(0.25, 0.65), draws.uniform(0.05, 0.2)
     return ((large - limit) / softness + 0.5).clip(0, 1).astype(np.float32)

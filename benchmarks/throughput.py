@@ -1,4 +1,4 @@
-"""Epochs of `cnn` and `quick`, by Keras's `fit`, plain and at its best, and by the stage, in turn.
+"""Epochs of `cnn` and `quick`, by Keras's `fit`, plain and at its best, and by the stage.
 
 All of them use TensorFlow's deterministic operations, as the stage does, and compute in float32.
 """

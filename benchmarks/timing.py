@@ -1,6 +1,6 @@
-"""Time rivals in turn in one process, and judge the ratios.
+"""Time rivals alternately in one process, and judge the ratios.
 
-A neighbour on the machine slows whatever runs at the moment. Rivals that alternate share such
+Another program on the machine slows whatever runs at the moment. Rivals that alternate share such
 moments, and the ratio of two neighbouring laps feels them less than either lap does.
 """
 

@@ -1,6 +1,6 @@
 """Whole trainings against the ten epochs by `fit` of `deep_cnn`, the best published reference.
 
-Laps are in turn, and most are extrapolated: of `deep_cnn` a part of an epoch is trained, of `quick`
+Laps alternate, and most are extrapolated: of `deep_cnn` a part of an epoch is trained, of `quick`
 and `champion` an epoch of one network, without tracing, validation and the temperature. `sprint` is
 trained whole, as the stage does, with seeds by which it was not chosen.
 """

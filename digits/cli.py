@@ -10,19 +10,19 @@ from digits.paths import DVC_YAML_PATH
 
 COMMANDS = {
     "repro": "Reproduce the pipeline and show its result",
-    "import": "Make a dataset of tables, arrays or pictures of digits, in whatever form they come",
-    "report": "Write what the last run says of its model into one page, report/index.html",
-    "compare": "Compare two models on validation: errors fixed, new, and by chance?",
+    "import": "Make a dataset from tables, arrays or pictures of digits",
+    "report": "Write the last run's results into one page, report/index.html",
+    "compare": "Compare two models on validation: errors fixed and new, and whether by chance",
     "predict": "Read the digits on photographs, scans and drawings",
-    "demo": "Draw a digit on a page, and watch what the network makes of it",
-    "experiments": "List the experiments: what they changed, how good they are",
-    "tune": "Search better parameters, here or on many machines, each trial an experiment",
+    "demo": "Draw a digit on a page, and watch the network read it",
+    "experiments": "List the experiments: what they changed, and their accuracy",
+    "tune": "Search for better parameters, here or on many machines; each trial is an experiment",
     "leaderboard": "Run what the ledger lacks, and rank all recipes",
     "export": "Convert the model for other programs, and compare each form with Keras",
     "docs": "Write the numbers of the committed run into README.md, docs/ and MODEL_CARD.md",
     "pr-report": "Report what the workspace changes against another revision",
     "recover": "Return to the branch after a killed `dvc exp run`, edits kept",
-    "verify": "Hash DVC's objects anew (cache), or run the pipeline twice (reproducible)",
+    "verify": "Hash all DVC objects again (cache), or run the pipeline twice (reproducible)",
 }
 COMMANDS_DIR = Path(__file__).parent / "commands"
 
@@ -47,7 +47,7 @@ def call_command() -> None:
             raise
         raise DigitsError(
             f"{sys.executable}: expected the packages of requirements.lock, received no module "
-            f"{error.name!r}: `rm -rf .venv && make env` makes an environment anew; in one of "
+            f"{error.name!r}: `rm -rf .venv && make env` makes a new environment; in one of "
             "your own, `pip install .`"
         ) from error
     own = argparse.ArgumentParser(f"digits {name}", description=COMMANDS[name])

@@ -1,4 +1,4 @@
-"""Shared fixtures: a dataset small enough to be made anew for every test."""
+"""Shared fixtures: a dataset small enough to be made again for every test."""
 
 import contextlib
 import gc

@@ -85,7 +85,7 @@ class Held:
 
 @contextmanager
 def holding(project: Project, stage: str, output: int) -> Iterator[Held]:
-    """Run the stage anew by `dvc repro`, up to the moment when it has flushed so many outputs."""
+    """Run the stage again by `dvc repro`, up to the moment when it has flushed so many outputs."""
     hold = project.folder / "hold.tmp"
     hold.mkdir()
     (hold / "sitecustomize.py").write_text(HOLD)

@@ -122,7 +122,7 @@ class Project:
         return Project(folder)
 
     def borrow(self, other: "Project") -> None:
-        """Take over what another's cache has, its runs included: they are not run anew here."""
+        """Take over what another's cache has, its runs included: they are not run again here."""
         cache = Path(".dvc/cache")
         for path in filter(Path.is_file, (other.folder / cache).rglob("*")):
             target = self.folder / cache / path.relative_to(other.folder / cache)

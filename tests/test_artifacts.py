@@ -1,4 +1,4 @@
-"""Files between the stages: written whole or not at all, equal bytes, nothing foreign loaded."""
+"""Files between the stages: written whole or not at all, equal bytes, no other formats loaded."""
 
 import errno
 import io

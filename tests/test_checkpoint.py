@@ -1,4 +1,4 @@
-"""A training that was broken off goes on where it stood, and ends in the same bytes."""
+"""An interrupted training goes on where it stopped, and ends in the same bytes."""
 
 import copy
 from collections.abc import Mapping

@@ -68,7 +68,7 @@ def test_unselected_recipe_and_comment_rerun_nothing(project: Project) -> None:
 
 
 @pytest.mark.slow
-def test_layers_that_change_places_train_anew(project: Project) -> None:
+def test_layers_that_change_places_train_again(project: Project) -> None:
     """To DVC a mapping has no order: without the recipe among the deps nothing would run."""
     before, after = (
         "".join(f"  {name}: {{type: {name.capitalize()}{more}}}\n" for name, more in layers)

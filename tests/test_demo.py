@@ -418,7 +418,7 @@ def test_undo_clear_and_correction(browser: Browser, server: Server, kept: Path)
     browser.evaluate("document.querySelectorAll('#labels button')[7].click()")
     browser.wait("document.getElementById('note').textContent.startsWith('Kept in ')")
     assert [path.parent.name for path in kept.rglob("*.png")] == ["7"]
-    pencil(browser, "2", "pen")  # begins anew
+    pencil(browser, "2", "pen")  # begins again
     assert settle(browser) == "2"
     browser.press("Delete")
     assert settle(browser) == ""

@@ -266,7 +266,7 @@ def test_runs_through_dvc_and_only_once_and_in_a_clone_not_at_all(
     output = board.call("python", "-m", "digits", "leaderboard", "--only", "short")
     assert "=== leaderboard-short-3, 1 of 1 ===" in output
     assert "train" not in list_runs(output)
-    # Its time was not taken: it is trained anew, and stays one line.
+    # Its time was not taken: it is trained again, and stays one line.
     (run,) = load_ledger()
     assert run["training_seconds"] is None
     board.call("python", "-m", "digits", "leaderboard", "--only", "short", "--force")

@@ -137,7 +137,7 @@ def test_shallow_checkout_names_the_way_out(retrained: Project, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("base", ["upstream/main", "orphan", "--xyzzy"])
-def test_base_that_is_none(base: str, fork: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_base_that_is_unknown(base: str, fork: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(fork.folder)
     orphan = fork.call("git", "commit-tree", "-m", "alone", "HEAD^{tree}").strip()
     fork.call("git", "branch", "orphan", orphan)

@@ -1,4 +1,4 @@
-"""Recipes compared over several seeds: against sums written out, and against drawing anew."""
+"""Recipes compared over several seeds: against sums written out, and against resampling."""
 
 import itertools
 import math

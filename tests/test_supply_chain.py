@@ -123,7 +123,7 @@ def test_job_ends_and_leaves_no_token_behind() -> None:
 
 
 def test_secrets_are_in_the_environment_of_one_step_only() -> None:
-    """Nor does a pull request from a fork get any: its event is none that has them."""
+    """A pull request from a fork gets none either: its event has no secrets."""
     for workflow in WORKFLOWS.values():
         assert set(workflow["on"]) <= {"push", "pull_request", "schedule", "workflow_dispatch"}
     steps = [{key: value for key, value in step.items() if key != "env"} for step in STEPS]

@@ -245,7 +245,7 @@ def test_no_trial_goes_to_two_processes(database: str) -> None:
     assert list_states(own) == ["COMPLETE"] * 40
 
 
-# What is broken off
+# Interruptions
 
 
 def test_trial_of_a_silent_worker_is_run_again_but_not_for_ever(database: str) -> None:
@@ -270,7 +270,7 @@ def test_trial_of_a_silent_worker_is_run_again_but_not_for_ever(database: str) -
         age_heartbeats(database)
         fail_stale_trials(own.study)
     assert hopeless.work(None) == 0
-    assert make_worker(database, train, 2).work(None) == 1  # `create` has enqueued it anew
+    assert make_worker(database, train, 2).work(None) == 1  # `create` has enqueued it again
 
 
 def test_trial_of_an_interrupted_worker_waits_again_however_often(database: str) -> None:

@@ -25,7 +25,7 @@ from tuning import (
     write_search,
 )
 
-LONG = "[60, 2]"  # epochs: long enough to be broken off in the first
+LONG = "[60, 2]"  # epochs: long enough to be interrupted in the first
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""`digits verify cache`: hash every object of DVC's cache, or of its remote, anew; repair if asked.
+"""`digits verify cache`: hash every object of DVC's cache, or of its remote; repair if asked.
 
 DVC has no such command, and takes a damaged object for what its name says.
 `digits verify reproducible`: run the pipeline twice from scratch and compare all that it makes.
@@ -27,7 +27,7 @@ from digits.evaluation.results import LOCK_PATH
 
 def add_arguments(parser: ArgumentParser) -> None:
     kinds = parser.add_subparsers(metavar="WHAT", required=True)
-    cache = kinds.add_parser("cache", help="hash every object of DVC's cache anew")
+    cache = kinds.add_parser("cache", help="hash every object of DVC's cache again")
     cache.add_argument("--remote", action="store_true", help="those of the remote instead")
     cache.add_argument(
         "--repair", action="store_true", help="replace what is damaged from the other of the two"
@@ -84,7 +84,7 @@ def verify_cache(arguments: Namespace) -> None:
     if lost:
         raise DigitsError(
             f"{other}: expected {', '.join(lost)}, received none that is whole; they are removed: "
-            "`dvc pull` from elsewhere, or `dvc repro`, makes them anew"
+            "`dvc pull` from elsewhere, or `dvc repro`, makes them again"
         )
     print(f"{where}: {len(oids)} objects, {len(damaged)} replaced from {other}; all are whole.")
 

@@ -61,7 +61,7 @@ def to_onnx(model: keras.Model) -> bytes:
         ConversionError: a layer that ONNX does not have.
     """
     with warnings.catch_warnings():
-        # Keras looks for a name that NumPy 2 has no more.
+        # Keras looks for a name that NumPy 2 no longer has.
         warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)
         return _convert(model, "onnx")
 

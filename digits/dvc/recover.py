@@ -40,7 +40,7 @@ def recover() -> str:
             ask_git("stash", "store", "--message", "from a killed experiment", ref)
         ask_git("update-ref", "-d", ref)
     place = try_git("symbolic-ref", "--short", "--quiet", "HEAD") or "no branch, as before"
-    return f"a run had been killed: HEAD is on {place}; edits are in the files or `git stash list`"
+    return f"a run was killed: HEAD is on {place}; edits are in the files or `git stash list`"
 
 
 def _find_branch() -> str | None:
@@ -52,7 +52,7 @@ def _find_branch() -> str | None:
     subjects = ask_git("log", "--format=%s", f"{branch}..HEAD").splitlines()
     if not all(subject.startswith("dvc: commit experiment ") for subject in subjects):
         raise DigitsError(
-            f"HEAD: expected to be on {branch}, received commits that {branch} has not: "
+            f"HEAD: expected to be on {branch}, received commits that {branch} does not have: "
             f"`git branch rescued && git switch {branch}`, then merge rescued"
         )
     return branch

@@ -19,7 +19,7 @@ BOOTSTRAP_SEED = 0  # the same predictions give the same interval
 
 @dataclass(frozen=True)
 class Record:
-    """What a revision says of a split, how its model came about, and the card of the dataset."""
+    """What a revision says of a split, how its model was made, and the card of the dataset."""
 
     name: str
     card: Card
@@ -106,7 +106,7 @@ def judge(p_value: float, difference: float) -> str:
 def bound_difference(fixed_count: int, new_count: int, count: int) -> tuple[float, float]:
     """Bound the difference in accuracy by the paired bootstrap's 95 % percentile interval.
 
-    Drawing images anew draws how many of them are fixed, new and unchanged: a multinomial.
+    Resampling images draws how many of them are fixed, new and unchanged: a multinomial.
     """
     shares = np.array([fixed_count, new_count, count - fixed_count - new_count]) / count
     draws = np.random.default_rng(BOOTSTRAP_SEED).multinomial(count, shares, RESAMPLE_COUNT)

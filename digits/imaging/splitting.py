@@ -1,7 +1,7 @@
 """Is a piece of ink one digit or two? The reading that a classifier finds likelier decides.
 
-Ink is cut on trial along straight lines, and neighbours are joined on trial: over-segmentation, as
-in LeCun, Bottou, Bengio and Haffner 1998, "Gradient-based learning applied to document
+Cuts along straight lines are tried, and so is joining adjacent pieces: over-segmentation, as in
+LeCun, Bottou, Bengio and Haffner 1998, "Gradient-based learning applied to document
 recognition", section VI. How sure the classifier is of the whole and of the halves, and how wide
 the whole is, go into a logistic regression. Its weights were fitted to 1,200 single digits and 400
 touching pairs of validation images 0 to 5,000, as `benchmarks/photographs.py` renders them; then
@@ -25,7 +25,7 @@ BEST = 3  # ways to cut whose mean counts
 SUREST = 1e-5  # of 1: beyond this, probabilities say nothing more
 CLEAR, SLIM = 0.999, 0.8  # probability and width of a whole that need no trial
 NEAR = 0.2  # of the height: pieces this near may be one digit
-JOINED = -2.0  # log-odds of two, below which neighbours are one
+JOINED = -2.0  # log-odds of two, below which adjacent pieces are one
 
 
 @dataclass(frozen=True)

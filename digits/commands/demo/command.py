@@ -33,7 +33,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def load_nearest(class_count: int) -> Nearest | None:
-    """Load the training images; where only the model was pulled, there are none."""
+    """Load the training images; None where only the model was pulled."""
     if not TRAIN_DIR.is_dir():
         print(f"{TRAIN_DIR}: none, so no training images are shown: `dvc pull` brings them")
         return None

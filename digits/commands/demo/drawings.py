@@ -78,7 +78,7 @@ class Reader:
     def keep(self, raw: bytes, number: int) -> dict[str, Any]:
         """Write a picture of one digit below the folder of its class, under a name of our own.
 
-        The name is a digest of its pixels: a drawing kept anew is one file, under its last label.
+        The name is a digest of its pixels: a drawing kept again is one file, under its last label.
 
         Raises:
             DigitsError: no PNG or JPEG, too much of it, or not one digit.

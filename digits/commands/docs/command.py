@@ -1,7 +1,7 @@
 """`digits docs`: write the committed run's numbers into README.md and docs/, and the model card.
 
 They stand between `<!-- NAME -->` and `<!-- /NAME -->`, which readers of the rendered page do not
-see. The first marker comes to carry the MD5 of the committed model: the tests compare the numbers
+see. The first marker carries the MD5 of the committed model: the tests compare the numbers
 with `metrics/` only while `dvc.lock` has that very model.
 """
 

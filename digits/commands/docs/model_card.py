@@ -26,7 +26,7 @@ from digits.paths import EVALUATE_METRICS_PATH, MODEL_PATH, PLOTS_DIR, TRAIN_MET
 
 TEMPLATE_PATH = Path(__file__).with_suffix(".md")
 MODEL_CARD_PATH = Path("MODEL_CARD.md")
-# Of `metrics/`, in the order of the page. A run that has not measured one has no row of it.
+# Of `metrics/`, in the order of the page. What a run did not measure has no row.
 MEASURED = (
     ("val_accuracy", "accuracy on validation images"),
     ("optdigits_accuracy", "accuracy on other writers"),

@@ -26,7 +26,7 @@ PAGE_PATH = Path("LEADERBOARD.md")
 def add_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("--only", nargs="+", metavar="RECIPE", help="run these recipes only")
-    add("--force", action="store_true", help="train anew what has run, to take its time")
+    add("--force", action="store_true", help="train again what has run, to measure its time")
     add("--no-run", action="store_true", help="rank what has run")
 
 

@@ -1,4 +1,4 @@
-"""What the leaderboard runs: recipes from several seeds, and what such a run is known by."""
+"""What the leaderboard runs: recipes from several seeds, and what identifies a run."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from digits.model.recipes import load_recipe
 BOARD_PATH = Path("benchmarks/leaderboard.yaml")
 # Raise it when `decode` or `train` makes another model of the same parameters and data (other
 # initial weights, order of images, augmentation, rounding), or when `evaluate` measures otherwise:
-# all is then run anew. Not for words, names, messages or speed.
+# everything then runs again. Not for words, names, messages or speed.
 TRAINING_VERSION = 1
 
 
@@ -23,7 +23,7 @@ Seeds = Annotated[list[Annotated[int, Field(ge=0, lt=2**32)]], Field(min_length=
 
 
 class Published(Section):
-    """A result of others, and how it came about."""
+    """A published result, and how it was measured."""
 
     name: Line
     accuracy: Annotated[float, Field(gt=0, le=100)]  # per cent

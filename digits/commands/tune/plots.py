@@ -16,7 +16,7 @@ HEIGHT = 4.2  # inches
 
 
 def draw_study(study: Study, objective: str) -> list[Path]:
-    """Draw how the best value came about and, where values differ, which parameters mattered."""
+    """Draw how the best value developed and, where values differ, which parameters mattered."""
     mpl.use("agg")
     drawn: dict[str, Any] = {"history": plots.plot_optimization_history}
     values = {trial.value for trial in study.get_trials(states=(TrialState.COMPLETE,))}

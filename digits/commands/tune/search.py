@@ -14,7 +14,7 @@ from digits.config import PARAMS_PATH, ConfigError, Section, did_you_mean, load_
 from digits.model.recipes import RECIPES_DIR
 
 TUNE_PATH = Path("tune.yaml")
-# Metrics of `metrics/train.json`, all of validation images, by which way is better.
+# Metrics of `metrics/train.json`, all of validation images, by which direction is better.
 METRICS = {"maximize": ("val_accuracy", "val_robustness"), "minimize": ("val_loss",)}
 # Other keys change the validation images, or nothing that training makes.
 SETTABLE = re.compile(rf"train\.\w+|{RECIPES_DIR}/[\w-]+\.yaml:\w+(\.\w+)*")
@@ -73,7 +73,7 @@ class Search(Section):
     direction: Literal["maximize", "minimize"]
     sampler: Literal["tpe", "grid"]
     # A trial ends early where its validation accuracy, or loss, is worse than that of half (median)
-    # or three quarters (quartile) of those that came to their end was at the same epoch.
+    # or three quarters (quartile) of the completed ones was at the same epoch.
     pruner: Literal["none", "median", "quartile"] = "none"
     warmup_epochs: int = Field(default=1, ge=0)
     # Of training: a trial is trained with each, and their mean counts. None: `space` has the seed.

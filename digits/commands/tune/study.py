@@ -134,7 +134,7 @@ def create_study(storage: Storage, search: Search, commit: str, points: Sequence
     if TOKEN not in study.user_attrs:
         study.set_user_attr(COMMIT, commit)
         study.set_user_attr(SEARCH, search.model_dump())
-        # Names of experiments: those of a study that was made anew must be others.
+        # Names of experiments: a study that is made again needs other ones.
         study.set_user_attr(TOKEN, f"{search.name}-{secrets.token_hex(2)}")
     known = {trial.user_attrs[WANTED] for trial in list_trials(study) if not is_lost(trial)}
     new = [number for number in range(len(points)) if number not in known]

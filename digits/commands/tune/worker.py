@@ -71,7 +71,7 @@ class Worker:
                 trial.set_user_attr(WORKER, f"{socket.gethostname()}, process {os.getpid()}")
                 self._run(trial)
         except UpdateFinishedTrialError:
-            print("the trial had been taken for lost, and is another worker's now", flush=True)
+            print("the trial was taken for lost, and belongs to another worker now", flush=True)
         except BaseException:  # Ctrl-C, a full disk, the database: it waits for a worker again
             with suppress(UpdateFinishedTrialError):
                 self.storage.set_trial_state_values(trial_id, TrialState.WAITING)

@@ -14,7 +14,7 @@ let photo = null; // {file, bitmap} in place of strokes
 let past = []; // what was on the paper before, for undo: pairs of strokes and photo
 let digits = []; // as the server has read them
 let chosen = 0; // of these
-let isKept = false; // what is on the paper: the next stroke begins anew
+let isKept = false; // what is on the paper: the next stroke clears it
 let drawing = null; // the stroke that a pointer is drawing, and its id
 
 // The paper
