@@ -182,13 +182,16 @@ def list_names(folder: Path | str) -> set[str]:
 def test_form_that_is_another_model_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     other = replace(FORMS["litert"], load=lambda _: lambda images: predict(build("o", 1), images))
     monkeypatch.setitem(FORMS, "litert", other)
+    export_model("--only", "saved_model")
     with pytest.raises(DigitsError, match=r"^model.tflite: expected the probabilities of Keras, "):
         export_model("--only", "litert")
-    assert "README.md" not in list_names(EXPORTED_DIR)
+    assert list_names(EXPORTED_DIR) == {"README.md", "saved_model"}
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("README.md", "My own."), ("notes.txt", EXPORTED)], ids=["page", "other"]
+    ("name", "text"),
+    [("README.md", "My café."), ("notes.txt", EXPORTED), ("model.onnx", "mine")],
+    ids=["page", "other", "model"],
 )
 @pytest.mark.parametrize("folder", ["mine", "link"])
 def test_what_is_no_export_is_not_replaced(
@@ -196,11 +199,11 @@ def test_what_is_no_export_is_not_replaced(
 ) -> None:
     path = project / "mine" / name
     path.parent.mkdir()
-    path.write_text(text)
+    path.write_text(text, encoding="latin-1")
     (project / "link").symlink_to("mine")
     with pytest.raises(DigitsError, match=f"a new folder, or one of exports, received '{name}'"):
         export_model("--folder", folder, "--only", "litert")
-    assert path.read_text() == text
+    assert path.read_text(encoding="latin-1") == text
 
 
 # With DVC, and with the checkout's own recipes

@@ -4,7 +4,6 @@ They are compared with Keras on validation images: the test images are opened by
 """
 
 import hashlib
-import shutil
 import tempfile
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
@@ -90,24 +89,28 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--rev", help="a Git revision, branch or experiment, for its model")
 
 
-def clear_folder(folder: Path) -> None:
-    """Make a new folder, in place of an earlier export.
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """Make a temporary folder that takes the place of an earlier export, or of none, at the end.
 
     Raises:
         DigitsError: the folder holds anything else.
     """
-    held = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    folder.mkdir(parents=True, exist_ok=True)
+    held, page = {path.name for path in folder.iterdir()}, folder / PAGE_NAME
     strange = held - {PAGE_NAME, *(form.file for form in FORMS.values())}
-    page = folder / PAGE_NAME
-    foreign = page.is_file() and EXPORTED not in page.read_text(encoding="utf-8")
-    if strange or foreign:
+    is_export = page.is_file() and EXPORTED.encode() in page.read_bytes()
+    if strange or (held and not is_export):
         raise DigitsError(
             f"{folder}: expected a new folder, or one of exports, received "
-            f"{min(strange, default=PAGE_NAME)!r}: remove it, or name another folder by --folder"
+            f"{min(strange or held)!r}: remove it, or name another folder by --folder"
         )
-    if held:
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".export.", suffix=".tmp", dir=folder.parent) as there:
+        made = Path(there, "made")
+        made.mkdir()
+        yield made
+        folder.rename(Path(there, "replaced"))
+        made.rename(folder)
 
 
 @contextmanager
@@ -149,26 +152,24 @@ def check(form: Form, path: Path, split: Split, expected: np.ndarray) -> tuple[s
 
 def main(arguments: Namespace) -> None:
     forms, folder = [FORMS[name] for name in arguments.only], arguments.folder
-    with finding_files(arguments.rev) as root:
+    with replacing_folder(folder) as made, finding_files(arguments.rev) as root:
         card = load_card(root / CARD_PATH)
         model = load_model(root / MODEL_PATH, card.class_count)
         training = load_split(root / TRAIN_DIR, card.class_count)
         validation = load_split(root / VALIDATION_DIR, card.class_count)
         expected = predict_probabilities(model, validation.images, BATCH_SIZE)
-        digest = hashlib.md5((root / MODEL_PATH).read_bytes(), usedforsecurity=False).hexdigest()
-        clear_folder(folder)
         rows = []
         for form in tqdm(forms, unit="form", leave=False, disable=None):
-            form.write(folder / form.file, model, training.images[:CALIBRATION_COUNT])
-            rows.append(check(form, folder / form.file, validation, expected))
-    table = tabulate(rows, HEADER, tablefmt="github", disable_numparse=True)
-    page = TEMPLATE_PATH.read_text(encoding="utf-8").format(
-        title=escape(card.title),
-        recipe=quote(model.name),
-        digest=digest,
-        class_names=", ".join(escape(name) for name in card.class_names),
-        image_count=f"{len(validation.labels):,}",
-        table=table,
-    )
-    write_text(folder / PAGE_NAME, page)
+            form.write(made / form.file, model, training.images[:CALIBRATION_COUNT])
+            rows.append(check(form, made / form.file, validation, expected))
+        table = tabulate(rows, HEADER, tablefmt="github", disable_numparse=True)
+        page = TEMPLATE_PATH.read_text(encoding="utf-8").format(
+            title=escape(card.title),
+            recipe=quote(model.name),
+            digest=hashlib.md5((root / MODEL_PATH).read_bytes(), usedforsecurity=False).hexdigest(),
+            class_names=", ".join(escape(name) for name in card.class_names),
+            image_count=f"{len(validation.labels):,}",
+            table=table,
+        )
+        write_text(made / PAGE_NAME, page)
     print(f"{table}\n\n{folder}: written; {folder / PAGE_NAME} says how to load each")
