@@ -48,8 +48,7 @@ def decode_with(before: str = "", after: str = "") -> dict[str, tuple[np.ndarray
 def test_own_digits_are_added_behind_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
     import_data("mine", "mine", "--with", "mnist")
     dataset, mnist = load_dataset("mine"), load_dataset("mnist")
-    assert dataset.class_names == mnist.class_names
-    assert dataset.disputed == mnist.disputed
+    assert (dataset.class_names, dataset.disputed) == (mnist.class_names, mnist.disputed)
     assert dataset.count_parts("train") == {"mnist": 150, "mine": 8}
     assert dataset.count_parts("test") == {"mnist": 50, "mine": 2}
     assert "Synthetic: none" in dataset.licence
@@ -159,7 +158,7 @@ def test_parts_that_are_not_the_files_are_refused() -> None:
         decode_with()
 
 
-@pytest.mark.parametrize("counts", [[1], [2], [4, 2], [20, 1, 7]])
+@pytest.mark.parametrize("counts", [[1], [20, 1, 7]])
 def test_of_each_class_one_is_held_out_at_least(counts: list[int]) -> None:
     labels = np.repeat(np.arange(len(counts)), counts)
     kept, held = hold_out(labels, 0.2, 0)
@@ -194,13 +193,3 @@ def test_models_are_compared_on_the_parts_that_both_have() -> None:
     divided = dict(compare.divide([after, after], "validation"))
     assert list(divided) == ["mnist", "mine"]
     assert len(divided["mine"][0].predictions.labels) == 10
-
-
-def test_datasets_without_a_part_in_common_stay_whole() -> None:
-    before, after = make_sides((np.arange(50) % 10).astype(np.uint8))
-    card = before.card.model_copy(update={"name": "kmnist"})
-    object.__setattr__(before, "card", card)
-    ((name, records),) = compare.divide([before, after], "validation")
-    assert name == ""
-    with pytest.raises(DigitsError, match="50 of kmnist in before and 60 of mine in after"):
-        comparison_text.check_same_images(records[0], records[1], "validation")

@@ -7,12 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from imports import ROOT
 from projects import RECIPES, Project, list_runs, make_project
 from pydantic import create_model
-from runs import IMAGE_COUNT, make_published, make_run
+from runs import make_published, make_run
 
 from digits.commands.leaderboard import command, jobs, page
 from digits.commands.leaderboard.command import PAGE_PATH
@@ -22,8 +21,6 @@ from digits.commands.leaderboard.picture import draw_leaderboard
 from digits.config import load_named
 from digits.errors import DigitsError
 from digits.evaluation.ledger import LEDGER_PATH, load_ledger, write_ledger
-from digits.evaluation.metrics import score_accuracy_interval
-from digits.evaluation.seeds import bound_accuracy
 from digits.model.recipes import RECIPES_DIR, Recipe
 
 MINE = Board(
@@ -71,20 +68,6 @@ Trained on:
 """
 
 
-def test_recipes_are_ranked_by_mean_accuracy() -> None:
-    ranking = rank_recipes(RUNS)
-    assert ranking["recipe"].tolist() == ["small", "big"]
-    small, big = (row for _, row in ranking.iterrows())
-    assert big["accuracy"] == pytest.approx(0.9)
-    assert big["deviation"] == pytest.approx(0.02)  # of 0.92, 0.90, 0.88, by n - 1
-    assert big["cpu_seconds"] == 1020
-    assert small["interval"] == score_accuracy_interval(95, IMAGE_COUNT)
-    right = np.ones((3, IMAGE_COUNT), bool)
-    for row, run in zip(right, RUNS, strict=False):
-        row[run["errors"]] = False
-    assert big["interval"] == bound_accuracy(right)
-
-
 def test_page_is_this_text() -> None:
     ranking = rank_recipes(RUNS)
     assert page.write_page(ranking, [Job("small", 8)], MINE, "MNIST", 9) == PAGE
@@ -113,8 +96,7 @@ def test_runs_of_earlier_recipes_are_counted_and_not_ranked(
 
 
 def test_picture_has_a_mark_a_recipe_and_one_a_published_result() -> None:
-    alone = make_published(name="alone", deviation=None)
-    figure: Any = draw_leaderboard(rank_recipes(RUNS), [make_published(), alone], "MNIST")
+    figure: Any = draw_leaderboard(rank_recipes(RUNS), [make_published()], "MNIST")
     drawn = [
         (
             bar.get_label(),
@@ -127,7 +109,6 @@ def test_picture_has_a_mark_a_recipe_and_one_a_published_result() -> None:
         ("small (1)", 120_000, 0.95, []),
         ("big (3)", 120_000, pytest.approx(0.9), [pytest.approx([0.88, 0.92])]),
         ("theirs", 6e6, 0.985, [pytest.approx([0.984, 0.986])]),
-        ("alone", 6e6, 0.985, []),
     ]
 
 
@@ -275,14 +256,7 @@ def test_runs_through_dvc_and_only_once_and_in_a_clone_not_at_all(
     assert again["model"] == run["model"]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--only", "shrot"], "--only: expected recipes of .*'shrot' .did you mean 'short'"),
-        (["--no-run"], "expected at least one run of "),
-    ],
-)
-def test_refusal_leaves_the_page(arguments: list[str], message: str, board: Project) -> None:
-    said = board.digits("leaderboard", *arguments, status=1)
-    assert re.search(f"^ERROR: {message}", said, re.MULTILINE)
+def test_unknown_recipe_is_refused(board: Project) -> None:
+    said = board.digits("leaderboard", "--only", "shrot", status=1)
+    assert "did you mean 'short'" in said
     assert not (board.folder / PAGE_PATH).exists()

@@ -17,20 +17,11 @@ def random_probabilities(count: int) -> tuple[np.ndarray, np.ndarray]:
     return RNG.integers(0, 10, count).astype(np.uint8), probabilities
 
 
-def one_hot(predicted: np.ndarray) -> np.ndarray:
-    return np.eye(10, dtype=np.float32)[predicted]
-
-
-def test_confusion_has_true_rows_and_predicted_columns() -> None:
+def test_confusion_and_class_scores_by_hand() -> None:
     confusion = metrics.count_confusion(LABELS, PREDICTED, 10)
-    assert confusion.shape == (10, 10)
-    assert confusion[0, :3].tolist() == [1, 1, 0]
-    assert confusion[1, :3].tolist() == [0, 2, 1]
+    assert confusion[:2, :3].tolist() == [[1, 1, 0], [0, 2, 1]]  # true rows, predicted columns
     assert confusion[9, 9] == 1
     assert confusion.sum() == 6
-
-
-def test_class_scores_by_hand() -> None:
     classes = metrics.score_classes(LABELS, PREDICTED, 10)
     assert classes["precision"][:3] == pytest.approx([1, 2 / 3, 0])
     assert classes["recall"][:3] == pytest.approx([1 / 2, 2 / 3, 0])
@@ -81,26 +72,10 @@ def test_calibration_error_by_loop() -> None:
     assert metrics.score_calibration_error(bins) == pytest.approx(total)
 
 
-def test_calibration_of_certainty() -> None:
-    labels = np.arange(10)
-    for guesses, error in ((labels, 0), ((labels + 1) % 10, 1)):
-        bins = metrics.bin_confidence(labels, one_hot(guesses))
-        assert metrics.score_calibration_error(bins) == error
-
-
 def test_pairs_are_ranked_and_hits_left_out() -> None:
     confusion = np.zeros((10, 10), int)
     confusion[3, 3], confusion[4, 9], confusion[9, 4], confusion[1, 7] = 50, 2, 5, 2
     assert metrics.rank_confused_pairs(confusion) == [(9, 4, 5), (1, 7, 2), (4, 9, 2)]
-
-
-def test_constant_model_crashes_nothing() -> None:
-    labels, probabilities = np.arange(10), one_hot(np.zeros(10, int))
-    assert metrics.score_classes(labels, np.zeros(10, int), 10)["precision"][0] == pytest.approx(
-        0.1
-    )
-    assert metrics.score_top2_accuracy(labels, probabilities) <= 0.2
-    assert len(metrics.rank_confused_pairs(metrics.count_confusion(labels, 0 * labels, 10))) == 9
 
 
 def test_coverage_against_every_threshold_by_loop() -> None:

@@ -61,29 +61,19 @@ def refuse(*layers: dict[str, Any], **changes: Any) -> str:
         ([spec("Conv2d"), SOFTMAX], r"layer1\.type: expected a Keras layer.*mean 'Conv2D'\?\)"),
         ([spec("Lambda", function="print"), SOFTMAX], r"layer1\.type: .*received 'Lambda'"),
         ([FLATTEN, spec("Dense", unit=10)], r"layers\.layer2: .*'units'"),
-        ([change(filter=3), FLATTEN, SOFTMAX], r"layers\.layer1: .*'filter': 3"),
         ([FLATTEN, CONVOLUTION], r"layers\.layer2: .*expected min_ndim=4, found ndim=2"),
         ([spec("MaxPooling2D", pool_size=40), SOFTMAX], r"layer1: Computed output size would be"),
         ([change(use_bias="off"), FLATTEN, SOFTMAX], r"use_bias: expected true or false"),
-        ([change(filters="32"), FLATTEN, SOFTMAX], r"layer1: .*'filters': '32'"),
         ([spec("Normalization", mean=0.1), FLATTEN, SOFTMAX], "expected mean and variance"),
         ([ROWS, spec("LSTM", units=4, return_state=True), SOFTMAX], "layer3: .*received 3 input"),
-        ([spec("Dropout", rate=0.5, noise_shape=[7, 1, 28, 1]), FLATTEN, SOFTMAX], "broadcast"),
         # Objects in arguments, and branches.
         (
             [change(kernel_regularizer=spec("L3")), SOFTMAX],
             r"regularizer\.type: .*regularizer, rec",
         ),
-        ([change(kernel_regularizer={"L2": 0.1}), SOFTMAX], r"regularizer, received None"),
         ([spec("Bidirectional", layer=spec("LSTN", units=2)), SOFTMAX], r"layer\.type: .*'LSTM'"),
         ([spec("Add", branches=fork([], [CONVOLUTION])), SOFTMAX], "layer1: Inputs have incompat"),
-        (
-            [
-                spec("Add", branches=fork([], [spec("Add", branches=fork([], [spec("X")]))])),
-                SOFTMAX,
-            ],
-            r"layer1\.branches\.branch2\.layer1\.branches\.branch2\.layer1\.type: .*'X'",
-        ),
+        ([spec("Add", branches=fork([], [spec("X")])), SOFTMAX], r"branch2\.layer1\.type: .*'X'"),
         # What comes out.
         ([FLATTEN, spec("Dense", units=9)], r"to give 10 prob.*`units: classes`.*\(None, 9\)"),
         ([SOFTMAX], r"received shape \(None, 28, 28, 10\)"),
@@ -108,7 +98,6 @@ SCALED = {"optimizer": spec("LossScaleOptimizer", inner_optimizer=decay(1))}
     ("changes", "message"),
     [
         ({"optimizer": spec("Adamm")}, r"optimizer\.type: expected a Keras optim.*mean 'Adam'"),
-        ({"optimizer": spec("Adam", rate=1.0)}, r"optimizer: .*'rate': 1.0"),
         ({"optimizer": spec("Adam", learning_rate=-1)}, r"learning_rate: expected 0 or more"),
         ({"optimizer": decay(1, "fast")}, r"optimizer\.learning_rate: .*string"),
         ({"optimizer": decay(1000)}, r"decay_steps: expected a share of the training, 0 to 1"),
@@ -182,17 +171,6 @@ def test_layers_have_the_recipe_s_names_and_precision_but_for_the_last() -> None
         "layer2.branch2.layer3": "float32",
         "layer2": "float32",
     }
-
-
-@pytest.mark.parametrize(
-    "layer",
-    [
-        spec("ActivityRegularization", l1=0.1),
-        spec("TimeDistributed", layer=spec("Dense", units=4, activity_regularizer="l2")),
-    ],
-)
-def test_penalties_on_activations_go_with_bfloat16(layer: dict[str, Any]) -> None:
-    smoke_test(make_plan(make_recipe(ROWS, layer, FLATTEN, SOFTMAX, precision="bfloat16")))
 
 
 def test_model_is_what_a_keras_user_expects(tmp_path: Path) -> None:

@@ -25,11 +25,10 @@ def find_middle(image: np.ndarray) -> tuple[float, float]:
     "ink",
     [
         bar((8, 8), slice(0, 8), slice(2, 6)),
-        bar((28, 28), slice(1, 11), slice(20, 25)),
         bar((900, 700), slice(100, 700), slice(400, 700)),
         bar((40, 40), slice(10, 30), slice(5, 15)),
     ],
-    ids=["small", "off the middle", "large", "of the right size"],
+    ids=["small", "large", "of the right size"],
 )
 def test_any_size_anywhere_becomes_twenty_by_ten_in_the_middle(ink: np.ndarray) -> None:
     image = centre(ink)
@@ -51,13 +50,6 @@ def test_strokes_that_shrink_turn_grey_and_none_is_skipped() -> None:
     assert image[6:22, 8:20] == pytest.approx(0.1, abs=0.02)
 
 
-def test_heavy_side_pulls_the_middle() -> None:
-    ink = bar((20, 20), slice(0, 20), slice(0, 4)) + bar((20, 20), slice(8, 10), slice(4, 16))
-    image = centre(ink)
-    assert find_middle(image) == pytest.approx((14, 14), abs=0.3)
-    assert image[:, 10:14].sum() > 2 * image[:, 15:].sum()
-
-
 def test_nothing_written_is_an_empty_image() -> None:
     assert not centre(np.zeros((9, 7))).any()
 
@@ -75,7 +67,6 @@ def test_optdigits_are_the_embedded_digits_centred() -> None:
     ("name", "class_names", "expected"),
     [
         ("mnist", DIGITS, {"optdigits_accuracy": 183 / 1797}),
-        ("own", DIGITS, {"optdigits_accuracy": 183 / 1797}),
         ("optdigits", DIGITS, {}),
         ("emnist", [*DIGITS, "A"], {}),
         ("reversed", DIGITS[::-1], {}),

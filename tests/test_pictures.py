@@ -111,13 +111,12 @@ def test_large_pictures_are_shrunk_and_say_by_how_much(kind: str) -> None:
         ((5, 28, 28), "uint8", 5, 1),
         ((5, 28, 28, 1), "float32", 5, 1),
         ((5, 784), "int64", 5, 1),
-        ((50, 60), "float64", 1, 1),
         ((50, 60, 4), "uint16", 1, 3),
         ((2, 50, 60, 3), "uint8", 2, 3),
         ((50, 60), "bool", 1, 1),
     ],
 )
-@pytest.mark.parametrize("top", [1, 255, 65535])
+@pytest.mark.parametrize("top", [1, 255])
 def test_arrays_of_every_shape_and_range(
     shape: tuple[int, ...], dtype: str, count: int, channels: int, top: int
 ) -> None:
@@ -165,7 +164,6 @@ def forge_size(picture: bytes) -> bytes:
         (forge_size(save(draw_page(), "JPEG")), "exceeds limit"),
         (b"\0\0\x08\x03\0\0", "received a damaged one: IDX header"),
         (idx.encode(np.zeros(9, np.uint8)), "expected images as numbers"),
-        (save_array(np.zeros((0, 28, 28))), "expected images as numbers"),
         (save_array(np.zeros((28, 28), complex)), "expected images as numbers"),
         (save_array(np.full((28, 28), np.nan)), "expected pixels"),
         (save_array(np.full((28, 28), -1.0)), "expected pixels"),

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
@@ -16,7 +15,7 @@ from PIL import Image
 from digits.data.splits import Card
 from digits.evaluation import error_analysis, metrics, plots, plots_images
 from digits.evaluation.corruptions import KINDS
-from digits.evaluation.plotting import FONT_SIZE, measure_text, wrap_text, write_figure
+from digits.evaluation.plotting import write_figure
 from digits.evaluation.predictions import Predictions
 from digits.evaluation.robustness import CLEAN
 
@@ -127,9 +126,7 @@ def test_confusion_colours_only_errors() -> None:
     texts = [text.get_text() for text in axes.texts if text.get_text()]
     assert sorted(texts) == ["0", "1", "1,000", "4", "900"]
     assert "5 of 1,905 test images misread" in figure.get_suptitle().replace("\n", " ")
-    right, wrong = (np.asarray(mesh.get_facecolor()) for mesh in axes.collections)
-    figure.draw_without_rendering()
-    assert len({tuple(colour) for colour in right if colour[3]}) == 1
+    _, wrong = (np.asarray(mesh.get_facecolor()) for mesh in axes.collections)
     darkness = {
         int(count): float(1 - colour[:3].mean())
         for count, colour in zip(confusion.ravel(), wrong, strict=True)
@@ -151,11 +148,7 @@ def test_bins_show_wilsons_interval_and_their_images() -> None:
     pairs = ((1, 1), (17, 20), (9900, 10_000))
     expected = [metrics.score_accuracy_interval(*pair) for pair in pairs]
     np.testing.assert_allclose(table[["accuracy_low", "accuracy_high"]], expected)
-    upper, lower = plots.draw_reliability(table, 0.01, 15, TITLE).axes
-    (errorbar,) = upper.containers
-    assert isinstance(errorbar, ErrorbarContainer)
-    (bars,) = errorbar.lines[2]
-    np.testing.assert_allclose([segment[:, 1] for segment in bars.get_segments()], expected)
+    _, lower = plots.draw_reliability(table, 0.01, 15, TITLE).axes
     assert [text.get_text() for text in lower.texts] == ["1", "20", "10,000"]
 
 
@@ -193,22 +186,6 @@ def test_marker_of_rejection_lies_on_the_curve(error_count: int) -> None:
     assert rejected == pytest.approx(1 - metrics.find_coverage(coverage, accuracy, 0.999))
     assert risk <= 0.001
     assert axes.get_xlim()[0] < rejected < axes.get_xlim()[1]
-
-
-@pytest.mark.parametrize("count", [2, 7, 13, 40])
-def test_rows_of_a_gallery_are_about_equally_full(count: int) -> None:
-    images = np.zeros((count, 28, 28), np.uint8)
-    (axes,) = plots_images.draw_gallery(images, ["4 as 9\n#1"] * count, "t").axes
-    lefts = [image.get_extent()[0] for image in axes.images]
-    columns, rows = len(set(lefts)), lefts.count(min(lefts))
-    assert columns <= plots_images.COLUMNS
-    assert rows * columns - count < rows  # no column too many
-
-
-def test_lines_are_broken_between_words() -> None:
-    text = wrap_text("one two three\nfour", measure_text("one two", FONT_SIZE), FONT_SIZE)
-    assert text == "one two\nthree\nfour"
-    assert wrap_text("indivisible", 0.1, FONT_SIZE) == "indivisible"
 
 
 def test_picture_says_which_question_it_answers_and_repeats_its_bytes(tmp_path: Path) -> None:

@@ -81,12 +81,6 @@ def test_report_comes_where_dvc_cannot_read(fork: Project) -> None:
     assert "received the conflict of a merge" in page
 
 
-def test_base_without_a_run_is_called_that(fork: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(fork.folder)
-    said = pr_report.judge_errors("HEAD~2")  # sources alone
-    assert "HEAD\\~2: expected dvc.lock in Git" in said
-
-
 def forge(project: Project, **changes: Any) -> None:
     """Write other metrics, and their digest into `dvc.lock`, as one who would deceive does."""
     path, lock = project.folder / METRICS, project.folder / "dvc.lock"

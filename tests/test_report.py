@@ -1,7 +1,6 @@
 """The page of `digits report`: the metrics' own numbers, every figure, nothing from elsewhere."""
 
 import base64
-import html
 import json
 import re
 import shutil
@@ -11,7 +10,7 @@ import pytest
 from chromium import find_browser, open_browser
 from projects import Project
 
-from digits.commands.report.command import NUMBERS, SUMMARY_WIDTH
+from digits.commands.report.command import NUMBERS
 from digits.paths import VALIDATION_PREDICTIONS_DIR
 
 
@@ -47,20 +46,8 @@ def test_page_holds_the_metrics_the_figures_and_nothing_from_elsewhere(reported:
     assert re.findall(r'href="(?!#)', page) == []
     targets = set(re.findall(r'href="#([\w-]+)"', page))
     assert targets <= set(re.findall(r'id="([\w-]+)"', page))
-    assert not re.search(r"\b1 (errors|labels)\b", page)
-
-
-def test_page_is_the_same_twice(reported: Project) -> None:
-    first = read_page(reported)
     reported.digits("report")
-    assert read_page(reported) == first
-
-
-def test_table_of_letters_fits_every_screen(reported: Project) -> None:
-    page = read_page(reported)
-    (table,) = re.findall(r'<pre class="table">(.*?)</pre>', page, re.DOTALL)
-    assert max(map(len, html.unescape(table).splitlines())) <= SUMMARY_WIDTH
-    assert f"100vw - 3.5rem) / {SUMMARY_WIDTH}" in page
+    assert read_page(reported) == page
 
 
 @pytest.mark.slow

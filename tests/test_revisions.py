@@ -53,19 +53,7 @@ def test_subfolder_of_a_repository_is_reported_and_has_experiments(within: Proje
     assert within.digits("recover").startswith("no killed")
 
 
-STRANGE = (
-    "",
-    "no-such-branch",
-    "HEAD^{tree}",
-    "--output=x",
-    "caf\udce9",
-    "a\0b",
-    "HEAD~99",
-    "0" * 40,
-)
-
-
-@pytest.mark.parametrize("name", STRANGE, ids=ascii)
+@pytest.mark.parametrize("name", ["", "none", "HEAD^{tree}", "--output=x", "a\0b"], ids=ascii)
 def test_name_of_no_revision_is_one_line(
     name: str, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -75,15 +63,9 @@ def test_name_of_no_revision_is_one_line(
     assert "expected a Git revision, a branch, an experiment with a result or" in str(raised.value)
 
 
-@pytest.mark.parametrize("head", [None, "no reference\n"], ids=["none", "broken"])
-def test_no_repository_or_a_broken_one_is_one_line(
-    head: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_repository_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    if head:
-        (tmp_path / ".git").mkdir()
-        (tmp_path / ".git/HEAD").write_text(head)
     with pytest.raises(GitError, match="not a git repository") as raised:
         load_record("HEAD")
     assert str(raised.value).isprintable()

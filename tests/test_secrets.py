@@ -11,19 +11,11 @@ from projects import Project
 from sharing import configure
 
 # The options of DVC's remotes that are secrets, and what secrets look like elsewhere.
-OPTIONS = (
-    "access_key_id",
-    "secret_access_key",
-    "session_token",
-    "password",
-    "passphrase",
-    "token",
-    "keyfile",
-    "sas_token",
-    "connection_string",
-    "custom_auth_header",
+SECRET_OPTION = re.compile(
+    r"^\s*(access_key_id|secret_access_key|keyfile|connection_string|custom_auth_header"
+    r"|\w*(password|passphrase|token))\s*=",
+    re.MULTILINE,
 )
-SECRET_OPTION = re.compile(rf"^\s*({'|'.join(OPTIONS)})\s*=", re.MULTILINE)
 SECRET = re.compile(
     r"\b(AKIA|ASIA)[0-9A-Z]{16}\b"  # keys of S3
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----"

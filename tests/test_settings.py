@@ -73,39 +73,6 @@ def test_keras_json_and_variables_of_keras(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / ".keras").iterdir()] == ["keras.json"]
 
 
-DRAW = """
-import hashlib
-from pathlib import Path
-import numpy as np
-from runs import make_published, make_run
-from digits.commands.leaderboard.page import rank_recipes
-from digits.commands.leaderboard.picture import draw_leaderboard
-from digits.evaluation import plots, plots_images
-from digits.evaluation.plotting import write_figure
-images = np.arange(3 * 784).astype(np.uint8).reshape(3, 28, 28)
-names = ["a AVAVA", "b", "$c"]
-for figure in (
-    plots.draw_confusion(np.eye(3, dtype=int) + 1, names, "title"),
-    plots.draw_rejection(np.array([0.5, 1]), np.array([1, 0.9]), 0.999, "title"),
-    plots_images.draw_gallery(images, names, "title"),
-    plots_images.draw_prototypes(np.full((3, 3, 28, 28), 99), np.eye(3, dtype=int), names, "title"),
-    draw_leaderboard(rank_recipes([make_run()]), [make_published()], "title"),
-):
-    write_figure(Path("figure.png"), figure)
-    print(hashlib.sha256(Path("figure.png").read_bytes()).hexdigest())
-"""
-
-
-def test_matplotlibrc(tmp_path: Path) -> None:
-    undisturbed = run_python(DRAW, tmp_path, MATPLOTLIBRC=os.devnull, MPLBACKEND="")
-    for folder in (tmp_path / ".config/matplotlib", tmp_path):  # the second hides the first
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "matplotlibrc").write_text(MATPLOTLIBRC)
-        home = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / ".config")}
-        said = run_python(DRAW, tmp_path, **home, MPLBACKEND="nonsense")
-        assert said.splitlines()[-5:] == undisturbed.splitlines()
-
-
 def test_warnings_and_letters_that_the_terminal_lacks_break_nothing_off(tmp_path: Path) -> None:
     code = (
         "import sys, warnings; from digits.errors import run_main\n"

@@ -1,6 +1,5 @@
 """The rules that no stage can see for itself: declared dependencies, and who may import whom."""
 
-import ast
 import os
 import re
 import subprocess
@@ -20,9 +19,6 @@ DVC_YAML = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())
 # A room imports from those before it: the modules at the top of digits/ come first.
 ROOMS = ("", "data", "imaging", "model", "deployment", "evaluation", "dvc", "commands")
 COMMANDS_DIR = ROOT / "digits/commands"
-# Loaded where they are asked for: a command may end without them, and they take seconds.
-HEAVY = {"onnxruntime", "ai_edge_litert", "sklearn"}
-SLOW = ("model/backend", "dvc/revisions", "evaluation/plotting")  # TensorFlow, DVC, Matplotlib
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -53,27 +49,6 @@ def test_arrows_point_down() -> None:
 
 def test_imports_have_no_circle() -> None:
     list(TopologicalSorter({path: local_imports(path) for path in SOURCES}).static_order())
-
-
-def list_late_imports() -> list[tuple[Path, str]]:
-    """List the imports inside functions: the file, and the module that is imported."""
-    return [
-        (path, str(node.module) if isinstance(node, ast.ImportFrom) else node.names[0].name)
-        for path in SOURCES
-        for function in ast.walk(ast.parse(path.read_text()))
-        if isinstance(function, ast.FunctionDef)
-        for node in ast.walk(function)
-        if isinstance(node, ast.Import | ast.ImportFrom)
-    ]
-
-
-def test_only_what_brings_a_slow_library_is_imported_inside_a_function() -> None:
-    slow = {ROOT / f"digits/{path}.py" for path in SLOW}
-    for path, module in list_late_imports():
-        own = ROOT / Path(*module.split(".")).with_suffix(".py")
-        closure = import_closure(own) if own.is_file() else set()
-        heavy = slow & closure or module.split(".")[0] in HEAVY
-        assert heavy, f"{path.relative_to(ROOT)}: {module}"
 
 
 def test_folder_of_commands_is_the_list_of_commands() -> None:

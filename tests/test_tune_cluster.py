@@ -26,7 +26,7 @@ from tuning import (
     write_search,
 )
 
-from digits.commands.tune.study import STORAGE_VARIABLE, StudyError, explaining, open_storage
+from digits.commands.tune.study import STORAGE_VARIABLE
 
 pytestmark = pytest.mark.nightly
 
@@ -70,26 +70,6 @@ def test_two_machines_lose_a_worker_and_their_database(trained: Project, tmp_pat
     assert database.secret not in logs[0].read_text() + logs[1].read_text()
     listed = third.call("dvc", "exp", "list", "--name-only", "origin").split()
     assert len([name for name in listed if name.startswith("small-")]) == 6
-
-
-@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-def test_database_that_restarts_is_waited_for_and_one_that_stays_away_is_not(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    with clusters.postgres() as database:
-        storage = open_storage(database.url, heartbeat_seconds=1)
-        database.call("--mode=immediate", "stop")
-        # It comes back in the first pause that is made for it.
-        monkeypatch.setattr("time.sleep", lambda _: database.call("start"))
-        assert storage.get_all_studies() == []
-        database.call("--mode=immediate", "stop")
-        monkeypatch.undo()
-        refused = pytest.raises(StudyError, match="connection failed")
-        with refused, explaining(database.url):
-            storage.get_all_studies()
-        database.call("start")
-        storage.remove_session()
-        storage.engine.dispose()
 
 
 @pytest.fixture
