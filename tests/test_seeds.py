@@ -103,3 +103,9 @@ def test_same_answers_on_both_sides_are_no_difference() -> None:
     assert (result.difference_low, result.difference, result.difference_high) == (0, 0, 0)
     assert result.verdict == "p = 1.00: no evidence of a difference"
     assert result.superiority == 0.5
+
+
+def test_verdict_says_which_side_is_better() -> None:
+    before, after = draw(3, (3, 500), 0.8), draw(4, (4, 500), 0.95)
+    assert compare_seeds(before, after).verdict == "p = 0.009: better"
+    assert compare_seeds(after, before).verdict == "p = 0.009: worse"
