@@ -276,7 +276,8 @@ def test_integer_labels_stay_what_they_are(values: tuple[int, ...]) -> None:
 def test_texts_are_classes_in_order_numbers_first() -> None:
     names = np.array(["ür", "NA", "10"])  # a word, what pandas takes for nothing, a number
     write_table("train.csv", TRAIN[0], names[TRAIN[1]])
-    dataset = run("train.csv", write_table("test.csv", TEST[0], names[TEST[1]]))
+    spaced = [f"{name} " for name in names[TEST[1]]]
+    dataset = run("train.csv", write_table("test.csv", TEST[0], spaced))
     assert dataset.class_names == ["10", "NA", "ür"]
     assert np.array(dataset.class_names)[read_arrays()[1]].tolist() == names[TRAIN[1]].tolist()
 

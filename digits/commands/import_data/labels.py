@@ -33,6 +33,8 @@ def flatten_labels(named: Named) -> np.ndarray:
     where, labels, shape = named.name, named.array, named.array.shape
     if labels.dtype.kind in "SO":
         labels = np.where(pd.isna(labels), "", labels).astype(str)
+    if labels.dtype.kind == "U":
+        labels = np.char.strip(labels)  # of a table: `seven ` is no class of its own
     if labels.ndim == 2 and 1 in shape:
         labels = labels.ravel()
     elif labels.ndim == 2 and labels.dtype.kind in "buif" and _is_one_hot(labels):

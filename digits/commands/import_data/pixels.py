@@ -39,9 +39,10 @@ def convert_images(named: Named, count: int, scale: float | None) -> np.ndarray:
         images = images[..., 0]
     shapes = ((side, side), (PIXEL_COUNT,), (side, side, 1), (1, side, side))
     if images.shape[1:] not in shapes or images.dtype.kind not in "uif" or not len(images):
+        advice = f": {OTHER_SIZE}" if images.shape[1:] not in shapes else ""
         raise DigitsError(
             f"{where}: expected images as numbers (n, {side}, {side}), (n, {PIXEL_COUNT}) or "
-            f"(n, {side}, {side}, 1), received {images.dtype.name} {images.shape}: {OTHER_SIZE}"
+            f"(n, {side}, {side}, 1), received {images.dtype.name} {images.shape}{advice}"
         )
     if len(images) != count:
         raise DigitsError(f"{where}: expected {count} images, as labels, received {len(images)}")
