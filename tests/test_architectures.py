@@ -19,7 +19,7 @@ from digits.model.backend import keras, make_repeatable
 from digits.model.batches import encode_labels, make_batches
 from digits.model.networks import INPUT_SHAPE
 from digits.model.recipes import Recipe
-from digits.model.training import Plan, smoke_test, train_recipe
+from digits.model.training import Plan, train_recipe
 
 DEFAULTS = {"loss": "categorical_crossentropy", "epochs": 2, "batch_size": 16}
 # The rest is nightly. In the fast suite: plain, recurrent in a wrapper, normalized.
@@ -163,9 +163,3 @@ def test_rounds_as_plain_fit_does(recipe: Recipe) -> None:
         if differ(ours, exact) <= 4 * rounding < 0.05:
             return
     pytest.fail("farther from float64 than float32 rounds, in each of three draws")
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("name", ARCHITECTURES)
-def test_trains_in_bfloat16(name: str) -> None:
-    smoke_test(make_plan(ARCHITECTURES[name].model_copy(update={"precision": "bfloat16"})))

@@ -147,16 +147,3 @@ def test_contrast_sinks_to_the_mean_and_polarity_turns() -> None:
 def test_noise_has_the_deviation_that_it_says() -> None:
     added = apply("noise", 0.25, np.zeros((28, 28), np.float32))
     assert (added.mean(), added.std()) == pytest.approx((0, 0.25), abs=0.003)
-
-
-def test_rectangle_is_as_long_as_it_says_and_of_one_grey() -> None:
-    paper = np.full((28, 28), -1, np.float32)
-    lengths = []
-    for image in apply("occlusion", 0.5, paper):
-        covered = image != -1
-        height, width = covered.any(axis=1).sum(), covered.any(axis=0).sum()
-        assert covered.sum() == height * width
-        assert len(np.unique(image[covered])) <= 1
-        lengths.append(max(height, width))
-    assert max(lengths) == pytest.approx(0.5 * 28, abs=1)
-    assert np.median(lengths) > 0.3 * 28  # some lie over the edge

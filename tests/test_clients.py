@@ -18,14 +18,6 @@ JSON_COMMANDS = {
     "params": "dvc params diff --json",
     "metrics": "dvc metrics diff --json",
 }
-TEXT_COMMANDS = (
-    "dvc --version",
-    "dvc root",
-    "dvc stage list",
-    "dvc remote list",
-    "dvc queue status",
-)
-MOST_COLUMNS = 150
 
 
 def refuse(constant: str) -> NoReturn:
@@ -34,16 +26,10 @@ def refuse(constant: str) -> NoReturn:
 
 def ask(project: Project) -> dict[str, Any]:
     """Run the commands; return what they answer, parsed strictly."""
-    for command in TEXT_COMMANDS:
-        assert project.call(*command.split())
     return {
         name: json.loads(project.call(*command.split()), parse_constant=refuse)
         for name, command in JSON_COMMANDS.items()
     }
-
-
-def count_leaves(values: Any) -> int:
-    return sum(map(count_leaves, values.values())) if isinstance(values, dict) else 1
 
 
 def find_workspace(answers: dict[str, Any]) -> Any:
@@ -59,9 +45,6 @@ def test_answers_after_and_during_a_training(retrained: Project, tmp_path: Path)
     metrics = workspace["metrics"]
     assert metrics["metrics/evaluate.json"]["data"].keys() >= {"accuracy", "error_count"}
     assert workspace["params"]["params.yaml"]["data"]["train"]["recipe"] == "cnn_optdigits"
-    params = count_leaves(workspace["params"]["params.yaml"]["data"])
-    numbers = sum(count_leaves(file["data"]) for file in metrics.values())
-    assert params + numbers + len(workspace["deps"]) <= MOST_COLUMNS
     assert not answers["data"].get("uncommitted")
     assert {"plots/confusion.csv", "plots/errors.png"} <= answers["plots"]["data"].keys()
     assert not answers["plots"].get("errors")

@@ -1,7 +1,5 @@
 """Corrupted images: each kind does what its name says, to every image by itself."""
 
-import math
-
 import numpy as np
 import pytest
 from scipy.stats import poisson
@@ -75,17 +73,3 @@ def test_shot_noise_counts_photons_as_poisson_says() -> None:
         expected = [*poisson.pmf([0, 1, 2], 3 * brightness), poisson.sf(2, 3 * brightness)]
         np.testing.assert_allclose(shares, expected, atol=0.005)
         np.testing.assert_allclose(noisy * 3, np.rint(noisy * 3), atol=1e-6)
-
-
-def test_fog_leaves_a_quarter_of_the_contrast_and_is_smooth() -> None:
-    images = np.zeros((2_000, 28, 28), np.float32)
-    images[:, 10:18, 10:18] = 1
-    fog = (4 * corrupt("fog", images) - images) / 3
-    assert -1e-6 < fog.min() < fog.max() < 1 + 1e-6
-    # A height map by the diamond-square algorithm, 28 pixels of 256: means of 400 such maps.
-    assert fog.mean() == pytest.approx(0.518, abs=0.03)
-    assert fog.std(axis=(1, 2)).mean() == pytest.approx(0.059, abs=0.01)
-    for distance, expected in {1: 0.0104, 4: 0.0307, 16: 0.0957}.items():
-        steps = fog[:, :, distance:] - fog[:, :, :-distance]
-        assert math.sqrt((steps**2).mean()) == pytest.approx(expected, rel=0.2)
-    assert not corrupt("fog", BLACK).any()

@@ -226,14 +226,12 @@ def test_only_one_digit_is_kept_and_of_a_class(server: Server, kept: Path) -> No
 @pytest.mark.parametrize(
     ("host", "origin"),
     [
-        ("evil.example", "http://evil.example"),
+        ("127.0.0.1.evil.example", "http://127.0.0.1.evil.example"),
         ("localhost:9000", "http://evil.example"),
         ("localhost:9000", None),
     ],
 )
-def test_other_host_or_origin(
-    server: Server, kept: Path, host: str | None, origin: str | None
-) -> None:
+def test_other_host_or_origin(server: Server, kept: Path, host: str, origin: str | None) -> None:
     for path in ("/read", "/keep/1"):
         status, _, content = ask(server, path, encode(draw("1")), Host=host, Origin=origin)
         assert (status, content) == (403, b'{"error": "Forbidden"}')
@@ -276,17 +274,6 @@ def test_length_is_known_before_anything_is_read(server: Server, header: str, st
     with connect(server) as connection:
         connection.sendall(f"{START}{header}\r\n\r\n".encode())
         assert connection.recv(100).startswith(f"HTTP/1.0 {status} ".encode())
-
-
-@pytest.mark.parametrize("sent", ["", START, f"{START}Content-Length: 9\r\n\r\nshort"])
-def test_connection_that_stays_silent_is_closed(
-    server: Server, monkeypatch: pytest.MonkeyPatch, sent: str
-) -> None:
-    monkeypatch.setattr(Handler, "timeout", 0.1)
-    with connect(server) as connection:
-        connection.settimeout(30)
-        connection.sendall(sent.encode())
-        assert connection.recv(1) == b""
 
 
 def test_idle_connections_block_nothing(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

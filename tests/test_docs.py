@@ -1,6 +1,5 @@
 """`digits docs`: numbers of the committed run between markers, and only they."""
 
-import json
 import re
 from argparse import Namespace
 from pathlib import Path
@@ -158,47 +157,22 @@ def test_card_says_what_the_ledger_knows_of_the_model() -> None:
     assert "expect 10.0% errors, as on other writers, rather than 2.0%." in card
 
 
-@pytest.mark.usefixtures("project")
-def test_card_shows_names_and_no_more() -> None:
-    path = Path("datasets/mnist.yaml")
-    facts = json.loads(path.read_text()) | {"title": "<b>a", "licence": "[x](http://evil)"}
-    path.write_text(json.dumps(facts))
-    card = read_card()
-    assert "# Model card: &lt;b>a, recipe" in card
-    assert "[x](http" not in card
-
-
 OF_RUN = r"<!-- (result|accuracy|confidence|sizes) ([0-9a-f]{32}) -->\n\n(.*?)\n\n<!-- /\1 -->"
 
 
-@pytest.fixture
-def as_committed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Go to the checkout and take its numbers as they are: predictions may be of a later run."""
+@pytest.mark.checkout
+def test_committed_numbers_are_of_the_committed_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only where a page says that it is of these results: a user's run has others."""
     monkeypatch.chdir(ROOT)
+    if not EVALUATE_METRICS_PATH.exists():
+        pytest.skip("no results in the workspace: a stage failed, or is running")
+    # Predictions may be of a later run.
     monkeypatch.setattr(docs, "load_metrics", lambda: (load_json(EVALUATE_METRICS_PATH), set()))
-
-
-@pytest.mark.checkout
-@pytest.mark.usefixtures("as_committed")
-def test_committed_card_is_what_the_command_writes() -> None:
-    # Only while the first line says that it is of these results: a user's run has others.
-    if not EVALUATE_METRICS_PATH.exists():
-        pytest.skip("no results in the workspace: a stage failed, or is running")
-    committed = MODEL_CARD_PATH.read_text()
-    facts = load_facts()
-    if facts.digest in committed.partition("\n")[0]:
-        card = render_card(facts, docs.load_blocks()[0]["confidence"])
-        assert card == committed, "digits docs"
-
-
-@pytest.mark.checkout
-@pytest.mark.usefixtures("as_committed")
-def test_numbers_are_of_the_committed_run() -> None:
-    # Only while dvc.lock has the model that they were written for: a user's run has another.
-    lock = Path("dvc.lock").read_text()
-    if not EVALUATE_METRICS_PATH.exists():
-        pytest.skip("no results in the workspace: a stage failed, or is running")
+    lock, facts, blocks = Path("dvc.lock").read_text(), load_facts(), docs.load_blocks()[0]
     for page in (Path("README.md"), *Path("docs").glob("*.md")):
         for name, model, text in re.findall(OF_RUN, page.read_text(), re.DOTALL):
             if f"md5: {model}\n" in lock:
-                assert docs.load_blocks()[0][name] == text, f"{page}: digits docs"
+                assert blocks[name] == text, f"{page}: digits docs"
+    card = MODEL_CARD_PATH.read_text()
+    if facts.digest in card.partition("\n")[0]:
+        assert render_card(facts, blocks["confidence"]) == card, "digits docs"

@@ -68,11 +68,6 @@ def test_zip_without_git_goes_on_once_its_way_out_is_followed(checkout: Project)
     assert checkout.call("git", "status", "--porcelain") == ""
 
 
-def test_folder_of_a_larger_repository_is_taken(checkout: Project) -> None:
-    checkout.call("git", "init", "--quiet", "..")
-    assert make(checkout, "env", status=0)[0].startswith("Installing ")
-
-
 @pytest.fixture
 def repository(checkout: Project) -> Project:
     checkout.call("git", "init", "--quiet")
@@ -100,15 +95,8 @@ def test_pip_installs_where_uv_cannot(repository: Project) -> None:
     assert last.endswith("--require-hashes -r requirements-test.lock")
 
 
-@pytest.mark.parametrize("version", ["3.10", "3.12 without pip"])
-def test_foreign_venv_is_refused_and_the_way_out_leads_on(
-    version: str, repository: Project
-) -> None:
-    if version == "3.10":
-        write_program(repository.folder / ".venv/bin/python", PYTHON.format(status=1))
-    else:  # as `uv venv` makes it
-        command = [sys.executable, "-m", "venv", "--without-pip", str(repository.folder / ".venv")]
-        subprocess.run(command, check=True)
+def test_foreign_venv_is_refused_and_the_way_out_leads_on(repository: Project) -> None:
+    write_program(repository.folder / ".venv/bin/python", PYTHON.format(status=1))
     reason, *_ = make(repository, "env")
     before, command_line = reason.split(": rm ")
     assert before == "ERROR: .venv: expected Python 3.11 to 3.13 with pip"
@@ -160,14 +148,6 @@ def test_command_elsewhere_than_in_the_project_is_one_line(tmp_path: Path) -> No
     assert call_digits("recover", tmp_path) == (
         f"ERROR: {tmp_path}: expected the project's folder, received no dvc.yaml\n"
     )
-
-
-def test_command_without_git_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / ".dvc").mkdir()
-    (tmp_path / "dvc.yaml").touch()
-    said = call_digits("experiments", tmp_path)
-    assert said.startswith("ERROR: ")
-    assert said.endswith(f"{tmp_path} is not a git repository\n")
 
 
 def test_stages_run_by_the_python_of_the_command(

@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from digits.data.splits import Card
@@ -84,13 +83,3 @@ def test_disputed_labels_are_counted_apart(predictions: Predictions) -> None:
     scored = label_issues.score_disputed(predictions, disputed)
     assert scored == {"disputed_error_count": 1, "undisputed_accuracy": 0.5}
     assert label_issues.score_disputed(predictions, np.zeros(10, bool)) == {}
-
-
-@pytest.mark.parametrize("kind", ["perfect", "constant"])
-def test_extreme_models_have_label_issues_without_a_crash(kind: str) -> None:
-    labels = [number % 10 for number in range(100)]
-    guesses = labels if kind == "perfect" else [3] * 100
-    found = predict(labels, guesses, [1.0] * 100)
-    issues = label_issues.tabulate_label_issues(found, np.zeros(100, bool))
-    assert (len(issues) == 0) == (kind == "perfect")
-    assert isinstance(error_analysis.tabulate_errors(found), pd.DataFrame)

@@ -152,15 +152,6 @@ def test_ensemble_agrees(
     np.testing.assert_allclose(received, predict(ensemble), atol=TOLERANCE, rtol=0)
 
 
-def test_layer_that_a_form_lacks_is_one_line() -> None:
-    image = keras.Input((28, 28, 1))
-    strange = keras.ops.cholesky(keras.layers.Reshape((28, 28))(image))
-    with pytest.raises(
-        DigitsError, match=r"\Astrange: expected layers that litert has, .*Cholesky"
-    ):
-        conversion.to_litert(keras.Model(image, strange, name="strange"))
-
-
 # The folder
 
 

@@ -129,7 +129,7 @@ def test_read_only_folder(stage: str, trained: Project, tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [KILL, INTERRUPT])
 def test_only_copies_survive(number: signal.Signals, tmp_path: Path) -> None:
     project = make_project(tmp_path / "project", "mnist", "quick")
-    files = publish_mnist(project, [])
+    files = publish_mnist(project)
     for name, data in files.items():
         path = project.folder / "data/raw" / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,6 @@
 """What people bring: its content decides, under any name and wrapping, in folders and archives."""
 
 import gzip
-import os
-import socket
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -215,15 +213,3 @@ def test_links_are_followed_and_circles_end(contents: Contents, tmp_path: Path) 
     (BROUGHT / "three").symlink_to(tmp_path / "elsewhere")
     (BROUGHT / "nowhere").symlink_to("gone")
     assert find() == contents
-
-
-def test_what_is_no_file_is_passed_over(contents: Contents) -> None:
-    os.mkfifo(BROUGHT)
-    assert find_nothing() == f"no mirror gave {NAMES[0]}\n  {BROUGHT}: has no such file"
-    BROUGHT.unlink()
-    write(contents, BROUGHT / "z")
-    os.mkfifo(BROUGHT / NAMES[0])
-    (BROUGHT / f"{NAMES[1]}.gz").mkdir()
-    with socket.socket(socket.AF_UNIX) as bound:
-        bound.bind(str(BROUGHT / NAMES[2]))
-        assert find() == contents

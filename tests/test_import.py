@@ -6,7 +6,7 @@ import json
 import pickle
 import zipfile
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 import scipy.io
 from conftest import draw_images
-from PIL import Image, ImageOps
+from PIL import Image
 from test_segmentation import photograph, write
 from test_stages import make_project
 
@@ -78,8 +78,8 @@ def write_tables(suffix: str = ".csv", **options: Any) -> list[str]:
     return sorted(write_table(f"{name}{suffix}", *it, **options) for name, it in SPLITS.items())
 
 
-def edit_tables(edit: Callable[[str], str], **options: Any) -> list[str]:
-    paths = write_tables(**options)
+def edit_tables(edit: Callable[[str], str]) -> list[str]:
+    paths = write_tables()
     for path in paths:
         Path(path).write_text(edit(Path(path).read_text()))
     return paths
@@ -316,13 +316,6 @@ def spoil(value: float) -> list[str]:
     return write_arrays(images, *ARRAYS[1:])
 
 
-def spoil_table(old: str, new: str) -> list[str]:
-    paths = write_tables()
-    text = Path("train.csv").read_text()
-    Path("train.csv").write_text(text.replace(old, new, 1) if old else text + new)
-    return paths
-
-
 def write_file(name: str, data: bytes) -> list[str]:
     Path(name).write_bytes(data)
     return [name]
@@ -357,9 +350,10 @@ BAD: dict[str, tuple[Callable[[], list[str]], str]] = {
         "test.csv: expected a column 'label', received 0, 1, 2...--label names it"),
     "16x16": (lambda: [write_table("a.csv", TRAIN[0][:, :16, :16], TRAIN[1])],
         f"a.csv: {COLUMNS}256 of 256 names, pixel0...save each image as a picture"),
-    "columns-shuffled": (lambda: spoil_table("pixel6,pixel7", "pixel7,pixel6"),
-        f"train.csv: {COLUMNS}784 of 784 names"),
-    "empty-pixel": (lambda: spoil_table(",255,", ",,"),
+    "columns-shuffled": (
+        lambda: edit_tables(lambda it: it.replace("pixel6,pixel7", "pixel7,pixel6")),
+        f"test.csv: {COLUMNS}784 of 784 names"),
+    "empty-pixel": (lambda: edit_tables(lambda it: it.replace(",255,", ",,", 1)),
         "train.csv, images: expected integers 0-255, received nan in image 0"),
     "gzip-cut-short": (lambda: cut(write_tables(".csv.gz"), 900),
         "test.csv.gz: expected a whole file, gzip, received Compressed file ended"),
@@ -370,7 +364,6 @@ BAD: dict[str, tuple[Callable[[], list[str]], str]] = {
     "colour": (lambda: write_archive(*change(lambda it: np.stack([it, it, 255 - it], axis=-1))),
         "it.npz, x_train: expected grey images, received colours (30, 28, 28, 3)"),
     "nan": (lambda: spoil(np.nan), f"{NOT_IN}, received nan in image 17"),
-    "256": (lambda: spoil(256), f"{NOT_IN}, received 256.0 in image 17"),
     "from-minus-1": (lambda: write_arrays(*change(lambda it: it / 127.5 - 1)),
         f"{NOT_IN}, received -...of -1 to 1, save (images + 1) / 2 first"),
     "black-and-white": (lambda: write_arrays(*change(lambda it: it // 255)),
@@ -390,8 +383,6 @@ BAD: dict[str, tuple[Callable[[], list[str]], str]] = {
         "--class-names: expected 3 names, of the labels 0, 1, 2, received 2: a, b"),
     "fraction-of-two": (lambda: [*write_tables(), "--test-fraction", "0.2"],
         "--test-fraction: expected one set of images, received train.csv, images, test.csv"),
-    "fraction": (lambda: [*write_tables()[:1], "--test-fraction", "nan"],
-        "--test-fraction: expected between 0 and 1, received nan"),
 }  # fmt: skip
 
 
@@ -492,12 +483,6 @@ def save_with_tables() -> None:
         write_labels(f"p/{split}/labels.csv", "{i}.png,{d}", split=split)
 
 
-def save_beside_tables() -> None:
-    save_each("images/{i}.png")
-    for split in ("train", "test"):
-        write_labels(f"p/{split}.csv", "{i},{d}", split=split)
-
-
 def save_beside_a_table() -> None:
     save_each("images/{i}.png")
     write_labels("p/index.tsv", "images/{i}.png\t{s}\t{d}", header="path\tsplit\tdigit\n")
@@ -539,7 +524,6 @@ PICTURE_FORMS: dict[str, tuple[Callable[[], None], list[str]]] = {
     "names": (lambda: save_each("{s}/{d}_{i:04}.png"), ["p"]),
     "names-by-option": (lambda: save_each("{s}/{j}_{d}.png"), ["p", "--label", "1"]),
     "tables": (save_with_tables, ["p"]),
-    "tables-beside": (save_beside_tables, ["p"]),
     "table-of-splits": (save_beside_a_table, ["p"]),
     "same-names-in-two-folders": (save_of_one_name, ["p"]),
     "table-of-numbers": (save_beside_numbers, ["p"]),
@@ -645,19 +629,11 @@ def test_bad_pictures_are_listed_and_left_out_only_if_told(
     assert len(read_arrays()[0]) == 18
 
 
-def crop(pixels: np.ndarray) -> Iterator[Image.Image]:
-    glyph = Image.fromarray(pixels)
-    box = glyph.crop(glyph.getbbox())
-    yield from (box, ImageOps.invert(box))
-    corner = Image.new("L", (28, 28))
-    corner.paste(glyph.resize((14, 14)), (1, 1))  # of MNIST's size, but not in its place
-    yield corner
-
-
-def test_glyphs_that_fill_their_pictures_or_lie_in_a_corner_are_right() -> None:
+def test_glyph_in_a_corner_of_its_picture_is_put_in_its_place() -> None:
     for number, digit, pixels, _ in EACH:
-        for way, picture in enumerate(crop(pixels)):
-            save(f"p/{digit}/{number}-{way}.png", np.asarray(picture))
+        picture = Image.new("L", (28, 28))  # of MNIST's size
+        picture.paste(Image.fromarray(pixels).resize((14, 14)), (1, 1))
+        save(f"p/{digit}/{number}.png", np.asarray(picture))
     run("p")
     assert_looks_like_its_label(0.65)
 

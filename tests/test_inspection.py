@@ -145,6 +145,8 @@ HOSTILE: dict[str, tuple[Make, str]] = {
     ),
     "lambda": (set_class(class_name="Lambda"), "received keras.layers.Lambda as layers"),
     "foreign_module": (set_class(module="keras_hub.layers"), "received keras_hub.layers.Dense"),
+    "foreign_name": (set_class(registered_name="my>Dense"), "received keras.layers.Dense as"),
+    "another_member": (lambda members: pack(members | {"assets/x": b""}), "other members"),
     "compressed": (
         lambda members: pack(members | {"config.json": b" " * 3 * 10**8}, zipfile.ZIP_DEFLATED),
         "config.json of 300000000 bytes",
