@@ -293,7 +293,10 @@ def test_trial_that_fails_by_itself_is_not_tried_again(database: str) -> None:
     assert command.describe_trial(trials[0])[1] == "failed: train: exit status 1"
 
 
-def test_trial_taken_for_lost_has_one_result_though_its_worker_lives(database: str) -> None:
+@pytest.mark.parametrize("ending", [None, KeyboardInterrupt], ids=["lives", "interrupted"])
+def test_trial_taken_for_lost_has_one_result_though_its_worker_lives(
+    ending: type[BaseException] | None, database: str
+) -> None:
     ran: list[int] = []
 
     def train_slowly(trial: optuna.Trial) -> float:
@@ -301,9 +304,13 @@ def test_trial_taken_for_lost_has_one_result_though_its_worker_lives(database: s
         if len(ran) == 1:
             age_heartbeats(database)
             fail_stale_trials(trial.study)
+            if ending:
+                raise ending
         return train(trial)
 
     own = make_worker(database, train_slowly, 1)
+    with pytest.raises(ending) if ending else contextlib.nullcontext():
+        own.work(None)
     own.work(None)
     assert ran == [0, 1]
     assert list_states(own) == ["FAIL", "COMPLETE"]
