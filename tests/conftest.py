@@ -133,4 +133,6 @@ def retrained(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Pro
 
     Its cache has both runs: at `HEAD~1` is what `trained` has at `HEAD`.
     """
-    return Project(make_once(tmp_path_factory, "retrained", lambda it: retrain(trained.copy(it))))
+    return Project(
+        make_once(tmp_path_factory, "retrained", lambda folder: retrain(trained.copy(folder)))
+    )

@@ -83,7 +83,7 @@ def make_run(rev: str, name: str | None, values: dict[str, Any], **train: Any) -
     metrics["metrics/evaluate.json"] = {"accuracy": 0.123456}
     files = {"params.yaml": params, selected: values}
     data = {
-        kind: {path: {"data": it} for path, it in of_kind.items()}
+        kind: {path: {"data": value} for path, value in of_kind.items()}
         for kind, of_kind in (("params", files), ("metrics", metrics))
     }
     return {"rev": rev, "name": name, "data": data, "error": None, "experiments": None}

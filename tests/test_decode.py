@@ -163,7 +163,7 @@ def test_stage_writes_the_arrays_of_the_files(
     raw_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main()
-    splits = [f"{it}/{name}.npy" for it in ("test", "train", "validation")
+    splits = [f"{split}/{name}.npy" for split in ("test", "train", "validation")
               for name in ("images", "labels")]  # fmt: skip
     assert list(read_outputs()) == ["dataset.json", *splits]
     said = "Synthetic: 135 train, 15 validation, 50 test images in data/decoded\n"

@@ -99,7 +99,7 @@ def project(synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     Path("docs").mkdir()
     Path("docs/sharing.md").write_text("<!-- sizes -->\n<!-- /sizes -->\n")
     names = ("result", "accuracy", "confidence", "leaderboard")
-    Path("README.md").write_text("".join(f"<!-- {it} -->\n<!-- /{it} -->\n" for it in names))
+    Path("README.md").write_text("".join(f"<!-- {name} -->\n<!-- /{name} -->\n" for name in names))
     return tmp_path
 
 

@@ -126,7 +126,9 @@ def test_next_mirror(
     bad = server.mirror(answer)
     passed_over(bad, reason)
     # Asked again at once or not at all, and never for the other files: the next mirror had them.
-    assert [it.path.rpartition("/")[2] for it in server.asked(bad)] == [f"{NAMES[0]}.gz"] * asked
+    assert [request.path.rpartition("/")[2] for request in server.asked(bad)] == [
+        f"{NAMES[0]}.gz"
+    ] * asked
 
 
 def test_dripping_mirror(server: MirrorServer, passed_over: PassedOver) -> None:
@@ -163,7 +165,7 @@ def test_good_transfer(server: MirrorServer, answer: Answer) -> None:
     assert_fetched()
     assert {request.headers["Accept-Encoding"] for request in server.requests} == {"identity"}
     folder = mirror.removeprefix(server.url)
-    assert [it.path for it in server.requests] == [f"{folder}{name}.gz" for name in NAMES]
+    assert [request.path for request in server.requests] == [f"{folder}{name}.gz" for name in NAMES]
 
 
 @pytest.mark.parametrize(("hops", "arrives"), [(5, True), (6, False)])
@@ -304,7 +306,9 @@ def test_proxy(
         monkeypatch.setenv("HTTPS_PROXY", f"http://user:{SECRET}@{address}")
         fetch_from(mirror)
     assert_fetched()
-    assert {(it.method, it.path) for it in proxy.requests} == {("CONNECT", "127.0.0.1:9")}
+    assert {(request.method, request.path) for request in proxy.requests} == {
+        ("CONNECT", "127.0.0.1:9")
+    }
     assert all("Proxy-Authorization" in request.headers for request in proxy.requests)
     assert SECRET not in "".join(capsys.readouterr())
 

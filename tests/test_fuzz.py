@@ -155,14 +155,18 @@ def test_npy(count: int, tmp_path: Path) -> None:
             assert (loaded.dtype, loaded.shape) == (array.dtype, array.shape)
 
     whole = list_arrays(min_dims=0)
-    fuzz(count, whole.flatmap(lambda it: st.tuples(st.just(it), damaged(st.just(npy(it))))), check)
+    fuzz(
+        count,
+        whole.flatmap(lambda array: st.tuples(st.just(array), damaged(st.just(npy(array))))),
+        check,
+    )
 
 
 def damage_model(whole: bytes, generator: np.random.Generator) -> bytes:
     """Change bytes of one member, or of the archive; a digit of a description becomes another."""
     name = generator.choice(["", "config.json", "model.weights.h5"])
     with zipfile.ZipFile(io.BytesIO(whole)) as archive:
-        members = {it: bytearray(archive.read(it)) for it in archive.namelist()}
+        members = {name: bytearray(archive.read(name)) for name in archive.namelist()}
     data = members.get(name, bytearray(whole))
     digits = [place for place, byte in enumerate(data) if chr(byte).isdigit()]
     for _ in range(generator.integers(1, 4)):
@@ -178,8 +182,8 @@ def damage_model(whole: bytes, generator: np.random.Generator) -> bytes:
         return bytes(data)
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:  # with checksums that fit
-        for it, content in members.items():
-            archive.writestr(it, bytes(content))
+        for member, content in members.items():
+            archive.writestr(member, bytes(content))
     return file.getvalue()
 
 

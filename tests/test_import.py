@@ -50,7 +50,7 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def call(*arguments: object) -> None:
     parser = ArgumentParser()
     command.add_arguments(parser)
-    command.main(parser.parse_args([str(it) for it in arguments]))
+    command.main(parser.parse_args([str(argument) for argument in arguments]))
 
 
 def run(*arguments: object) -> Dataset:
@@ -75,7 +75,9 @@ def write_table(path: str, images: np.ndarray, labels: Any = None, **options: An
 
 def write_tables(suffix: str = ".csv", **options: Any) -> list[str]:
     """Write two tables; they come in the order of a shell, test before train."""
-    return sorted(write_table(f"{name}{suffix}", *it, **options) for name, it in SPLITS.items())
+    return sorted(
+        write_table(f"{name}{suffix}", *arrays, **options) for name, arrays in SPLITS.items()
+    )
 
 
 def edit_tables(edit: Callable[[str], str]) -> list[str]:
@@ -131,8 +133,12 @@ def write_kmnist(name: str, images: np.ndarray, labels: np.ndarray) -> None:
 
 def write_emnist() -> list[str]:
     splits = {
-        name: {"images": it[0].reshape(-1, 784), "labels": it[1][:, None], "writers": it[1] + 7}
-        for name, it in SPLITS.items()
+        name: {
+            "images": arrays[0].reshape(-1, 784),
+            "labels": arrays[1][:, None],
+            "writers": arrays[1] + 7,
+        }
+        for name, arrays in SPLITS.items()
     }
     scipy.io.savemat("emnist.mat", {"dataset": {**splits, "mapping": np.arange(6).reshape(3, 2)}})
     return ["emnist.mat"]
@@ -151,7 +157,7 @@ def write_hdf5() -> list[str]:
 
 
 def write_arff(name: str, images: np.ndarray, labels: np.ndarray) -> None:
-    columns = [f"@ATTRIBUTE pixel{it} real" for it in range(784)]
+    columns = [f"@ATTRIBUTE pixel{number} real" for number in range(784)]
     header = ["% of OpenML", "", "@RELATION 'a b'", *columns, "@ATTRIBUTE class {0,1,2}", "@DATA"]
     rows = zip(images.reshape(-1, 784).tolist(), labels, strict=True)
     lines = [*header, *(f"{','.join(map(str, row))},'{label}'" for row, label in rows)]
@@ -183,13 +189,13 @@ def write_zip(paths: list[str]) -> list[str]:
 GOOD: dict[str, Callable[[], list[str]]] = {
     "tables-zip": lambda: write_tables(".csv.zip"),
     "tables-bz2-of-another-name": lambda: [
-        str(Path(it).rename(f"{it}.csv")) for it in write_tables(".bz2")
+        str(Path(path).rename(f"{path}.csv")) for path in write_tables(".bz2")
     ],
     "tables-tsv": lambda: write_tables(".tsv", sep="\t"),
     "tables-spaces": lambda: [*write_tables(".txt", sep=" ", header=False), "--label", "0"],
     "tables-index": lambda: write_tables(index=True),
     "tables-floats-marked": lambda: edit_tables(
-        lambda it: "\ufeff" + it.replace("label", "Digit").replace("255", "255.0")
+        lambda text: "\ufeff" + text.replace("label", "Digit").replace("255", "255.0")
     ),
     "tables-apart": lambda: for_each_split(write_table_parts),
     "tables-in-zips": lambda: write_zip(write_tables()),
@@ -206,15 +212,15 @@ GOOD: dict[str, Callable[[], list[str]]] = {
     "emnist-matlab": write_emnist,
     "svhn-matlab": lambda: for_each_split(write_svhn),
     "hdf5": write_hdf5,
-    "columns": lambda: write_arrays(*change(lambda it: it.reshape(-1, 784).T)),
-    "channels-last": lambda: write_arrays(*change(lambda it: it[..., np.newaxis])),
-    "equal-colours": lambda: write_arrays(*change(lambda it: np.stack([it] * 3, axis=-1))),
-    "inverted": lambda: write_arrays(*change(lambda it: 255 - it)),
+    "columns": lambda: write_arrays(*change(lambda images: images.reshape(-1, 784).T)),
+    "channels-last": lambda: write_arrays(*change(lambda images: images[..., np.newaxis])),
+    "equal-colours": lambda: write_arrays(*change(lambda images: np.stack([images] * 3, axis=-1))),
+    "inverted": lambda: write_arrays(*change(lambda images: 255 - images)),
     "inverted-test-alone": lambda: write_arrays(*TRAIN, 255 - TEST[0], TEST[1]),
-    "label-column": lambda: write_arrays(*change(labels=lambda it: it[:, np.newaxis])),
-    "one-hot": lambda: write_arrays(*change(labels=lambda it: np.eye(3)[it])),
+    "label-column": lambda: write_arrays(*change(labels=lambda labels: labels[:, np.newaxis])),
+    "one-hot": lambda: write_arrays(*change(labels=lambda labels: np.eye(3)[labels])),
     "one-hot-tables": lambda: for_each_split(write_one_hot),
-    "scaled": lambda: [*write_arrays(*change(lambda it: it / 255)), "--scale", "255"],
+    "scaled": lambda: [*write_arrays(*change(lambda images: images / 255)), "--scale", "255"],
 }
 
 
@@ -230,7 +236,7 @@ def test_every_form_gives_the_same_files(form: str, capsys: pytest.CaptureFixtur
 
 def test_what_is_written_and_said(capsys: pytest.CaptureFixture[str]) -> None:
     names = (*KERAS, "x_val", "y_val", "ids")
-    run(*write_archive(*change(lambda it: 255 - it), *TEST, np.arange(3), names=names))
+    run(*write_archive(*change(lambda images: 255 - images), *TEST, np.arange(3), names=names))
     text, said = DATASET.read_text(), capsys.readouterr()
     assert text.startswith('# Imported from it.npz\ntitle: "runes"\nlicence: "unknown: ask who')
     assert '\nclass_names: ["0", "1", "2"]\nmirrors: ["data/converted/runes"]\ntrain_i' in text
@@ -351,22 +357,22 @@ BAD: dict[str, tuple[Callable[[], list[str]], str]] = {
     "16x16": (lambda: [write_table("a.csv", TRAIN[0][:, :16, :16], TRAIN[1])],
         f"a.csv: {COLUMNS}256 of 256 names, pixel0...save each image as a picture"),
     "columns-shuffled": (
-        lambda: edit_tables(lambda it: it.replace("pixel6,pixel7", "pixel7,pixel6")),
+        lambda: edit_tables(lambda text: text.replace("pixel6,pixel7", "pixel7,pixel6")),
         f"test.csv: {COLUMNS}784 of 784 names"),
-    "empty-pixel": (lambda: edit_tables(lambda it: it.replace(",255,", ",,", 1)),
+    "empty-pixel": (lambda: edit_tables(lambda text: text.replace(",255,", ",,", 1)),
         "train.csv, images: expected integers 0-255, received nan in image 0"),
     "gzip-cut-short": (lambda: cut(write_tables(".csv.gz"), 900),
         "test.csv.gz: expected a whole file, gzip, received Compressed file ended"),
     # Arrays
     "pickle": (write_pickle, "it.npz: expected a whole file, a zip archive...allow_pickle"),
-    "32x32": (lambda: write_arrays(*change(lambda it: np.resize(it, (len(it), 32, 32)))),
+    "32x32": (lambda: write_arrays(*change(lambda x: np.resize(x, (len(x), 32, 32)))),
         f"{SHAPES} uint8 (30, 32, 32)...images[:, 2:30, 2:30]"),
-    "colour": (lambda: write_archive(*change(lambda it: np.stack([it, it, 255 - it], axis=-1))),
+    "colour": (lambda: write_archive(*change(lambda x: np.stack([x, x, 255 - x], axis=-1))),
         "it.npz, x_train: expected grey images, received colours (30, 28, 28, 3)"),
     "nan": (lambda: spoil(np.nan), f"{NOT_IN}, received nan in image 17"),
-    "from-minus-1": (lambda: write_arrays(*change(lambda it: it / 127.5 - 1)),
+    "from-minus-1": (lambda: write_arrays(*change(lambda images: images / 127.5 - 1)),
         f"{NOT_IN}, received -...of -1 to 1, save (images + 1) / 2 first"),
-    "black-and-white": (lambda: write_arrays(*change(lambda it: it // 255)),
+    "black-and-white": (lambda: write_arrays(*change(lambda images: images // 255)),
         "x_train.npy: expected pixels 0-255, received 0 to 1...--scale 255 makes 255 of 1"),
     # Labels
     "count": (lambda: write_arrays(TRAIN[0], TRAIN[1][:-1], *TEST),
@@ -433,7 +439,7 @@ def test_stages_take_what_was_imported(
     monkeypatch.chdir(make_project(tmp_path / "project", dataset="runes"))
     monkeypatch.setattr("digits.data.raw_store.find_cache_dir", lambda: None)  # it starts DVC
     train, test = draw_images(150, 0, 3), draw_images(50, 1, 3)
-    labels = [np.array(values)[it] for it in (train[1], test[1])]
+    labels = [np.array(values)[indices] for indices in (train[1], test[1])]
     run(*write_archive(train[0], labels[0], test[0], labels[1]))
     fetch.main()
     decode.main()

@@ -113,7 +113,9 @@ def nest(members: Members) -> bytes:
     config = json.loads(keras.Model(image, calls).to_json())
     for _ in range(4):
         outer = json.loads(json.dumps(config))
-        (place,) = [it for it in outer["config"]["layers"] if it["class_name"] == "Functional"]
+        (place,) = [
+            layer for layer in outer["config"]["layers"] if layer["class_name"] == "Functional"
+        ]
         place["config"] = {**config["config"], "name": "inner"}
         config = outer
     return put(config=json.dumps(config).encode())(members)

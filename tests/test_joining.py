@@ -187,7 +187,7 @@ def test_models_are_compared_on_the_parts_that_both_have() -> None:
     before, after = make_sides(labels)
     ((name, records),) = compare.divide([before, after], "validation")
     assert name == "mnist"
-    assert [len(it.predictions.labels) for it in records] == [50, 50]
+    assert [len(record.predictions.labels) for record in records] == [50, 50]
     result, _ = comparison_text.compare_models(records[0], records[1])
     assert (result.fixed.tolist(), result.new.tolist()) == ([1], [])
     divided = dict(compare.divide([after, after], "validation"))

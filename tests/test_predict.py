@@ -71,7 +71,7 @@ def save(path: Path, text: str) -> Path:
 def call(*arguments: object) -> None:
     parser = ArgumentParser()
     predict.add_arguments(parser)
-    predict.main(parser.parse_args([str(it) for it in arguments]))
+    predict.main(parser.parse_args([str(argument) for argument in arguments]))
 
 
 def read_json(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -79,7 +79,7 @@ def read_json(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 
 
 def join(page: dict[str, Any]) -> str:
-    return "".join(it["digit"] or "?" for it in page["digits"])
+    return "".join(digit["digit"] or "?" for digit in page["digits"])
 
 
 @pytest.mark.usefixtures("folder")
@@ -92,13 +92,13 @@ def test_table_of_files_and_folders(tmp_path: Path, capsys: pytest.CaptureFixtur
     header, _, *rows = capsys.readouterr().out.splitlines()
     assert header.split() == ["file", "reads", "probability", "runner-up"]
     cells = [row.split() for row in rows]
-    assert [(Path(it[0]).name, it[1]) for it in cells] == [
+    assert [(Path(cell[0]).name, cell[1]) for cell in cells] == [
         ("alone.webp", "7"),
         ("b.jpg", "2718"),
         ("a.png", "4590"),
     ]
-    assert all(0 < float(it[2]) <= 1 for it in cells)
-    assert [len(it[3]) for it in cells] == [1, 4, 4]
+    assert all(0 < float(cell[2]) <= 1 for cell in cells)
+    assert [len(cell[3]) for cell in cells] == [1, 4, 4]
 
 
 @pytest.mark.usefixtures("folder")

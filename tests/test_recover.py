@@ -206,5 +206,5 @@ def test_killed_at_random_times(
     assert "Ran experiment(s): whole" in said
     project.commit("results")
     assert ask(project, "rev-parse", "main~1") == start
-    lock, undisturbed = ((it.folder / "dvc.lock").read_bytes() for it in (project, retrained))
+    lock, undisturbed = ((one.folder / "dvc.lock").read_bytes() for one in (project, retrained))
     assert lock == undisturbed

@@ -68,8 +68,8 @@ def test_images_on_disk_give_the_same_weights(tmp_path: Path) -> None:
         write_split(tmp_path / name, [split.images], split.labels)
         mapped.append(load_split(tmp_path / name, 10))
     on_disk = replace(plan, train=mapped[0], validation=mapped[1])
-    models = [train_recipe(it).model for it in (plan, on_disk)]
-    for one, other in zip(*(it.get_weights() for it in models), strict=True):
+    models = [train_recipe(made).model for made in (plan, on_disk)]
+    for one, other in zip(*(model.get_weights() for model in models), strict=True):
         np.testing.assert_array_equal(one, other)
 
 

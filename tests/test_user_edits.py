@@ -19,9 +19,9 @@ from ruamel.yaml import YAML
 READERS = (
     *("-m", "checkout and not slow and not nightly"),
     *(
-        f"tests/{it.name}"
-        for it in ROOT.glob("tests/test_*.py")
-        if "mark.checkout" in it.read_text()
+        f"tests/{path.name}"
+        for path in ROOT.glob("tests/test_*.py")
+        if "mark.checkout" in path.read_text()
     ),
 )
 
@@ -72,7 +72,7 @@ def test_all_edits_together(checkout: Project) -> None:
         "train.recipe=cnn_optdigits",
         "recipes/cnn_optdigits.yaml:epochs=1",
     )
-    checkout.call("dvc", "exp", "run", *(part for it in settings for part in ("-S", it)))
+    checkout.call("dvc", "exp", "run", *(part for setting in settings for part in ("-S", setting)))
     checkout.commit("other data")
     run_readers(checkout)
 

@@ -28,14 +28,17 @@ class Nearest:
         """Return the labels and pixels of those most like float (28, 28), the nearest first."""
         likeness = self.features @ describe(ink[np.newaxis])[0]
         order = np.argsort(-likeness, kind="stable")[:COUNT]
-        return [(int(self.labels[it]), self.images[it]) for it in order]
+        return [(int(self.labels[index]), self.images[index]) for index in order]
 
 
 def index_images(split: Split) -> Nearest:
     """Prepare images float (n, 28, 28, 1) for being searched."""
     parts = range(0, len(split.images), FEW)
-    described = [describe(split.images[it : it + FEW, ..., 0]) for it in parts]
-    pixels = [(255 * split.images[it : it + FEW, ..., 0]).round().astype(np.uint8) for it in parts]
+    described = [describe(split.images[start : start + FEW, ..., 0]) for start in parts]
+    pixels = [
+        (255 * split.images[start : start + FEW, ..., 0]).round().astype(np.uint8)
+        for start in parts
+    ]
     return Nearest(np.concatenate(pixels), split.labels, np.concatenate(described))
 
 

@@ -57,17 +57,17 @@ def main(arguments: Namespace) -> None:
     arrays = read_sources(arguments.sources, label, skip_bad=skip_bad)
     if arguments.test:
         test = read_sources(arguments.test, label, skip_bad=skip_bad)
-        arrays = [replace(it, split="train") for it in arrays]
-        arrays += [replace(it, split="test") for it in test]
+        arrays = [replace(array, split="train") for array in arrays]
+        arrays += [replace(array, split="test") for array in test]
     pairs = pair(arrays)
-    labels = [flatten_labels(it.labels) for it in pairs]
+    labels = [flatten_labels(pair.labels) for pair in pairs]
     images, inverted = [], []
     for both, found in zip(pairs, labels, strict=True):
         bright, was_dark = make_ink_bright(convert_images(both.images, len(found), arguments.scale))
         images.append(bright)
         inverted += [both.images.name] if was_dark else []
     sources = (*arguments.sources, *arguments.test)
-    origin = f"Imported from {join_texts(it.absolute().name for it in sources)}"
+    origin = f"Imported from {join_texts(source.absolute().name for source in sources)}"
     fraction = arguments.test_fraction
     if len(pairs) == 1:
         fraction = fraction or TEST_FRACTION
@@ -75,7 +75,7 @@ def main(arguments: Namespace) -> None:
         images, labels = ([them[0][side] for side in sides] for them in (images, labels))
         origin += f"; {fraction} of each class are the test images, seed {arguments.seed}"
     elif fraction is not None:
-        received = join_texts(it.images.name for it in pairs)
+        received = join_texts(pair.images.name for pair in pairs)
         raise DigitsError(f"--test-fraction: expected one set of images, received {received}")
     warn_of_shared(*images)
     names = arguments.class_names.split(",") if arguments.class_names else []
@@ -99,8 +99,8 @@ def _describe(content: Content, inverted: Sequence[str]) -> str:
     """Say how many images there are of each class, their range of pixels, and which is ink."""
     train, labels, test, test_labels = content.arrays
     counts = (
-        f"{name}: {(labels == it).sum():,} + {(test_labels == it).sum():,}"
-        for name, it in zip(content.classes.names, content.classes.values, strict=True)
+        f"{name}: {(labels == value).sum():,} + {(test_labels == value).sum():,}"
+        for name, value in zip(content.classes.names, content.classes.values, strict=True)
     )
     polarity = f" (inverted: paper was bright in {join_texts(inverted)})" if inverted else ""
     return (

@@ -46,9 +46,9 @@ def flatten_labels(named: Named) -> np.ndarray:
         )
     found, places = np.unique(labels, return_inverse=True)
     if labels.dtype.kind == "U":
-        is_good = [bool(INTEGER.fullmatch(it) or not NO_NAME.fullmatch(it)) for it in found]
+        is_good = [bool(INTEGER.fullmatch(text) or not NO_NAME.fullmatch(text)) for text in found]
         if all(map(INTEGER.fullmatch, found)):
-            found = np.array([int(it.partition(".")[0]) for it in found.tolist()])
+            found = np.array([int(text.partition(".")[0]) for text in found.tolist()])
     else:
         is_good = ((np.rint(found) == found) & (np.abs(found) < 2**31)).tolist()
         found = found.astype(np.int64) if all(is_good) else found
@@ -95,7 +95,7 @@ def number_classes(
     values = found if train.dtype.kind == "i" else list(range(len(found)))
     numbers = dict(zip(found, values, strict=True))
     dtype = np.uint8 if min(values) >= 0 and max(values) <= 255 else np.int32
-    encoded = [np.array([numbers[it] for it in both.tolist()], dtype) for both in (train, test)]
+    encoded = [np.array([numbers[key] for key in both.tolist()], dtype) for both in (train, test)]
     return Classes(values, list(names) or [str(label) for label in found]), encoded
 
 

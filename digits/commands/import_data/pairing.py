@@ -80,25 +80,25 @@ def pair(arrays: Sequence[Named]) -> list[Pair]:
     Raises:
         DigitsError: the names leave it open.
     """
-    splits = {it.split for it in arrays if it.holds_images}
+    splits = {array.split for array in arrays if array.holds_images}
     if "test" not in splits:
-        arrays = [replace(it, split=name_split(it.split, splits)) for it in arrays]
-        splits = {name_split(it, splits) for it in splits}
+        arrays = [replace(array, split=name_split(array.split, splits)) for array in arrays]
+        splits = {name_split(split, splits) for split in splits}
     kept = sorted(splits - {"validation"}, key=str, reverse=True)  # train before test
     if not kept or (None in kept and len(kept) > 1):
         raise DigitsError(
             "SOURCE: expected images and labels, their names with train or test, received "
             f"{join_texts(arrays)}: {SAY_TEST}"
         )
-    pairs = [_pair(split, [it for it in arrays if it.split == split]) for split in kept]
-    paired = {id(it) for both in pairs for it in both}
-    warn_of_left_out(it.name for it in arrays if id(it) not in paired)
+    pairs = [_pair(split, [array for array in arrays if array.split == split]) for split in kept]
+    paired = {id(array) for pair in pairs for array in pair}
+    warn_of_left_out(array.name for array in arrays if id(array) not in paired)
     return pairs
 
 
 def _pair(split: str | None, arrays: Sequence[Named]) -> Pair:
-    images = _choose([it for it in arrays if it.holds_images], IMAGE_WORDS)
-    labels = _choose([it for it in arrays if not it.holds_images], LABEL_WORDS)
+    images = _choose([array for array in arrays if array.holds_images], IMAGE_WORDS)
+    labels = _choose([array for array in arrays if not array.holds_images], LABEL_WORDS)
     if len(images) == 1 and len(labels) == 1:
         return Pair(images[0], labels[0])
     raise DigitsError(
@@ -112,9 +112,9 @@ def _choose(arrays: list[Named], words: set[str]) -> list[Named]:
 
     Such are a `.gz` and what it holds, side by side.
     """
-    said = [it for it in arrays if words & set(split_words(re.split("[/,]", it.name)[-1]))]
+    said = [array for array in arrays if words & set(split_words(re.split("[/,]", array.name)[-1]))]
     chosen = said if len(said) == 1 else arrays
-    are_equal = all(np.array_equal(it.array, chosen[0].array) for it in chosen)
+    are_equal = all(np.array_equal(array.array, chosen[0].array) for array in chosen)
     return chosen[:1] if are_equal else chosen
 
 

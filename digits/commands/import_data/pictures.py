@@ -74,7 +74,7 @@ def _read_grey(raw: bytes) -> np.ndarray | None:
 
 def _find_digits(page: Page, pixels: np.ndarray) -> Page:
     try:
-        found = [np.rint(255 * it.ink).astype(np.uint8) for it in find_digits(pixels)]
+        found = [np.rint(255 * digit.ink).astype(np.uint8) for digit in find_digits(pixels)]
     except PictureError as error:
         page.error = str(error)
     else:
@@ -135,12 +135,12 @@ Labelled = dict[str, tuple[str | None, str]]  # split and label by the name of a
 
 def _label_files(names: Sequence[str], tables: Sequence[Table], label: str | None) -> Labelled:
     """Say of each picture to which split it belongs, and its label: none if it is left out."""
-    folders, splits = _find_splits([ARCHIVE.sub("/", it).split("/")[:-1] for it in names])
+    folders, splits = _find_splits([ARCHIVE.sub("/", name).split("/")[:-1] for name in names])
     if labelled := _read_tables(names, splits, tables, label):
         return labelled
-    classes = [it[0] if it else "" for it in folders]
+    classes = [folder[0] if folder else "" for folder in folders]
     if len(set(classes)) == 1:
-        is_inside = all(it.count("/") > 1 for it in names)  # of a folder that is no source
+        is_inside = all(name.count("/") > 1 for name in names)  # of a folder that is no source
         classes = _read_names(names, label) or (classes if all(classes) and is_inside else [])
         if not classes:
             raise DigitsError(
@@ -153,17 +153,17 @@ def _label_files(names: Sequence[str], tables: Sequence[Table], label: str | Non
 
 def _find_splits(folders: list[list[str]]) -> tuple[list[list[str]], list[str | None]]:
     """Take the level of train and test out of the folders of each file, and those above it."""
-    while len({it[0] for it in folders}) == 1 and min(map(len, folders)) > 1:
-        if find_split(folders[0][0]) and not all(find_split(it[1]) for it in folders):
+    while len({folder[0] for folder in folders}) == 1 and min(map(len, folders)) > 1:
+        if find_split(folders[0][0]) and not all(find_split(folder[1]) for folder in folders):
             break
-        folders = [it[1:] for it in folders]
+        folders = [folder[1:] for folder in folders]
     for level in (0, 1):
-        splits = [find_split(it[level]) if len(it) > level else None for it in folders]
+        splits = [find_split(folder[level]) if len(folder) > level else None for folder in folders]
         if all(splits):
             known = set(splits)
-            splits = [name_split(it, known) for it in splits]
-            return [it[:level] + it[level + 1 :] for it in folders], splits
-    names = sorted({it[0] for it in folders})
+            splits = [name_split(split, known) for split in splits]
+            return [folder[:level] + folder[level + 1 :] for folder in folders], splits
+    names = sorted({folder[0] for folder in folders})
     if any(map(find_split, names)):
         raise DigitsError(
             f"SOURCE: expected folders for train and test, or one for each class, received "
@@ -177,13 +177,15 @@ def _read_names(names: Sequence[str], label: str | None) -> list[str]:
 
     They follow a word such as label; or one part alone of all names can be a label.
     """
-    parts = [re.findall("[A-Za-z]+|[0-9]+", PurePosixPath(it).stem) for it in names]
+    parts = [re.findall("[A-Za-z]+|[0-9]+", PurePosixPath(name).stem) for name in names]
     width = min(map(len, parts))
     if label is not None:
-        return [it[int(label)] for it in parts] if label.isdecimal() and int(label) < width else []
+        return (
+            [part[int(label)] for part in parts] if label.isdecimal() and int(label) < width else []
+        )
     columns = [[part[place] for part in parts] for place in range(width)]
     clear = [place for place in range(width) if _can_be_labels(columns[place])]
-    said = [it for it in clear if it and columns[it - 1][0].lower() in LABEL_WORDS]
+    said = [number for number in clear if number and columns[number - 1][0].lower() in LABEL_WORDS]
     chosen = said or clear
     return columns[chosen[0]] if len(chosen) == 1 else []
 
@@ -204,21 +206,23 @@ def _read_tables(
     known = {tail for name in names for tail in _list_tails(name)}
     found: dict[tuple[str | None, str], str] = {}
     for table in tables:
-        for file, text, said in table.list_files(lambda it: _list_tails(it)[-1] in known, label):
+        for file, text, said in table.list_files(
+            lambda path: _list_tails(path)[-1] in known, label
+        ):
             for key in ((find_split(said), tail) for tail in _list_tails(file)):
                 if found.setdefault(key, text) != text:
                     found[key] = ""
     labelled: Labelled = {}
     for name, split in zip(names, splits, strict=True) if found else ():
         own = [split, None] if split else [None, *SPLITS]
-        for key in ((it, tail) for tail in _list_tails(name) for it in own):
+        for key in ((one, tail) for tail in _list_tails(name) for one in own):
             if found.get(key):
                 labelled.setdefault(name, (split or key[0], found[key]))
     if 2 * len(labelled) < len(names):
         return {}
     missing = [name for name in names if name not in labelled]
     if missing:
-        tried = join_texts(it.name for it in tables)
+        tried = join_texts(table.name for table in tables)
         raise DigitsError(f"{missing[0]}: expected a row of its own in {tried}")
     return labelled
 

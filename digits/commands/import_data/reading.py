@@ -65,7 +65,7 @@ def read_sources(sources: Sequence[Path], label: str | None, *, skip_bad: bool) 
     notes: list[str] = []
     pictures: list[str] = []
     count = 0
-    for source in (it.absolute() for it in sources):
+    for source in (source.absolute() for source in sources):
         if not source.exists():
             raise DigitsError(f"{source.name}: expected a file or a folder, received none")
         files = list_files(source, notes, source.name)
@@ -83,14 +83,15 @@ def read_sources(sources: Sequence[Path], label: str | None, *, skip_bad: bool) 
         raise DigitsError(f"SOURCE: expected whole files, received {join_texts(notes)}")
     if 2 * len(pictures) > count:
         if tables and len(set(pictures)) < len(pictures):
+            beside = join_texts(table.name for table in tables)
             raise DigitsError(
-                f"SOURCE: expected names that differ, beside {join_texts(it.name for it in tables)}"
+                f"SOURCE: expected names that differ, beside {beside}"
                 f", received {max(pictures, key=pictures.count)} more than once"
             )
-        warn_of_left_out([*others, *(it.name for it in arrays)])
+        warn_of_left_out([*others, *(array.name for array in arrays)])
         return name_pictures(find_digits_on(pages), tables, label, skip_bad=skip_bad)
     warn_of_left_out([*others, *(page.file for page in pages)])
-    labels = [(it.name, it.list_labels(label)) for it in tables]
+    labels = [(table.name, table.list_labels(label)) for table in tables]
     return arrays + [Named(name, found, find_split(name)) for name, found in labels]
 
 
@@ -117,8 +118,8 @@ def _read_file(file: File, label: str | None, *, is_source: bool) -> list[Named]
             raise DigitsError(f"{file.place}: expected {FORMS}, received {received}")
         else:
             return None
-    names = {f"{file.place}, {key}" if key else file.place: it for key, it in arrays.items()}
-    return [Named(it, array, find_split(it)) for it, array in names.items()]
+    names = {f"{file.place}, {key}" if key else file.place: value for key, value in arrays.items()}
+    return [Named(place, array, find_split(place)) for place, array in names.items()]
 
 
 @contextmanager
@@ -165,9 +166,11 @@ def _read_hdf5(file: IO[bytes]) -> Arrays:
     with h5py.File(file, "r") as whole:
         # An HDF5 object may also be a group, which has no numbers of its own.
         whole.visititems(
-            lambda key, it: found.update({key: it[()]} if isinstance(it, h5py.Dataset) else {})
+            lambda key, item: found.update(
+                {key: item[()]} if isinstance(item, h5py.Dataset) else {}
+            )
         )
-    return {key: np.asarray(it) for key, it in found.items()}
+    return {key: np.asarray(value) for key, value in found.items()}
 
 
 def _flatten(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
@@ -188,15 +191,15 @@ def _read_parquet(name: str, data: bytes, label: str | None) -> Arrays:
             f"{name}: expected pyarrow to read a Parquet table, received none: "
             "python -m pip install pyarrow"
         ) from error
-    names = [str(it) for it in table]
-    known = [it for it in names if it == label or (not label and it.lower() in LABEL_WORDS)]
-    pictures = [it for it in names if isinstance(table[it].iloc[0], dict | bytes)]
+    names = [str(column) for column in table]
+    known = [name for name in names if name == label or (not label and name.lower() in LABEL_WORDS)]
+    pictures = [name for name in names if isinstance(table[name].iloc[0], dict | bytes)]
     if len(known) != 1 or len(pictures) != 1:
         raise DigitsError(
             f"{name}: expected a column of pictures and one of labels, received "
             f"{join_texts(names)}: --label names it"
         )
-    cells = [it["bytes"] if isinstance(it, dict) else it for it in table[pictures[0]]]
+    cells = [cell["bytes"] if isinstance(cell, dict) else cell for cell in table[pictures[0]]]
     pages = [page for row, cell in enumerate(cells) for page in read_pages(str(row), cell)]
     find_digits_on(pages)
     for page in pages:
@@ -210,5 +213,5 @@ def _read_parquet(name: str, data: bytes, label: str | None) -> Arrays:
 def _looks_like_table(file: File, head: bytes, *, is_source: bool) -> bool:
     """Tell text from all else; in a folder, only what is called a table is one."""
     is_text = b"\0" not in head and name_format(head.removeprefix(BOM_UTF8)) in ("", "a CSV table")
-    is_called = not TABLES.isdisjoint(it.lower() for it in Path(file.name).suffixes)
+    is_called = not TABLES.isdisjoint(suffix.lower() for suffix in Path(file.name).suffixes)
     return is_text and (is_source or is_called)

@@ -42,22 +42,24 @@ class Table:
     @property
     def columns(self) -> list[int]:
         """The columns but that which numbers the rows."""
-        return [it for it, name in enumerate(self.names) if it or name not in INDEX]
+        return [index for index, name in enumerate(self.names) if index or name not in INDEX]
 
     def find_label(self, label: str | None) -> int | None:
         """Return the column of the labels; none where all columns are pixels.
 
         Without a header it is the first or the last: the one that varies. MNIST's corners do not.
         """
-        columns, names = self.columns, [self.names[it] for it in self.columns]
-        known = [it for it in names if it == label or (not label and it.lower() in LABEL_WORDS)]
+        columns, names = self.columns, [self.names[column] for column in self.columns]
+        known = [
+            name for name in names if name == label or (not label and name.lower() in LABEL_WORDS)
+        ]
         if len(known) == 1:
             return self.names.index(known[0])
         if not label and len(columns) in (1, PIXEL_COUNT):
             return columns[0] if len(columns) == 1 else None
-        if names and not label and all(it.isdecimal() for it in names):
+        if names and not label and all(name.isdecimal() for name in names):
             ends = (columns[0], columns[-1])
-            varied = [it for it in ends if len({row[it] for row in self.rows}) > 1]
+            varied = [column for column in ends if len({row[column] for row in self.rows}) > 1]
             if len(varied) == 1:
                 return varied[0]
         raise DigitsError(
@@ -67,9 +69,9 @@ class Table:
 
     def find_pixels(self, label: int | None) -> list[int]:
         """Return all columns but the label's: 784 pixels in their order."""
-        pixels = [it for it in self.columns if it != label]
-        names = [self.names[it] for it in pixels]
-        numbers = [tuple(map(int, re.findall(r"\d+", it))) for it in names]  # pixel7, 1x28
+        pixels = [column for column in self.columns if column != label]
+        names = [self.names[column] for column in pixels]
+        numbers = [tuple(map(int, re.findall(r"\d+", name))) for name in names]  # pixel7, 1x28
         if len(pixels) != PIXEL_COUNT or len(set(names)) < len(names) or numbers != sorted(numbers):
             advice = f": {OTHER_SIZE}" if len(pixels) != PIXEL_COUNT else ""
             raise DigitsError(
@@ -80,8 +82,8 @@ class Table:
 
     def list_labels(self, label: str | None) -> np.ndarray:
         """Return the labels of images that are elsewhere: texts (n,), or numbers (n, columns)."""
-        rows = [[row[it] for it in self.columns] for row in self.rows]
-        is_named = label or any(it.lower() in LABEL_WORDS for it in self.names)
+        rows = [[row[column] for column in self.columns] for row in self.rows]
+        is_named = label or any(name.lower() in LABEL_WORDS for name in self.names)
         if not is_named and len(self.columns) > 2 and all(map(_is_numbers, rows)):
             return np.array(rows, np.float64)  # as one-hot labels are
         place = self.find_label(label)
@@ -93,14 +95,18 @@ class Table:
         self, is_file: Callable[[str], bool], label: str | None
     ) -> Iterator[tuple[str, str, str]]:
         """Yield file, label and split of each row; a header that names a file is one."""
-        is_numbered = _is_numbers(self.names[it] for it in self.columns)
+        is_numbered = _is_numbers(self.names[column] for column in self.columns)
         rows = self.rows if is_numbered else [self.names, *self.rows]
         columns = range(len(self.names))
-        files = max(self.columns, key=lambda it: sum(is_file(row[it]) for row in rows))
-        names = [str(it) for it in columns] if is_file(self.names[files]) else self.names
-        told = next((it for it in columns if names[it].lower() in SPLIT_COLUMNS), None)
-        others = [it for it in self.columns if it not in (files, told)]
-        known = [it for it in others if names[it] == label or names[it].lower() in LABEL_WORDS]
+        files = max(self.columns, key=lambda column: sum(is_file(row[column]) for row in rows))
+        names = [str(column) for column in columns] if is_file(self.names[files]) else self.names
+        told = next((column for column in columns if names[column].lower() in SPLIT_COLUMNS), None)
+        others = [column for column in self.columns if column not in (files, told)]
+        known = [
+            column
+            for column in others
+            if names[column] == label or names[column].lower() in LABEL_WORDS
+        ]
         chosen = known or others
         for row in rows if len(chosen) == 1 else ():
             yield row[files], row[chosen[0]], self.name if told is None else row[told]
@@ -159,7 +165,7 @@ def _examine(name: str, text: TextIOWrapper) -> Table:
     attributes: list[str] = []
     first, skipped = text.readline(), 0
     while first and (first[0] in "%@" or not first.strip()):
-        attributes += [it.strip("'\"") for it in ATTRIBUTE.findall(first)]
+        attributes += [attribute.strip("'\"") for attribute in ATTRIBUTE.findall(first)]
         first, skipped = text.readline(), skipped + 1
     sample = [first, *itertools.islice(text, LOOKED_AT)]
     separator = max(SEPARATORS, key=first.count)
@@ -168,7 +174,7 @@ def _examine(name: str, text: TextIOWrapper) -> Table:
     quote = "'" if "'" in "".join(sample[:2]) and '"' not in first else '"'
     dialect: dict[str, Any] = {"sep": separator, "quotechar": quote, "skipinitialspace": True}
     rows = list(_parse(sample, dialect))
-    names = [it.strip() for it in rows[0]] if rows else []
+    names = [cell.strip() for cell in rows[0]] if rows else []
     if attributes:
         return Table(name, attributes, rows, dialect | {"comment": "%"}, skipped, [])
     has_index = bool(names) and names[0] in INDEX

@@ -55,24 +55,26 @@ def add_to(known_name: str, name: str, own: Content) -> Content:
     known = load_dataset(known_name, "--with")
     if name in (known_name, *known.count_parts("train")):
         raise DigitsError(f"--with {known_name}: expected a NAME of its own for the result")
-    strange = [it for it in own.classes.names if it not in known.class_names]
+    strange = [name for name in own.classes.names if name not in known.class_names]
     if strange:
         raise DigitsError(
             f"--with {known_name}: expected its classes, {', '.join(known.class_names)}, "
             f"received {join_texts(strange)}, too"
         )
-    places = [known.class_names.index(it) for it in own.classes.names]
+    places = [known.class_names.index(name) for name in own.classes.names]
     renumbered = dict(zip(own.classes.values, places, strict=True))
     added = [
-        np.array([renumbered[it] for it in array.tolist()], np.uint8) if array.ndim == 1 else array
+        np.array([renumbered[label] for label in array.tolist()], np.uint8)
+        if array.ndim == 1
+        else array
         for array in own.arrays
     ]
     if own.facts.get("transpose"):
-        added = [it.swapaxes(1, 2) if it.ndim == 3 else it for it in added]
+        added = [array.swapaxes(1, 2) if array.ndim == 3 else array for array in added]
     former = _load_known(known)
     counted = [
-        {"name": it, "train": len(arrays[0]), "test": len(arrays[2])}
-        for it, arrays in ((known_name, former), (name, added))
+        {"name": part, "train": len(arrays[0]), "test": len(arrays[2])}
+        for part, arrays in ((known_name, former), (name, added))
     ]
     parts = [part.model_dump() for part in known.parts] or counted[:1]
     facts = {"licence": f"{own.facts['licence']}; {known.title}: {known.licence}"}
@@ -90,7 +92,7 @@ def _load_known(dataset: Dataset) -> list[np.ndarray]:
     Raises:
         UnreachableError: no mirror has it.
     """
-    waits = [load_params(f"fetch.{it}_seconds", float) for it in ("timeout", "deadline")]
+    waits = [load_params(f"fetch.{limit}_seconds", float) for limit in ("timeout", "deadline")]
     files = find_files(dataset, *waits)
     arrays = []
     for split in ("train", "test"):
@@ -124,14 +126,14 @@ def write_dataset(name: str, content: Content, origin: str, *, replace: bool) ->
     except ValidationError as error:
         raise DigitsError(f"{name}: {describe_errors('', Dataset, error)}") from error
     # JSON in YAML: its texts are texts to every version of YAML.
-    lines = [f"{key}: {json.dumps(it, ensure_ascii=False)}" for key, it in described.items()]
+    lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in described.items()]
     try:
         text = "\n".join([f"# {origin}", *lines, ""]).encode()
     except UnicodeEncodeError as error:  # the name of a folder that another system wrote
         received = error.object[error.start - 9 : error.end + 9]
         raise DigitsError(f"{name}: expected names in UTF-8, received {received!a}") from error
     files[folder / SAMPLES] = _draw_samples(content)
-    taken = [str(it) for it in (path, *files) if it.exists()]
+    taken = [str(file) for file in (path, *files) if file.exists()]
     if taken and not replace:
         raise DigitsError(f"{join_texts(taken)}: expected no such file: --replace it, or rename")
     for file_path, raw in files.items():
