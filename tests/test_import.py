@@ -478,6 +478,10 @@ def save_each(name: str, *, train: str = "train", test: str = "test", dark: bool
         save(f"p/{place}", 255 - pixels if dark else pixels)
 
 
+def list_pictures(split: str) -> list[str]:
+    return [f"p/{split}/{d}_{i:04}.png" for i, d, _, of in EACH if of == split]
+
+
 def write_labels(path: str, row: str, *, split: str = "", header: str = "file,label\n") -> None:
     rows = [row.format(d=d, i=i, s=s) for i, d, _, s in EACH if split in (s, "")]
     Path(path).write_text(header + "\n".join(rows) + "\n")
@@ -529,6 +533,10 @@ PICTURE_FORMS: dict[str, tuple[Callable[[], None], list[str]]] = {
     "zip": (save_zip, ["p.zip"]),
     "names": (lambda: save_each("{s}/{d}_{i:04}.png"), ["p"]),
     "names-by-option": (lambda: save_each("{s}/{j}_{d}.png"), ["p", "--label", "1"]),
+    "files": (
+        lambda: save_each("{s}/{d}_{i:04}.png"),
+        [*list_pictures("train"), "--test", *list_pictures("test")],
+    ),
     "tables": (save_with_tables, ["p"]),
     "table-of-splits": (save_beside_a_table, ["p"]),
     "same-names-in-two-folders": (save_of_one_name, ["p"]),

@@ -135,7 +135,9 @@ Labelled = dict[str, tuple[str | None, str]]  # split and label by the name of a
 
 def _label_files(names: Sequence[str], tables: Sequence[Table], label: str | None) -> Labelled:
     """Say of each picture to which split it belongs, and its label: none if it is left out."""
-    folders, splits = _find_splits([ARCHIVE.sub("/", name).split("/")[:-1] for name in names])
+    # A picture that is a source itself lies in "".
+    places = [ARCHIVE.sub("/", name).split("/")[:-1] or [""] for name in names]
+    folders, splits = _find_splits(places)
     if labelled := _read_tables(names, splits, tables, label):
         return labelled
     classes = [folder[0] if folder else "" for folder in folders]
