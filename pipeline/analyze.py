@@ -34,14 +34,14 @@ class AnalyzeParams(Section):
 def draw_errors(
     errors: pd.DataFrame, predictions: Predictions, card: Card, params: AnalyzeParams, title: str
 ) -> None:
-    """Draw the errors as images: the costliest, and what those of a kind average to."""
+    """Draw the errors as images: those of the highest loss, and the mean of each kind."""
     shown = error_analysis.choose_errors(errors, params.gallery_count, params.gallery_pair_limit)
     write_figure(
         PLOTS_DIR / "errors.png",
         plots_images.draw_gallery(
             predictions.images[shown["index"]],
             error_analysis.caption_errors(shown, card),
-            f"{title}: {len(shown)} of {len(errors):,} errors, costliest first",
+            f"{title}: {len(shown)} of {len(errors):,} errors, highest loss first",
         ),
         "Would a person have known better?",
         "Over each image its true and its predicted class, the probability of the predicted one, "

@@ -139,7 +139,9 @@ def main() -> None:
     images, labels = load_arrays("train", dataset)
     test_images, test_labels = load_arrays("test", dataset)
     rows = choose_rows(labels, count_parts(name, "train", dataset, labels), params)
-    train, validation = (np.concatenate([*rows[it].values()]) for it in ("train", "validation"))
+    train, validation = (
+        np.concatenate([*rows[split].values()]) for split in ("train", "validation")
+    )
     write_scaled(TRAIN_DIR, images, labels, train)
     write_scaled(VALIDATION_DIR, images, labels, validation)
     write_scaled(TEST_DIR, test_images, test_labels, np.arange(len(test_labels)))

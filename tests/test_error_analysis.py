@@ -32,7 +32,7 @@ def predictions() -> Predictions:
     return predict(labels, guesses, confidence)
 
 
-def test_errors_are_listed_costliest_first(predictions: Predictions) -> None:
+def test_errors_are_listed_by_their_loss(predictions: Predictions) -> None:
     table = error_analysis.tabulate_errors(predictions)
     assert table["index"].tolist() == [1, 3, 0, 4, 2]
     for row in table.to_dict("records"):

@@ -41,10 +41,6 @@ class File:
     def name(self) -> str:
         return self.place.rpartition("/")[2]
 
-    @property
-    def is_packed(self) -> bool:
-        return self.head.startswith(tuple(PACKED))
-
     def open_unpacked(self) -> IO[bytes]:
         """Open what the file holds, through gzip, bzip2 or xz if it is packed."""
         return _unpack(self.head, self.opened)
@@ -106,10 +102,10 @@ def _list_members(head: bytes, opened: IO[bytes]) -> Iterator[Member] | None:
     """List the files in an archive; None of what is no archive, such as `.npz`."""
     if head.startswith(ZIP):
         zipped = zipfile.ZipFile(opened)
-        files = [it for it in zipped.infolist() if not it.is_dir()]
-        if all(it.filename.endswith(".npy") for it in files):
+        files = [info for info in zipped.infolist() if not info.is_dir()]
+        if all(info.filename.endswith(".npy") for info in files):
             return None
-        return ((it.filename, it.file_size, partial(zipped.open, it)) for it in files)
+        return ((info.filename, info.file_size, partial(zipped.open, info)) for info in files)
     opened.seek(0)
     if head.startswith(tuple(PACKED)):
         try:
@@ -120,7 +116,7 @@ def _list_members(head: bytes, opened: IO[bytes]) -> Iterator[Member] | None:
     if head[257:262] != b"ustar":
         return None
     tar = tarfile.open(fileobj=opened)  # noqa: SIM115 - it is closed with what it reads
-    return ((it.name, it.size, partial(tar.extractfile, it)) for it in tar if it.isfile())
+    return ((info.name, info.size, partial(tar.extractfile, info)) for info in tar if info.isfile())
 
 
 def _unpack(head: bytes, opened: IO[bytes]) -> IO[bytes]:

@@ -82,7 +82,7 @@ def _read_url(url: str, size: int, timeout: float) -> bytes:
     try:
         with _Session() as session:
             # requests takes REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE by itself, before these two.
-            variables = (os.environ.get(f"SSL_CERT_{it}") for it in ("FILE", "DIR"))
+            variables = (os.environ.get(f"SSL_CERT_{kind}") for kind in ("FILE", "DIR"))
             session.verify = next(filter(None, variables), True)
             session.headers["Accept-Encoding"] = "identity"
             session.max_redirects = MAX_REDIRECTS

@@ -127,7 +127,7 @@ def _recognize(
 
 def _has_name(name: str, file: RawFile) -> bool:
     """Compare names but for case, a dot for a dash, and what marks a packed file or a copy."""
-    name, expected = (it.lower().replace(".idx", "-idx") for it in (name, file.name))
+    name, expected = (one.lower().replace(".idx", "-idx") for one in (name, file.name))
     return re.fullmatch(rf"{re.escape(expected)}{COPY}(?:\.gz)?{COPY}", name) is not None
 
 

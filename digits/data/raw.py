@@ -31,7 +31,7 @@ def unpack(file: RawFile, data: bytes) -> bytes:
         limit = LARGEST_SIZE if file.raw_size is None else file.raw_size
         try:
             with gzip.GzipFile(fileobj=io.BytesIO(data)) as opened:
-                raw = opened.read(limit + 1)  # of a bomb no more
+                raw = opened.read(limit + 1)  # a bomb is cut here
         except (OSError, EOFError, zlib.error) as error:
             raise RawFileError(f"{file.name}: damaged gzip ({error})") from error
     if file.raw_size is not None and len(raw) != file.raw_size:

@@ -84,6 +84,6 @@ def _make_room(path: Path, cache: Path | None) -> None:
         path.unlink()
         return
     numbered = (ORIGINALS_DIR / str(number) / path.name for number in count(1))
-    target = next(it for it in numbered if not os.path.lexists(it))
+    target = next(free for free in numbered if not os.path.lexists(free))
     target.parent.mkdir(parents=True, exist_ok=True)
     print(f"{path}: moved to {shutil.move(path, target)}")

@@ -57,7 +57,7 @@ def summarize_errors(errors: pd.DataFrame, pairs: pd.DataFrame) -> dict[str, obj
 
 
 def choose_errors(errors: pd.DataFrame, count: int, pair_limit: int) -> pd.DataFrame:
-    """Choose the costliest errors for the gallery, of each pair a few at most."""
+    """Choose the errors of the highest loss for the gallery, of each pair a few at most."""
     few = errors.groupby(["true", "predicted"], sort=False).head(pair_limit)
     return few.head(count)
 

@@ -47,7 +47,9 @@ def is_placed(written: np.ndarray, ink: np.ndarray) -> np.ndarray:
     `written` is bool (28, 28, n): where there is more than paper's own grain.
     """
     sides = (np.any(written, axis=1), np.any(written, axis=0))  # rows and columns with ink
-    lengths = [IMAGE_SIDE - np.argmax(it, axis=0) - np.argmax(it[::-1], axis=0) for it in sides]
+    lengths = [
+        IMAGE_SIDE - np.argmax(side, axis=0) - np.argmax(side[::-1], axis=0) for side in sides
+    ]
     longest = np.maximum(*lengths)
     mass, places = np.maximum(ink.sum(axis=(0, 1)), 1e-6), np.arange(IMAGE_SIDE)
     centres = np.stack([places @ ink.sum(axis=axis) / mass for axis in (1, 0)])
