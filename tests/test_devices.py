@@ -95,6 +95,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_two_devices_learn_what_one_does(trained: Path) -> None:
     one, two = (load_model(trained / f"{name}.keras", 10).get_weights() for name in ("one", "two"))
     for alone, shared in zip(one, two, strict=True):
@@ -102,6 +103,7 @@ def test_two_devices_learn_what_one_does(trained: Path) -> None:
     assert any((shared != alone).any() for alone, shared in zip(one, two, strict=True))
 
 
+@pytest.mark.slow
 def test_two_devices_give_the_same_bytes_twice_and_resumed(trained: Path) -> None:
     models = [(trained / f"{name}.keras").read_bytes() for name in ("two", "again", "resumed")]
     assert models[0] == models[1] == models[2]

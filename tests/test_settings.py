@@ -53,6 +53,7 @@ print(config.is_nnx_enabled(), tf.config.threading.get_intra_op_parallelism_thre
 """
 
 
+@pytest.mark.slow
 def test_keras_json_and_variables_of_keras(tmp_path: Path) -> None:
     for name, settings in ((".keras", KERAS_JSON), ("own", {"floatx": "nonsense"})):
         (tmp_path / name).mkdir()

@@ -226,6 +226,7 @@ print("took", own.work(None))
 """
 
 
+@pytest.mark.slow
 def test_no_trial_goes_to_two_processes(database: str) -> None:
     own = make_worker(database, train, 40)
     call = ["env", f"PYTHONPATH={ROOT}", sys.executable, "-c", CROWD]
