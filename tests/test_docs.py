@@ -174,5 +174,5 @@ def test_committed_numbers_are_of_the_committed_run(monkeypatch: pytest.MonkeyPa
             if f"md5: {model}\n" in lock:
                 assert blocks[name] == text, f"{page}: digits docs"
     card = MODEL_CARD_PATH.read_text()
-    if facts.digest in card.partition("\n")[0]:
+    if facts["digest"] in card.partition("\n")[0]:
         assert render_card(facts, blocks["confidence"]) == card, "digits docs"

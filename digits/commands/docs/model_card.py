@@ -6,8 +6,7 @@ below `plots/`, `dvc.lock` with the parameters of that run, the dataset's file a
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,8 @@ import pandas as pd
 from tabulate import tabulate
 
 from digits.config import PARAMS_PATH, load_params
-from digits.data.datasets import DATASETS_DIR, Dataset, load_dataset
-from digits.evaluation.ledger import Run, load_ledger
+from digits.data.datasets import DATASETS_DIR, load_dataset
+from digits.evaluation.ledger import load_ledger
 from digits.evaluation.metrics import score_accuracy_interval
 from digits.evaluation.results import LOCK_PATH
 from digits.files import load_json, load_table
@@ -37,30 +36,8 @@ MEASURED = (
 WORST_COUNT = 3  # kinds of corruption that are named
 
 
-@dataclass(frozen=True)
-class Facts:
-    """What a run has left of its model."""
-
-    model: Mapping[str, Any]  # path, md5 and size, as in dvc.lock
-    dataset: Dataset
-    params: Mapping[str, Any]  # sections of params.yaml, as they were in that run
-    metrics: Mapping[str, Any]
-    robustness: pd.DataFrame
-    runs: Sequence[Run]
-
-    @property
-    def digest(self) -> str:
-        """Digest what the page is made of: tests know by it a page that ought to be the same."""
-        texts = [
-            json.dumps([self.model, self.params, self.metrics, self.runs], sort_keys=True),
-            self.dataset.model_dump_json(),
-            self.robustness.to_csv(),
-        ]
-        return hashlib.sha256("\n".join(texts).encode()).hexdigest()
-
-
-def load_facts() -> Facts:
-    """Load them from the workspace.
+def load_facts() -> dict[str, Any]:
+    """Load from the workspace what the template shows, by the names that it uses.
 
     Raises:
         ArtifactError: a file is missing or damaged.
@@ -68,23 +45,41 @@ def load_facts() -> Facts:
     """
     stages: dict[str, Any] = load_params("stages", dict[str, Any], LOCK_PATH)
     outs = {out["path"]: out for stage in stages.values() for out in stage.get("outs", ())}
-    params = {
+    params = {  # of params.yaml, as they were in that run
         key: value
         for stage in stages.values()
         for key, value in stage.get("params", {}).get(str(PARAMS_PATH), {}).items()
     }
-    return Facts(
-        outs[str(MODEL_PATH)],
-        load_dataset(params["dataset"]),
-        params,
-        load_json(TRAIN_METRICS_PATH) | load_json(EVALUATE_METRICS_PATH),
-        load_table(PLOTS_DIR / "robustness.csv", ("corruption", "group", "accuracy")),
-        load_ledger(),
-    )
+    model, dataset, runs = outs[str(MODEL_PATH)], load_dataset(params["dataset"]), load_ledger()
+    metrics = load_json(TRAIN_METRICS_PATH) | load_json(EVALUATE_METRICS_PATH)
+    robustness = load_table(PLOTS_DIR / "robustness.csv", ("corruption", "group", "accuracy"))
+    inputs = [
+        json.dumps([model, params, metrics, runs], sort_keys=True),
+        dataset.model_dump_json(),
+        robustness.to_csv(),
+    ]
+    return {
+        # Of the same inputs, the tests want the same page.
+        "digest": hashlib.sha256("\n".join(inputs).encode()).hexdigest(),
+        "model": model,  # path, md5 and size, as in dvc.lock
+        "dataset": dataset,
+        "dataset_path": f"{DATASETS_DIR.name}/{params['dataset']}.yaml",
+        "recipe": params["train"]["recipe"],
+        "seed": params["train"]["seed"],
+        "fraction": f"{100 * params['decode']['validation_fraction']:g}",
+        "decode_seed": params["decode"]["seed"],
+        # Of the leaderboard, if the model is one of its runs.
+        "run": next((run for run in runs if run["model"] == model["md5"]), None),
+        "run_count": len(runs),
+        "accuracy": metrics["accuracy"],
+        "other_writers": metrics.get("optdigits_accuracy"),
+        "table": tabulate_metrics(metrics),
+        "worst": name_worst(robustness),
+    }
 
 
-def render_card(facts: Facts, confidence: str) -> str:
-    """Fill in the page; `confidence` says what the model's probabilities are worth."""
+def render_card(facts: Mapping[str, Any], confidence: str) -> str:
+    """Fill in the page; `confidence` says how well the model's probabilities are calibrated."""
     environment = jinja2.Environment(  # noqa: S701 (a page of Markdown: `escape` is ours)
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -93,25 +88,7 @@ def render_card(facts: Facts, confidence: str) -> str:
     )
     environment.filters |= {"escape": escape, "quote": quote}
     template = environment.from_string(TEMPLATE_PATH.read_text(encoding="utf-8"))
-    own = [run for run in facts.runs if run["model"] == facts.model["md5"]]
-    decode = facts.params["decode"]
-    return template.render(
-        digest=facts.digest,
-        model=facts.model,
-        dataset=facts.dataset,
-        dataset_path=f"{DATASETS_DIR.name}/{facts.params['dataset']}.yaml",
-        recipe=facts.params["train"]["recipe"],
-        seed=facts.params["train"]["seed"],
-        fraction=f"{100 * decode['validation_fraction']:g}",
-        decode_seed=decode["seed"],
-        run=own[0] if own else None,  # of the leaderboard, if it is one
-        run_count=len(facts.runs),
-        accuracy=facts.metrics["accuracy"],
-        other_writers=facts.metrics.get("optdigits_accuracy"),
-        table=tabulate_metrics(facts.metrics),
-        confidence=confidence,
-        worst=name_worst(facts.robustness),
-    )
+    return template.render(facts, confidence=confidence)
 
 
 def tabulate_metrics(metrics: Mapping[str, Any]) -> str:
