@@ -43,8 +43,8 @@ DATASET = Path("datasets/runes.yaml")
 def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Begin in an empty folder; read two parts of a table where one would do."""
     monkeypatch.chdir(tmp_path)
-    for module in ("tables", "pixels"):
-        monkeypatch.setattr(f"digits.commands.import_data.{module}.PART_COUNT", 16)
+    for module in ("data.splits", "commands.import_data.tables"):
+        monkeypatch.setattr(f"digits.{module}.BLOCK", 16)
 
 
 def call(*arguments: object) -> None:

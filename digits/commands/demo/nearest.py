@@ -9,11 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from digits.data.splits import IMAGE_SIDE, Split
+from digits.data.splits import IMAGE_SIDE, Split, cut_blocks
 
 BLOCK = 2  # pixels
 COUNT = 8  # images shown
-FEW = 5000  # images in a part: a matter of memory
 
 
 @dataclass(frozen=True)
@@ -33,13 +32,10 @@ class Nearest:
 
 def index_images(split: Split) -> Nearest:
     """Prepare images float (n, 28, 28, 1) for being searched."""
-    parts = range(0, len(split.images), FEW)
-    described = [describe(split.images[start : start + FEW, ..., 0]) for start in parts]
-    pixels = [
-        (255 * split.images[start : start + FEW, ..., 0]).round().astype(np.uint8)
-        for start in parts
-    ]
-    return Nearest(np.concatenate(pixels), split.labels, np.concatenate(described))
+    blocks = cut_blocks(split.images[..., 0])
+    pixels = [(255 * block).round().astype(np.uint8) for block in blocks]
+    features = [describe(block) for block in blocks]
+    return Nearest(np.concatenate(pixels), split.labels, np.concatenate(features))
 
 
 def describe(images: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from digits.data.splits import Split, load_card, load_split
+from digits.deployment.classifier import BATCH_SIZE
 from digits.deployment.conversion import (
     load_saved_model,
     to_litert,
@@ -38,7 +39,6 @@ PAGE_NAME = "README.md"
 EXPORTED = "Exported from `models/model.keras`"  # in the page of each export
 TEMPLATE_PATH = Path(__file__).with_name("readme.md")  # of that page
 HEADER = ("form", "size", "largest difference", "validation accuracy")
-BATCH_SIZE = 500  # a matter of memory, not of results
 CALIBRATION_COUNT = 500  # training images; 100 and 2,000 came to the same accuracy in 8 bits
 # Of probabilities. Rounding stays below 1e-5, and below this on a GPU that computes in TF32; what
 # differs by more is another model.

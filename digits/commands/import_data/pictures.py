@@ -22,13 +22,12 @@ from digits.commands.import_data.pairing import (
 from digits.commands.import_data.tables import Table
 from digits.data.archives import File
 from digits.data.formats import name_format
-from digits.data.splits import IMAGE_SIDE
+from digits.data.splits import BLOCK, IMAGE_SIDE
 from digits.errors import DigitsError
 from digits.imaging.pictures import FORMATS, PictureError, read_pictures
 from digits.imaging.segmentation import find_digits, find_whole
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
-BATCH = 10_000  # images that are held as floats at a time
 PLAIN = re.compile(r"\d|[1-9]\d|[A-Za-z]")  # a label in a file's name; an index is longer
 ARCHIVE = re.compile(r"(\.(zip|tar|tgz|gz|bz2|xz))+/", re.IGNORECASE)
 SUFFIX = re.compile(rf"({'|'.join(map(re.escape, SUFFIXES))})$", re.IGNORECASE)
@@ -86,7 +85,7 @@ def _find_digits(page: Page, pixels: np.ndarray) -> Page:
 def find_digits_on(pages: Sequence[Page]) -> Sequence[Page]:
     """Find the digits on all pictures that were left as they are."""
     raw = [page for page in pages if page.is_raw]
-    for batch in (raw[start : start + BATCH] for start in range(0, len(raw), BATCH)):
+    for batch in (raw[start : start + BLOCK] for start in range(0, len(raw), BLOCK)):
         grey = np.stack([page.digits[0] for page in batch], axis=-1) / np.float32(255)
         inks, are_whole = find_whole(grey)
         whole = np.rint(255 * np.moveaxis(inks, -1, 0)).astype(np.uint8)

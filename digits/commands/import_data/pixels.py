@@ -1,16 +1,14 @@
 """Images of any numeric form to uint8 (n, 28, 28): nothing is guessed, and nothing is lost."""
 
 import sys
-from collections.abc import Iterable
 
 import numpy as np
 
 from digits.commands.import_data.pairing import Named
-from digits.data.splits import IMAGE_SIDE
+from digits.data.splits import IMAGE_SIDE, cut_blocks
 from digits.errors import DigitsError
 
 PIXEL_COUNT = IMAGE_SIDE**2
-PART_COUNT = 10_000  # images that are held as floats at a time
 TOLERANCE = 1e-3  # of a scaled pixel: floats of 32 bits come within 1e-4 of the integer
 BRIGHT = 0.6  # of the range of pixels: paper that is brighter is no background of MNIST's form
 OTHER_SIZE = (
@@ -32,7 +30,7 @@ def convert_images(named: Named, count: int, scale: float | None) -> np.ndarray:
     if images.ndim == 4 and images.shape[1] in (3, 4):
         images = np.moveaxis(images, 1, 3)
     if images.shape[1:3] == (side, side) and images.shape[3:] in ((3,), (4,)):
-        if any((part[..., :1] != part[..., 1:3]).any() for part in _cut(images)):
+        if any((part[..., :1] != part[..., 1:3]).any() for part in cut_blocks(images)):
             raise DigitsError(
                 f"{where}: expected grey images, received colours {images.shape}: {OTHER_SIZE}"
             )
@@ -49,10 +47,6 @@ def convert_images(named: Named, count: int, scale: float | None) -> np.ndarray:
     return _narrow(where, images, scale)
 
 
-def _cut(images: np.ndarray) -> Iterable[np.ndarray]:
-    return (images[start : start + PART_COUNT] for start in range(0, len(images), PART_COUNT))
-
-
 def _narrow(where: str, numbers: np.ndarray, scale: float | None) -> np.ndarray:
     """Turn images of 784 numbers each into uint8 (n, 28, 28).
 
@@ -60,7 +54,7 @@ def _narrow(where: str, numbers: np.ndarray, scale: float | None) -> np.ndarray:
         DigitsError: no integers 0-255, a constant, or nothing above 1 and no scale given.
     """
     narrowed: list[np.ndarray] = []
-    for part in _cut(numbers):
+    for part in cut_blocks(numbers):
         if part.dtype == np.uint8 and scale is None:
             narrowed.append(part)
             continue

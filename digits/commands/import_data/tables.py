@@ -13,8 +13,8 @@ import pandas as pd
 
 from digits.commands.import_data.labels import NUMBER
 from digits.commands.import_data.pairing import LABEL_WORDS, LEAST_PIXELS, join_texts
-from digits.commands.import_data.pixels import OTHER_SIZE, PART_COUNT, PIXEL_COUNT
-from digits.data.splits import IMAGE_SIDE
+from digits.commands.import_data.pixels import OTHER_SIZE, PIXEL_COUNT
+from digits.data.splits import BLOCK, IMAGE_SIDE
 from digits.errors import DigitsError
 
 SEPARATORS = ",;\t|"
@@ -155,7 +155,7 @@ def _read_rows(text: TextIOWrapper, table: Table, pixels: list[int]) -> Iterator
     # Without the last, rows that are all longer than the header would lose their first column.
     options |= {"names": columns, "header": None, "index_col": False}
     try:
-        with pd.read_csv(text, chunksize=PART_COUNT, **options, **table.dialect) as reader:
+        with pd.read_csv(text, chunksize=BLOCK, **options, **table.dialect) as reader:
             yield from reader
     except pd.errors.EmptyDataError:  # a header alone
         return
