@@ -25,12 +25,12 @@ from PIL import Image, ImageDraw
 
 from digits.commands.demo import command as demo
 from digits.commands.demo import drawings
-from digits.commands.demo.command import DemoError
 from digits.commands.demo.drawings import Reader
 from digits.commands.demo.nearest import Nearest, index_images
 from digits.commands.demo.server import MOST_BYTES, Handler, Server
 from digits.data.splits import Split
 from digits.deployment.classifier import Classifier
+from digits.errors import DigitsError
 from digits.imaging.normalization import centre
 
 DIGITS = list("0123456789")
@@ -287,7 +287,7 @@ def test_idle_connections_block_nothing(server: Server, monkeypatch: pytest.Monk
 
 
 def test_port_that_is_taken(server: Server) -> None:
-    with pytest.raises(DemoError, match=r"^--port: expected a free port, received \d+: "):
+    with pytest.raises(DigitsError, match=r"^--port: expected a free port, received \d+: "):
         demo.listen(server.server_port, make_reader(Path()))
 
 

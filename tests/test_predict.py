@@ -18,10 +18,10 @@ from samples import FLATTEN, SOFTMAX, make_recipe, spec
 from test_segmentation import photograph, write
 
 from digits.commands.predict import command as predict
-from digits.commands.predict.command import PredictError
 from digits.data.splits import Card, write_card
 from digits.deployment import classifier
 from digits.deployment.classifier import load_classifier
+from digits.errors import DigitsError
 from digits.files import ArtifactError
 from digits.imaging.normalization import centre
 from digits.model.backend import keras
@@ -153,7 +153,7 @@ def test_bad_files_get_a_line_each_and_the_others_are_read(
     odd = tmp_path / os.fsdecode(b"\xff\n.png")
     odd.write_text("hello")
     bad = [truncated, empty, blank, odd, tmp_path / "missing.png"]
-    with pytest.raises(PredictError, match="5 of 6 pictures not read"):
+    with pytest.raises(DigitsError, match="5 of 6 pictures not read"):
         call(*bad[:2], good, *bad[2:], "--format", "json")
     printed, said = capsys.readouterr()
     pages = json.loads(printed)
@@ -184,14 +184,14 @@ def test_picture_of_what_was_seen(tmp_path: Path, capsys: pytest.CaptureFixture[
         assert drawn.size[0] == 825
         assert drawn.size[1] > 600
     before = inputs[0].read_bytes()
-    with pytest.raises(PredictError, match="an input"):
+    with pytest.raises(DigitsError, match="an input"):
         call(*inputs, "--picture", inputs[0])
     assert inputs[0].read_bytes() == before
 
 
 @pytest.mark.usefixtures("folder")
 def test_nothing_to_read(tmp_path: Path) -> None:
-    with pytest.raises(PredictError, match="expected files, received none"):
+    with pytest.raises(DigitsError, match="expected files, received none"):
         call(tmp_path)
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from projects import Project
 
+from digits.commands.recover import recover
 from digits.dvc.git import GitError
-from digits.dvc.recover import recover
 from digits.errors import DigitsError
 
 EXEC_REFS = "refs/exps/exec"

@@ -26,11 +26,10 @@ from projects import PARAMS_PATH, RECIPES
 from ruamel.yaml import YAML
 
 from digits.commands.tune import command, objective, plots, study
-from digits.commands.tune.objective import TrialError
 from digits.commands.tune.search import Search, load_search
-from digits.commands.tune.study import StudyError
 from digits.commands.tune.worker import TrialFailedError, Worker
 from digits.config import ConfigError
+from digits.errors import DigitsError
 from digits.files import HISTORY_COLUMNS
 from digits.paths import HISTORY_PATH, TRAIN_METRICS_PATH
 
@@ -128,7 +127,7 @@ def test_grid_has_every_combination_once_and_a_seed_may_be_one() -> None:
 @pytest.mark.parametrize(("sampler", "count"), [("grid", 3), ("tpe", None), ("tpe", 0)])
 def test_number_of_trials_that_makes_no_sense(sampler: str, count: int | None) -> None:
     search = make_search(sampler=sampler, space={"train.batch_size": {"values": [32, 64]}})
-    with pytest.raises(command.TuneError):
+    with pytest.raises(DigitsError, match=r"^--trials: "):
         command.plan_points(search, count)
 
 
@@ -199,7 +198,7 @@ def test_study_is_made_once_and_grows(database: str) -> None:
     own = study.open_study(storage, "small-0123456789ab")
     assert [trial.number for trial in study.list_trials(own)] == [0, 1, 2, 3, 4]
     assert study.read_search(own) == search
-    with pytest.raises(StudyError, match=r"one of \['small-0123456789ab'\], received 'other'"):
+    with pytest.raises(DigitsError, match=r"one of \['small-0123456789ab'\], received 'other'"):
         study.open_study(storage, "other")
 
 
@@ -275,7 +274,7 @@ def test_trial_of_a_silent_worker_is_run_again_but_not_for_ever(database: str) -
 
 
 def test_trial_of_an_interrupted_worker_waits_again_however_often(database: str) -> None:
-    for error in [KeyboardInterrupt(), TrialError("no disk")] * study.MOST_RETRIES:
+    for error in [KeyboardInterrupt(), DigitsError("no disk")] * study.MOST_RETRIES:
         own = make_worker(database, raising(error), 1)
         with pytest.raises(type(error)):
             own.work(None)
@@ -351,7 +350,7 @@ def test_heartbeats_outlive_a_database_that_fails(
 )
 def test_database_that_does_not_answer_is_one_line_without_password(url: str) -> None:
     url = url.format(f"{remotes.HOST}:{remotes.choose_port()}")
-    refused = pytest.raises(StudyError, match="expected a database that answers")
+    refused = pytest.raises(DigitsError, match="expected a database that answers")
     with refused as raised, study.explaining(url):
         study.open_storage(url)
     assert "geheim" not in str(raised.value)

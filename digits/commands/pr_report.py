@@ -95,7 +95,7 @@ def judge_metrics() -> str:
     """Say which of the metrics are those of the predictions, or that it is not known.
 
     Raises:
-        ResultError: they are not.
+        DigitsError: they are not.
     """
     metrics, verified = load_metrics()
     if not verified:

@@ -34,6 +34,18 @@ def try_git(*arguments: str) -> str:
         return ""
 
 
+def check_committed(*options: str) -> None:
+    """Refuse uncommitted changes; the options are those of `git status`.
+
+    Raises:
+        DigitsError: names the changed files.
+    """
+    changed = ask_git("status", "--porcelain", *options).splitlines()
+    if changed:
+        names = ", ".join(line[3:] for line in changed)
+        raise DigitsError(f"expected everything committed, received changes in {names}")
+
+
 def is_commit(name: str) -> bool:
     """Tell whether a name is one of a commit, a branch or a tag of one."""
     commit = f"{name}^{{commit}}"

@@ -33,8 +33,8 @@ def load_record(name: str, split: str = "validation") -> Record:
     """Load what a Git revision, branch or experiment, or the workspace, predicted for a split.
 
     Raises:
-        DigitsError: no such revision, or files that are neither in the cache nor on the remote.
-        ResultError: test predictions of another model than the revision's.
+        DigitsError: no such revision, files that are neither in the cache nor on the remote, or
+            test predictions of another model than the revision's.
         GitError: no repository, or one that Git does not open.
         ArtifactError: damaged files.
     """

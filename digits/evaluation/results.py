@@ -30,10 +30,6 @@ TOLERANCE = 1e-5  # metrics are written with six decimals, and other machines ro
 NOT_VERIFIED = "not verified: the predictions are not here, `dvc pull` brings them"
 
 
-class ResultError(DigitsError):
-    """Numbers that are not those of the model that is here."""
-
-
 def read_models(lock_path: Path) -> dict[str, str]:
     """Return the MD5 of the model that `train` made, and of the one that `evaluate` judged."""
     stages = load_yaml(lock_path)["stages"]
@@ -49,13 +45,13 @@ def check_evaluated(lock_path: Path, name: str) -> None:
     """Refuse test results that a run up to `train` has left as they were: of another model.
 
     Raises:
-        ResultError: says what evaluates the model.
+        DigitsError: says what evaluates the model.
     """
     if not lock_path.exists():  # stages that were run by hand
         return
     models = read_models(lock_path)
     if models.get("train") != models.get("evaluate"):
-        raise ResultError(
+        raise DigitsError(
             f"{name}: expected test results of its model, received those of another: it was "
             "trained and not evaluated; `dvc repro` does, where it is checked out"
         )
@@ -68,7 +64,7 @@ def load_metrics() -> tuple[dict[str, Any], set[str]]:
 
     Raises:
         ArtifactError: a file is missing or damaged.
-        ResultError: a number is not what the predictions come to, or they are of another model.
+        DigitsError: a number is not what the predictions come to, or they are of another model.
     """
     metrics = load_json(EVALUATE_METRICS_PATH)
     check_evaluated(LOCK_PATH, str(EVALUATE_METRICS_PATH))
@@ -94,7 +90,7 @@ def _check(path: Path, folder: Path, computed: Mapping[str, Any], required: str)
     for name in sorted({required} | (values.keys() & computed.keys())):
         expected, received = computed[name], values.get(name)
         if not isinstance(received, int | float) or abs(received - expected) > TOLERANCE:
-            raise ResultError(
+            raise DigitsError(
                 f"{path}: expected {name} {expected:.6g}, computed from {folder}, received "
                 f"{received}: `dvc checkout` brings the predictions that dvc.lock names; if the "
                 f"numbers were edited, `git restore {path.parent}` brings them back"

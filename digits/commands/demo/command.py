@@ -16,10 +16,6 @@ PORT = 8028
 DRAWINGS_DIR = Path("data/drawings")
 
 
-class DemoError(DigitsError):
-    """The server cannot listen at a port."""
-
-
 def add_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("--port", type=int, default=PORT, help=f"0 takes a free one [{PORT}]")
@@ -44,12 +40,12 @@ def listen(port: int, reader: Reader) -> Server:
     """Open the server.
 
     Raises:
-        DemoError: the port is taken, not allowed, or none.
+        DigitsError: the port is taken, not allowed, or none.
     """
     try:
         return Server(port, reader)
     except (OSError, OverflowError) as error:
-        raise DemoError(
+        raise DigitsError(
             f"--port: expected a free port, received {port}: {error}; `--port 0` takes a free one"
         ) from error
 

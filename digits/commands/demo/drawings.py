@@ -29,10 +29,6 @@ NAME_LENGTH = 16  # hexadecimal digits
 Answer = Callable[[bytes], dict[str, Any]]  # of a request's body
 
 
-class RefusedError(DigitsError):
-    """A picture that is not read or kept; the page shows the message."""
-
-
 @dataclass(frozen=True)
 class Reader:
     """What reads pictures, one at a time: LiteRT and Python's warnings are one for all threads."""
@@ -87,7 +83,7 @@ class Reader:
             picture = decode(raw)
             count = len(find(picture))
             if count != 1:
-                raise RefusedError(f"expected one digit to keep, received {count}")
+                raise DigitsError(f"expected one digit to keep, received {count}")
             kept = io.BytesIO()
             Image.fromarray((255 * picture.pixels).round().astype(np.uint8)).save(kept, "PNG")
             name = f"{hashlib.sha256(kept.getvalue()).hexdigest()[:NAME_LENGTH]}.png"
@@ -106,11 +102,10 @@ def decode(raw: bytes) -> Picture:
     """Return the picture of a PNG or JPEG.
 
     Raises:
-        RefusedError: the content is neither.
-        PictureError: it is damaged, or has too many pixels.
+        DigitsError: the content is neither, is damaged, or has too many pixels.
     """
     if not raw.startswith(BEGINNINGS):
-        raise RefusedError("expected a PNG or JPEG picture, received something else")
+        raise DigitsError("expected a PNG or JPEG picture, received something else")
     return next(read_pictures(raw))
 
 
@@ -118,12 +113,11 @@ def find(picture: Picture, judge: Judge | None = None) -> list[Found]:
     """Return the digits on a picture.
 
     Raises:
-        PictureError: it is no page of digits.
-        RefusedError: there are too many.
+        DigitsError: it is no page of digits, or has too many of them.
     """
     found = find_digits(picture.pixels, judge)
     if len(found) > MOST_DIGITS:
-        raise RefusedError(f"expected at most {MOST_DIGITS} digits, received {len(found)}")
+        raise DigitsError(f"expected at most {MOST_DIGITS} digits, received {len(found)}")
     return found
 
 

@@ -14,6 +14,7 @@ from digits.commands.leaderboard.page import PICTURE_PATH, rank_recipes, write_p
 from digits.commands.leaderboard.picture import draw_leaderboard
 from digits.config import did_you_mean
 from digits.data.datasets import load_dataset
+from digits.dvc.git import check_committed
 from digits.dvc.run import fetch_data
 from digits.errors import DigitsError
 from digits.evaluation.ledger import load_ledger, write_ledger
@@ -21,6 +22,8 @@ from digits.evaluation.plotting import write_figure
 from digits.files import write_text
 
 PAGE_PATH = Path("LEADERBOARD.md")
+# What a run may be made of: nothing runs that no commit describes.
+SOURCES = ("params.yaml", "recipes", "datasets", "dvc.yaml", "pipeline", "digits")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -50,13 +53,9 @@ def publish(board: Board, jobs: Mapping[str, Job]) -> None:
 def run_jobs(jobs: list[Job], *, force: bool) -> None:
     """Run the jobs one after another, each a line of the ledger as soon as it is done."""
     # TensorFlow takes seconds, and most often there is nothing to run.
-    from digits.commands.leaderboard.runs import (  # noqa: PLC0415
-        check_committed,
-        describe_run,
-        perform,
-    )
+    from digits.commands.leaderboard.runs import describe_run, perform  # noqa: PLC0415
 
-    check_committed()
+    check_committed("--untracked-files=all", "--", *SOURCES)
     fetch_data()
     for number, job in enumerate(jobs, start=1):
         print(f"\n=== {job.name}, {number} of {len(jobs)} ===", flush=True)

@@ -34,19 +34,6 @@ EVALUATED = (
     "optdigits_accuracy",
 )
 KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
-SOURCES = ("params.yaml", "recipes", "datasets", "dvc.yaml", "pipeline", "digits")
-
-
-def check_committed() -> None:
-    """Refuse to run what no commit describes.
-
-    Raises:
-        DigitsError: a file that a run may be made of has uncommitted changes.
-    """
-    changed = ask_git("status", "--porcelain", "--untracked-files=all", "--", *SOURCES)
-    if changed:
-        names = ", ".join(line[3:] for line in changed.splitlines())
-        raise DigitsError(f"expected everything committed, received changes in {names}")
 
 
 def perform(job: Job, *, force: bool) -> Outcome:

@@ -25,10 +25,6 @@ from digits.paths import CARD_PATH, MODEL_PATH
 UNSURE = "?"
 
 
-class PredictError(DigitsError):
-    """Some files were not read, or there are none."""
-
-
 def add_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("paths", nargs="+", type=Path, metavar="PATH", help="picture, .npy, IDX file, folder or -")
@@ -136,10 +132,10 @@ RENDERERS = {"text": render_text, "json": render_json}
 def main(arguments: Namespace) -> None:
     drawn = arguments.picture
     if drawn and drawn.resolve() in {path.resolve() for path in arguments.paths}:
-        raise PredictError(f"--picture: expected another file than {drawn}, an input")
+        raise DigitsError(f"--picture: expected another file than {drawn}, an input")
     files = list(list_files(arguments.paths))
     if not files:
-        raise PredictError(f"{arguments.paths[0]}: expected files, received none")
+        raise DigitsError(f"{arguments.paths[0]}: expected files, received none")
     classifier = load_model(arguments.model, arguments.rev)
     pages = [
         page
@@ -156,7 +152,7 @@ def main(arguments: Namespace) -> None:
     for page in failed:
         print(f"ERROR: {page.name}: {page.error}", file=sys.stderr)
     if failed:
-        raise PredictError(f"{len(failed)} of {len(pages)} pictures not read, reasons above")
+        raise DigitsError(f"{len(failed)} of {len(pages)} pictures not read, reasons above")
 
 
 def _draw(path: Path, readings: Sequence[Reading], names: Sequence[str]) -> None:

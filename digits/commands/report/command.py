@@ -51,8 +51,8 @@ def load_numbers() -> dict[str, Any]:
 
     Raises:
         ArtifactError: a file is missing or damaged.
-        ResultError: numbers that do not follow from the predictions.
-        DigitsError: no predictions, or numbers of another recipe or dataset than the selected.
+        DigitsError: no predictions, numbers that do not follow from them, or numbers of another
+            recipe or dataset than the selected.
     """
     if not load_metrics()[1]:
         raise DigitsError(f"{SCORES_PATH.parent}: {NOT_VERIFIED}")

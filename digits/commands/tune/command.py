@@ -29,7 +29,6 @@ from digits.commands.tune.study import (
     TOKEN,
     WANTED,
     WORKER,
-    StudyError,
     create_study,
     explaining,
     is_lost,
@@ -41,7 +40,7 @@ from digits.commands.tune.study import (
 )
 from digits.commands.tune.worker import Worker
 from digits.dvc.experiments import list_changes, name_ref
-from digits.dvc.git import ask_git, is_commit
+from digits.dvc.git import ask_git, check_committed, is_commit
 from digits.dvc.run import fetch_data
 from digits.errors import DigitsError
 from digits.urls import mask_urls
@@ -49,40 +48,31 @@ from digits.urls import mask_urls
 HEADER = ("trial", "state", "value", "settings")
 WIDTHS = (5, 24, 10, 35)  # with two spaces between: 80 columns
 DEFAULT_URL = "sqlite:///tune.db"
-ACTIONS = {
-    "create": "make the study of this commit, or add trials to it",
-    "work": "run its trials until none is left",
-    "status": "list its trials, and say how the study is deleted",
-    "best": "show the best one, draw the study, say how to take it over",
-}
-
-
-class TuneError(DigitsError):
-    """The checkout is not the study's, or an option makes no sense."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     storage = f"the database [${STORAGE_VARIABLE}, or tune.db here]"
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    for name, summary in ACTIONS.items():
-        action = actions.add_parser(name, help=summary)
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    summaries = {
+        create: "make the study of this commit, or add trials to it",
+        work: "run its trials until none is left",
+        status: "list its trials, and say how the study is deleted",
+        best: "show the best one, draw the study, say how to take it over",
+    }
+    for run, summary in summaries.items():
+        action = actions.add_parser(run.__name__, help=summary)
+        action.set_defaults(run=run)
         action.add_argument("--storage", metavar="URL", help=storage)
-        if name in ("create", "work"):
-            text = "in all; a grid has its own" if name == "create" else "end after so many"
+        if run in (create, work):
+            text = "in all; a grid has its own" if run is create else "end after so many"
             action.add_argument("--trials", type=int, metavar="N", help=text)
         else:
             action.add_argument("--study", metavar="NAME", help="another commit's")
 
 
-# The commit
-
-
 def check_clean() -> str:
     """Return the commit of the checkout; refuse edits, which other machines would not have."""
-    changed = ask_git("status", "--porcelain", "--untracked-files=no").splitlines()
-    if changed:
-        names = ", ".join(line[3:] for line in changed)
-        raise TuneError(f"expected everything committed, received changes in {names}")
+    check_committed("--untracked-files=no")
     return ask_git("rev-parse", "HEAD")
 
 
@@ -91,7 +81,7 @@ def bring_data() -> None:
     with locking():
         fetch_data()
     if ask_git("status", "--porcelain", "--untracked-files=no"):
-        raise TuneError(
+        raise DigitsError(
             "dvc.lock: expected the state of fetch and decode, received an older one, brought up "
             "to date now: commit it, then `digits tune create`"
         )
@@ -113,10 +103,10 @@ def plan_points(search: Search, count: int | None) -> list[Point]:
     if search.sampler == "grid":
         points = search.list_points()
         if count is not None:
-            raise TuneError(f"--trials: expected none, since the grid has {len(points)}")
+            raise DigitsError(f"--trials: expected none, since the grid has {len(points)}")
         return points
     if count is None or count < 1:
-        raise TuneError(f"--trials: expected a number, since {TUNE_PATH} gives no grid")
+        raise DigitsError(f"--trials: expected a number, since {TUNE_PATH} gives no grid")
     return [{} for _ in range(count)]
 
 
@@ -151,7 +141,7 @@ def best(url: str, arguments: Namespace) -> None:
     try:
         trial = study.best_trial
     except ValueError as error:
-        raise StudyError(f"study {name}: expected a trial with a result, received none") from error
+        raise DigitsError(f"study {name}: expected a trial with a result, received none") from error
     print(f"study {name}: {count_states(list_trials(study))}")
     print(f"best: trial {trial.number}{describe_retry(trial)}, {objective} {trial.value:.6f}")
     for setting in list_changes(trial.params)[1::2]:
@@ -220,6 +210,5 @@ def main(arguments: Namespace) -> None:
     # Taken out of the environment: no process that a worker starts needs the password.
     url = arguments.storage or os.environ.get(STORAGE_VARIABLE) or DEFAULT_URL
     os.environ.pop(STORAGE_VARIABLE, None)
-    commands = {"create": create, "work": work, "status": status, "best": best}
     with explaining(url):
-        commands[arguments.action](url, arguments)
+        arguments.run(url, arguments)

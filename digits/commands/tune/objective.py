@@ -34,10 +34,6 @@ TRIALS_DIR = Path(".dvc/tmp/tune")  # DVC and Git ignore it
 LOCK_NAME = "lock"
 
 
-class TrialError(DigitsError):
-    """An experiment could not run, for a reason that is not its parameters."""
-
-
 class Objective:
     """Trains the trials of a study, in a folder of this worker's own."""
 
@@ -74,7 +70,7 @@ class Objective:
         if status not in (0, os.EX_IOERR):
             raise TrialFailedError(f"train: exit status {status}")
         if outcome.status:
-            raise TrialError(
+            raise DigitsError(
                 f"{name}: expected `dvc exp run` to succeed, received exit status "
                 f"{outcome.status}, reasons above; its trial waits for a worker again"
             )
@@ -88,7 +84,7 @@ class Objective:
         remote = str(self.search.push)
         words = ("--wait-for-lock", "exp", "push", "--quiet", "--force", remote, name)
         if status := run_dvc(*words).status:
-            raise TrialError(
+            raise DigitsError(
                 f"{TUNE_PATH}: push: expected {name} to be pushed to {remote} and to DVC's remote, "
                 f"received exit status {status}, reasons above"
             )

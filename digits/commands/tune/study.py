@@ -37,10 +37,6 @@ TOKEN, COMMIT, SEARCH = "token", "commit", "search"  # noted with a study
 WANTED, WORKER, EXPERIMENTS, ERROR = "wanted", "worker", "experiments", "error"
 
 
-class StudyError(DigitsError):
-    """There is no such study, or its database does not answer."""
-
-
 # The database
 
 
@@ -51,7 +47,7 @@ def explaining(url: str) -> Iterator[None]:
         yield
     except (SQLAlchemyError, StorageInternalError, ImportError) as error:
         reason = str(error.__cause__ or error).splitlines()[0]
-        raise StudyError(
+        raise DigitsError(
             f"{mask_urls(url)}: expected a database that answers, received: {mask_urls(reason)}"
         ) from error
 
@@ -151,7 +147,7 @@ def open_study(storage: Storage, name: str) -> Study:
         study = optuna.load_study(study_name=name, storage=storage, sampler=sampler)
     except KeyError as error:
         known = sorted(optuna.get_all_study_names(storage))
-        raise StudyError(
+        raise DigitsError(
             f"study: expected one of {known}, received {name!r}: `digits tune create` makes one of "
             "this commit, `--study` names another"
         ) from error
