@@ -1,8 +1,8 @@
-"""Draw digits by a hand unlike those of MNIST: `python -m benchmarks.hand PATH`.
+"""Draw digits in a handwriting unlike MNIST's: `python -m benchmarks.hand PATH`.
 
 Its ones have the long upstroke that is taught in much of Europe, its sevens a serif and a bar, its
-nines a hook. Each drawing is another one: points waver, the whole leans, pens have their widths.
-They lie in a folder as `digits demo` would have kept them, a subfolder a digit.
+nines a hook. Points, slant and the width of the pen are drawn at random. The pictures are put into
+a subfolder a digit, as `digits demo` does.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def smooth(points: np.ndarray) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Draw digits by a hand unlike those of MNIST.")
+    parser = argparse.ArgumentParser(description="Draw digits in a handwriting unlike MNIST's.")
     add = parser.add_argument
     add("path", type=Path, metavar="PATH", help="a folder, or a .png for all in a row")
     add("--digits", default="0123456789", metavar="0123456789", help="which")

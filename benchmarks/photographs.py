@@ -148,7 +148,7 @@ def _rule(paper: str, shape: tuple[int, ...], size: int, draws: np.random.Genera
 
 
 def _light(shape: tuple[int, ...], shadow: str, draws: np.random.Generator) -> np.ndarray:
-    """Return the light on the page: more to one side, and less in the shadow of a hand."""
+    """Return the brightness of each pixel: brighter on one side, darker in a shadow."""
     rows, columns = np.mgrid[-1 : 1 : shape[0] * 1j, -1 : 1 : shape[1] * 1j]
     angle = draws.uniform(0, 2 * np.pi)
     light = 1 - draws.uniform(0, 0.3) * (1 + rows * np.sin(angle) + columns * np.cos(angle)) / 2

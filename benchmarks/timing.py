@@ -70,7 +70,7 @@ def judge_at_most(measured: float, wanted: float) -> str:
 
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print Markdown, ready for the README, as soon as it is known."""
+    """Print a Markdown table at once."""
     lines = [header, ["---"] * len(header), *rows]
     table = "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
     print(f"### {title}\n\n{table}\n", flush=True)

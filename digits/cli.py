@@ -39,7 +39,7 @@ def call_command() -> None:
     for name, summary in COMMANDS.items():
         listed.add_parser(name, help=summary, add_help=False)
     name = parser.parse_args(sys.argv[1:2]).command
-    # Imported here: no command waits for the libraries of another.
+    # Imported here, so that no command waits for the libraries of another.
     try:
         module = importlib.import_module(find_module(name))
     except ModuleNotFoundError as error:

@@ -53,7 +53,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def load_side(text: str, split: str) -> list[Record]:
-    """Load the revision, or the experiments of the pattern, that a side is.
+    """Load one side: a revision, or all experiments that match a pattern.
 
     Raises:
         DigitsError: no experiment's name matches.
@@ -86,14 +86,14 @@ def divide(records: Sequence[Record], split: str) -> list[tuple[str, list[Record
 
 
 def cut(record: Record, parts: dict[str, slice], name: str) -> Record:
-    """Return what a record says of a part, as if the part were the whole dataset."""
+    """Cut a record down to a part, as if that were the whole dataset."""
     card = record.card.model_copy(update={"name": name, "title": name, "parts": []})
     arrays = (array[parts[name]] for array in vars(record.predictions).values())
     return replace(record, card=card, predictions=Predictions(*arrays))
 
 
 def check_seeds(before: Sequence[Record], after: Sequence[Record]) -> None:
-    """Refuse sides that are not one recipe's runs each, two or more, each from a seed of its own.
+    """Refuse sides that are not runs of one recipe each, two or more, each from another seed.
 
     Raises:
         DigitsError: says in which settings they differ, or which seed comes twice.
@@ -157,7 +157,7 @@ def render_seeds(result: SeedComparison, names: Sequence[str], style: str) -> st
 def judge(
     before: Sequence[Record], after: Sequence[Record], arguments: Namespace, picture: Path | None
 ) -> tuple[dict[str, Any], Callable[[str], str]]:
-    """Compare two sides; return the numbers, and what writes them in a style of tabulate.
+    """Compare two sides; return the numbers, and a function that writes them in a tabulate style.
 
     Raises:
         DigitsError: they cannot be compared.

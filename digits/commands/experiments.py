@@ -23,7 +23,7 @@ Run = Mapping[str, Any]  # of `dvc exp show --json`: a commit, or a revision of 
 
 
 def tabulate_experiments(commits: Sequence[Run]) -> list[tuple[str, str, str, str]]:
-    """Put name, recipe, changes against the commit and validation accuracy into a row each."""
+    """Return a row each: name, recipe, changes against the commit, validation accuracy."""
     table = []
     for commit in commits:
         if commit["rev"] == "workspace":
@@ -68,14 +68,14 @@ def list_changes(before: Any, after: Any, key: str = "") -> Iterator[str]:
     """Yield what differs, a short line each: `epochs 9 → 4`, `+ layers.dense Dense(32)`."""
     if not isinstance(before, dict) or not isinstance(after, dict):
         if before != after:
-            yield f"{key} {_spell(before)} → {_spell(after)}"
+            yield f"{key} {_format(before)} → {_format(after)}"
         return
     for name in dict.fromkeys([*before, *after]):
         path = f"{key}.{name}" if key else name
         if name not in before:
-            yield f"+ {path} {_spell(after[name])}"
+            yield f"+ {path} {_format(after[name])}"
         elif name not in after:
-            yield f"- {path} {_spell(before[name])}"
+            yield f"- {path} {_format(before[name])}"
         else:
             yield from list_changes(before[name], after[name], path)
     kept = [name for name in before if name in after]
@@ -83,12 +83,12 @@ def list_changes(before: Any, after: Any, key: str = "") -> Iterator[str]:
         yield f"{key} in another order"
 
 
-def _spell(value: Any) -> str:
+def _format(value: Any) -> str:
     """Write a value in short; an object by its type and its first argument."""
     if not isinstance(value, dict):
         return f"{value:.15g}" if isinstance(value, float) else str(value)
     kind, *arguments = value.values() or ("{}",)
-    first = f"({_spell(arguments[0])})" if arguments else ""
+    first = f"({_format(arguments[0])})" if arguments else ""
     return f"{kind}{first}" if "type" in value else ", ".join(value)
 
 

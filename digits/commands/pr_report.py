@@ -43,7 +43,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def find_merge_base(base: str) -> str:
-    """Return the commit from which the workspace and the base went apart.
+    """Return the commit at which the workspace and the base diverged.
 
     Raises:
         DigitsError: there is none.
@@ -62,7 +62,7 @@ def find_merge_base(base: str) -> str:
 def judge_lock() -> str:
     """Say that `dvc.lock` is about this code, these parameters, metrics and plots.
 
-    What is not here (data and models of a checkout without them) is not judged.
+    Data and models that this checkout lacks are not judged.
 
     Raises:
         DigitsError: it is not; says what is older, or newer.
@@ -92,7 +92,7 @@ def _describe_change(change: Any) -> Iterator[str]:
 
 
 def judge_metrics() -> str:
-    """Say which of the metrics are those of the predictions, or that it is not known.
+    """Say which metrics follow from the predictions, or that this cannot be checked.
 
     Raises:
         DigitsError: they are not.
@@ -106,7 +106,7 @@ def judge_metrics() -> str:
 
 
 def judge_errors(base: str) -> str:
-    """Compare the errors on validation, draw them; where predictions cannot be had, say so."""
+    """Compare the errors on validation and draw them, or say which predictions are missing."""
     split = "validation"
     try:
         before, after = load_record(base, split), load_record(WORKSPACE, split)

@@ -1,9 +1,8 @@
 """`digits recover`: return to the branch after a killed `dvc exp run`, edits kept.
 
-A killed run leaves HEAD on no branch, its own refs, and changes staged.
-
-DVC puts these right when it ends or is interrupted; after SIGTERM or `kill -9` they stay
-(treeverse/dvc 9260), and the next commit is on no branch. By hand, where the branch is `main`:
+DVC detaches HEAD, makes refs of its own and stages changes. It undoes that when it ends or is
+interrupted, but not after SIGTERM or `kill -9` (treeverse/dvc 9260): the next commit would be on no
+branch. By hand, where the branch is `main`:
 `git symbolic-ref HEAD refs/heads/main`, `git reset`, and `git update-ref -d` of each of REFS.
 """
 
@@ -20,7 +19,7 @@ KEPT = {f"{REFS[0]}/EXEC_HEAD"}  # each run leaves it
 
 
 def recover() -> str:
-    """End what a killed run has left, and keep every edit; return what was done.
+    """Undo what a killed run has left, and keep every edit; return what was done.
 
     Raises:
         DigitsError: a DVC still runs, or somebody has committed since.
@@ -47,7 +46,7 @@ def recover() -> str:
 
 
 def _find_branch() -> str | None:
-    """Name the branch that HEAD has left, if it stands there still, or DVC's commits further on."""
+    """Return the branch that a killed run left; None where HEAD is on one, or not ahead of it."""
     branch = try_git("rev-parse", "--abbrev-ref", "@{-1}")
     tip = try_git("rev-parse", f"refs/heads/{branch}")
     if try_git("symbolic-ref", "HEAD") or not tip or try_git("merge-base", tip, "HEAD") != tip:

@@ -38,9 +38,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def remove_copies(names: Mapping[str, str]) -> int:
-    """Remove the workspace's files that are not the objects they are checked out from.
+    """Remove files of the workspace that differ from the objects they were checked out from.
 
-    DVC takes them for whole, since it has checked them out before; `dvc checkout` brings others.
+    DVC does not look at them again; once they are gone, `dvc checkout` writes whole ones.
     """
     damaged = [
         path

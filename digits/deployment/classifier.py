@@ -1,7 +1,6 @@
-"""A trained model that answers in a fraction of a second: without TensorFlow, once converted.
+"""A trained model for fast predictions: by LiteRT, since importing TensorFlow takes seconds.
 
-Importing TensorFlow takes seconds. LiteRT reads a form of the model that is made once, and is kept
-beside it under the digest of the model.
+The model is converted once; the result is kept beside it, under the digest of the model.
 """
 
 import hashlib
@@ -44,7 +43,7 @@ class Classifier:
 
     @property
     def judge(self) -> Predict | None:
-        """What decides whether ink is one digit or two; nothing for letters, clothes and others."""
+        """What tells one digit from two that touch; None if the classes are not digits."""
         return self.predict if self.class_names == DIGITS else None
 
 

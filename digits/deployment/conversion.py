@@ -1,6 +1,6 @@
-"""Trained models in the forms of other programs, as Keras exports them.
+"""Export trained models to other formats: SavedModel, ONNX and LiteRT, by Keras.
 
-Each form takes `images`, float32 (n, 28, 28, 1) in [0, 1], and gives `probabilities`,
+Each takes `images`, float32 (n, 28, 28, 1) in [0, 1], and gives `probabilities`,
 float32 (n, k), for any number of images at a time.
 """
 
@@ -22,7 +22,7 @@ QUANTIZING = "fully_quantize: "  # TensorFlow's C++ prints it, whatever the leve
 
 
 class ConversionError(DigitsError):
-    """A form has no counterpart of what a model computes."""
+    """A format has no counterpart of what a model computes."""
 
 
 def to_litert(model: keras.Model) -> bytes:
@@ -31,7 +31,7 @@ def to_litert(model: keras.Model) -> bytes:
     Raises:
         ConversionError: a layer that LiteRT does not have.
     """
-    # Without those that need the whole of TensorFlow: no runtime of LiteRT brings them along.
+    # Not those that need TensorFlow: LiteRT's runtimes do not have them.
     operations = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
     return _convert(model, "litert", target_spec=operations)
 
@@ -84,7 +84,7 @@ def _convert(model: keras.Model, kind: str, **options: Any) -> bytes:
             _export(model, path, kind, **options)
         except (ImportError, MemoryError, OSError):
             raise
-        except Exception as error:  # whatever a converter raises
+        except Exception as error:  # a converter may raise anything
             raise ConversionError(
                 f"{model.name}: expected layers that {kind} has, received {find_reason(error)}"
             ) from error

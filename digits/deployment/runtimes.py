@@ -1,4 +1,4 @@
-"""Exported models, loaded by the programs that they are for, without TensorFlow."""
+"""Load exported models into ONNX Runtime and LiteRT, without TensorFlow."""
 
 import os
 import sys
@@ -33,8 +33,8 @@ def load_litert(path: Path) -> Predict:
     from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415 (it takes a second)
 
     with _without_notice():
-        run = Interpreter(str(path)).get_signature_runner()  # it fits the tensors to the images
-        run(images=np.zeros((1, *IMAGE_SHAPE), np.float32))  # the first run is what it notes
+        run = Interpreter(str(path)).get_signature_runner()  # of any number of images
+        run(images=np.zeros((1, *IMAGE_SHAPE), np.float32))  # the notice comes now
 
     def predict(images: np.ndarray) -> np.ndarray:
         (probabilities,) = run(images=images).values()
@@ -45,7 +45,7 @@ def load_litert(path: Path) -> Predict:
 
 @contextmanager
 def _without_notice() -> Iterator[None]:
-    """Pass on what native code writes to standard error, but for the notice."""
+    """Hide the notice, and pass on all else that native code writes to standard error."""
     sys.stderr.flush()
     with tempfile.TemporaryFile() as said:
         kept = os.dup(2)

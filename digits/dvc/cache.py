@@ -1,6 +1,6 @@
-"""The objects in DVC's cache and in its remote: named by their MD5, trusted by DVC ever after.
+"""The objects in DVC's cache and remote, each named by its MD5.
 
-DVC hashes an object when it comes in and never again, and it never replaces one that is there.
+DVC hashes an object when it stores it and never again, and never replaces an existing one.
 """
 
 import json
@@ -63,7 +63,7 @@ def open_remote(repo: Repo) -> tuple[str, Any]:
 
 
 def list_objects(store: Any) -> list[str]:
-    """Return the names of all objects; a store that nobody has pushed to yet has none."""
+    """Return the names of all objects: none before the first push."""
     try:
         return sorted(oid for oid in store.all() if OBJECT_ID.fullmatch(oid))
     except FileNotFoundError:
@@ -79,7 +79,7 @@ def is_whole(store: Any, oid: str) -> bool:
 
 
 def replace_objects(source: Any, target: Any, oids: Iterable[str]) -> list[str]:
-    """Remove objects from the target and bring them from the source; return what it lacks whole."""
+    """Replace objects of the target by the source's; return those without a whole one there."""
     lost = []
     for oid in oids:
         target.delete(oid)
@@ -105,7 +105,7 @@ def name_objects(repo: Repo) -> dict[str, str]:
 
 
 def lend_cache(clone: Path) -> None:
-    """Have a clone use the cache and the local settings of this one, as DVC's temporary runs do."""
+    """Let a clone use this one's cache and local settings, as DVC's temporary runs do."""
     repo = Repo()
     with Config(str(clone / ".dvc")).edit("local") as settings:
         settings.update(repo.config.read("local"))

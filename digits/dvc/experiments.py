@@ -1,4 +1,4 @@
-"""Experiments of DVC: run here or in a clone, and their names."""
+"""DVC's experiments: run them here or in a clone, and list their names."""
 
 import os
 import signal
@@ -25,10 +25,10 @@ def run_experiment(settings: Mapping[str, object], *options: str) -> Outcome:
         raise DigitsError(
             "expected no merge under way, received one: end it with `git merge --quit`"
         )
-    return run_dvc("exp", "run", *list_changes(settings), *options)
+    return run_dvc("exp", "run", *list_options(settings), *options)
 
 
-def list_changes(settings: Mapping[str, object]) -> list[str]:
+def list_options(settings: Mapping[str, object]) -> list[str]:
     """Write changed parameters as options of `dvc exp run`."""
     values = {key: "null" if value is None else value for key, value in settings.items()}
     return [part for key, value in values.items() for part in ("-S", f"{key}={value}")]
@@ -37,12 +37,12 @@ def list_changes(settings: Mapping[str, object]) -> list[str]:
 def run_experiment_in(
     clone: Path, settings: Mapping[str, object], watch: Callable[[], None], *options: str
 ) -> Outcome:
-    """Run an experiment in a clone that is there for it; `watch` is called again and again.
+    """Run an experiment in a clone made for it; `watch` is called every half second.
 
-    If that raises, or this process ends in whatever way, DVC and its stage are killed.
+    If `watch` raises, or this process ends in any way, DVC and its stage are killed.
     """
     leash = ["setpriv", "--pdeathsig", "KILL"] if sys.platform == "linux" else []
-    command = [*leash, sys.executable, "-m", "dvc", "exp", "run", *list_changes(settings), *options]
+    command = [*leash, sys.executable, "-m", "dvc", "exp", "run", *list_options(settings), *options]
     with journaling() as (environment, stages):
         environment["DVC_SITE_CACHE_DIR"] = str(clone / ".dvc/tmp/state")  # gone with the clone
         with subprocess.Popen(
@@ -66,5 +66,5 @@ def list_names() -> list[str]:
 
 
 def name_ref(commit: str, name: str) -> str:
-    """Return where DVC keeps an experiment of a commit."""
+    """Return the Git ref of a commit's experiment."""
     return f"refs/exps/{commit[:2]}/{commit[2:]}/{name}"

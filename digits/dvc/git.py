@@ -1,4 +1,4 @@
-"""The one way to ask Git."""
+"""Git's commands as functions."""
 
 import subprocess
 
@@ -47,6 +47,6 @@ def check_committed(*options: str) -> None:
 
 
 def is_commit(name: str) -> bool:
-    """Tell whether a name is one of a commit, a branch or a tag of one."""
+    """Tell whether a name is a commit, or a branch or tag of one."""
     commit = f"{name}^{{commit}}"
     return bool(try_git("rev-parse", "--verify", "--quiet", "--end-of-options", commit))

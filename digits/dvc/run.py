@@ -33,7 +33,7 @@ def run_dvc(*arguments: str) -> Outcome:
 
 
 def fetch_data() -> None:
-    """Bring the dataset into DVC's cache: mirrors beside the checkout are not beside a run.
+    """Bring the dataset into DVC's cache: relative paths of mirrors do not hold in a run's folder.
 
     Raises:
         DigitsError: DVC failed.
@@ -59,7 +59,7 @@ def read_dvc(*arguments: str) -> str:
 
 @contextmanager
 def journaling() -> Iterator[tuple[dict[str, str], dict[str, dict[str, Any]]]]:
-    """Yield the environment for a DVC, and what its stages did, which is known at the end."""
+    """Yield the environment for `dvc`, and a record of its stages that is filled in at the end."""
     stages: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "journal.jsonl"

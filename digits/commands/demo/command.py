@@ -1,4 +1,4 @@
-"""`digits demo`: a page on which one draws a digit, and sees what the network makes of it."""
+"""`digits demo`: a page on which to draw a digit and see how the network classifies it."""
 
 import contextlib
 from argparse import ArgumentParser, Namespace

@@ -1,4 +1,4 @@
-"""What the page of `demo` asks for: a picture read, a drawing kept under its right label."""
+"""Answer the requests of the demo's page: read a picture, keep a drawing under its label."""
 
 import base64
 import hashlib
@@ -31,7 +31,7 @@ Answer = Callable[[bytes], dict[str, Any]]  # of a request's body
 
 @dataclass(frozen=True)
 class Reader:
-    """What reads pictures, one at a time: LiteRT and Python's warnings are one for all threads."""
+    """Reads pictures, one at a time: threads share LiteRT's model and Python's warning filters."""
 
     classifier: Classifier
     nearest: Nearest | None  # without training images there are none
@@ -39,7 +39,7 @@ class Reader:
     turn: threading.Lock = field(default_factory=threading.Lock)
 
     def list_answers(self) -> dict[str, Answer]:
-        """Return what answers each path that the page asks."""
+        """Return the function that answers each path."""
         classes = self.classifier.class_names
         facts = {"classes": classes, "has_nearest": self.nearest is not None}
         keepers = [partial(self.keep, number=number) for number in range(len(classes))]
@@ -122,12 +122,12 @@ def find(picture: Picture, judge: Judge | None = None) -> list[Found]:
 
 
 def name_folders(class_names: Sequence[str]) -> list[str]:
-    """Return a folder's name for each class: names of datasets lead nowhere else."""
+    """Return a folder's name for each class: `../x` leads nowhere else."""
     return [re.sub(r"[^\w -]", "_", name) for name in class_names]
 
 
 def _place(found: Found, shape: tuple[int, ...]) -> list[float]:
-    """Return left, top, right and bottom as shares of the picture's width and height."""
+    """Return left, top, right and bottom as fractions of the picture's width and height."""
     height, width = shape[:2]
     rows, columns = found.rows, found.columns
     return [columns.start / width, rows.start / height, columns.stop / width, rows.stop / height]

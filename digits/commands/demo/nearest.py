@@ -1,8 +1,7 @@
-"""The training images that are most like a digit: what the network has met of its kind.
+"""The training images that are most similar to a digit.
 
-They are compared as 14x14 means of 2x2 pixels, so that a stroke a pixel beside another is still
-near it, each of length 1, so that a thick pen is near a fine one (cosine similarity). One product
-of matrices compares all of them.
+Compared is the cosine similarity of 14x14 means of 2x2 pixels: strokes that are a pixel apart, or
+of another thickness, are still similar. One matrix product compares all images.
 """
 
 from dataclasses import dataclass
@@ -17,21 +16,21 @@ COUNT = 8  # images shown
 
 @dataclass(frozen=True)
 class Nearest:
-    """Training images uint8 (n, 28, 28), their labels (n,), and what is compared of them (n, k)."""
+    """Training images uint8 (n, 28, 28), their labels (n,), and their features (n, k)."""
 
     images: np.ndarray
     labels: np.ndarray
     features: np.ndarray
 
     def find(self, ink: np.ndarray) -> list[tuple[int, np.ndarray]]:
-        """Return the labels and pixels of those most like float (28, 28), the nearest first."""
-        likeness = self.features @ describe(ink[np.newaxis])[0]
-        order = np.argsort(-likeness, kind="stable")[:COUNT]
+        """Return labels and pixels of those most similar to float (28, 28), the nearest first."""
+        similarity = self.features @ describe(ink[np.newaxis])[0]
+        order = np.argsort(-similarity, kind="stable")[:COUNT]
         return [(int(self.labels[index]), self.images[index]) for index in order]
 
 
 def index_images(split: Split) -> Nearest:
-    """Prepare images float (n, 28, 28, 1) for being searched."""
+    """Compute the features of images float (n, 28, 28, 1)."""
     blocks = cut_blocks(split.images[..., 0])
     pixels = [(255 * block).round().astype(np.uint8) for block in blocks]
     features = [describe(block) for block in blocks]

@@ -55,7 +55,7 @@ def render(path: Path, blocks: Mapping[str, str], model: str) -> str:
 
 
 def describe_confidence(recipe: str, reliability: pd.DataFrame, rejection: pd.DataFrame) -> str:
-    """Say what the model's probabilities are worth."""
+    """Say how well the probabilities are calibrated, and what rejecting 2 % gains."""
     gaps = (reliability["accuracy"] - reliability["confidence"]).abs()
     error = np.average(gaps, weights=reliability["count"])
     rejected, accuracy = rejection.query("rejected >= 0.02").iloc[0]
@@ -80,7 +80,7 @@ def describe_sizes(outs: Sequence[Mapping[str, Any]]) -> str:
 
 
 def shorten_table(page: str) -> str:
-    """Return some columns of the leaderboard's table."""
+    """Return the columns of the leaderboard that README.md shows."""
     rows = [
         [cell.strip() for cell in line.strip("| ").split("|")]
         for line in re.findall(r"(?m)^\|.*$", page)
@@ -129,7 +129,7 @@ def load_blocks() -> tuple[dict[str, str], str]:
 
 
 def write_page(path: Path, written: str) -> None:
-    """Write a page unless it says that already, and say which of the two it was."""
+    """Write a page if it has changed, and print whether it has."""
     same = path.exists() and path.read_text(encoding="utf-8") == written
     if not same:
         write_text(path, written)

@@ -109,7 +109,7 @@ def tabulate_metrics(metrics: Mapping[str, Any]) -> str:
 
 
 def name_worst(robustness: pd.DataFrame) -> str:
-    """Name the kinds of corruption that count and cost most, the accuracy and the group of each."""
+    """Name the corruptions with the lowest accuracy, of those that count towards the mean."""
     counted = robustness[robustness["group"].isin(["seen", "unseen"])]
     worst = counted.nsmallest(WORST_COUNT, "accuracy")
     kinds = zip(worst["corruption"], worst["accuracy"], worst["group"], strict=True)

@@ -1,6 +1,6 @@
-"""`digits export`: the trained model in the forms of other programs, each loaded back and compared.
+"""`digits export`: the trained model in other formats, each loaded back and compared with Keras.
 
-They are compared with Keras on validation images: the test images are opened by `evaluate` only.
+They are compared on validation images: only `evaluate` opens the test images.
 """
 
 import hashlib
@@ -91,7 +91,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 @contextmanager
 def replacing_folder(folder: Path) -> Iterator[Path]:
-    """Make a temporary folder that takes the place of an earlier export, or of none, at the end.
+    """Yield a temporary folder; at the end it replaces the folder, new or of an earlier export.
 
     Raises:
         DigitsError: the folder holds anything else.
@@ -115,7 +115,7 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def finding_files(revision: str | None) -> Iterator[Path]:
-    """Return the folder below which the model and the images are: the project, or a copy.
+    """Yield the folder that has the model and the images: the project, or a revision's copy.
 
     Raises:
         DigitsError: no such revision, or files that are nowhere to be had.

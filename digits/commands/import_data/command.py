@@ -1,7 +1,7 @@
-"""`digits import NAME SOURCE...`: other people's forms of a dataset to four IDX files.
+"""`digits import NAME SOURCE...`: convert a dataset of another format to four IDX files.
 
-What would have to be guessed is refused. The folder of the IDX files is the one mirror in the new
-dataset file, which has their digests.
+What is ambiguous is refused. The new dataset file has the digests of the IDX files, and their
+folder as its one mirror.
 """
 
 import math
@@ -41,7 +41,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def _check_options(arguments: Namespace) -> None:
-    """Refuse what no content of the sources could make good."""
+    """Refuse options that are wrong whatever the sources hold."""
     fraction, scale = arguments.test_fraction, arguments.scale
     if not NAME.fullmatch(arguments.name):
         raise DigitsError(f"NAME: expected letters, digits, - and _, received {arguments.name!r}")
@@ -96,7 +96,7 @@ def main(arguments: Namespace) -> None:
 
 
 def _describe(content: Content, inverted: Sequence[str]) -> str:
-    """Say how many images there are of each class, their range of pixels, and which is ink."""
+    """Say how many images each class has, their range of pixels, and which were inverted."""
     train, labels, test, test_labels = content.arrays
     counts = (
         f"{name}: {(labels == value).sum():,} + {(test_labels == value).sum():,}"

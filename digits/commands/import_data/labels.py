@@ -1,4 +1,4 @@
-"""Labels of any kind, integers, texts or one-hot, as a dataset file has them."""
+"""Convert labels, integers, texts or one-hot, to class numbers and names."""
 
 import re
 from collections.abc import Sequence
@@ -106,7 +106,7 @@ def _order(label: int | str) -> tuple[bool, int, str]:
 
 
 def divide(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Hold a fraction of each class out: the places of the training and of the test images.
+    """Hold out a fraction of each class; return the indices of training and of test images.
 
     Raises:
         DigitsError: a class of one image.

@@ -1,4 +1,4 @@
-"""Names decide what belongs together: train or test, images or labels."""
+"""Find by their names which arrays are train or test, images or labels, and pair them."""
 
 import functools
 import re
@@ -108,9 +108,9 @@ def _pair(split: str | None, arrays: Sequence[Named]) -> Pair:
 
 
 def _choose(arrays: list[Named], words: set[str]) -> list[Named]:
-    """Keep those whose names say what they are, if one alone does; the first if all are equal.
+    """Choose the one array that its name fits, or the first if all are equal.
 
-    Such are a `.gz` and what it holds, side by side.
+    Equal are a `.gz` and its unpacked file, side by side.
     """
     said = [array for array in arrays if words & set(split_words(re.split("[/,]", array.name)[-1]))]
     chosen = said if len(said) == 1 else arrays
@@ -119,7 +119,7 @@ def _choose(arrays: list[Named], words: set[str]) -> list[Named]:
 
 
 def name_split(split: str | None, splits: set[str | None]) -> str | None:
-    """Call what is for validation `test`, where there is no test."""
+    """Name the validation split `test` where there is no test split."""
     return "test" if split == "validation" and "test" not in splits else split
 
 
@@ -130,7 +130,7 @@ def warn_of_left_out(names: Iterable[object]) -> None:
 
 
 def join_texts(values: Iterable[object]) -> str:
-    """Write the first of the values in one line, and how many more there are."""
+    """Join the first 12 values in one line, and say how many more there are."""
     texts = [str(value) for value in values]
     shown = ", ".join(text if text.isprintable() else ascii(text) for text in texts[:12])
     return f"{shown} and {len(texts) - 12} more" if len(texts) > 12 else shown or "none"

@@ -1,4 +1,4 @@
-"""Pictures of digits: folders, file names or a table say which; `predict` finds the same."""
+"""Pictures of digits, labelled by folders, file names or a table; segmented as by `predict`."""
 
 import io
 import re
@@ -36,12 +36,12 @@ NO_DIGITS = np.empty((0, IMAGE_SIDE, IMAGE_SIDE), np.uint8)
 
 @dataclass
 class Page:
-    """A picture of a file: its digits uint8 (n, 28, 28), or why there are none."""
+    """A picture in a file: its digits uint8 (n, 28, 28), or why there are none."""
 
     file: str
     digits: np.ndarray
     error: str = ""
-    is_raw: bool = False  # `digits` is the picture itself, to be looked at together with others
+    is_raw: bool = False  # `digits` is the whole picture, segmented later together with others
 
 
 def is_picture(file: File) -> bool:
@@ -62,7 +62,7 @@ def read_pages(file: str, raw: bytes) -> Iterator[Page]:
 
 
 def _read_grey(raw: bytes) -> np.ndarray | None:
-    """Read a picture of 28x28 shades of grey as it is, without what `read_pictures` looks at."""
+    """Read a plain 28x28 grey picture fast; None for any other, which `read_pictures` reads."""
     try:
         with Image.open(io.BytesIO(raw), formats=FORMATS) as image:
             is_plain = image.mode == "L" and image.size == (IMAGE_SIDE, IMAGE_SIDE)
@@ -83,7 +83,7 @@ def _find_digits(page: Page, pixels: np.ndarray) -> Page:
 
 
 def find_digits_on(pages: Sequence[Page]) -> Sequence[Page]:
-    """Find the digits on all pictures that were left as they are."""
+    """Find the digits on all pictures that are still raw."""
     raw = [page for page in pages if page.is_raw]
     for batch in (raw[start : start + BLOCK] for start in range(0, len(raw), BLOCK)):
         grey = np.stack([page.digits[0] for page in batch], axis=-1) / np.float32(255)
@@ -133,7 +133,7 @@ Labelled = dict[str, tuple[str | None, str]]  # split and label by the name of a
 
 
 def _label_files(names: Sequence[str], tables: Sequence[Table], label: str | None) -> Labelled:
-    """Say of each picture to which split it belongs, and its label: none if it is left out."""
+    """Return the split and the label of each picture; the label is empty if it is left out."""
     # A picture that is a source itself lies in "".
     places = [ARCHIVE.sub("/", name).split("/")[:-1] or [""] for name in names]
     folders, splits = _find_splits(places)
@@ -153,7 +153,7 @@ def _label_files(names: Sequence[str], tables: Sequence[Table], label: str | Non
 
 
 def _find_splits(folders: list[list[str]]) -> tuple[list[list[str]], list[str | None]]:
-    """Take the level of train and test out of the folders of each file, and those above it."""
+    """Find the folder level of train and test; return the folders below it, and the splits."""
     while len({folder[0] for folder in folders}) == 1 and min(map(len, folders)) > 1:
         if find_split(folders[0][0]) and not all(find_split(folder[1]) for folder in folders):
             break

@@ -1,4 +1,4 @@
-"""Images of any numeric form to uint8 (n, 28, 28): nothing is guessed, and nothing is lost."""
+"""Convert images of any numeric type to uint8 (n, 28, 28), without loss or guess."""
 
 import sys
 
@@ -85,7 +85,7 @@ def _narrow(where: str, numbers: np.ndarray, scale: float | None) -> np.ndarray:
 
 
 def make_ink_bright(images: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Invert uint8 (n, 28, 28) where paper is bright, as most of the border says; tell whether."""
+    """Invert uint8 (n, 28, 28) if the paper, the median of the border, is bright; tell whether."""
     low, high = int(images.min()), int(images.max())
     border = np.concatenate([images[:, [0, -1]], images[:, :, [0, -1]].swapaxes(1, 2)], axis=1)
     if np.median(border) <= low + BRIGHT * (high - low):

@@ -1,4 +1,4 @@
-"""Files of other people's forms to named arrays: their content says what they are, not their name.
+"""Read files of many formats, told by their content and not by their name, into named arrays.
 
 pandas, NumPy, SciPy, h5py and Pillow read them. Pickles are never opened.
 """
@@ -124,7 +124,7 @@ def _read_file(file: File, label: str | None, *, is_source: bool) -> list[Named]
 
 @contextmanager
 def _refusing(file: File) -> Iterator[None]:
-    """Say in one line of what a library cannot read what it is."""
+    """Turn what a library raises into one line that names the file and its format."""
     try:
         with warnings.catch_warnings(action="error"):
             for kind in (DeprecationWarning, FutureWarning):  # of libraries, not of files
@@ -145,7 +145,7 @@ def _read_whole(opened: IO[bytes]) -> bytes:
 
 
 def _find_reader(head: bytes) -> Callable[[IO[bytes]], Arrays] | None:
-    """Choose by the first bytes what reads the named arrays of a file."""
+    """Return the function that reads a file's arrays, by its first bytes."""
     if head.startswith((b"\x93NUMPY", ZIP)):
         return _read_numpy
     if head.startswith(b"\x89HDF"):

@@ -37,7 +37,7 @@ class Table:
     rows: list[list[str]]
     dialect: dict[str, Any]  # as pandas calls it
     skipped: int  # lines before the first row
-    first_row: list[str]  # of numbers that pandas took for a header, and numbered
+    first_row: list[str]  # if pandas had taken it for a header
 
     @property
     def columns(self) -> list[int]:
@@ -196,7 +196,7 @@ def _is_numbers(cells: Iterable[str]) -> bool:
 
 
 def _number_anew(names: Sequence[str]) -> list[str]:
-    """Return the row of which pandas made the header 5,0,0.1,0.2: zeros; or none."""
+    """Restore the row 5,0,0,0 that pandas took for a header, 5,0,0.1,0.2; or return none."""
     row = [name.partition(".")[0] for name in names]
     counts: dict[str, int] = {}
     for name, plain in zip(names, row, strict=True):

@@ -18,7 +18,6 @@ BOARD_PATH = Path("benchmarks/leaderboard.yaml")
 # everything then runs again. Not for words, names, messages or speed.
 TRAINING_VERSION = 1
 
-
 Seeds = Annotated[list[Annotated[int, Field(ge=0, lt=2**32)]], Field(min_length=1)]
 
 
@@ -78,7 +77,7 @@ def list_jobs(board: Board) -> dict[str, Job]:
 
 
 def digest_inputs(job: Job) -> str:
-    """Digest what a run is known by: parameters, data and the version of the training."""
+    """Digest what identifies a run: parameters, data and the version of the training."""
     recipe = load_recipe(job.recipe, f"{BOARD_PATH}: recipes.{job.recipe}")
     train = load_params("train", dict[str, Any]) | job._asdict()
     dataset = load_dataset(load_params("dataset", str))

@@ -1,4 +1,4 @@
-"""The leaderboard's page: from the ledger's runs to a ranking, and that as Markdown."""
+"""The leaderboard's page: rank the ledger's runs and write the ranking as Markdown."""
 
 import math
 from collections.abc import Sequence
@@ -96,15 +96,15 @@ def _write_row(row: pd.Series) -> dict[str, str]:
         "seeds": str(row["seed_count"]),
         "accuracy, %": f"{100 * row['accuracy']:.2f}{spread}",
         "95 % interval": "-".join(f"{100 * bound:.2f}" for bound in row["interval"]),
-        "corrupted, %": _write_share(row["corrupted"]),
-        "other writers, %": _write_share(row["other_writers"]),
+        "corrupted, %": _format_percent(row["corrupted"]),
+        "other writers, %": _format_percent(row["other_writers"]),
         "CPU seconds": "-" if math.isnan(row["cpu_seconds"]) else f"{row['cpu_seconds']:,.1f}",
         "parameters": f"{row['parameter_count']:,}",
     }
 
 
-def _write_share(share: float) -> str:
-    return "-" if math.isnan(share) else f"{100 * share:.2f}"
+def _format_percent(fraction: float) -> str:
+    return "-" if math.isnan(fraction) else f"{100 * fraction:.2f}"
 
 
 def _write_published(result: Published) -> str:

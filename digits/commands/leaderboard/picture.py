@@ -57,7 +57,7 @@ def draw_leaderboard(ranking: pd.DataFrame, published: Sequence[Published], titl
         axes.set_xscale("log")
         axes.margins(x=0.08)
         # Logarithmic in the errors: from 99 to 99.9 % is as far as from 90 to 99 %.
-        axes.set_yscale("function", functions=(_count_tens, lambda tens: 1 - 10.0**-tens))
+        axes.set_yscale("function", functions=(_count_nines, lambda nines: 1 - 10.0**-nines))
         axes.yaxis.set_major_locator(mpl.ticker.FixedLocator(ACCURACIES))
         axes.yaxis.set_major_formatter(mpl.ticker.FuncFormatter(lambda y, _: f"{100 * y:g}%"))
         axes.set_ylabel("test accuracy, mean ± standard deviation")
@@ -67,5 +67,5 @@ def draw_leaderboard(ranking: pd.DataFrame, published: Sequence[Published], titl
     return figure
 
 
-def _count_tens(accuracy: np.ndarray) -> np.ndarray:
+def _count_nines(accuracy: np.ndarray) -> np.ndarray:
     return -np.log10(np.maximum(1 - accuracy, 1e-6))

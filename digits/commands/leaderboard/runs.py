@@ -37,7 +37,7 @@ KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
 
 
 def perform(job: Job, *, force: bool) -> Outcome:
-    """Run the experiment, in place of one of its name.
+    """Run the experiment, replacing one of the same name.
 
     Raises:
         DigitsError: it failed.
@@ -68,9 +68,9 @@ def count_multiply_adds(network: keras.Model) -> int:
 
 
 def describe_run(job: Job, timing: Mapping[str, Any]) -> Run:
-    """Read from the job's experiment what there is to say of it.
+    """Describe the job's experiment as a line of the ledger.
 
-    `timing` is what its training left in the journal: nothing, where DVC restored it.
+    `timing` is the journal's record of its training: empty if DVC restored the model.
     """
     test = load_record(job.name, "test")
     predicted, labels = test.predictions.predicted, test.predictions.labels

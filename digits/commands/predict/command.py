@@ -67,11 +67,8 @@ def list_files(paths: Iterable[Path]) -> Iterator[Path]:
                 yield inside
 
 
-# Printing
-
-
 def render_text(readings: Sequence[Reading], names: Sequence[str], least: float) -> str:
-    """Tabulate a line a page: what it reads, how likely that is, and what is next likely."""
+    """Tabulate a page a row: the reading, its probability, and the second most likely one."""
     rows = [_summarize(reading, names, least) for reading in readings if reading.page.found]
     header = ("file", "reads", "probability", "runner-up")
     return tabulate(rows, header, tablefmt="simple", disable_numparse=True) if rows else ""
@@ -80,7 +77,7 @@ def render_text(readings: Sequence[Reading], names: Sequence[str], least: float)
 def _summarize(reading: Reading, names: Sequence[str], least: float) -> tuple[str, ...]:
     order = np.argsort(-reading.probabilities, axis=1, kind="stable")[:, :2]
     first, second = np.take_along_axis(reading.probabilities, order, axis=1).T
-    # The next likely reading of the whole is another one of the digit that is least sure.
+    # The second most likely reading differs in the least certain digit.
     weakest = int(np.argmax(second / first))
     others = order[:, 0].copy()
     others[weakest] = order[weakest, 1]
@@ -109,7 +106,7 @@ def render_json(readings: Sequence[Reading], names: Sequence[str], least: float)
 
 
 def _list_facts(reading: Reading, names: Sequence[str], least: float) -> Iterator[dict[str, Any]]:
-    """Yield what there is to say of each digit; its box is left, top, right, bottom in the file."""
+    """Yield an object a digit; its box is left, top, right, bottom in pixels of the file."""
     for found, given in zip(reading.page.found, reading.probabilities, strict=True):
         best, pitch = int(given.argmax()), reading.page.pitch
         rows, columns = found.rows, found.columns

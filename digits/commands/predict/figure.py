@@ -1,4 +1,4 @@
-"""The picture of `predict`: each input with its digits framed, what the network saw, and said."""
+"""The picture of `predict`: inputs, their digits as the network saw them, and probabilities."""
 
 from collections.abc import Sequence
 

@@ -1,8 +1,8 @@
-"""`digits tune`: search better parameters; each trial is an experiment of DVC, ended at `train`.
+"""`digits tune`: search better parameters; each trial is an experiment of DVC up to `train`.
 
 `tune.yaml` says what is searched. `create` makes the study of this commit with as many trials as
 are wanted, `work` runs them, here and on any other machine that reaches the database, `status`
-lists them, and `best` shows what they came to. What decides is a metric of validation images.
+lists them, and `best` shows the best one. They are ranked by a metric of validation images.
 """
 
 import os
@@ -39,7 +39,7 @@ from digits.commands.tune.study import (
     read_search,
 )
 from digits.commands.tune.worker import Worker
-from digits.dvc.experiments import list_changes, name_ref
+from digits.dvc.experiments import list_options, name_ref
 from digits.dvc.git import ask_git, check_committed, is_commit
 from digits.dvc.run import fetch_data
 from digits.errors import DigitsError
@@ -87,9 +87,6 @@ def bring_data() -> None:
         )
 
 
-# The commands
-
-
 def create(url: str, arguments: Namespace) -> None:
     search, commit = load_search(), check_clean()
     points = plan_points(search, arguments.trials)
@@ -99,7 +96,7 @@ def create(url: str, arguments: Namespace) -> None:
 
 
 def plan_points(search: Search, count: int | None) -> list[Point]:
-    """Return what is known beforehand of each trial's parameters."""
+    """Return the points of the grid; of another sampler, an empty point a trial."""
     if search.sampler == "grid":
         points = search.list_points()
         if count is not None:
@@ -144,7 +141,7 @@ def best(url: str, arguments: Namespace) -> None:
         raise DigitsError(f"study {name}: expected a trial with a result, received none") from error
     print(f"study {name}: {count_states(list_trials(study))}")
     print(f"best: trial {trial.number}{describe_retry(trial)}, {objective} {trial.value:.6f}")
-    for setting in list_changes(trial.params)[1::2]:
+    for setting in list_options(trial.params)[1::2]:
         print(f"  {setting}")
     for path in draw_study(study, objective):
         print(f"drawn: {path}")
@@ -166,10 +163,7 @@ def advise(study: Study, trial: FrozenTrial) -> str:
     if ask_git("rev-parse", "HEAD") == commit and (here or search.push):
         pull = "" if here else f"dvc exp pull {search.push} {name} && "
         return f"{pull}dvc exp apply {name}"
-    return shlex.join(["dvc", "exp", "run", *list_changes(search.settings | trial.params), "train"])
-
-
-# How trials stand
+    return shlex.join(["dvc", "exp", "run", *list_options(search.settings | trial.params), "train"])
 
 
 def describe_trial(trial: FrozenTrial) -> tuple[str, str, str, str]:

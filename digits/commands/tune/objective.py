@@ -1,4 +1,4 @@
-"""What a trial is worth: an experiment of DVC for each of its seeds, trained in a clone of its own.
+"""Evaluate a trial: an experiment of DVC for each of its seeds, trained in a clone of its own.
 
 Not by `dvc exp run --temp` in the checkout: that puts the user's edits aside and HEAD on no branch
 as it begins, and of two at the same moment one fails. A clone is on the study's commit, whatever
@@ -138,9 +138,9 @@ def make_clone(folder: Path, commit: str) -> Path:
 
 @contextmanager
 def opening_folder() -> Iterator[Path]:
-    """Open a folder for a worker's clones; those that dead workers have left are removed.
+    """Make a folder for a worker's clones, and remove those of workers that have died.
 
-    A worker holds a lock for as long as it lives, by whatever it ends, on shared disks, too.
+    A worker holds a lock while it lives. The system releases it, on shared disks, too.
     """
     with ExitStack() as held:
         with locking():
@@ -155,7 +155,7 @@ def opening_folder() -> Iterator[Path]:
 
 @contextmanager
 def locking() -> Iterator[None]:
-    """Hold the lock of all workers of this clone: for what one of them does at a time."""
+    """Hold the lock that all workers of this clone share."""
     TRIALS_DIR.mkdir(parents=True, exist_ok=True)
     with _locking(TRIALS_DIR / LOCK_NAME):
         yield

@@ -16,7 +16,7 @@ from digits.model.recipes import RECIPES_DIR
 TUNE_PATH = Path("tune.yaml")
 # Metrics of `metrics/train.json`, all of validation images, by which direction is better.
 METRICS = {"maximize": ("val_accuracy", "val_robustness"), "minimize": ("val_loss",)}
-# Other keys change the validation images, or nothing that training makes.
+# Other keys change the validation images, or do not affect training.
 SETTABLE = re.compile(rf"train\.\w+|{RECIPES_DIR}/[\w-]+\.yaml:\w+(\.\w+)*")
 SEED = "train.seed"
 
@@ -40,7 +40,7 @@ class Dimension(Section):
         return self
 
     def build(self) -> Distribution:
-        """Build Optuna's form of it, which refuses with a ValueError what makes no sense."""
+        """Build Optuna's distribution, which raises ValueError for an invalid range."""
         low, high, step = self.low, self.high, self.step
         if self.values is not None and low is None and high is None:
             return CategoricalDistribution(self.values)

@@ -30,10 +30,10 @@ STORAGE_VARIABLE = "DIGITS_TUNE_STORAGE"  # an address with a password is no opt
 MOST_RETRIES = 2  # of a lost trial: what has ended three workers would end others, too
 GRACE = 3  # heartbeats that may be missed before a trial is lost
 KEPT = {"median": 50, "quartile": 75}  # per cent of the trials that a pruner lets go on
-WRITERS_SECONDS = 60  # for which a SQLite file may be another's
+WRITERS_SECONDS = 60  # to wait for another writer of a SQLite file
 TOKEN, COMMIT, SEARCH = "token", "commit", "search"  # noted with a study
-# Noted with a trial: which of those that `create` has made it is, retries have it from the first;
-# its worker; the experiments that it has made; and why it failed.
+# Noted with a trial: its number among those of `create`, which its retries share; its worker; its
+# experiments; and why it failed.
 WANTED, WORKER, EXPERIMENTS, ERROR = "wanted", "worker", "experiments", "error"
 
 
@@ -42,7 +42,7 @@ WANTED, WORKER, EXPERIMENTS, ERROR = "wanted", "worker", "experiments", "error"
 
 @contextmanager
 def explaining(url: str) -> Iterator[None]:
-    """Turn what a database and its driver may raise into one line, without a password."""
+    """Turn a database's error into one line, without a password."""
     try:
         yield
     except (SQLAlchemyError, StorageInternalError, ImportError) as error:
@@ -55,7 +55,7 @@ def explaining(url: str) -> Iterator[None]:
 class Storage(RDBStorage):
     """Optuna's database, in which a trial that runs has a heartbeat from the first moment.
 
-    Optuna waits for ever for a trial whose worker was killed before its first heartbeat.
+    Optuna waits forever for a trial whose worker was killed before its first heartbeat.
     """
 
     def set_trial_state_values(
@@ -113,7 +113,7 @@ def _be_patient(engine: Engine, seconds: float) -> None:
 
 
 def name_study(search: Search, commit: str) -> str:
-    """Name it by the commit that its trials are runs of."""
+    """Name the study by its commit."""
     return f"{search.name}-{commit[:12]}"
 
 
@@ -168,10 +168,10 @@ def read_search(study: Study) -> Search:
 
 
 def list_trials(study: Study) -> list[FrozenTrial]:
-    """List the trials, without those that a worker began as another took the last one."""
+    """List the trials that `create` wanted: two workers may ask at once for the last one."""
     return [trial for trial in study.get_trials(deepcopy=False) if WANTED in trial.user_attrs]
 
 
 def is_lost(trial: FrozenTrial) -> bool:
-    """Tell whether a trial has ended with its worker, and not by itself."""
+    """Tell whether a trial was failed because its worker was gone."""
     return trial.state is TrialState.FAIL and ERROR not in trial.user_attrs
