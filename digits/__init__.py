@@ -3,7 +3,7 @@
 import os
 import sys
 
-# A backend of Matplotlib that was set for others, as a notebook sets it for what it starts, may be
-# missing here, and no figure of ours is shown on a screen. In the notebook itself it stays.
+# A process that a notebook starts inherits its Matplotlib backend, which may be missing here, and
+# figures are only written to files. In the notebook itself the backend stays.
 if "IPython" not in sys.modules:
     os.environ.pop("MPLBACKEND", None)

@@ -33,7 +33,7 @@ class Section(BaseModel):
 
 
 def load_params(section: str, kind: type[T], path: Path = PARAMS_PATH) -> T:
-    """Load the section at a dotted path, such as `train.recipe`, as `kind`; without one, the file.
+    """Load the section at a dotted path, such as `train.recipe`, as `kind`; "" is the whole file.
 
     Raises:
         ConfigError: one line with file, key, expected and received.
@@ -66,10 +66,10 @@ def load_named(folder: Path, name: str, kind: type[T], where: str) -> T:
 
 
 def load_yaml(path: Path) -> Any:
-    """Return what a file says, by YAML 1.2.
+    """Load a file of YAML 1.2.
 
     Raises:
-        ConfigError: it is missing, is no YAML, or holds the conflict of a merge.
+        ConfigError: it is missing, is not YAML, or has merge conflicts.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -88,7 +88,7 @@ def load_yaml(path: Path) -> Any:
 
 
 def describe_errors(section: str, kind: Any, error: ValidationError) -> str:
-    """Say in one line at which keys of a section what was expected and received."""
+    """Write in one line what was expected and received at which keys of a section."""
     return "; ".join(_describe(section, kind, details) for details in error.errors())
 
 
@@ -112,7 +112,7 @@ def _describe(section: str, kind: Any, details: ErrorDetails) -> str:
 
 
 def did_you_mean(key: str, known: Iterable[str]) -> str:
-    """Say which known word is meant, if one is close; case and underscores do not count."""
+    """Suggest the closest known word, if one is close; case and underscores are ignored."""
     plain = {word.replace("_", "").lower(): word for word in map(str, known)}
     close = get_close_matches(key.replace("_", "").lower(), plain, n=1)
     return f" (did you mean {plain[close[0]]!r}?)" if close else ""

@@ -1,4 +1,4 @@
-"""Failures, and how a process ends with one: a line; a traceback only of a mistake of ours."""
+"""Failures, printed as one line; a traceback is printed only for a bug."""
 
 import os
 import signal
@@ -16,10 +16,10 @@ class DigitsError(Exception):
 
 
 def run_main(main: Callable[[], None]) -> int:
-    """Run a program's `main` and return the exit status, the reason of a failure printed.
+    """Run a program's `main`, print the reason of a failure, and return the exit status.
 
-    What the terminal cannot show is printed as `?`, and no warning is taken for an error, whatever
-    the user has set for other programs.
+    Characters that the terminal lacks are printed as `?`, and warnings are never errors, whatever
+    PYTHONWARNINGS says.
     """
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
@@ -29,8 +29,8 @@ def run_main(main: Callable[[], None]) -> int:
         try:
             return _run(main)
         finally:
-            sys.stdout.flush()  # Python would do it later, where nobody answers what follows
-    except BrokenPipeError:  # whoever read the output, such as `head`, has enough of it
+            sys.stdout.flush()  # at exit Python could not handle a broken pipe
+    except BrokenPipeError:  # the reader of the output, such as `head`, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
 
@@ -46,10 +46,10 @@ def _run(main: Callable[[], None]) -> int:
         return 128 + signal.SIGINT
     except BrokenPipeError:
         raise
-    except OSError as error:  # a full disk, a read-only folder: the system says it in one line
+    except OSError as error:  # a full disk, a read-only folder: the system's message is one line
         print(f"ERROR: {error}", file=sys.stderr)
         return os.EX_IOERR
-    except Exception:  # noqa: BLE001 - a mistake of ours or of a library: the whole of it helps
+    except Exception:  # noqa: BLE001 - a bug of ours or of a library
         traceback.print_exc()
         return os.EX_SOFTWARE
     return 0

@@ -28,10 +28,10 @@ class ArtifactError(DigitsError):
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
-    """Open a temporary file that takes the name `path` once the block succeeds.
+    """Open a temporary file that is renamed to `path` if the block succeeds.
 
-    What stood there is replaced, not written through: a link into a cache stays whole. A failure
-    of the system, such as a full disk, names the file.
+    A link, such as one into DVC's cache, is replaced, not written through. An error of the system,
+    such as a full disk, names the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(
@@ -40,7 +40,7 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
-            # mkstemp makes files private; outputs get the mode any other program would give them.
+            # mkstemp makes files private: give the mode that `open` would.
             os.fchmod(file.fileno(), 0o666 & ~_umask())
             file.flush()
             os.fsync(file.fileno())
@@ -59,7 +59,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text as it is: no newline translation, so the bytes agree on every machine."""
+    """Write UTF-8 text without newline translation: the same bytes on every machine."""
     write_bytes(path, text.encode())
 
 
@@ -73,14 +73,14 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 def write_array(path: Path, array: np.ndarray) -> None:
     """Write a `.npy` file: the same bytes for the same array."""
     with atomic_write(path) as file:
-        # Given a real file, NumPy writes to it in C, and its errors do not say that a disk is full.
+        # To a real file NumPy writes in C, and its error does not say that the disk is full.
         np.save(SimpleNamespace(write=file.write), array, allow_pickle=False)
 
 
 def write_array_in_parts(path: Path, count: int, parts: Iterable[np.ndarray]) -> None:
-    """Write the parts, at least one, one after another as one `.npy` file of `count` rows.
+    """Write the parts, at least one, as one `.npy` file of `count` rows.
 
-    The bytes are those of `write_array` for the whole, which memory need not hold.
+    The bytes are those of `write_array` for the whole, which need not fit into memory.
     """
     with atomic_write(path) as file:
         for number, part in enumerate(parts):
@@ -111,16 +111,16 @@ def load_json(path: Path) -> dict[str, Any]:
 def load_array(
     path: Path, dtype: str, shape: tuple[int | None, ...], *, mapped: bool = False
 ) -> np.ndarray:
-    """Load a `.npy` file of just this dtype and shape (None: any length), never a pickle.
+    """Load a `.npy` file of this dtype and shape (None: any length), never a pickle.
 
-    A mapped one stays on disk, and comes into memory page by page, as it is used.
+    A mapped array stays on disk; pages are read into memory when they are used.
 
     Raises:
-        ArtifactError: missing, truncated, foreign, pickled, or of another dtype or shape.
+        ArtifactError: missing, damaged, not `.npy`, pickled, or of another dtype or shape.
     """
     try:
         with path.open("rb") as file, warnings.catch_warnings(action="error"):
-            # np.load would take pickles and archives for arrays, too.
+            # np.load would load pickles and archives as well.
             if mapped:
                 array = _map(path, file)
             else:
@@ -129,8 +129,8 @@ def load_array(
     except FileNotFoundError as error:
         raise ArtifactError(_missing(path)) from error
     except (ValueError, SyntaxError, TokenError, OverflowError, MemoryError, Warning) as error:
-        # The header is a Python literal; what its parser says of a damaged one passes through. It
-        # warns of headers as Python 2 wrote them, and takes others, damaged, for such.
+        # The header is a Python literal, whose parser raises all of these for a damaged one. NumPy
+        # mistakes some for headers of Python 2, and warns.
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ArtifactError(f"{path}: expected a .npy array, received {reason}") from error
     if surplus:
@@ -147,7 +147,7 @@ def load_array(
 
 
 def expect_random_reads(array: np.ndarray) -> None:
-    """Say that rows will be read in no order: of a mapped file, none is worth reading ahead."""
+    """Tell the system not to read a mapped file ahead: rows will be read in random order."""
     owner: Any = array
     while isinstance(owner, np.ndarray):
         owner = owner.base
@@ -168,7 +168,7 @@ def load_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     """
     try:
         with warnings.catch_warnings(action="error", category=ParserWarning):
-            # Cells beyond the header would pass for the rows' names, or be dropped with a warning.
+            # Surplus cells would become the index, or be dropped with a warning.
             table = pd.read_csv(path, index_col=False)
     except FileNotFoundError as error:
         raise ArtifactError(f"{path}: expected a file, received none: run `dvc repro`") from error
@@ -181,7 +181,7 @@ def load_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
 
 
 def _map(path: Path, file: IO[bytes]) -> np.ndarray:
-    """Map an array into memory, never a pickle, and go to its end in the file."""
+    """Map an array into memory, never a pickle, and seek to its end in the file."""
     array = np.lib.format.open_memmap(path, mode="r")
     file.seek(array.offset + array.nbytes)
     return np.asarray(array)

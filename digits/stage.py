@@ -1,4 +1,4 @@
-"""Run a stage as a process: failures as one line, no orphan."""
+"""Run a stage as a process that ends together with the `dvc repro` that started it."""
 
 import ctypes
 import gc
@@ -13,15 +13,15 @@ from pathlib import Path
 from digits.errors import run_main
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
-# The file to which each stage adds a line about its run, for the command that had DVC run it: DVC
-# passes on neither the exit status nor the time, and neither may be in an output.
+# The file to which each stage appends a line about its run, for commands that run DVC: DVC does not
+# pass on exit status and time, and outputs must not depend on them.
 JOURNAL_VARIABLE = "DIGITS_JOURNAL"
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage's `main` and exit; a failure that a person can act on becomes one line."""
+    """Run a stage's `main`, append to the journal, and exit."""
     _end_with_parent()
-    # What has been imported stays. Keras collects garbage often, and would pass over all of that.
+    # Keras collects garbage often: do not let it traverse all that has been imported.
     gc.freeze()
     start, cpu_start = time.perf_counter(), time.process_time()
     status = run_main(main)
@@ -38,10 +38,10 @@ def run(main: Callable[[], None]) -> None:
 
 
 def _end_with_parent() -> None:
-    """Have Linux end this process with the `dvc repro` that started it, killed or not.
+    """Have Linux end this process when its parent, `dvc repro`, ends, even if that is killed.
 
-    It would train on unseen, beside the next run's. The parent may have died before, while this
-    process imported TensorFlow: then it is of another session than the process that adopted it.
+    Otherwise it would keep training beside the next run. If the parent died while this process was
+    importing TensorFlow, the process that adopted this one is of another session.
     """
     if sys.platform != "linux":
         return

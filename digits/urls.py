@@ -7,9 +7,9 @@ QUERY = re.compile(r"\?[^\s'\"<>?]*=[^\s'\"<>?]*")
 
 
 def mask_urls(text: str) -> str:
-    """Mask what comes before an address's last @, and a query that has a value.
+    """Mask what is before an address's last @, and queries that have a value.
 
-    Without a scheme, `user:password@host` is taken for an address; `user@host:path` of SSH is not.
+    `user:password@host` counts as an address; `user@host:path` of SSH does not.
     """
     masked = LOGIN.sub(lambda found: f"{'//' * found[0].startswith('//')}***@", text)
     return QUERY.sub("?***", masked)

@@ -11,13 +11,11 @@ from digits.config import Section, load_params
 from digits.data import idx
 from digits.data.datasets import Dataset, RawFile, load_dataset
 from digits.data.preprocessing import check_classes, normalize_images, normalize_labels
-from digits.data.splits import Card, Part, hold_out, write_card, write_split
+from digits.data.splits import Card, Part, cut_blocks, hold_out, write_card, write_split
 from digits.errors import DigitsError
 from digits.files import ArtifactError
 from digits.paths import CARD_PATH, RAW_DIR, TEST_DIR, TRAIN_DIR, VALIDATION_DIR
 from digits.stage import run
-
-PART_COUNT = 10_000  # images that are scaled at a time
 
 
 class DecodeParams(Section):
@@ -32,7 +30,7 @@ def load_raw(file: RawFile) -> np.ndarray:
     """Open one file that `fetch` has checked, of any IDX type and shape; it stays on disk.
 
     Raises:
-        ArtifactError: there is none.
+        ArtifactError: the file is missing.
         DigitsError: it is not in IDX format.
     """
     path = RAW_DIR / file.name
@@ -44,16 +42,14 @@ def load_raw(file: RawFile) -> np.ndarray:
         raise DigitsError(f"{path}: expected an IDX file, {error}") from error
 
 
-def scale_pixels(pixels: np.ndarray) -> np.ndarray:
-    """Turn uint8 (n, 28, 28) into float32 (n, 28, 28, 1) in [0, 1]."""
-    return np.divide(pixels, np.float32(255), dtype=np.float32)[..., np.newaxis]
-
-
 def write_scaled(folder: Path, pixels: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> None:
-    """Write the chosen rows as a split, a part at a time: memory holds one part only."""
-    parts = np.array_split(rows, max(len(rows) // PART_COUNT, 1))
-    images = (scale_pixels(pixels[part]) for part in parts)
-    write_split(folder, images, labels[rows])
+    """Write the chosen rows of uint8 (n, 28, 28) as float32 (n, 28, 28, 1) in [0, 1].
+
+    A block at a time: the whole need not fit into memory.
+    """
+    blocks = (pixels[block] for block in cut_blocks(rows))
+    images = (np.divide(block, np.float32(255), dtype=np.float32) for block in blocks)
+    write_split(folder, (block[..., np.newaxis] for block in images), labels[rows])
 
 
 def load_arrays(split: str, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
@@ -61,7 +57,7 @@ def load_arrays(split: str, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
 
     Raises:
         ArtifactError: a file is missing.
-        DigitsError: they are no such dataset.
+        DigitsError: they are not what the dataset's file says.
     """
     image_file, label_file = dataset.pair(split)
     images = normalize_images(split, load_raw(image_file), transpose=dataset.transpose)

@@ -16,8 +16,7 @@ from digits.evaluation.plots_images import draw_gallery
 from digits.evaluation.plotting import write_figure
 from digits.evaluation.predictions import Predictions, write_predictions
 from digits.evaluation.robustness import (
-    add_groups,
-    corrupt_in_turn,
+    corrupt_all,
     load_groups,
     measure_robustness,
     subsample,
@@ -49,10 +48,12 @@ class EvaluateParams(Section):
 
 
 def score_parts(predictions: Predictions, card: Card) -> dict[str, Any]:
-    """Score the parts of which a dataset was joined, and show it; nothing of any other dataset."""
+    """Score each part of a joined dataset, and print it; other datasets have no such scores."""
+    if not card.parts:
+        return {}
     parts = {
         name: metrics.count_errors(predictions.labels[part], predictions.predicted[part])
-        for name, part in (card.slice_parts("test") if card.parts else {}).items()
+        for name, part in card.slice_parts("test").items()
     }
     for name, scored in parts.items():
         print(
@@ -60,11 +61,11 @@ def score_parts(predictions: Predictions, card: Card) -> dict[str, Any]:
             f"{scored['accuracy']:.2%} "
             f"({scored['accuracy_low']:.2%} to {scored['accuracy_high']:.2%})"
         )
-    return {"parts": parts} if parts else {}
+    return {"parts": parts}
 
 
 def write_report(predictions: Predictions, card: Card) -> None:
-    """Write scikit-learn's classification report, and show it."""
+    """Write scikit-learn's classification report, and print it."""
     tested = np.unique(predictions.labels)
     report = classification_report(
         predictions.labels,
@@ -137,7 +138,7 @@ def write_plots(predictions: Predictions, card: Card, title: str, sample_count: 
 
 
 def write_robustness(robustness: pd.DataFrame, mean: float, test: Split, title: str) -> None:
-    """Write how the model does under each corruption, and what that makes of the first image."""
+    """Write the accuracy under each corruption, and show each on the first test image."""
     write_table(PLOTS_DIR / "robustness.csv", robustness)
     write_figure(
         PLOTS_DIR / "robustness.png",
@@ -148,7 +149,7 @@ def write_robustness(robustness: pd.DataFrame, mean: float, test: Split, title: 
         "MNIST-C benchmark.",
     )
     accuracies = robustness.set_index("corruption")["accuracy"]
-    images = dict(corrupt_in_turn(test.images[:1], EVALUATED))
+    images = dict(corrupt_all(test.images[:1], EVALUATED))
     write_figure(
         PLOTS_DIR / "corruptions.png",
         draw_gallery(
@@ -166,7 +167,7 @@ def main() -> None:
     card = load_card(CARD_PATH)
     model = load_model(MODEL_PATH, card.class_count)  # has the name of its recipe
     test = load_split(TEST_DIR, card.class_count)
-    groups = load_groups(VAL_ROBUSTNESS_PATH)  # what training has seen, training says
+    groups = load_groups(VAL_ROBUSTNESS_PATH)  # `train` knows the augmentation
     probabilities = predict_probabilities(model, test.images, params.batch_size)
     predictions = Predictions.of_split(test, probabilities)
     write_predictions(TEST_PREDICTIONS_DIR, predictions)
@@ -176,8 +177,7 @@ def main() -> None:
         return predict_probabilities(model, images, params.batch_size).argmax(axis=1)
 
     chosen = subsample(test, params.robustness_count)
-    measured = measure_robustness(predict, chosen.images, chosen.labels, EVALUATED)
-    robustness = add_groups(measured, groups)
+    robustness = measure_robustness(predict, chosen, groups, EVALUATED)
     listed = {  # by `dvc metrics`; the other scores are in scores.json alone
         **summarize_robustness(robustness),
         **score_optdigits(predict, card),

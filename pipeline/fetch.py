@@ -14,7 +14,7 @@ from digits.errors import DigitsError
 from digits.paths import RAW_DIR
 from digits.stage import run
 
-DAY_SECONDS = 86_400  # more is a mistake, and soon more than a timer can count
+DAY_SECONDS = 86_400  # more must be a mistake
 
 
 class FetchParams(Section):
@@ -25,7 +25,7 @@ class FetchParams(Section):
 
 
 def warn_of_missing_digests(dataset: Dataset, files: Mapping[str, bytes]) -> None:
-    """Warn about files without a checksum, and say which to write there."""
+    """Warn about files without a checksum, and print the one to add."""
     for file in dataset.files:
         if not file.has_digest:
             raw = files[file.name]
@@ -54,7 +54,7 @@ def main() -> None:
     except UnreachableError as error:
         message = f"{name}: {error}\n{explain_ways_on(dataset)}"
         if own := ", ".join(map(str, list_unsaved())):
-            # Not the status after which other data takes the dataset's place.
+            # Not UnreachableError, after which `make repro` takes the embedded dataset.
             raise DigitsError(f"{message}\nLeft as they are: {own}") from error
         raise UnreachableError(message) from error
     store_files(files)

@@ -1,4 +1,4 @@
-"""Train the network of the selected recipe on the train split, watched on the validation split."""
+"""Train the network of the selected recipe on train, and score it on validation."""
 
 import sys
 from collections.abc import Mapping
@@ -13,7 +13,6 @@ from digits.data.splits import load_card, load_split
 from digits.evaluation.predictions import Predictions, write_predictions
 from digits.evaluation.robustness import (
     COLUMNS,
-    add_groups,
     group_kinds,
     measure_robustness,
     subsample,
@@ -75,7 +74,7 @@ def load_plan() -> Plan:
 
 
 def warn_of_few_steps(plan: Plan) -> None:
-    """Say so where a recipe that was made for more images hardly begins to learn."""
+    """Warn of a recipe that was made for more images: in so few steps it learns little."""
     count = len(plan.train.labels)
     steps = plan.recipe.epochs * count_steps(count, plan.recipe.batch_size)
     if steps < FEW_STEPS:
@@ -88,8 +87,8 @@ def warn_of_few_steps(plan: Plan) -> None:
 
 
 def write_progress(history: pd.DataFrame, metrics: Mapping[str, Any]) -> None:
-    """Write how far the training is, for `dvc metrics show` and others that look on."""
-    # Without rows until the model is judged: DVC draws it all the time.
+    """Write the scores so far, for `dvc metrics show` during the training."""
+    # An empty table until the model is finished: `dvc plots` needs the file.
     write_table(VAL_ROBUSTNESS_PATH, pd.DataFrame(columns=COLUMNS))
     write_results(history, metrics)
 
@@ -101,14 +100,12 @@ def write_results(history: pd.DataFrame, metrics: Mapping[str, Any]) -> None:
 
 
 def judge_robustness(plan: Plan, trained: Trained) -> pd.DataFrame:
-    """Score the model on corrupted validation images: to choose by, no test image may be opened."""
-    images, labels = vars(subsample(plan.validation, ROBUSTNESS_COUNT)).values()
-    robustness = measure_robustness(
+    """Score the model on corrupted validation images, since models are chosen by this score."""
+    return measure_robustness(
         lambda batch: predict_probabilities(trained.model, batch, VALIDATION_BATCH_SIZE).argmax(1),
-        images,
-        labels,
+        subsample(plan.validation, ROBUSTNESS_COUNT),
+        group_kinds(plan.recipe.augmentation.model_dump()),
     )
-    return add_groups(robustness, group_kinds(plan.recipe.augmentation.model_dump()))
 
 
 def main() -> None:

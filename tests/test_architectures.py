@@ -14,10 +14,10 @@ from imports import ROOT
 from samples import make_plan
 
 from digits.config import load_yaml
+from digits.data.splits import IMAGE_SHAPE
 from digits.model import training
 from digits.model.backend import keras, make_repeatable
 from digits.model.batches import encode_labels, make_batches
-from digits.model.networks import INPUT_SHAPE
 from digits.model.recipes import Recipe
 from digits.model.training import Plan, train_recipe
 
@@ -104,7 +104,7 @@ def fit_plain(
     recipe, validation = plan.recipe, plan.validation
     seed = int(np.random.SeedSequence(plan.seed).generate_state(1)[0])
     make_repeatable(seed, threads=0)
-    image = keras.Input(INPUT_SHAPE)
+    image = keras.Input(IMAGE_SHAPE)
     network = keras.Model(image, chain(recipe.layers, image), name=plan.name)
     network.set_weights(start or network.get_weights())
     first = network.get_weights()

@@ -45,6 +45,15 @@ def test_errors_are_listed_by_their_loss(predictions: Predictions) -> None:
         assert row["entropy"] == pytest.approx(entropy, rel=1e-5)
 
 
+def test_pairs_are_ranked_and_hits_left_out(predictions: Predictions) -> None:
+    table = error_analysis.tabulate_pairs(predictions, CARD)
+    assert [*table.itertuples(index=False, name=None)] == [
+        ("4 as 9", 3),
+        ("1 as 7", 1),
+        ("5 as 3", 1),
+    ]
+
+
 def test_gallery_takes_a_few_of_each_pair(predictions: Predictions) -> None:
     errors = error_analysis.tabulate_errors(predictions)
     assert error_analysis.choose_errors(errors, 10, 2)["index"].tolist() == [1, 3, 0, 4]

@@ -72,12 +72,6 @@ def test_calibration_error_by_loop() -> None:
     assert metrics.score_calibration_error(bins) == pytest.approx(total)
 
 
-def test_pairs_are_ranked_and_hits_left_out() -> None:
-    confusion = np.zeros((10, 10), int)
-    confusion[3, 3], confusion[4, 9], confusion[9, 4], confusion[1, 7] = 50, 2, 5, 2
-    assert metrics.rank_confused_pairs(confusion) == [(9, 4, 5), (1, 7, 2), (4, 9, 2)]
-
-
 def test_coverage_against_every_threshold_by_loop() -> None:
     generator = np.random.default_rng(5)
     sure = generator.choice([0.3, 0.5, 0.7, 0.9], 60)  # many are equally sure

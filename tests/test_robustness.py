@@ -10,7 +10,6 @@ from digits.data.splits import Split
 from digits.evaluation.corruptions import KINDS, MNIST_C, Kind
 from digits.evaluation.robustness import (
     CLEAN,
-    add_groups,
     group_kinds,
     load_groups,
     measure_robustness,
@@ -33,15 +32,15 @@ def test_every_kind_is_scored_on_all_images_a_new_one_too() -> None:
         return (batch.mean(axis=(1, 2, 3)) > 0.45).astype(int)
 
     kinds = KINDS | {"night": Kind(lambda images, _: images / 10)}
-    table = measure_robustness(predict, images, labels, kinds)
+    table = measure_robustness(predict, Split(images, labels), group_kinds(AFFINE), kinds)
     assert table["corruption"].tolist() == [CLEAN, *kinds]
     assert asked == [images.shape] * len(table)
     accuracy = table.set_index("corruption")["accuracy"]
     assert accuracy[CLEAN] == accuracy["translate"] == 1
     assert accuracy["inversion"] == 0
     assert accuracy["brightness"] == accuracy["canny edges"] == accuracy["night"] == 0.5
-    groups = add_groups(table, group_kinds(AFFINE)).set_index("corruption")["group"]
-    assert groups["night"] == "apart"
+    groups = table.set_index("corruption")["group"]
+    assert groups.to_dict() == group_kinds(AFFINE) | {"night": "apart"}
 
 
 def test_kinds_that_an_augmentation_resembles_are_seen() -> None:
@@ -62,19 +61,19 @@ def test_mean_is_over_the_kinds_of_the_benchmark_alone() -> None:
     names = [CLEAN, *KINDS, "night"]
     accuracies = [scores.get(name, 0.0) for name in names]
     table = pd.DataFrame({"corruption": names, "accuracy": accuracies})
-    scored = summarize_robustness(add_groups(table, group_kinds(AFFINE)))
+    groups = [*group_kinds(AFFINE).values(), "apart"]
+    scored = summarize_robustness(table.assign(group=groups))
     assert scored == pytest.approx(
         {"robustness": 2.4 / 15, "robustness_seen": 1.8 / 3, "robustness_unseen": 0.6 / 12}
     )
-    assert "val_robustness_seen" not in summarize_robustness(
-        add_groups(table, group_kinds({})), "val_"
-    )
+    groups = [*group_kinds({}).values(), "apart"]
+    assert "val_robustness_seen" not in summarize_robustness(table.assign(group=groups), "val_")
 
 
 def test_groups_are_those_that_training_wrote(tmp_path: Path) -> None:
     path = tmp_path / "val_robustness.csv"
-    table = pd.DataFrame({"corruption": [CLEAN, *KINDS], "accuracy": 0.5})
-    table = add_groups(table, group_kinds(AFFINE))
+    table = pd.DataFrame(group_kinds(AFFINE).items(), columns=["corruption", "group"])
+    table["accuracy"] = 0.5
     write_table(path, table)
     assert load_groups(path) == group_kinds(AFFINE)
     for damaged in (table[1:], table.assign(group="maybe"), table.drop(columns="group")):

@@ -1,4 +1,4 @@
-"""List the files in folders and archives, and in the archives among them; nothing is extracted."""
+"""List the files in folders and archives, nested ones too, without extracting to disk."""
 
 import bz2
 import gzip
@@ -21,7 +21,7 @@ PACKED: dict[bytes, Callable[[IO[bytes]], Any]] = {
     b"BZh": bz2.open,
     b"\xfd7zXZ": lzma.open,
 }
-JUNK = {"__macosx", "thumbs.db", "desktop.ini"}  # what systems leave beside files
+JUNK = {"__macosx", "thumbs.db", "desktop.ini"}  # files of macOS and Windows
 # RuntimeError: a password is needed, or a compression that zipfile does not know.
 DAMAGED = (OSError, EOFError, RuntimeError, ValueError, zlib.error, lzma.LZMAError,
            zipfile.BadZipFile, tarfile.TarError)  # fmt: skip
@@ -47,14 +47,14 @@ class File:
 
 
 def list_files(place: Path, notes: list[str], shown: str | None = None) -> Iterator[File]:
-    """Yield the files at a place, which may be absent; note what cannot be read.
+    """Yield the files at a path, which may be missing; note what cannot be read.
 
-    `shown` takes the place's own path in the names of the files.
+    `shown` replaces the path in the files' names.
     """
     root = str(place) if shown is None else shown
     for path in _walk(place, notes):
         try:
-            if path.is_file():  # neither a pipe that nobody writes to, nor a link to nowhere
+            if path.is_file():  # not a pipe, which would block, nor a broken link
                 member = (path.name, path.stat().st_size, partial(path.open, "rb"))
                 yield from _look_into(root + str(path)[len(str(place)) :], member, DEPTH, notes)
         except OSError as error:
@@ -62,7 +62,7 @@ def list_files(place: Path, notes: list[str], shown: str | None = None) -> Itera
 
 
 def _walk(place: Path, notes: list[str]) -> Iterator[Path]:
-    """Yield what is not a folder, in order. Links are followed, but into no folder twice."""
+    """Yield all but folders, in order. Links are followed, but no folder is entered twice."""
     if not place.is_dir():
         yield place
         return
@@ -99,7 +99,7 @@ def _look_into(place: str, member: Member, depth: int, notes: list[str]) -> Iter
 
 
 def _list_members(head: bytes, opened: IO[bytes]) -> Iterator[Member] | None:
-    """List the files in an archive; None of what is no archive, such as `.npz`."""
+    """List the files in an archive; None if this is a file of its own, such as `.npz`."""
     if head.startswith(ZIP):
         zipped = zipfile.ZipFile(opened)
         files = [info for info in zipped.infolist() if not info.is_dir()]
@@ -120,8 +120,5 @@ def _list_members(head: bytes, opened: IO[bytes]) -> Iterator[Member] | None:
 
 
 def _unpack(head: bytes, opened: IO[bytes]) -> IO[bytes]:
-    for magic, unpack in PACKED.items():
-        if head.startswith(magic):
-            opened = unpack(opened)
-            break
-    return opened
+    unpack = next((unpack for magic, unpack in PACKED.items() if head.startswith(magic)), None)
+    return unpack(opened) if unpack else opened

@@ -12,11 +12,11 @@ from digits.config import PARAMS_PATH, Section, load_named
 T = TypeVar("T")
 
 DATASETS_DIR = Path("datasets")
-# What a terminal obeys, and what turns the order of letters around; neither shows itself.
+# Invisible characters that control a terminal or reverse the order of letters.
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 NAME = re.compile(r"[A-Za-z0-9][\w-]*")
-LARGEST_SIZE = 1 << 30  # bytes that are read of a file whose size nothing says
-LARGEST_DECLARED = 1 << 34  # bytes: more than memory holds is a slip
+LARGEST_SIZE = 1 << 30  # bytes that are read of a file whose size is unknown
+LARGEST_DECLARED = 1 << 34  # bytes: more must be a typing error
 
 
 def check_mirror(mirror: str) -> str:
@@ -85,7 +85,7 @@ class RawFile(Section):
 
 
 class Part(Section):
-    """One of the sets that are joined in a dataset: so many of its images, after the former's."""
+    """One of the sets that are joined in a dataset: its images follow those of the part before."""
 
     name: str = Field(pattern=f"^{NAME.pattern}$")
     train: int = Field(ge=1)
@@ -99,19 +99,18 @@ class Dataset(Section):
     licence: Line
     class_names: ClassNames  # of the labels 0, 1, 2 ...
     source: Literal["mirrors", "scikit-learn"] = "mirrors"
-    # Tried in order: local folders, of which any may be absent, and https addresses.
+    # Tried in order: local folders, which may be missing, and https addresses.
     mirrors: list[Annotated[str, AfterValidator(check_mirror)]] = Field(default=[])
     train_images: RawFile
     train_labels: RawFile
     test_images: RawFile
     test_labels: RawFile
-    # The label of the first class, from which the others count on; or one for each class.
+    # The label of the first class, the others follow it; or one for each class.
     label_values: Label | LabelValues = 0
     label_column: int | None = Field(default=None, ge=0)  # of labels that have several: QMNIST
     transpose: bool = False  # rows and columns of the images are swapped: EMNIST
-    disputed: list[int] = Field(
-        default=[]
-    )  # test images whose labels human reviewers found doubtful
+    # Test images whose labels human reviewers found doubtful.
+    disputed: list[int] = Field(default=[])
     # Of a dataset that was joined: first the known one, then what was added to it.
     parts: list[Part] = Field(default=[])
 
@@ -152,7 +151,7 @@ class Dataset(Section):
 
 
 def load_dataset(name: str, where: str = f"{PARAMS_PATH}: dataset") -> Dataset:
-    """Load what is known of a dataset; `where` is the key that names it.
+    """Load a dataset's file; `where` is the key that names it.
 
     Raises:
         ConfigError: there is no such file, or it does not describe a dataset.

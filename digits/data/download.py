@@ -21,21 +21,20 @@ RETRY_STATUSES = {429, 500, 502, 503, 504}
 
 
 class MirrorError(DigitsError):
-    """A mirror does not give a file; the message is the reason."""
+    """A mirror does not deliver a file; the message is the reason."""
 
 
 class PassingError(MirrorError):
-    """The same request may succeed a moment later."""
+    """A failure that may be temporary."""
 
 
 def read_url(url: str, size: int, timeout_seconds: float, deadline_seconds: float) -> bytes:
     """Read a file from an https address; at most `size` + 1 bytes are read.
 
-    A failure that may pass is tried once more. Proxies and certificates are those that the
-    environment names.
+    A temporary failure is tried once more. Proxies and certificates come from the environment.
 
     Raises:
-        MirrorError: no such file there, or no whole answer in time.
+        MirrorError: there is no such file, or no complete answer in time.
     """
     with time_limit(deadline_seconds):
         with suppress(PassingError):
@@ -45,12 +44,9 @@ def read_url(url: str, size: int, timeout_seconds: float, deadline_seconds: floa
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Give up when the block takes longer, whatever it is waiting for.
+    """Raise MirrorError if the block takes longer.
 
-    A socket's timeout ends a silence only. A server that sends a byte now and then never meets it.
-
-    Raises:
-        MirrorError: the time is over.
+    A socket's timeout is not enough: a server that keeps sending single bytes never meets it.
     """
 
     def give_up(*_: object) -> NoReturn:
@@ -66,7 +62,7 @@ def time_limit(seconds: float) -> Iterator[None]:
 
 
 class _Session(requests.Session):
-    """Follow redirects within https only, and leave their bodies unread: requests reads them."""
+    """Follow redirects to https only, without reading their bodies, as requests would."""
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         if not resp.is_redirect:
@@ -81,7 +77,7 @@ class _Session(requests.Session):
 def _read_url(url: str, size: int, timeout: float) -> bytes:
     try:
         with _Session() as session:
-            # requests takes REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE by itself, before these two.
+            # requests itself reads REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE, which come first.
             variables = (os.environ.get(f"SSL_CERT_{kind}") for kind in ("FILE", "DIR"))
             session.verify = next(filter(None, variables), True)
             session.headers["Accept-Encoding"] = "identity"
@@ -89,7 +85,7 @@ def _read_url(url: str, size: int, timeout: float) -> bytes:
             with session.get(url, stream=True, timeout=timeout) as response:
                 _check_status(response)
                 return _read_body(response, size)
-    except ValueError as error:  # its text may quote the password of a proxy
+    except ValueError as error:  # its text may have the password of a proxy
         raise MirrorError("malformed address of the mirror, a redirect or the proxy") from error
     except (requests.exceptions.SSLError, requests.TooManyRedirects) as error:
         raise MirrorError(_find_cause(error)) from error
@@ -106,7 +102,7 @@ def _check_status(response: requests.Response) -> None:
 def _read_body(response: requests.Response, size: int) -> bytes:
     """Read the body as it is sent, with a progress bar on a terminal.
 
-    An early end is an error only to the read after it.
+    A read past an early end raises.
     """
     body, length = bytearray(), response.headers.get("Content-Length", "")
     total = int(length) if length.isdecimal() else None
@@ -120,7 +116,7 @@ def _read_body(response: requests.Response, size: int) -> bytes:
 
 
 def _find_cause(error: BaseException) -> str:
-    """Say what is at the bottom of an error of requests, whose own text shows object addresses."""
+    """Return the root cause of an error of requests, whose own text has object addresses."""
     while not isinstance(error, HTTPException) and (cause := error.__cause__ or error.__context__):
         error = cause
     return mask_urls(str(error)) or type(error).__name__

@@ -1,4 +1,4 @@
-"""Find a dataset's files by their content, wherever they lie and whatever they are called."""
+"""Find a dataset's files by their content, in any folder or archive, under any name."""
 
 import os
 import re
@@ -15,12 +15,12 @@ from digits.data.raw import GZIP_MAGIC, RawFileError, unpack
 from digits.errors import DigitsError
 from digits.paths import ORIGINALS_DIR, RAW_DIR
 
-# What browsers, wget and desktops make of a name that is taken: `NAME (1).gz`, `NAME.gz.1`.
+# How browsers, wget and desktops rename a copy: `NAME (1).gz`, `NAME.gz.1`.
 COPY = r"(?:[ ._-]*(?:\(?\d+\)?|copy)){0,2}"
 
 
 class UnreachableError(DigitsError):
-    """A file is nowhere. The exit status lets `make repro` tell this from other failures."""
+    """A file was not found anywhere; `make repro` knows this failure by its exit status."""
 
     exit_status = os.EX_UNAVAILABLE
 
@@ -28,10 +28,10 @@ class UnreachableError(DigitsError):
 def find_files(
     dataset: Dataset, timeout_seconds: float, deadline_seconds: float
 ) -> dict[str, bytes]:
-    """Return the dataset's raw IDX bytes by file name; what is here needs no network.
+    """Return the dataset's raw IDX bytes by file name; local files are taken first.
 
     Raises:
-        UnreachableError: a file is nowhere; the message says why no mirror gives it.
+        UnreachableError: a file was not found; the message has the reason of each mirror.
     """
     if dataset.source == "scikit-learn":
         return read_optdigits(dataset)
@@ -57,14 +57,14 @@ def _list_missing(files: Sequence[RawFile], found: dict[str, bytes]) -> list[Raw
 def _look_here(
     files: Sequence[RawFile], deadline_seconds: float, notes: list[str]
 ) -> dict[str, bytes]:
-    """Search `data/raw`, what was moved out of it, and what other runs left in DVC's cache."""
+    """Search `data/raw`, files that were moved out of it, and DVC's cache."""
     known = [file for file in files if file.has_digest]
     found = search([RAW_DIR], known, deadline_seconds, notes)
     if missing := _list_missing(known, found):
         cached = raw_store.list_cached({file.raw_size for file in missing})
         found |= search([ORIGINALS_DIR, *cached], missing, deadline_seconds, [])
     if named := [file for file in files if not file.has_digest]:
-        # What DVC's cache has, too, may be another dataset's of the same name.
+        # Files that are in DVC's cache may belong to another dataset and have the same name.
         found |= search(raw_store.list_unsaved(), named, deadline_seconds, notes)
     return found
 
@@ -72,10 +72,10 @@ def _look_here(
 def search(
     places: Iterable[Path], files: Sequence[RawFile], deadline_seconds: float, notes: list[str]
 ) -> dict[str, bytes]:
-    """Return the raw bytes of those of the files that lie in a place, which may be absent, by name.
+    """Return the raw bytes, by name, of those files that are at one of the paths.
 
-    Noted is what cannot be read, and what is not as its name says. A file without a digest is known
-    by its name alone: of two that differ, none is taken.
+    Paths may be missing. What cannot be read, or is not what its name says, is noted. A file
+    without a digest is known by its name alone: of two that differ, none is taken.
     """
     found: dict[str, tuple[str, bytes]] = {}
     unclear = set()
@@ -102,7 +102,10 @@ def search(
 def _recognize(
     candidate: File, files: Sequence[RawFile], notes: list[str]
 ) -> Iterator[tuple[RawFile, bytes]]:
-    """Yield the files that this one is, unpacked; note why one of the right name is none."""
+    """Yield those of the files that the candidate is, with its raw bytes.
+
+    Note why a candidate with the right name is not the file.
+    """
     is_packed = candidate.head.startswith(GZIP_MAGIC)
     named = [file for file in files if _has_name(candidate.name, file)]
     sizes = (None, candidate.size)
@@ -114,7 +117,7 @@ def _recognize(
     except DAMAGED as error:
         notes.append(f"{candidate.place}: {error or type(error).__name__}")
         return
-    # gzip ends in the size of what it holds.
+    # The last four bytes of gzip are the unpacked size.
     size = int.from_bytes(data[-4:], "little") if is_packed else len(data)
     for file in files:
         if file in named or (file in known and file.raw_size in (None, size)):
@@ -126,7 +129,7 @@ def _recognize(
 
 
 def _has_name(name: str, file: RawFile) -> bool:
-    """Compare names but for case, a dot for a dash, and what marks a packed file or a copy."""
+    """Compare names regardless of case, `.idx` for `-idx`, `.gz`, and marks of a copy."""
     name, expected = (one.lower().replace(".idx", "-idx") for one in (name, file.name))
     return re.fullmatch(rf"{re.escape(expected)}{COPY}(?:\.gz)?{COPY}", name) is not None
 
@@ -134,10 +137,10 @@ def _has_name(name: str, file: RawFile) -> bool:
 def _download(
     file: RawFile, mirrors: list[str], timeout: float, deadline: float, notes: list[str]
 ) -> bytes:
-    """Return a file from the first https mirror that gives it; one that does not comes last then.
+    """Return a file from the first https mirror that delivers it; those that fail move to the end.
 
     Raises:
-        UnreachableError: none does.
+        UnreachableError: all fail.
     """
     reasons = []
     for mirror in list(mirrors):

@@ -1,4 +1,4 @@
-"""Name what a file is by its first bytes, for people who handed over another one than was meant."""
+"""Name a file's format by its first bytes, for messages about a file of another format."""
 
 import re
 
@@ -34,10 +34,7 @@ CSV = re.compile(rb'\s*"?[\w .-]*"?(,"?[\w .-]*"?)+\s*[\r\n]')
 
 
 def name_format(data: bytes) -> str:
-    """Say what the content looks like; nothing where that is not known.
-
-    An empty text, so that callers can write `... received 12 bytes` and add what is known.
-    """
+    """Return what the content looks like; an empty text if that is unknown."""
     head = data[:LOOKED_AT]
     for signature, kind in SIGNATURES.items():
         if head.startswith(signature):
@@ -52,3 +49,9 @@ def name_format(data: bytes) -> str:
     if text.startswith(b"{"):
         return "JSON text"
     return "a CSV table" if CSV.match(head) else ""
+
+
+def hint_format(data: bytes) -> str:
+    """Return the end of a message, such as `: this is a PNG image`; nothing if that is unknown."""
+    found = name_format(data)
+    return found and f": this is {found}"

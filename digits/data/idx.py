@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from digits.data.formats import name_format
+from digits.data.formats import hint_format
 from digits.errors import DigitsError
 
 DTYPES: dict[int, np.dtype[Any]] = {
@@ -30,9 +30,9 @@ class IdxFormatError(DigitsError, ValueError):
 
 
 def decode(data: bytes) -> np.ndarray:
-    """Decode one IDX file into a writable array of native byte order, of any type and shape.
+    """Decode one IDX file into a writable array of native byte order.
 
-    The length is checked before anything is allocated, so memory stays proportional to `data`.
+    The length is checked before anything is allocated.
 
     Raises:
         IdxFormatError: `data` is not exactly one IDX file.
@@ -42,7 +42,7 @@ def decode(data: bytes) -> np.ndarray:
 
 
 def view(data: bytes | np.memmap) -> np.ndarray:
-    """Return the elements of one IDX file where they lie, big-endian: nothing is copied.
+    """Return the elements of one IDX file, big-endian, without a copy.
 
     Raises:
         IdxFormatError: `data` is not exactly one IDX file.
@@ -77,8 +77,7 @@ def encode(array: np.ndarray) -> bytes:
 
 def _decode_header(data: bytes) -> tuple[np.dtype[Any], tuple[int, ...]]:
     if len(data) < 4 or data[:2] != b"\0\0":
-        found = name_format(data)
-        hint = f": this is {found}" if found else ""
+        hint = hint_format(data)
         if data[2:4] == b"\0\0" and data[1] in DTYPES:
             hint = " (byte-swapped: a little-endian header)"
         raise IdxFormatError(f"IDX header: expected two zero bytes, received {data[:4]!r}{hint}")

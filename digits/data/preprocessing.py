@@ -1,7 +1,7 @@
 """Bring the arrays of a dataset's files into one form: images uint8 (n, 28, 28), labels from 0.
 
-What differs from publisher to publisher (integer types, flat images, columns of labels, the value
-of the first class) is narrowed or reshaped where nothing is lost, and refused where something is.
+Integer types, flat images, columns of labels and the first class's label differ from publisher to
+publisher: they are converted where nothing is lost, and refused otherwise.
 """
 
 import sys
@@ -14,7 +14,7 @@ from digits.errors import DigitsError
 
 
 def normalize_images(split: str, images: np.ndarray, *, transpose: bool) -> np.ndarray:
-    """Bring integer images of one channel into the form uint8 (n, 28, 28), if nothing is lost.
+    """Convert integer images of one channel to uint8 (n, 28, 28).
 
     Raises:
         DigitsError: another size, values outside 0 to 255, no integers, or a constant.
@@ -38,11 +38,11 @@ def normalize_images(split: str, images: np.ndarray, *, transpose: bool) -> np.n
 
 
 def normalize_labels(split: str, labels: np.ndarray, count: int, dataset: Dataset) -> np.ndarray:
-    """Turn the labels of the file into uint8 (n,), from 0, in the order of the class names.
+    """Convert the labels of the file to uint8 (n,): indices of the class names.
 
     Raises:
-        DigitsError: another number than images, several columns of which none is chosen, no
-            integers, a label of no class.
+        DigitsError: not as many as images, several columns and none chosen, not integers, or a
+            label that is not a class.
     """
     shape, column = labels.shape, dataset.label_column
     if labels.ndim == 2 and (column is not None or labels.shape[1] == 1):
@@ -57,22 +57,18 @@ def normalize_labels(split: str, labels: np.ndarray, count: int, dataset: Datase
         )
     found = np.unique(labels)
     known = np.array(dataset.labels)
-    strange = np.setdiff1d(found, known).tolist()
-    if strange:
+    unknown = np.setdiff1d(found, known).tolist()
+    if unknown:
         raise DigitsError(
             f"{split} labels: expected {dataset.labels}, as label_values and class_names of the "
-            f"dataset say, received {strange[:12]}, too"
+            f"dataset say, received {unknown[:12]}, too"
         )
     order = np.argsort(known)
     return order[np.searchsorted(known, labels, sorter=order)].astype(np.uint8)
 
 
 def check_classes(split: str, labels: np.ndarray, class_names: list[str]) -> None:
-    """Refuse classes without an image to train on; warn of those that cannot be tested.
-
-    Raises:
-        DigitsError: says which.
-    """
+    """Refuse classes without a training image; warn of those without a test image."""
     counts = np.bincount(labels, minlength=len(class_names))
     absent = [class_names[index] for index in np.flatnonzero(counts == 0)]
     if not absent:

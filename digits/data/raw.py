@@ -7,36 +7,36 @@ import zlib
 
 from digits.data import idx
 from digits.data.datasets import LARGEST_SIZE, RawFile
-from digits.data.formats import name_format
+from digits.data.formats import hint_format
 from digits.errors import DigitsError
 
 GZIP_MAGIC = b"\x1f\x8b"
 
 
 class RawFileError(DigitsError):
-    """A file is not the dataset's: wrong size, wrong digest, damaged compression, no IDX."""
+    """A file is not the dataset's: wrong size or digest, damaged compression, not IDX."""
 
 
 def unpack(file: RawFile, data: bytes) -> bytes:
     """Return the raw IDX bytes of a file, packed by gzip or not.
 
-    Where only the digest of the published `.gz` is known, no other packing is taken.
+    Where only the digest of the published `.gz` is known, the file must be that one.
 
     Raises:
-        RawFileError: damaged gzip, another size or SHA-256 than the dataset's; without a known
-            digest, no IDX.
+        RawFileError: damaged gzip, or another size or SHA-256 than the dataset's; if no digest is
+            known, content that is not IDX.
     """
     raw = data
     if data.startswith(GZIP_MAGIC):
         limit = LARGEST_SIZE if file.raw_size is None else file.raw_size
         try:
             with gzip.GzipFile(fileobj=io.BytesIO(data)) as opened:
-                raw = opened.read(limit + 1)  # a bomb is cut here
+                raw = opened.read(limit + 1)  # a gzip bomb is cut off here
         except (OSError, EOFError, zlib.error) as error:
             raise RawFileError(f"{file.name}: damaged gzip ({error})") from error
     if file.raw_size is not None and len(raw) != file.raw_size:
         raise RawFileError(
-            f"{file.name}: expected {file.raw_size} bytes, received {len(raw)}{_describe(raw)}"
+            f"{file.name}: expected {file.raw_size} bytes, received {len(raw)}{hint_format(raw)}"
         )
     if file.raw_sha256:
         _check_digest(file.name, file.raw_sha256, raw)
@@ -54,10 +54,5 @@ def _check_digest(name: str, expected: str, data: bytes) -> None:
     received = hashlib.sha256(data).hexdigest()
     if received != expected:
         raise RawFileError(
-            f"{name}: expected SHA-256 {expected}, received {received}{_describe(data)}"
+            f"{name}: expected SHA-256 {expected}, received {received}{hint_format(data)}"
         )
-
-
-def _describe(data: bytes) -> str:
-    found = name_format(data)
-    return f": this is {found}" if found else ""

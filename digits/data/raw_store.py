@@ -1,7 +1,7 @@
-"""`data/raw`: the dataset's files as they are stored, beside what people have put there.
+"""`data/raw`: the dataset's files, and whatever people have put there.
 
-DVC leaves it as it is before it runs `fetch` (`persist`): a person may have these files only once.
-So nothing of it is deleted here but what DVC's cache has, too.
+DVC does not empty it before it runs `fetch` (`persist`), and only files that are in DVC's cache as
+well are deleted here: a person may have no other copy.
 """
 
 import hashlib
@@ -18,30 +18,30 @@ from digits.paths import ORIGINALS_DIR, RAW_DIR
 
 
 def find_cache_dir() -> Path | None:
-    """Return the folder of DVC's objects, named after their MD5; none outside of a DVC project."""
+    """Return the folder of DVC's objects, named by their MD5; None outside of a DVC project."""
     command = [sys.executable, "-m", "dvc", "cache", "dir"]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     return Path(done.stdout.strip()) / "files/md5" if done.returncode == 0 else None
 
 
 def list_cached(sizes: Collection[int | None]) -> list[Path]:
-    """List what DVC's cache has of these sizes: what other runs have left."""
+    """List the objects in DVC's cache that have one of these sizes."""
     cache = find_cache_dir() if sizes else None
     objects = sorted(cache.glob("??/*")) if cache else []
     return [path for path in objects if path.stat().st_size in sizes]
 
 
 def list_unsaved() -> list[Path]:
-    """List what lies in `data/raw` and is not in DVC's cache, too."""
+    """List what is in `data/raw` and not in DVC's cache."""
     entries = _list_entries()
     cache = find_cache_dir() if entries else None  # DVC takes a second to start
     return [path for path in entries if not _is_saved(path, cache)]
 
 
 def store_files(files: Mapping[str, bytes]) -> None:
-    """Write the files, by name, each whole or not at all, and make room of all else.
+    """Write the files by name, each atomically, and move everything else to `data/originals`.
 
-    What DVC's cache has is removed, the rest is moved to `data/originals`.
+    What is in DVC's cache is deleted instead.
     """
     others = [path for path in _list_entries() if not _is_stored(path, files)]
     cache = find_cache_dir() if others else None
@@ -52,12 +52,12 @@ def store_files(files: Mapping[str, bytes]) -> None:
                 file.write(raw)
                 _make_room(path, cache)
     for path in others:
-        if path.name not in files:  # only now: it may be all there was of the files
+        if path.name not in files:  # last: the files may have been read from it
             _make_room(path, cache)
 
 
 def _list_entries() -> list[Path]:
-    """List what `data/raw` holds; temporary files of a broken-off run do not count."""
+    """List what is in `data/raw`, except temporary files of an interrupted run."""
     paths = RAW_DIR.iterdir() if RAW_DIR.is_dir() else ()
     return sorted(path for path in paths if path.suffix != ".tmp")
 

@@ -19,8 +19,8 @@ from digits.files import (
 
 IMAGE_SIDE = 28  # pixels
 IMAGE_SHAPE = (IMAGE_SIDE, IMAGE_SIDE, 1)
-BLOCK = 10_000  # images that are looked at at a time
-ROUNDING = 1e-3  # of the sum of all probabilities, bfloat16's included
+BLOCK = 10_000  # images that are in memory at a time
+ROUNDING = 1e-3  # largest error of the sum of an image's probabilities, also in bfloat16
 
 
 @dataclass(frozen=True)
@@ -44,24 +44,23 @@ class Part(Section):
 
 
 class Card(Section):
-    """Which dataset the arrays beside it come from; it travels with them to every figure."""
+    """The dataset that the arrays beside it come from: its name is in every figure."""
 
     name: str
     title: str
     class_names: list[str]
     image_counts: dict[str, int]  # by split
-    # Of a joined dataset; a split has the images of one part after those of the other.
+    # Of a joined dataset: in a split, the images of one part come after those of the other.
     parts: list[Part] = Field(default=[])
-    disputed: list[int] = Field(
-        default=[]
-    )  # test images whose labels human reviewers found doubtful
+    # Test images whose labels human reviewers found doubtful.
+    disputed: list[int] = Field(default=[])
 
     @property
     def class_count(self) -> int:
         return len(self.class_names)
 
     def slice_parts(self, split: str) -> dict[str, slice]:
-        """Tell where in a split the images of each part lie; of a dataset that is one, itself."""
+        """Return where in a split the images of each part are; a dataset may be a single part."""
         if not self.parts:
             return {self.name: slice(None)}
         counts = [getattr(part, split) for part in self.parts]
@@ -72,9 +71,9 @@ class Card(Section):
         }
 
 
-def cut_blocks(images: np.ndarray) -> list[np.ndarray]:
-    """Cut images, or what is said of each, into parts of which memory holds one at least."""
-    return [images[start : start + BLOCK] for start in range(0, len(images), BLOCK)]
+def cut_blocks(rows: np.ndarray) -> list[np.ndarray]:
+    """Cut an array (n, ...) into blocks of rows, each of which fits into memory."""
+    return [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]
 
 
 def write_split(folder: Path, images: Iterable[np.ndarray], labels: np.ndarray) -> None:
@@ -116,22 +115,14 @@ def hold_out(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray
 
 
 def check_labels(where: Path, labels: np.ndarray, class_count: int) -> None:
-    """Refuse labels that are no class.
-
-    Raises:
-        ArtifactError: a label as large as the number of classes, or larger.
-    """
+    """Raise ArtifactError for a label that is not a class."""
     if labels.max() >= class_count:
         highest = class_count - 1
         raise ArtifactError(f"{where}: expected labels 0-{highest}, received {labels.max()}")
 
 
 def check_probabilities(where: object, probabilities: np.ndarray) -> None:
-    """Refuse float (n, k) arrays whose rows are no probabilities.
-
-    Raises:
-        ArtifactError: NaN, infinity, negative values, or rows that do not sum to 1.
-    """
+    """Raise ArtifactError unless the rows of float (n, k) are finite, not negative and sum to 1."""
     if not np.isfinite(probabilities).all():
         raise ArtifactError(f"{where}: expected finite probabilities, received NaN or infinity")
     sums = probabilities.sum(axis=1)
@@ -143,7 +134,6 @@ def check_probabilities(where: object, probabilities: np.ndarray) -> None:
 
 
 def write_card(path: Path, card: Card) -> None:
-    """Write the card as JSON."""
     write_json(path, card.model_dump())
 
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from digits.data.splits import IMAGE_SHAPE
 from digits.errors import DigitsError
 from digits.model.backend import find_reason, keras, tf, without_lines
-from digits.model.networks import INPUT_SHAPE
 
 INPUT, OUTPUT = "images", "probabilities"
-SIGNATURE = [keras.InputSpec(dtype="float32", shape=(None, *INPUT_SHAPE), name=INPUT)]
+SIGNATURE = [keras.InputSpec(dtype="float32", shape=(None, *IMAGE_SHAPE), name=INPUT)]
 QUANTIZING = "fully_quantize: "  # TensorFlow's C++ prints it, whatever the level of its log is
 
 

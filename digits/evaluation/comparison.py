@@ -19,7 +19,7 @@ BOOTSTRAP_SEED = 0  # the same predictions give the same interval
 
 @dataclass(frozen=True)
 class Record:
-    """What a revision says of a split, how its model was made, and the card of the dataset."""
+    """A revision's predictions for a split, how its model was made, and the dataset."""
 
     name: str
     card: Card
@@ -27,7 +27,7 @@ class Record:
     predictions: Predictions
     settings: dict[str, Any]  # all that the model depends on, by key as in `-S`
     stopped_early: bool  # at an epoch that was chosen on validation
-    is_candidate: bool  # an experiment, or edits: no branch says that it was chosen
+    is_candidate: bool  # an experiment, or uncommitted edits: not chosen yet
     val_robustness: float | None = None  # runs of an earlier version have none
 
 
@@ -35,8 +35,8 @@ class Record:
 class Comparison:
     """Model b against model a; fixed and new are indices of images, int (k,).
 
-    `before` and `after` are accuracy, its interval and errors, by name. `detectable` is the least
-    difference that would have been seen with a power of 80 %.
+    `before` and `after` are accuracy, its interval and errors, by name. `detectable` is the
+    smallest difference that is significant with a power of 80 %.
     """
 
     image_count: int
@@ -52,7 +52,7 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """Say in words what the numbers allow to say."""
+        """The result in words."""
         counts = f"{len(self.fixed)} fixed, {len(self.new)} new"
         return f"{counts}, {judge(self.p_value, self.difference)}"
 
@@ -60,9 +60,8 @@ class Comparison:
 def compare(before: Predictions, after: Predictions) -> Comparison:
     """Compare two models on the same images.
 
-    McNemar's test asks whether the images that only one of them gets right are shared out as by a
-    coin (McNemar 1947; exact, by the binomial distribution). The interval of the difference is a
-    paired bootstrap's: images are drawn again, each with both answers.
+    The p-value is of McNemar's exact test (1947): are the images that only one model gets right
+    divided as by a fair coin? The interval of the difference is a paired bootstrap's over images.
     """
     right_before = before.predicted == before.labels
     right_after = after.predicted == after.labels
@@ -85,17 +84,17 @@ def compare(before: Predictions, after: Predictions) -> Comparison:
 
 
 def find_detectable(changed_count: int, count: int) -> float:
-    """Find the least difference in accuracy that McNemar's test would see with a power of 80 %.
+    """Return the smallest difference in accuracy that McNemar's test detects with 80 % power.
 
-    By how many images two models differ in being right; fewer than one are taken as one. Connor
-    1987, doi 10.2307/2531961, for differences that are small beside the share of these images.
+    `changed_count` are the images that only one of the models gets right, taken as one at least.
+    Connor 1987, doi 10.2307/2531961, for differences that are small beside the share of these.
     """
     quantiles = norm.ppf(1 - SIGNIFICANT / 2) + norm.ppf(POWER)
     return float(quantiles * np.sqrt(max(changed_count, 1)) / count)
 
 
 def judge(p_value: float, difference: float) -> str:
-    """Say whether a difference is more than chance, and in whose favour."""
+    """Say whether a difference is significant, and in which direction."""
     digits = 2 if p_value >= 0.1 else 3
     shown = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.{digits}f}"
     if p_value >= SIGNIFICANT:

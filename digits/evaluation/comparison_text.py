@@ -23,7 +23,7 @@ SPENT = (
 
 
 def list_differences(records: Sequence[Record]) -> list[str]:
-    """List the settings that are not the same in all, but for the seed of the training."""
+    """List the settings that differ, except the seed of the training."""
     keys = dict.fromkeys(key for record in records for key in record.settings)
     found = []
     for key in keys:
@@ -34,11 +34,7 @@ def list_differences(records: Sequence[Record]) -> list[str]:
 
 
 def check_same_images(before: Record, after: Record, split: str) -> None:
-    """Refuse to compare answers to different questions.
-
-    Raises:
-        DigitsError: another dataset, or other images or labels.
-    """
+    """Raise DigitsError unless both have the same dataset, images and labels."""
     same = (
         before.card.name == after.card.name
         and np.array_equal(before.predictions.labels, after.predictions.labels)
@@ -58,7 +54,7 @@ def check_same_images(before: Record, after: Record, split: str) -> None:
 
 
 def list_notes(records: Sequence[Record], split: str) -> list[str]:
-    """Say what the numbers must be read with."""
+    """Return warnings that belong to the numbers."""
     chosen_by_test = split == "test" and all(record.is_candidate for record in records)
     if chosen_by_test and list_differences(records):
         return [SPENT]

@@ -4,9 +4,9 @@ The kinds and their strengths are those of Mu and Gilmer 2019, arXiv 1906.02337.
 random draws are our own, so accuracies come near those on the benchmark's files and do not equal
 them.
 
-A kind turns float32 (n, 28, 28) in [0, 1] into the same. It draws all that is random in one array
-whose first axis is that of the images: how an image is corrupted depends on its position alone, not
-on the images beside or after it.
+A kind maps float32 (n, 28, 28) in [0, 1] to the same. All its random numbers are drawn as one array
+whose first axis is that of the images, so an image's corruption depends on its position alone, not
+on other images.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,10 +19,10 @@ from digits.data.splits import IMAGE_SIDE
 
 Draws = np.random.Generator
 
-SEED = 0  # a fact of the measure: the same draws for every model
+SEED = 0  # the same draws for every model
 PIXELS = np.arange(IMAGE_SIDE)
 CENTRE = (IMAGE_SIDE - 1) / 2
-LINE_REACH = 2.3  # pixels from the middle of a line to where its ink would be minus infinity
+LINE_REACH = 2.3  # pixels from the middle of a line to where the logarithm of its ink diverges
 SAME_PLANE = np.stack([np.zeros((3, 3)), np.ones((3, 3)), np.zeros((3, 3))])  # 8 neighbours
 
 
@@ -38,8 +38,8 @@ def add_shot_noise(images: np.ndarray, draws: Draws) -> np.ndarray:
     """Count photons, three on average where the image is 1; three and more are 1."""
     rate = 3 * images
     drawn = draws.random(images.shape, np.float32)
-    # Whether there are more than 0, 1, 2, by Poisson's distribution. NumPy's own draws would take
-    # from the generator as many numbers as the image makes it need.
+    # Whether there are more than 0, 1, 2, by Poisson's distribution. NumPy's `poisson` would draw a
+    # number of values that depends on the image.
     at_most = np.exp(-rate) * np.stack([np.ones_like(rate), 1 + rate, 1 + rate + rate**2 / 2])
     return (drawn > at_most).mean(axis=0)
 
@@ -78,7 +78,7 @@ def blur_by_motion(images: np.ndarray, draws: Draws) -> np.ndarray:
 
 
 def shear(images: np.ndarray, draws: Draws) -> np.ndarray:
-    """Move each row by 0.4 pixels more than the row before, to either side."""
+    """Move each row by 0.4 pixels more than the row before, to the left or right."""
     slant = 0.4 * draws.choice([-1.0, 1.0], len(images))
     return _warp(images, ((1, 0, 0), (slant, 1, 0)))
 
@@ -112,10 +112,10 @@ def add_stripes(images: np.ndarray, _: Draws) -> np.ndarray:
 
 
 def add_fog(images: np.ndarray, draws: Draws) -> np.ndarray:
-    """Put three parts of fog to one of the image, and darken by as much.
+    """Add three parts of fog to one of the image, and scale back to the image's maximum.
 
-    The fog is a fractal: random heights on ever finer grids, each of half the height of the one
-    before, interpolated linearly. As much as in the benchmark's fog lies between neighbours.
+    The fog is a fractal: random heights on ever finer grids, each half as high as the one before,
+    interpolated linearly. Neighbouring pixels differ as much as in the benchmark's fog.
     """
     cells = (64, 32, 16, 8, 4, 2)  # pixels between heights
     grids = [np.arange(-(-CENTRE * 2 // cell) + 1) for cell in cells]  # that reach over an image
@@ -150,7 +150,7 @@ def add_dotted_line(images: np.ndarray, draws: Draws) -> np.ndarray:
 
 
 def add_zigzag(images: np.ndarray, draws: Draws) -> np.ndarray:
-    """Draw a line that goes two pixels up and down every eight, and nearly straight across."""
+    """Draw a nearly horizontal line that goes two pixels up and down every eight."""
     first, last = 2, 25  # columns
     start, rise = draws.integers((0, -5), (IMAGE_SIDE - 1, 5), (len(images), 2)).T[..., np.newaxis]
     along = PIXELS - first
@@ -171,7 +171,7 @@ def find_edges(images: np.ndarray, _: Draws) -> np.ndarray:
     above = _sample(steepness, row - down, PIXELS - right)
     below = _sample(steepness, row + down, PIXELS + right)
     ridge = steepness + 1e-9 >= np.maximum(above, below)
-    # Of the ridges that are steep enough, those stay that are very steep somewhere.
+    # Hysteresis: ridges above the lower threshold stay if they reach the higher one somewhere.
     lines, count = ndimage.label(ridge & (steepness >= 0.1), SAME_PLANE)
     kept = np.zeros(count + 1, bool)
     kept[lines[ridge & (steepness >= 0.2)]] = True
@@ -206,7 +206,7 @@ MNIST_C = {
     "canny edges": Kind(find_edges),
 }
 CAMERA = {"inversion": Kind(invert, "polarity"), "defocus": Kind(blur, "blur")}
-KINDS = MNIST_C | CAMERA  # by which training is judged; extra_corruptions.py has room for others
+KINDS = MNIST_C | CAMERA  # as `train` measures; new ones belong in extra_corruptions.py
 
 
 def corrupt(name: str, images: np.ndarray, kinds: Mapping[str, Kind] = KINDS) -> np.ndarray:

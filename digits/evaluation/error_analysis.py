@@ -1,4 +1,4 @@
-"""Misclassified images: which, as what, how surely, and what they look like."""
+"""Misclassified images: a table, the most frequent kinds of error, captions and mean images."""
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,7 @@ from digits.data.splits import Card, cut_blocks
 from digits.evaluation import metrics
 from digits.evaluation.predictions import Predictions
 
-CONFIDENT = 0.9  # an error made with more probability than this was not a close call
+CONFIDENT = 0.9  # an error of a higher predicted probability was no close call
 
 
 def tabulate_errors(predictions: Predictions) -> pd.DataFrame:
@@ -35,15 +35,13 @@ def tabulate_errors(predictions: Predictions) -> pd.DataFrame:
 
 def tabulate_pairs(predictions: Predictions, card: Card) -> pd.DataFrame:
     """List the kinds of error, a row a (true, predicted) pair, most frequent first."""
-    confusion = metrics.count_confusion(predictions.labels, predictions.predicted, card.class_count)
     names = card.class_names
-    return pd.DataFrame(
-        [
-            (f"{names[true]} as {names[predicted]}", count)
-            for true, predicted, count in metrics.rank_confused_pairs(confusion)
-        ],
-        columns=["pair", "count"],
-    )
+    errors = metrics.count_confusion(predictions.labels, predictions.predicted, card.class_count)
+    np.fill_diagonal(errors, 0)
+    true, predicted = np.nonzero(errors)
+    pairs = [f"{names[t]} as {names[p]}" for t, p in zip(true, predicted, strict=True)]
+    table = pd.DataFrame({"pair": pairs, "count": errors[true, predicted]})
+    return table.sort_values("count", ascending=False, kind="stable", ignore_index=True)
 
 
 def summarize_errors(errors: pd.DataFrame, pairs: pd.DataFrame) -> dict[str, object]:
@@ -57,13 +55,12 @@ def summarize_errors(errors: pd.DataFrame, pairs: pd.DataFrame) -> dict[str, obj
 
 
 def choose_errors(errors: pd.DataFrame, count: int, pair_limit: int) -> pd.DataFrame:
-    """Choose the errors of the highest loss for the gallery, of each pair a few at most."""
-    few = errors.groupby(["true", "predicted"], sort=False).head(pair_limit)
-    return few.head(count)
+    """Choose the errors of the highest loss for the gallery, only some of each pair."""
+    return errors.groupby(["true", "predicted"], sort=False).head(pair_limit).head(count)
 
 
 def caption_errors(errors: pd.DataFrame, card: Card) -> list[str]:
-    """Say of each listed error what it is, what it was taken for, how surely, and its index."""
+    """Write each error's true and predicted class, the predicted probability and the index."""
     names = card.class_names
     columns = (errors[name] for name in ("true", "predicted", "predicted_probability", "index"))
     return [

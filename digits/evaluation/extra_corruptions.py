@@ -1,7 +1,7 @@
-"""The corruptions that `evaluate` measures: those that training is judged by, and any new one.
+"""The corruptions that `evaluate` measures: those of `train`, and new ones.
 
-A new one is a function here and a line in `EXTRA`. It is apart from the benchmark's mean. `train`
-does not depend on this file: the model stays as it is.
+A new one is a function here and a line in `EXTRA`; the benchmark's mean does not include it.
+`train` does not depend on this file, so no model is trained again.
 """
 
 from digits.evaluation.corruptions import KINDS, Kind

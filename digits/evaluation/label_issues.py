@@ -1,7 +1,7 @@
-"""Labels that may be wrong themselves, found by confident learning with cleanlab.
+"""Labels that may be wrong, found by confident learning with cleanlab.
 
 Northcutt et al. 2021, "Confident Learning", arXiv 1911.00068. The model must not have been trained
-on the images that are judged: these are the test images.
+on these images, so they are the test images.
 """
 
 import warnings
@@ -17,12 +17,11 @@ from digits.evaluation.predictions import Predictions
 def tabulate_label_issues(predictions: Predictions, disputed: np.ndarray) -> pd.DataFrame:
     """List the suspected images, the least credible label first.
 
-    Columns are index, label, predicted, label_probability, what the model gives the label, and
-    whether human reviewers disputed it, as `disputed`, bool (n,), says of every image.
+    `disputed` is bool (n,): whether human reviewers found the label doubtful.
     """
     labels, probabilities = predictions.labels, predictions.probabilities
     with warnings.catch_warnings():
-        # Of a class with so few images that none of its labels is suspected.
+        # A warning about classes with too few images to suspect a label.
         warnings.filterwarnings("ignore", "May not flag all label issues", UserWarning)
         suspects = find_label_issues(
             labels.astype(int),
@@ -43,7 +42,7 @@ def tabulate_label_issues(predictions: Predictions, disputed: np.ndarray) -> pd.
 
 
 def caption_issues(issues: pd.DataFrame, card: Card) -> list[str]:
-    """Say of each suspected label what it is and what the model sees instead."""
+    """Write each suspected label, the predicted class, and whether reviewers disputed it."""
     names = card.class_names
     columns = (issues[name] for name in ("label", "predicted", "index", "disputed"))
     return [
@@ -53,7 +52,7 @@ def caption_issues(issues: pd.DataFrame, card: Card) -> list[str]:
 
 
 def score_disputed(predictions: Predictions, disputed: np.ndarray) -> dict[str, float]:
-    """Count errors on the images whose labels reviewers disputed; nothing where there are none."""
+    """Score images with disputed labels, and all others; nothing if no label is disputed."""
     if not disputed.any():
         return {}
     wrong = predictions.predicted != predictions.labels

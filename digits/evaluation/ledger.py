@@ -1,7 +1,7 @@
 """The ledger: a line for every run of the leaderboard, in Git, so that none needs training again.
 
-`benchmarks/ledger.json` is a list for `pandas.read_json`; `describe_run` says what is in a line. By
-the test images that a run misread, all that is said of its accuracy can be computed again.
+`benchmarks/ledger.json` is a list for `pandas.read_json`; `describe_run` says what is in a line:
+also the misread test images, from which all statistics of accuracy can be computed.
 """
 
 import importlib.metadata
@@ -22,7 +22,7 @@ Run = dict[str, Any]
 
 
 def load_ledger() -> list[Run]:
-    """Load every run; none, where there never was one.
+    """Load all runs; none if there is no file.
 
     Raises:
         DigitsError: the file is no JSON.

@@ -1,4 +1,4 @@
-"""Numbers that judge predictions: pure functions of labels and probabilities.
+"""Scores of predictions: pure functions of labels and probabilities.
 
 Throughout, `labels` is integer (n,) from 0 and `probabilities` float (n, k), rows summing to 1.
 """
@@ -70,7 +70,7 @@ def score_classes(
 
 
 def score_accuracy_interval(correct_count: int, count: int) -> tuple[float, float]:
-    """Bound the accuracy that such a sample speaks for: Wilson's 95 % interval."""
+    """Return Wilson's 95 % confidence interval of the accuracy."""
     interval = binomtest(correct_count, count).proportion_ci(0.95, method="wilson")
     return float(interval.low), float(interval.high)
 
@@ -110,17 +110,17 @@ def bin_confidence(labels: np.ndarray, probabilities: np.ndarray) -> pd.DataFram
 
 
 def score_calibration_error(bins: pd.DataFrame) -> float:
-    """Expected calibration error: how far confidence and accuracy lie apart, weighted by images."""
+    """Expected calibration error: the mean gap of confidence and accuracy, weighted by images."""
     gaps = (bins["accuracy"] - bins["confidence"]).abs()
     return float((gaps * bins["count"]).sum() / bins["count"].sum())
 
 
 def score_coverage(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Score a model that answers only where it is sure enough, for every threshold there is.
+    """Score a model that rejects images below a confidence, for all thresholds.
 
-    Returns the shares of images answered, float (k,) rising to 1, and the accuracy on these: the
+    Returns the coverage, float (k,) rising to 1, and the accuracy on these images: the
     risk-coverage curve of selective classification (Geifman and El-Yaniv 2017, arXiv 1705.08500).
-    Images that are equally sure are answered together or not at all.
+    Images with the same confidence are accepted or rejected together.
     """
     confidence = probabilities.max(axis=1)
     order = np.argsort(-confidence, kind="stable")
@@ -130,19 +130,12 @@ def score_coverage(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.nd
 
 
 def find_coverage(coverage: np.ndarray, accuracy: np.ndarray, goal: float) -> float:
-    """Find the largest share that is answered with this accuracy; 0 if none is."""
+    """Find the largest coverage with at least this accuracy; 0 if there is none."""
     return float(coverage[accuracy >= goal].max(initial=0.0))
 
 
-def rank_confused_pairs(confusion: np.ndarray) -> list[tuple[int, int, int]]:
-    """List (true, predicted, count) of every kind of error made, most frequent first."""
-    errors = confusion - np.diag(np.diag(confusion))
-    pairs = [(int(t), int(p), int(errors[t, p])) for t, p in np.argwhere(errors)]
-    return sorted(pairs, key=lambda pair: (-pair[2], pair[:2]))
-
-
 def tabulate_confusion(confusion: np.ndarray) -> pd.DataFrame:
-    """List the counts (k, k), a row a cell, as `dvc plots` wants them."""
+    """List the counts (k, k), a row a cell, for `dvc plots`."""
     true, predicted = np.indices(confusion.shape)
     columns = {"true": true.ravel(), "predicted": predicted.ravel(), "count": confusion.ravel()}
     return pd.DataFrame(columns)
@@ -167,10 +160,10 @@ def tabulate_reliability(bins: pd.DataFrame) -> pd.DataFrame:
 
 
 def tabulate_rejection(coverage: np.ndarray, accuracy: np.ndarray) -> pd.DataFrame:
-    """List how accurate the rest is when at least so large a share is rejected."""
+    """List the accuracy of the rest when at least a share of the images is rejected."""
     rows = []
     for rejected in REJECTED:
         answered = int(np.searchsorted(coverage, 1 - rejected + 1e-9, side="right"))
-        if answered:  # otherwise the most certain images are so many: none would be left
+        if answered:  # none may be left, where many images have the highest confidence
             rows.append((rejected, accuracy[answered - 1]))
     return pd.DataFrame(rows, columns=["rejected", "accuracy"])

@@ -23,7 +23,7 @@ from digits.evaluation.plotting import (
     write_title,
 )
 
-# How a group of corruptions is called and marked.
+# A group's label, colour and marker.
 GROUPS = {
     "seen": ("seen in training", BLUE, "o"),
     "unseen": ("not seen in training", ORANGE, "s"),
@@ -32,12 +32,12 @@ GROUPS = {
 
 
 def draw_confusion(confusion: np.ndarray, class_names: Sequence[str], title: str) -> Figure:
-    """Draw counts (k, k), rows true, columns predicted; only errors are the darker, the more."""
+    """Draw counts (k, k), rows true, columns predicted; only errors are coloured by count."""
     count = int(confusion.sum())
     right = np.eye(len(confusion), dtype=bool)
     error_count = int(confusion[~right].sum())
-    # Of its own scale: beside 1,000 hits no colour would tell 1 error from 10. The eye sees few
-    # errors beside many on a scale of roots; and a single one is not alarming.
+    # Errors have their own scale: next to 1,000 hits, 1 and 10 errors would look the same. A square
+    # root keeps few errors visible beside many, and a single one is pale.
     errors = mpl.colors.LinearSegmentedColormap.from_list("errors", ["#ffffff", ORANGE])
     scale = mpl.colors.PowerNorm(0.5, vmin=0, vmax=max(5, confusion[~right].max(initial=0)))
     cells = [[f"{number:,}" for number in row] for row in confusion]
@@ -101,7 +101,7 @@ def draw_classes(classes: pd.DataFrame, title: str) -> Figure:
         axes = figure.add_subplot()
         for row in rows[::2]:
             axes.axhspan(row - 0.5, row + 0.5, color=PALE, alpha=0.4, linewidth=0)
-        # One above the other within the row of their class: equal scores would hide each other.
+        # Shifted within the class's row, or equal scores would hide each other.
         for score, shift, (colour, marker) in zip(scores, (-0.27, 0, 0.27), SERIES, strict=False):
             label = {"f1": "F1"}.get(score, score)
             axes.plot(
@@ -109,7 +109,7 @@ def draw_classes(classes: pd.DataFrame, title: str) -> Figure:
             )
         axes.set_yticks(rows, classes["class"])
         axes.set_ylim(count - 0.5, -0.5)
-        # The worst score decides where the axis starts; what matters lies close to 1.
+        # The axis starts near the worst score, since all are close to 1.
         span = max(1.0 - worst, 1e-3)
         axes.set_xlim(1.0 - 1.06 * span, 1.0 + 0.03 * span)
         axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
@@ -166,7 +166,7 @@ def draw_robustness(robustness: pd.DataFrame, mean: float, title: str) -> Figure
     with drawing_style({**STYLE, "axes.grid.axis": "x"}):
         figure = Figure(figsize=(WIDTH, 0.34 * len(table) + 1.9), layout="constrained")
         axes = figure.add_subplot()
-        # What matters lies close to 1; an accuracy that does not must not be cut off.
+        # Most accuracies are close to 1; a low one must not be cut off.
         start = min(0.6, np.floor(10 * table["accuracy"].min()) / 10)
         axes.hlines(table.index, start, table["accuracy"], color=PALE, linewidth=3)
         axes.axvline(mean, color=GREY, linestyle="--", label="mean")
@@ -196,10 +196,10 @@ def draw_rejection(coverage: np.ndarray, accuracy: np.ndarray, goal: float, titl
     with drawing_style(STYLE):
         figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
         axes = figure.add_subplot()
-        # Equally sure images may make a curve of a single point.
+        # Markers for curves of few points, even a single one.
         axes.plot(rejected, risk, color=BLUE, marker="o" if len(risk) < 20 else "", markersize=4)
         axes.axhline(1 - goal, color=GREY, linestyle="--")
-        best = reached[-1:]  # where most are answered; nowhere, perhaps
+        best = reached[-1:]  # the largest coverage, if any
         share = rejected[best].max(initial=0.0)
         when = f"when {share:.2%} are rejected" if len(best) else "at no share"
         axes.plot(
@@ -210,7 +210,7 @@ def draw_rejection(coverage: np.ndarray, accuracy: np.ndarray, goal: float, titl
             markersize=8,
             label=f"{goal:.1%} accuracy {when}",
         )
-        # What comes after the last error is a line at zero.
+        # After the last error the curve stays at zero.
         last = max(share, rejected[risk > 0].max(initial=0.0))
         # Room for a marker at zero.
         right, top = min(1.0, max(0.02, 1.25 * last)), max(risk.max() * 1.1, 2 * (1 - goal))

@@ -1,7 +1,7 @@
-"""Galleries: test images themselves, with what was said of them.
+"""Galleries of images with captions.
 
-All images of a figure share one axes, in inches from its top left corner: Matplotlib would take
-seconds for axes of their own.
+All images of a figure share one axes, in inches from its top left corner: with an axes for each,
+Matplotlib would take seconds.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ ROOM = WIDTH - 2 * MARGIN
 CAPTION_SIZE = 9  # points
 LINE = 1.25 / 72  # inches a point of a line's letters
 BARE = {**STYLE, "axes.grid": False}
-# Matplotlib's "gray_r", in as many steps as it has unless a `matplotlibrc` says otherwise.
+# As Matplotlib's "gray_r", whose number of steps depends on the user's `matplotlibrc`.
 WHITE_TO_BLACK = mpl.colors.LinearSegmentedColormap.from_list("gray_r", ["white", "black"])
 
 
@@ -68,7 +68,8 @@ class Sheet:
 def draw_gallery(images: np.ndarray, captions: Sequence[str], title: str) -> Figure:
     """Draw uint8 (n, 28, 28) images in rows, each below its caption."""
     with drawing_style(BARE):
-        rows = max(1, -(-len(images) // _fit_columns(captions)))
+        columns = max(1, min(COLUMNS, int(ROOM / _find_pitch(captions))))
+        rows = max(1, -(-len(images) // columns))
         columns = max(1, -(-len(images) // rows))  # no row is much shorter than another
         sheet = _make_sheet(rows, columns, captions, title)
         for number, (image, caption) in enumerate(zip(images, captions, strict=True)):
@@ -111,10 +112,6 @@ def _find_pitch(captions: Sequence[str]) -> float:
     words = {word for caption in captions for word in caption.split()}
     longest = max((measure_text(word, CAPTION_SIZE) for word in words), default=0.0)
     return max(IMAGE_WIDTH, longest) + GAP
-
-
-def _fit_columns(captions: Sequence[str]) -> int:
-    return max(1, min(COLUMNS, int(ROOM / _find_pitch(captions))))
 
 
 def _make_sheet(rows: int, columns: int, captions: Sequence[str], title: str) -> Sheet:

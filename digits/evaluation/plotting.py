@@ -1,7 +1,7 @@
-"""What all figures share: Matplotlib, fonts, colours that every reader can tell apart.
+"""What all figures share: fonts, colours for colour-blind readers too, titles, PNG files.
 
-Everything that draws imports Matplotlib and seaborn from here, and draws inside `drawing_style`.
-Every figure says in its title of which dataset and recipe it is.
+Modules that draw import Matplotlib and seaborn from here, and draw inside `drawing_style`. Every
+figure's title names the dataset and the recipe.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,10 +36,10 @@ STYLE: Any = {
     "axes.grid": True,
     "grid.alpha": 0.3,
 }
-# Okabe and Ito 2008: told apart by colour-blind readers.
+# Okabe and Ito 2008: colour-blind readers can tell them apart.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
-PALE = "#DCE6EE"  # a ground that competes with none of them
-# All of their colours that show on white, each with a marker of its own.
+PALE = "#DCE6EE"  # for backgrounds
+# All of these colours that are visible on white, each with its marker.
 SERIES = (
     (BLUE, "o"),
     (ORANGE, "s"),
@@ -60,18 +60,18 @@ class Grid(NamedTuple):
 
 
 def drawing_style(changes: Mapping[str, Any]) -> AbstractContextManager[None]:
-    """Change Matplotlib's own defaults, not those of the user's `matplotlibrc`, for a block."""
+    """Change Matplotlib's defaults for a block, whatever the user's `matplotlibrc` says."""
     return mpl.style.context(dict(changes), after_reset=True)
 
 
 def measure_text(text: str, size: float) -> float:
-    """Return how many inches a line is wide in letters of so many points."""
+    """Return the width of a line in inches, its font size in points."""
     font = FontProperties(family=FONT, size=size)
     return float(text_to_path.get_text_width_height_descent(text, font, ismath=False)[0]) / 72
 
 
 def wrap_text(text: str, width: float, size: float) -> str:
-    """Break the lines that are wider than so many inches, between words."""
+    """Break lines between words where they are wider than `width`, in inches."""
     lines = []
     for line in text.splitlines():
         first, *rest = line.split(" ")
@@ -92,7 +92,7 @@ def write_title(figure: Figure, title: str) -> None:
 
 
 def plan_grid(class_names: Sequence[str]) -> Grid:
-    """Plan a figure that has a cell for every true and predicted class, and their names."""
+    """Choose the size of a figure with a cell for every true and predicted class, and names."""
     count, longest = len(class_names), max(measure_text(name, FONT_SIZE) for name in class_names)
     cell = float(np.clip(6.4 / count, 0.42, 1.0))
     side = count * cell + longest + 1.1
@@ -119,11 +119,11 @@ def name_cells(
 
 
 def write_figure(path: Path, figure: Figure, question: str = "", reading: str = "") -> None:
-    """Write a PNG with the question that it answers and how to read it: `digits report` shows both.
+    """Write a PNG, the same bytes for the same figure.
 
-    Equal figures give equal bytes.
+    It holds the question that it answers and how to read it: `digits report` shows both.
     """
     texts = {"Software": None, "Title": question or path.stem, "Description": reading}
-    # Ticks come into being as late as this.
+    # Matplotlib makes ticks only now.
     with atomic_write(path) as file, drawing_style({}):
         figure.savefig(file, format="png", dpi=DPI, metadata=texts)

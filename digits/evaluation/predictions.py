@@ -1,4 +1,4 @@
-"""What a model said of the images of a split: a record that needs nothing else beside it."""
+"""A model's predictions for a split, on disk together with the images and labels."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ class Predictions:
 
     @classmethod
     def of_split(cls, split: Split, probabilities: np.ndarray) -> "Predictions":
-        """Put what a model said beside the images of a split, as pixels, and their labels."""
+        """Join probabilities with the images of a split, as pixels, and their labels."""
         blocks = (np.rint(block[..., 0] * 255) for block in cut_blocks(split.images))
         pixels = np.concatenate([block.astype(np.uint8) for block in blocks])
         return cls(pixels, split.labels, probabilities)
@@ -33,7 +33,7 @@ class Predictions:
 
 
 def write_predictions(folder: Path, predictions: Predictions) -> None:
-    """Write one `.npy` an array."""
+    """Write a `.npy` file for each array."""
     for name, array in zip(FILES, vars(predictions).values(), strict=True):
         write_array(folder / name, array)
 
@@ -42,7 +42,7 @@ def load_predictions(folder: Path, class_count: int) -> Predictions:
     """Load what `train` or `evaluate` wrote.
 
     Raises:
-        ArtifactError: damaged files, arrays that do not fit each other, no probabilities.
+        ArtifactError: damaged files, arrays of different lengths, rows that do not sum to 1.
     """
     images_path, labels_path, probabilities_path = (folder / name for name in FILES)
     probabilities = load_array(probabilities_path, "float32", (None, class_count))

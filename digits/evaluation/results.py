@@ -1,4 +1,4 @@
-"""Whether numbers in `metrics/` are those of the model here: `dvc metrics show` does not say."""
+"""Check that the numbers in `metrics/` belong to the model; `dvc metrics show` does not."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,7 +31,7 @@ NOT_VERIFIED = "not verified: the predictions are not here, `dvc pull` brings th
 
 
 def read_models(lock_path: Path) -> dict[str, str]:
-    """Return the MD5 of the model that `train` made, and of the one that `evaluate` judged."""
+    """Return the MD5 of the model that `train` wrote, and of the one that `evaluate` read."""
     stages = load_yaml(lock_path)["stages"]
     return {
         stage: entry["md5"]
@@ -42,11 +42,7 @@ def read_models(lock_path: Path) -> dict[str, str]:
 
 
 def check_evaluated(lock_path: Path, name: str) -> None:
-    """Refuse test results that a run up to `train` has left as they were: of another model.
-
-    Raises:
-        DigitsError: says what evaluates the model.
-    """
+    """Raise DigitsError if the model was trained and not evaluated since."""
     if not lock_path.exists():  # stages that were run by hand
         return
     models = read_models(lock_path)
@@ -58,13 +54,13 @@ def check_evaluated(lock_path: Path, name: str) -> None:
 
 
 def load_metrics() -> tuple[dict[str, Any], set[str]]:
-    """Load the workspace's metrics, and the names of those that follow from the predictions.
+    """Load the workspace's metrics, and the names of those that were verified.
 
-    Without predictions these are none.
+    These are computed from the predictions again; without predictions there are none.
 
     Raises:
         ArtifactError: a file is missing or damaged.
-        DigitsError: a number is not what the predictions come to, or they are of another model.
+        DigitsError: a number differs from the predictions', or is another model's.
     """
     metrics = load_json(EVALUATE_METRICS_PATH)
     check_evaluated(LOCK_PATH, str(EVALUATE_METRICS_PATH))
@@ -85,7 +81,7 @@ def load_metrics() -> tuple[dict[str, Any], set[str]]:
 
 
 def _check(path: Path, folder: Path, computed: Mapping[str, Any], required: str) -> None:
-    """Refuse a file whose numbers are not those computed from a split's predictions."""
+    """Refuse a file whose numbers differ from those computed from a split's predictions."""
     values = load_json(path)
     for name in sorted({required} | (values.keys() & computed.keys())):
         expected, received = computed[name], values.get(name)
@@ -98,7 +94,7 @@ def _check(path: Path, folder: Path, computed: Mapping[str, Any], required: str)
 
 
 def describe_result(title: str, recipe: str, metrics: Mapping[str, Any]) -> str:
-    """Say how good the model is, and where the pictures are."""
+    """Describe the test accuracy, and where the figures are."""
     count, error_count = metrics["image_count"], metrics["error_count"]
     low, high = score_accuracy_interval(count - error_count, count)
     return (

@@ -14,27 +14,28 @@ from digits.files import ArtifactError, load_table
 Predict = Callable[[np.ndarray], np.ndarray]  # float32 (n, 28, 28, 1) to classes (n,)
 
 CLEAN = "none"  # the same images, not corrupted
-# The kinds of the benchmark are of one of two groups: training has distorted images in such a way,
-# or has not. `apart` is what does not count for the mean.
+# Training has distorted images like a corruption of the benchmark (seen) or not (unseen). The mean
+# leaves out those that are apart.
 SEEN, UNSEEN, APART = "seen", "unseen", "apart"
 COLUMNS = ("corruption", "group", "accuracy")
 
 
 def measure_robustness(
-    predict: Predict, images: np.ndarray, labels: np.ndarray, kinds: Mapping[str, Kind] = KINDS
+    predict: Predict, split: Split, groups: Mapping[str, str], kinds: Mapping[str, Kind] = KINDS
 ) -> pd.DataFrame:
-    """Score a model on images float32 (n, 28, 28, 1) as they are and under each corruption."""
+    """Score a model on the images as they are and under each corruption, a row each.
+
+    A corruption that `groups` does not have is apart from the mean.
+    """
     rows = [
-        (name, float((predict(corrupted) == labels).mean()))
-        for name, corrupted in corrupt_in_turn(images, kinds)
+        (name, groups.get(name, APART), float((predict(corrupted) == split.labels).mean()))
+        for name, corrupted in corrupt_all(split.images, kinds)
     ]
-    return pd.DataFrame(rows, columns=["corruption", "accuracy"])
+    return pd.DataFrame(rows, columns=[*COLUMNS])
 
 
-def corrupt_in_turn(
-    images: np.ndarray, kinds: Mapping[str, Kind]
-) -> Iterator[tuple[str, np.ndarray]]:
-    """Give images float32 (n, 28, 28, 1) as they are, then under each corruption, by its name."""
+def corrupt_all(images: np.ndarray, kinds: Mapping[str, Kind]) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield a name and images float32 (n, 28, 28, 1): as they are, then under each corruption."""
     yield CLEAN, images
     for name in kinds:
         yield name, corrupt(name, images[..., 0], kinds)[..., np.newaxis]
@@ -57,17 +58,11 @@ def _happens(effect: Any) -> bool:
     return bool(effect["probability"] if isinstance(effect, Mapping) else effect)
 
 
-def add_groups(robustness: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFrame:
-    """Put beside each corruption the group that it is of: apart, unless another is said."""
-    named = robustness["corruption"].map(groups).fillna(APART)
-    return robustness.assign(group=named)[[*COLUMNS]]
-
-
 def load_groups(path: Path) -> dict[str, str]:
-    """Load from the table of a training which kinds its network had met.
+    """Load each corruption's group from the table that `train` wrote.
 
     Raises:
-        ArtifactError: missing, damaged, or of other corruptions than are measured today.
+        ArtifactError: missing, damaged, or of other corruptions than `KINDS`.
     """
     table = load_table(path, COLUMNS)
     groups = dict(zip(table["corruption"], table["group"], strict=True))

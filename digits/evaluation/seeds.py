@@ -1,4 +1,4 @@
-"""Two recipes on the same images, each trained from several seeds: what another seed would give.
+"""Compare two recipes on the same images, each trained from several seeds.
 
 The seeds of a side and the images are both samples. Their shares of the variance are estimated as
 in studies where several readers judge the same cases (multi-reader multi-case: Gallas, Bandos,
@@ -27,9 +27,9 @@ class SeedSide:
 class SeedComparison:
     """The mean difference of recipe b and recipe a, with its 95 % interval over seeds and images.
 
-    `detectable` is the least difference that would have been seen with a power of 80 %;
-    `superiority` the probability that a new seed of b beats one of a, ties shared out, from all
-    pairs of their seeds (Mann and Whitney 1947; Vargha and Delaney 2000).
+    `detectable` is the smallest difference that is significant with a power of 80 %; `superiority`
+    the probability that a new seed of b beats one of a, a tie counting half, from all pairs of
+    their seeds (Mann and Whitney 1947; Vargha and Delaney 2000).
     """
 
     image_count: int
@@ -44,7 +44,7 @@ class SeedComparison:
 
     @property
     def verdict(self) -> str:
-        """Say in words what the numbers allow to say."""
+        """The result in words."""
         return judge(self.p_value, self.difference)
 
 

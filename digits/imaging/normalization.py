@@ -1,4 +1,4 @@
-"""Handwriting from anywhere, brought into the form that MNIST's images have.
+"""Normalize images of handwriting as MNIST's were.
 
 LeCun, Cortes and Burges, "The MNIST database": a digit is fitted into a box of 20x20 pixels, its
 aspect kept, smooth edges grey, and then moved so that its centre of mass is in the middle of the

@@ -14,34 +14,33 @@ from pathlib import Path
 
 from digits.errors import DigitsError
 
-# Native log lines (CPU features, no CUDA found) are noise to a user; Python's warnings and errors
-# still show. A level set by the user wins.
+# Hide native log lines, such as CPU features or missing CUDA, unless the user has set a level.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# Variables by which a user changes how these libraries compute are no part of a result. Kept are
-# those that say what is logged, how much memory of a GPU is taken, and which processor is imitated.
+# The user's environment must not change how these libraries compute. Kept are variables for logs,
+# for a GPU's memory, and for the processor that oneDNN imitates.
 COMPUTING = ("DNNL_", "KERAS_", "ONEDNN_", "TF_")
 KEPT = ("ONEDNN_MAX_CPU_ISA", "ONEDNN_VERBOSE", "TF_CPP_", "TF_FORCE_GPU_", "TF_GPU_")
 for _name in list(os.environ):
     if _name.startswith(COMPUTING) and not _name.startswith(KEPT):
         del os.environ[_name]
 os.environ["KERAS_BACKEND"] = "tensorflow"
-# Where no `keras.json` can be: Keras's own defaults hold, and it writes none.
+# A folder that cannot exist: no `keras.json` is read or written, Keras's own defaults hold.
 os.environ["KERAS_HOME"] = f"{os.devnull}/keras"
 
-# TensorFlow 2.21 logs these while it is being imported, whatever the level says.
+# TensorFlow 2.21 logs these lines when it is imported, at any level.
 STARTUP_NOISE = r"I[0-9]{4} [0-9]{2}:[0-9]{2}|I0000 |WARNING: All log messages before absl::"
 
 
 @contextmanager
 def without_lines(start: str) -> Iterator[None]:
-    """Pass on what native code writes to standard error, but for lines of this start, a pattern.
+    """Drop the lines of standard error that start with a pattern, those of native code included.
 
-    By a process of its own, so that a message passes even when TensorFlow aborts this one.
+    A separate process filters, so that other lines still appear if TensorFlow aborts this one.
     """
     sys.stderr.flush()
     command = ["grep", "-avE", "--line-buffered", f"^({start})"]
     outlet, inlet = os.pipe()
-    # Ctrl-C, which ends a terminal's processes, reaches it no more: it ends with this one.
+    # A new session, so that Ctrl-C does not end the filter first.
     with subprocess.Popen(command, stdin=outlet, stdout=2, start_new_session=True):
         os.close(outlet)
         kept = os.dup(2)
@@ -59,29 +58,19 @@ try:
     with without_lines(STARTUP_NOISE):
         import keras
         import tensorflow as tf
-except KeyboardInterrupt:  # in seconds that come before a stage's own answer to Ctrl-C
+except KeyboardInterrupt:  # importing takes seconds, and `run_main` does not run yet
     print("ERROR: interrupted", file=sys.stderr)
     sys.exit(128 + signal.SIGINT)
 
-# It takes the networks of an ensemble, each of which has a graph of its own, for one traced anew.
+# The networks of an ensemble have a graph each, which TensorFlow mistakes for retracing.
 RETRACING = "triggered tf.function retracing"
 tf.get_logger().addFilter(lambda record: RETRACING not in record.getMessage())
 
-__all__ = [
-    "choose_strategy",
-    "find_reason",
-    "has_bfloat16",
-    "keras",
-    "make_repeatable",
-    "tf",
-    "without_lines",
-]
+__all__ = ["keras", "tf"]
 
 CPUINFO_PATH = Path("/proc/cpuinfo")  # Linux
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
 AMPERE = (8, 0)  # the compute capability of the first GPUs with bfloat16
-
-
 # What Keras and TensorFlow put before the reason of a failure, and around it.
 HEADINGS = ("Exception encountered when calling", "Graph execution error", "Detected at node")
 DECORATION = re.compile(r"\x1b\[[\d;]*m|\{\{.*?\}\} ?|\[Op:.*?\]( name: .*)?")
@@ -101,18 +90,18 @@ def has_bfloat16() -> bool:
         details = tf.config.experimental.get_device_details(gpus[0])
         return details.get("compute_capability", (0, 0)) >= AMPERE
     if "ONEDNN_MAX_CPU_ISA" in os.environ or not CPUINFO_PATH.is_file():
-        return False  # another processor is imitated, or none with such instructions
+        return False  # oneDNN imitates an older processor, or this is not Linux
     flags = re.search(r"^flags\s*:(.*)", CPUINFO_PATH.read_text(), re.MULTILINE)
     return bool(flags and BFLOAT16_FLAGS & set(flags[1].split()))
 
 
 def choose_strategy(count: int) -> tf.distribute.Strategy:
-    """Choose where a training computes: where TensorFlow would, or mirrored on so many devices.
+    """Return TensorFlow's default strategy for one device, a mirrored one for more.
 
-    These are GPUs; without any, TensorFlow's logical CPU devices: one, unless it is told otherwise.
+    Devices are GPUs or, without any, TensorFlow's logical CPUs, of which there is one by default.
 
     Raises:
-        DigitsError: there are fewer.
+        DigitsError: there are fewer devices.
     """
     if count == 1:
         return tf.distribute.get_strategy()
@@ -129,7 +118,7 @@ def choose_strategy(count: int) -> tf.distribute.Strategy:
 def make_repeatable(seed: int, threads: int) -> None:
     """Fix all randomness, so that the same run on the same machine gives the same bytes.
 
-    `threads` is the number of CPU threads of one operation (0: one a core); call this before
+    `threads` is the number of CPU threads of one operation (0: one a core). Call this before
     TensorFlow computes anything.
     """
     if threads != tf.config.threading.get_intra_op_parallelism_threads():

@@ -1,7 +1,7 @@
 """Batches of images: in training, their order and augmentation are functions of seed and epoch.
 
-An image is moved, then it goes through what pen and camera do to it: of each effect a share of the
-images, by a strength that is drawn for the image. All take float32 (n, 28, 28, 1) in [0, 1].
+Each image is moved at random; then each effect of pen and camera is applied to a random share of
+the images, at a random strength. Images are float32 (n, 28, 28, 1) in [0, 1].
 """
 
 import math
@@ -12,8 +12,8 @@ from digits.files import expect_random_reads
 from digits.model.backend import keras, tf
 from digits.model.recipes import Augmentation, Effect, Recipe
 
-TAKEN_AT_A_TIME = 2048  # images: a call of Python costs more than a small batch
-BLURS = (0.7, 1.4, 2.8)  # standard deviations in pixels, between which images are mixed
+TAKEN_AT_A_TIME = 2048  # images: calling Python for each small batch would be slow
+BLURS = (0.7, 1.4, 2.8)  # standard deviations in pixels; others are interpolated
 
 Pair = tuple[tf.Tensor, tf.Tensor]  # images and their targets
 
@@ -26,10 +26,10 @@ def count_steps(image_count: int, batch_size: int) -> int:
 def make_batches(
     train: Split, recipe: Recipe, seed: int, class_count: int
 ) -> tuple[tf.data.Dataset, tf.Variable]:
-    """Make the dataset of one epoch, and the variable, int64, that says which epoch it is.
+    """Make the dataset of one epoch, and the int64 variable that holds the epoch's number.
 
-    Batches are float32 (n, 28, 28, 1) images and their targets. Whoever iterates assigns the epoch
-    first; a training that goes on from a checkpoint sees what an unbroken one would have seen.
+    Assign the number before each epoch: a resumed training then sees the same batches as one that
+    was never interrupted. Batches are float32 (n, 28, 28, 1) images and their targets.
     """
     expect_random_reads(train.images)
     count = len(train.labels)
@@ -42,15 +42,15 @@ def make_batches(
         return tf.data.Dataset.from_tensor_slices(order)
 
     def distort_batch(step: tf.Tensor, pair: Pair) -> Pair:
-        batch, of_batch = pair
+        batch, targets = pair
         number = epoch * steps + step
         seeds = tf.stack([tf.constant(seed, tf.int64), number])
         if recipe.augmentation.moves:
             batch = distort(batch, seeds, recipe.augmentation)
         progress = tf.cast(number, tf.float32) / (recipe.epochs * steps)
-        return corrupt(batch, seeds, recipe.augmentation, progress), of_batch
+        return corrupt(batch, seeds, recipe.augmentation, progress), targets
 
-    orders = tf.data.Dataset.range(1).flat_map(shuffle)  # one, drawn as the epoch begins
+    orders = tf.data.Dataset.range(1).flat_map(shuffle)  # drawn when the epoch begins
     batches = _take(train, recipe.loss, class_count, orders.batch(TAKEN_AT_A_TIME))
     batches = batches.unbatch().batch(recipe.batch_size).enumerate().map(distort_batch)
     batches = batches.apply(tf.data.experimental.assert_cardinality(steps))
@@ -66,12 +66,12 @@ def make_validation_batches(
 
 
 def encode_labels(labels: tf.Tensor, loss: str, class_count: int) -> tf.Tensor:
-    """Turn uint8 (n,) labels into what the loss compares: one-hot float32 (n, k), or as is."""
+    """Return uint8 (n,) labels as the loss wants them: one-hot float32 (n, k), or unchanged."""
     return tf.one_hot(labels, class_count) if loss == "categorical_crossentropy" else labels
 
 
 def _take(split: Split, loss: str, class_count: int, rows: tf.data.Dataset) -> tf.data.Dataset:
-    """Take rows of images that memory need not hold: a constant of the graph would be a copy."""
+    """Read rows of images from disk by NumPy: a constant in the graph would copy all to memory."""
     images, labels = split.images, tf.constant(split.labels)
 
     def take(at: tf.Tensor) -> Pair:
@@ -84,15 +84,15 @@ def _take(split: Split, loss: str, class_count: int, rows: tf.data.Dataset) -> t
 
 def _prefetch(batches: tf.data.Dataset) -> tf.data.Dataset:
     options = tf.data.Options()
-    # Nothing is to tune, and an epoch would end in a wait for the tuner's thread, which sleeps.
+    # There is nothing to tune, and each epoch would end by waiting for the tuner's thread.
     options.autotune.enabled = False
     return batches.prefetch(2).with_options(options)
 
 
 def distort(images: tf.Tensor, seed: tf.Tensor, limits: Augmentation) -> tf.Tensor:
-    """Shift, turn, scale and shear each image by its own random draw.
+    """Shift, turn, scale and shear each image at random; pixels from outside are 0.
 
-    `seed` is int (2,), of every batch of every epoch its own. What comes in from outside is 0.
+    `seed` is int (2,), another one for each batch of each epoch.
     """
     draws = tf.random.stateless_uniform([6, tf.shape(images)[0]], seed, -1.0, 1.0)
     turn, wide, high, slant, across, down = tf.unstack(draws)
@@ -110,7 +110,7 @@ def distort(images: tf.Tensor, seed: tf.Tensor, limits: Augmentation) -> tf.Tens
 
 
 def thicken(images: tf.Tensor, amounts: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Let strokes grow by an amount of a pixel on each side, or shrink for every other image."""
+    """Grow or shrink strokes, at random, by a fraction of a pixel on each side."""
     grown = tf.nn.max_pool2d(images, 3, 1, "SAME")
     shrunk = 1 - tf.nn.max_pool2d(1 - images, 3, 1, "SAME")
     side = tf.random.stateless_uniform(tf.shape(amounts), seed) < 0.5
@@ -118,7 +118,7 @@ def thicken(images: tf.Tensor, amounts: tf.Tensor, seed: tf.Tensor) -> tf.Tensor
 
 
 def occlude(images: tf.Tensor, amounts: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Paint a rectangle, a fraction of the image long and up to as broad, in a random grey."""
+    """Paint a grey rectangle, as long as a fraction of the image and at most as wide."""
     side = images.shape[1]
     x, y, narrow, turned, grey = tf.unstack(_draw(5, images, seed))
     long, short = amounts * side, amounts * side * narrow
@@ -130,10 +130,10 @@ def occlude(images: tf.Tensor, amounts: tf.Tensor, seed: tf.Tensor) -> tf.Tensor
 
 
 def blur(images: tf.Tensor, amounts: tf.Tensor, _: tf.Tensor) -> tf.Tensor:
-    """Smooth by Gaussians of up to so many pixels of standard deviation."""
+    """Smooth by Gaussians, `amounts` their standard deviations in pixels."""
     result, last, below = images, images, 0.0
     for deviation in BLURS:
-        reach = math.ceil(deviation * math.sqrt(-2 * math.log(1e-3)))  # beyond is a thousandth
+        reach = math.ceil(deviation * math.sqrt(-2 * math.log(1e-3)))  # to a weight of 0.001
         line = tf.exp(-0.5 * (tf.range(-reach, reach + 1, dtype=tf.float32) / deviation) ** 2)
         line /= tf.reduce_sum(line)
         smooth = tf.nn.conv2d(images, line[:, None, None, None], 1, "SAME")
@@ -145,12 +145,12 @@ def blur(images: tf.Tensor, amounts: tf.Tensor, _: tf.Tensor) -> tf.Tensor:
 
 
 def reduce_contrast(images: tf.Tensor, amounts: tf.Tensor, _: tf.Tensor) -> tf.Tensor:
-    """Bring every pixel nearer to its image's mean by a fraction."""
+    """Move every pixel towards its image's mean by a fraction."""
     return images + amounts * (tf.reduce_mean(images, axis=(1, 2), keepdims=True) - images)
 
 
 def brighten(images: tf.Tensor, amounts: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Add light, up to an amount drawn for each corner of the image and evenly between them."""
+    """Add light: a random amount at each corner, interpolated linearly between them."""
     corners = amounts * _draw(4, images, seed)
     across = tf.linspace(0.0, 1.0, images.shape[2])[None, None, :, None]
     down = tf.linspace(0.0, 1.0, images.shape[1])[None, :, None, None]
@@ -160,7 +160,7 @@ def brighten(images: tf.Tensor, amounts: tf.Tensor, seed: tf.Tensor) -> tf.Tenso
 
 
 def add_noise(images: tf.Tensor, amounts: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Add Gaussian noise of a standard deviation to every pixel."""
+    """Add Gaussian noise to every pixel, `amounts` its standard deviations."""
     return images + amounts * tf.random.stateless_normal(tf.shape(images), seed)
 
 
@@ -189,12 +189,12 @@ def corrupt(
         seeds = tf.random.experimental.stateless_fold_in(seed, number)
         chances, amounts = tf.unstack(_draw(2, images, seeds))
         amounts = tf.where(chances < effect.probability * fading, amounts * effect.strength, 0)
-        chosen = tf.where(amounts[:, 0, 0, 0] > 0)  # the others are not worth the arithmetic
+        chosen = tf.where(amounts[:, 0, 0, 0] > 0)  # the others stay as they are
         changed = apply(tf.gather_nd(images, chosen), tf.gather_nd(amounts, chosen), seeds + 1)
         images = tf.tensor_scatter_nd_update(images, chosen, tf.clip_by_value(changed, 0, 1))
     return images
 
 
 def _draw(number: int, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Draw so many numbers from 0 to 1 for each image: (number, n, 1, 1, 1)."""
+    """Draw uniform numbers in [0, 1) for each image: (number, n, 1, 1, 1)."""
     return tf.random.stateless_uniform([number, tf.shape(images)[0], 1, 1, 1], seed)

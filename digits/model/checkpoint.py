@@ -1,4 +1,4 @@
-"""Where a training stands after each epoch, on disk, so that a crash costs an epoch at most."""
+"""The state of a training on disk after each epoch: a crash costs one epoch at most."""
 
 import base64
 import hashlib
@@ -16,13 +16,13 @@ from digits.files import HISTORY_COLUMNS, write_bytes
 from digits.model.backend import keras, tf
 
 CODE_DIR = Path(__file__).parent
-# The state of Keras's own callbacks, which their `on_train_begin` sets back.
+# The state of Keras's own callbacks, which their `on_train_begin` resets.
 STATE = ("best", "best_epoch", "best_weights", "cooldown_counter", "stopped_epoch", "wait")
 
 
 @dataclass
 class Checkpoint:
-    """Finished members' weights, all state of the member in training, the scores of all."""
+    """The weights of finished members, all state of the one in training, all epochs' scores."""
 
     rows: list[dict[str, float]] = field(default_factory=list)  # one an epoch
     finished: list[list[np.ndarray]] = field(default_factory=list)
@@ -32,7 +32,7 @@ class Checkpoint:
 
     @property
     def epochs_done(self) -> int:
-        """Count the epochs of the member in training."""
+        """Number of finished epochs of the member in training."""
         return int(self.rows[-1]["epoch"]) if self.state else 0
 
     def finish_member(self, weights: list[np.ndarray]) -> None:
@@ -40,28 +40,29 @@ class Checkpoint:
         self.state, self.callbacks, self.stopped = [], [], False
 
     def write(self, path: Path, run: str) -> None:
-        """Write it in place of the last one, under its own digest: a kill leaves one of both."""
+        """Replace the file atomically, its digest in front: a kill leaves the old or the new."""
         body = json.dumps(vars(self), default=_encode).encode()
         write_bytes(path, _head(run, body) + b"\n" + body)
 
 
-@dataclass(eq=False)
 class Recorder(keras.callbacks.Callback):
-    """Keep the checkpoint of a member's training, and go on from where it stands.
+    """Resume a member's training from the checkpoint, and update that after each epoch.
 
-    Keras's BackupAndRestore keeps no state of dropout's random draws and of other callbacks, so
-    that a training that goes on from it is another one.
+    Keras's BackupAndRestore does not keep the random state of dropout, nor other callbacks: a
+    training resumed by it gives another model. `watched` are all other callbacks with a state: list
+    them before this one. `save` is called after each update.
     """
 
-    checkpoint: Checkpoint
-    watched: Sequence[keras.callbacks.Callback]  # the others: this one must come after them
-    save: Callable[[], None]  # is called when the checkpoint has changed
-
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        watched: Sequence[keras.callbacks.Callback],
+        save: Callable[[], None],
+    ) -> None:
         super().__init__()
+        self.checkpoint, self.watched, self.save = checkpoint, watched, save
 
-    def on_train_begin(self, logs: Any = None) -> None:
-        del logs
+    def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002 (Keras's signature)
         if not self.checkpoint.state:
             return
         print(f"{self.model.name}: resuming after epoch {self.checkpoint.epochs_done}", flush=True)
@@ -71,11 +72,11 @@ class Recorder(keras.callbacks.Callback):
             vars(callback).update(values)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Add the epoch to the checkpoint; with a loss that is no number, the weights are lost."""
+        """Add the epoch to the checkpoint, unless the training has diverged."""
         if not math.isfinite(logs["loss"]):
             where = f"{self.model.name}, epoch {epoch + 1}"
             raise DigitsError(f"{where}: expected a finite loss, received {logs['loss']}")
-        # Losses are without penalties and label smoothing: what Keras's logs call cross-entropy.
+        # The cross-entropy is the loss without penalties and label smoothing.
         keys = {name: name.replace("loss", "cross_entropy") for name in HISTORY_COLUMNS[1:]}
         scores = {name: logs[key] for name, key in keys.items()}
         self.checkpoint.rows.append({"epoch": epoch + 1, **scores})
@@ -88,12 +89,12 @@ class Recorder(keras.callbacks.Callback):
         self.save()
 
     def _list_variables(self) -> list[keras.Variable]:
-        """List all that training changes: weights, moments, step count, dropout's random state."""
+        """List what training changes: weights, moments, step count, random state of dropout."""
         return [*self.model.variables, *self.model.optimizer.variables]
 
 
 def identify_run(settings: str, arrays: Sequence[np.ndarray]) -> str:
-    """Digest all that a training depends on, code and libraries too: no other goes on from it."""
+    """Hash all that a training depends on, code and libraries included: only it may resume."""
     versions = (tf.__version__, keras.__version__, np.__version__)
     digest = hashlib.sha256(f"{settings} {versions}".encode())
     for path in sorted(CODE_DIR.glob("*.py")):
@@ -104,12 +105,12 @@ def identify_run(settings: str, arrays: Sequence[np.ndarray]) -> str:
 
 
 def load_checkpoint(path: Path, run: str) -> Checkpoint:
-    """Load the checkpoint of this very run; an empty one where there is none, or a damaged one."""
+    """Load the checkpoint of this run; if there is none or it is damaged, return an empty one."""
     head, _, body = path.read_bytes().partition(b"\n") if path.is_file() else (b"", b"", b"")
     if head == _head(run, body):
         return Checkpoint(**json.loads(body, object_hook=_decode))
-    if head.startswith(run.encode()):  # of any other run, there is nothing to say
-        print(f"{path}: expected a whole file, received a damaged one: training anew", flush=True)
+    if head.startswith(run.encode()):  # another run's is replaced without a word
+        print(f"{path}: damaged checkpoint, training starts over", flush=True)
     return Checkpoint()
 
 
@@ -118,7 +119,7 @@ def _head(run: str, body: bytes) -> bytes:
 
 
 def _encode(array: np.ndarray) -> dict[str, Any]:
-    data = base64.b64encode(np.ascontiguousarray(array).data).decode()
+    data = base64.b64encode(array.tobytes()).decode()
     return {"dtype": array.dtype.str, "shape": array.shape, "data": data}
 
 

@@ -1,6 +1,6 @@
-"""What a `.keras` file declares, held against what it holds, before Keras builds and allocates it.
+"""Check what a `.keras` file declares against its size, before Keras builds and allocates it.
 
-Keras's safe mode was passed three times (CVE-2025-1550, -8747, -9906): only known classes pass.
+Keras's safe mode was bypassed three times (CVE-2025-1550, -8747, -9906): only known classes pass.
 """
 
 import io
@@ -11,16 +11,16 @@ from typing import Any
 
 import h5py
 
-from digits.data.splits import IMAGE_SIDE
+from digits.data.splits import IMAGE_SHAPE
 from digits.files import ArtifactError
 from digits.model.backend import keras
 from digits.model.objects import REFUSED
 
 LIMITS = {"config.json": 2**24, "metadata.json": 2**10, "model.weights.h5": 2**30}  # bytes
 CALL_LIMIT = 100_000  # of layers; champion has 600: 6 networks of 19 layers, five views each
-NUMBER_LIMIT = 2**24  # as inputs of a dense layer of ten units they fill the weights' bytes
+NUMBER_LIMIT = 2**24  # with so many inputs, a dense layer of ten units nearly has 2**30 bytes
 LAYERS = ("keras.layers", "keras", "keras.src.models.functional", "keras.src.ops.numpy")
-# Where a class may come from, by the end of the key that it stands under.
+# Modules from which a class may come, by the end of the key that holds it.
 MODULES: dict[str, tuple[str | None, ...]] = {
     "regularizer": ("keras.regularizers",),
     "initializer": ("keras.initializers",),
@@ -33,10 +33,10 @@ MODULES: dict[str, tuple[str | None, ...]] = {
 
 
 def inspect_model(path: Path) -> tuple[dict[str, Any], bytes, int]:
-    """Read a model file whose every size is known to be harmless.
+    """Return the description of the model, its weights as HDF5, and the number of weights.
 
-    Returns the model as the file describes it, its weights as HDF5, and how many numbers they are.
-    What no recipe leads to is an ArtifactError; what zipfile, json and h5py raise passes through.
+    A model that no recipe makes is an ArtifactError; what zipfile, json and h5py raise passes
+    through.
     """
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
@@ -51,14 +51,14 @@ def inspect_model(path: Path) -> tuple[dict[str, Any], bytes, int]:
 
 
 def check_config(path: Path, config: dict[str, Any]) -> None:
-    """Refuse a model that is not of Keras's own classes alone, with sizes within limits."""
+    """Refuse a model of other classes than Keras's own, or of sizes beyond the limits."""
     check(path, config.get("class_name") in ("Functional", "Sequential"), repr(config)[:40])
     calls = _check_value(path, config, "layers")
     check(path, calls <= CALL_LIMIT, f"{calls} calls of layers")
 
 
 def check_used(path: Path, config: dict[str, Any], model: keras.Model) -> None:
-    """Refuse a built model that lacks a described layer: a spare one may be of any size."""
+    """Refuse layers that are described and not part of the model: they may be of any size."""
     if config["class_name"] == "Functional":
         layers, built = config["config"]["layers"], {each.name: each for each in model.operations}
         check(path, len(layers) == len(built), "layers that the outputs do not need")
@@ -67,7 +67,7 @@ def check_used(path: Path, config: dict[str, Any], model: keras.Model) -> None:
 
 
 def _check_value(path: Path, value: Any, key: str) -> int:
-    """Check a value that stands under a key; return how many calls of layers are in it."""
+    """Check the value of a key; return how many calls of layers it has."""
     if isinstance(value, list):
         return sum(_check_value(path, entry, key) for entry in value)
     if isinstance(value, dict):
@@ -86,18 +86,18 @@ def _check_object(path: Path, value: dict[str, Any], key: str) -> None:
     known = next((modules for end, modules in MODULES.items() if key.endswith(end)), ())
     own = name not in REFUSED and value.get("registered_name") in (None, name)
     check(path, module in known and own, f"{module}.{name} as {key}"[:80])
-    value.pop("compile_config", None)  # as by `compile=False`, of inner models, too
+    value.pop("compile_config", None)  # as `compile=False` does, but of inner models as well
     if name == "InputLayer":
         shape = value["config"]["batch_shape"]
-        check(path, shape == [None, IMAGE_SIDE, IMAGE_SIDE, 1], f"input {shape}"[:80])
+        check(path, shape == [None, *IMAGE_SHAPE], f"input {shape}"[:80])
 
 
 def _count_weights(path: Path, weights: bytes) -> int:
-    """Count the numbers in an HDF5 file whose arrays are in it, as they are."""
+    """Count the numbers in an HDF5 file; refuse arrays that are links, external or compressed."""
     links: dict[str, object] = {}
     found: dict[str, h5py.Group | h5py.Dataset] = {}
     with h5py.File(io.BytesIO(weights)) as file:
-        file.visititems_links(links.__setitem__)  # what is raised in there, h5py muddles
+        file.visititems_links(links.__setitem__)  # h5py hides what a callback raises
         for name, link in links.items():
             check(path, isinstance(link, h5py.HardLink), f"a link, {name}"[:80])
         file.visititems(found.__setitem__)

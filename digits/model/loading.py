@@ -1,4 +1,4 @@
-"""Load a `.keras` file for prediction, as if it were hostile."""
+"""Load a `.keras` file for prediction without trusting it."""
 
 import copy
 import math
@@ -15,7 +15,7 @@ def load_model(path: Path, class_count: int) -> keras.Model:
     """Load a model for prediction; code inside the file (a Lambda layer) is refused, not run.
 
     Raises:
-        ArtifactError: missing, damaged, foreign, unsafe, or not a classifier of so many classes.
+        ArtifactError: missing, damaged, unsafe, or not a classifier of so many classes.
     """
     if not path.is_file():
         raise ArtifactError(f"{path}: expected a model, received none: run train, or `dvc pull`")
@@ -37,15 +37,15 @@ def load_model(path: Path, class_count: int) -> keras.Model:
 
 
 def _build(path: Path, config: dict[str, Any], weight_count: int, class_count: int) -> keras.Model:
-    """Build the network that the file describes; it allocates no more than the file has weights.
+    """Build the described network, after a check that the file has as many weights.
 
-    `keras.saving.load_model` would allocate first and compare then.
+    `keras.saving.load_model` allocates before it compares.
     """
-    # In this scope variables have a shape, and no value before its end.
+    # In this scope variables have only a shape; they get a value when it ends.
     scope = keras.StatelessScope(initialize_variables=False)
     try:
         with scope:
-            given = copy.deepcopy(config)  # Keras takes it to pieces
+            given = copy.deepcopy(config)  # Keras changes it
             model = keras.saving.deserialize_keras_object(given, safe_mode=True)
             check_used(path, config, model)
             fits = model.output_shape == (None, class_count)
@@ -54,6 +54,6 @@ def _build(path: Path, config: dict[str, Any], weight_count: int, class_count: i
             check(path, count <= weight_count, f"{weight_count} weights for layers of {count}")
             scope.initialize_variables = True
     except BaseException:
-        keras.utils.clear_session()  # or the next such scope would give them values
+        keras.utils.clear_session()  # or the next such scope would initialize these variables
         raise
     return model

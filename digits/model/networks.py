@@ -1,4 +1,4 @@
-"""Networks as a recipe says them, in Keras; several of them joined into one that is calibrated."""
+"""Build the Keras networks of a recipe, join those of an ensemble, and calibrate them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -8,16 +8,15 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 
-from digits.data.splits import IMAGE_SIDE
+from digits.data.splits import IMAGE_SHAPE
 from digits.model.backend import choose_strategy, find_reason, keras, tf
 from digits.model.objects import Context, NetworkError, make_object
 from digits.model.recipes import RECIPES_DIR, Layer, Recipe
 
-INPUT_SHAPE = (IMAGE_SIDE, IMAGE_SIDE, 1)
 FIRST_RATE = 0.1  # of the peak learning rate, where the warm-up starts
-LOG_TEMPERATURES = (-3.0, 3.0)  # where the fit looks: a twentieth to twenty
+LOG_TEMPERATURES = (-3.0, 3.0)  # bounds of the fit: temperatures from 1/20 to 20
 SMALLEST_PROBABILITY = 1e-30
-STEPS_PER_EXECUTION = 64  # Python's share of a step outweighs the arithmetic of small networks
+STEPS_PER_EXECUTION = 64  # a call of Python takes longer than a step of a small network
 
 
 class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
@@ -35,13 +34,13 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
 def build_network(name: str, recipe: Recipe, weights: Sequence[np.ndarray] = ()) -> keras.Model:
     """Build the recipe's network for prediction: images (n, 28, 28, 1) to probabilities (n, k).
 
-    Layers are Keras's own, compute in float32, and have the names of those that were trained. They
-    have no penalties: those would be in the loss that `evaluate` shows.
+    Layers are Keras's own and compute in float32. They have no penalties, which would be added to
+    the loss.
 
     Raises:
         NetworkError: which layer Keras refused, and why.
     """
-    keras.utils.clear_session(free_memory=False)  # layers without a name are named from 1 again
+    keras.utils.clear_session(free_memory=False)  # unnamed layers are numbered from 1 again
     network = _build(name, recipe, Context())
     if weights:
         network.set_weights(weights)
@@ -51,16 +50,16 @@ def build_network(name: str, recipe: Recipe, weights: Sequence[np.ndarray] = ())
 def build_trainable(
     name: str, recipe: Recipe, step_count: int = 1, devices: int = 1
 ) -> keras.Model:
-    """Build and compile the same network for a training of so many steps, on so many devices.
+    """Build and compile the network for a training of so many steps, on so many devices.
 
-    In bfloat16 all but the last layer compute in it; weights and probabilities stay float32.
+    With bfloat16, weights and the last layer stay float32.
 
     Raises:
         NetworkError: which layer or optimizer Keras refused, and why.
         DigitsError: there are fewer devices.
     """
     dtype = "mixed_bfloat16" if recipe.precision == "bfloat16" else "float32"
-    keras.utils.clear_session(free_memory=False)  # in a strategy's scope it would end the scope
+    keras.utils.clear_session(free_memory=False)  # not within the strategy's scope: it would end it
     with choose_strategy(devices).scope():
         network = _build(name, recipe, Context(dtype, training=True, devices=devices))
         optimizer = _build_optimizer(name, recipe, step_count)
@@ -77,7 +76,7 @@ def build_trainable(
 
 
 def build_callbacks(name: str, recipe: Recipe) -> list[keras.callbacks.Callback]:
-    """Build Keras's callbacks that the recipe asks for.
+    """Build the recipe's callbacks.
 
     Raises:
         NetworkError: which one Keras refused, and why.
@@ -89,7 +88,7 @@ def build_callbacks(name: str, recipe: Recipe) -> list[keras.callbacks.Callback]
 
 
 def join_members(name: str, members: Sequence[keras.Model], shift: int) -> keras.Model:
-    """Join networks into one model that averages their probabilities, one network into itself."""
+    """Join networks into one model that averages their probabilities; one alone is returned."""
     if len(members) == 1 and shift == 0:
         return members[0]
     parts = collect_predictions(members, shift)
@@ -97,12 +96,12 @@ def join_members(name: str, members: Sequence[keras.Model], shift: int) -> keras
 
 
 def collect_predictions(members: Sequence[keras.Model], shift: int) -> keras.Model:
-    """Join networks into one model that gives each one's probabilities by itself.
+    """Join networks into one model with an output for each one's probabilities.
 
-    Unless `shift` is 0, each of them also judges the image shifted by so many pixels to each of the
-    four sides.
+    Unless `shift` is 0, each has four more outputs, for the image shifted by so many pixels to each
+    side (test-time augmentation).
     """
-    image = keras.Input(INPUT_SHAPE)
+    image = keras.Input(IMAGE_SHAPE)
     views = [image]
     if shift:
         padded = keras.layers.ZeroPadding2D(shift)(image)
@@ -115,12 +114,11 @@ def collect_predictions(members: Sequence[keras.Model], shift: int) -> keras.Mod
 def calibrate(
     networks: Sequence[keras.Model], predictions: np.ndarray, labels: np.ndarray
 ) -> float:
-    """Divide what goes into the softmax of each last, dense layer by the temperature that fits.
+    """Divide the logits of each network's last, dense layer by the temperature that fits best.
 
     Guo et al. 2017, "On Calibration of Modern Neural Networks", arXiv 1706.04599: label smoothing
-    leaves a network less sure than it has reason to be, averaging several of them even less.
-    `predictions` is (n, c) of one network, or (k, n, c) of networks and views. No class changes its
-    rank. Returns the temperature.
+    makes a network underconfident, averaging several even more so. `predictions` is (n, c) of one
+    network, or (k, n, c) of networks and views. Returns the temperature.
     """
     temperature = fit_temperature(predictions.reshape(-1, *predictions.shape[-2:]), labels)
     for network in networks:
@@ -132,8 +130,8 @@ def calibrate(
 def fit_temperature(predictions: np.ndarray, labels: np.ndarray) -> float:
     """Find the temperature at which the averaged predictions have the least cross-entropy.
 
-    `predictions` is float (k, n, c), probabilities of k networks for n images; each is tempered,
-    then all are averaged. Above 1 the probabilities become less sure, below 1 surer.
+    `predictions` is float (k, n, c), probabilities of k networks for n images; the temperature is
+    applied to each, then they are averaged. Above 1 they become less confident, below 1 more.
     """
     logarithms = np.log(predictions.astype(np.float64).clip(SMALLEST_PROBABILITY))
     rows = np.arange(len(labels))
@@ -151,7 +149,7 @@ def _locate(name: str) -> str:
 
 
 def _build(name: str, recipe: Recipe, context: Context) -> keras.Model:
-    image = keras.Input(INPUT_SHAPE)
+    image = keras.Input(IMAGE_SHAPE)
     output = _chain(f"{_locate(name)}: layers", recipe.layers, image, context)
     return keras.Model(image, output, name=name)
 
@@ -162,7 +160,7 @@ def _build_optimizer(name: str, recipe: Recipe, step_count: int) -> keras.optimi
     one_cycle = recipe.schedule == "one_cycle"
     try:
         scheduled = not isinstance(optimizer.learning_rate, keras.Variable)
-    except Exception as error:  # the first rate of a schedule, of a text for example
+    except Exception as error:  # a schedule that cannot compute its first rate
         raise NetworkError(f"{where}.learning_rate: {find_reason(error)}") from error
     if one_cycle + scheduled + recipe.has_callback("ReduceLROnPlateau") > 1:
         raise NetworkError(
@@ -178,7 +176,7 @@ def _build_optimizer(name: str, recipe: Recipe, step_count: int) -> keras.optimi
 def _chain(where: str, layers: Mapping[str, Layer], tensor: Any, context: Context) -> Any:
     """Apply layers one after another, under the names that they have in the recipe.
 
-    To Keras, those of a branch are `JOIN.BRANCH.LAYER`. The network's last one computes in float32.
+    Those of a branch are named `JOIN.BRANCH.LAYER`. The network's last one computes in float32.
     """
     for name, spec in layers.items():
         here, path = f"{where}.{name}", f"{context.prefix}{name}"

@@ -1,4 +1,4 @@
-"""Keras objects as a recipe says them, and layers of our own that train in place of Keras's."""
+"""Make the Keras objects that a recipe names, and the layers that replace Keras's in training."""
 
 import inspect
 from collections.abc import Mapping
@@ -9,14 +9,14 @@ from digits.config import did_you_mean
 from digits.errors import DigitsError
 from digits.model.backend import find_reason, keras, tf
 
-# Made of code, of a vocabulary, a file or a table that Keras computes at once, or for new layers:
-# no recipe names them, and no model file is loaded that does.
+# Layers that run code, read files, build large tables, or are bases of others. Recipes and model
+# files that name them are refused.
 REFUSED = (
     *("FlaxLayer", "HashedCrossing", "Hashing", "IntegerLookup", "JaxLayer", "Lambda"),
     *("MelSpectrogram", "STFTSpectrogram", "StringLookup", "TFSMLayer", "TextVectorization"),
     *("TorchModuleWrapper", "InputSpec", "Layer", "Wrapper", "function"),
 )
-# Where an object is looked for, by the end of the argument's name; elsewhere it is a layer.
+# The module of an object, by the end of the argument's name; any other is a layer.
 MODULES = {
     "regularizer": keras.regularizers,
     "initializer": keras.initializers,
@@ -24,8 +24,8 @@ MODULES = {
     "learning_rate": keras.optimizers.schedules,
     "optimizer": keras.optimizers,
 }
-SIGNLESS = (keras.optimizers, keras.callbacks)  # which train by negative numbers, to no end
-WORDS = ("on", "off", "yes", "no")  # are texts in YAML 1.2, and Python takes any text for true
+SIGNLESS = (keras.optimizers, keras.callbacks)  # where Keras accepts senseless negative numbers
+WORDS = ("on", "off", "yes", "no")  # texts in YAML 1.2, and any text is true in Python
 PENALTIES = ("ActivityRegularization.l1", "ActivityRegularization.l2")
 
 
@@ -35,7 +35,7 @@ class NetworkError(DigitsError):
 
 @dataclass(frozen=True)
 class Context:
-    """What a recipe's objects are made with beside their own arguments."""
+    """What a recipe's objects depend on besides their own arguments."""
 
     dtype: str = "float32"
     training: bool = False  # with the layers of IN_TRAINING and penalties
@@ -68,9 +68,9 @@ def make_object(
         if module is keras.optimizers.schedules and key.endswith(("_steps", "boundaries")):
             made[key] = _count_steps(f"{where}.{key}", value, context.step_count)
     if context.training and (name == "ActivityRegularization" or "activity_regularizer" in made):
-        made["dtype"] = "float32"  # as is the loss, to which Keras adds no penalty in bfloat16
+        made["dtype"] = "float32"  # Keras cannot add a penalty in bfloat16 to the loss
     if context.devices > 1 and name == "BatchNormalization":
-        made["synchronized"] = True  # statistics are the batch's, not those of a device's share
+        made["synchronized"] = True  # statistics of the whole batch, not of a device's share
     if name == "Normalization" and None in (made.get("mean"), made.get("variance")):
         raise NetworkError(f"{where}: expected mean and variance: no training adapts it to images")
     try:
@@ -83,8 +83,8 @@ def make_object(
 def _call(layer: keras.layers.Layer, inputs: Any) -> Any:
     """Apply a layer to a tensor, or to those of its branches.
 
-    A layer that takes its inputs one by one, as attention does its query and value, has those of
-    the branches in their order; without branches, the same tensor for each: self-attention.
+    A layer with several arguments, such as attention's query and value, is given the branches in
+    their order or, without branches, the same tensor for each: self-attention.
     """
     parameters = inspect.signature(layer.call).parameters.values()
     needed = [one for one in parameters if one.default is one.empty and "*" not in str(one)]
@@ -94,7 +94,7 @@ def _call(layer: keras.layers.Layer, inputs: Any) -> Any:
 
 
 def _resolve(where: str, key: str, value: Any, context: Context) -> Any:
-    """Make the objects that an argument names."""
+    """Return the value of an argument, its objects made."""
     if isinstance(value, list):
         return [_resolve(f"{where}[{n}]", key, entry, context) for n, entry in enumerate(value)]
     if isinstance(value, dict):
@@ -115,7 +115,7 @@ def _find_class(where: str, name: Any, module: Any, context: Context) -> Any:
 
 
 def _count_steps(where: str, share: Any, step_count: int) -> Any:
-    """Turn shares of the training into steps, one at least unless the share is 0."""
+    """Turn shares of the training into steps, at least one unless the share is 0."""
     if isinstance(share, list):
         return [_count_steps(where, entry, step_count) for entry in share]
     if not isinstance(share, int | float) or not 0 <= share <= 1:
@@ -123,15 +123,14 @@ def _count_steps(where: str, share: Any, step_count: int) -> Any:
     return max(round(share * step_count), 1 if share else 0)
 
 
-# Layers that train faster, or to the same bytes each time, under the names of Keras's. Models for
-# prediction are built of Keras's own.
+# These layers, named like Keras's, are for training alone, where they are faster or repeatable.
 
 
 class BatchNormalization(keras.layers.BatchNormalization):
-    """By TensorFlow's fused kernel, where that computes what Keras's layer does.
+    """Use TensorFlow's fused kernel where it computes the same as Keras's layer.
 
-    Keras composes the normalization of a dozen operations, which each read the whole batch
-    (benchmarks/README.md says what the kernel saves). What the kernel cannot do, Keras does.
+    Keras composes the normalization of a dozen operations that each read the whole batch
+    (benchmarks/README.md says what the kernel saves).
     """
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: Any = None) -> tf.Tensor:  # noqa: FBT001 (Keras's signature)
@@ -145,7 +144,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
             variance=[],
             epsilon=self.epsilon,
         )
-        # The kernel gives the sample's variance (n - 1), and Keras keeps the batch's (n).
+        # The kernel divides the variance by n - 1, Keras by n.
         count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
         variance *= (count - 1) / count
         keep = self.momentum
@@ -168,12 +167,11 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
 
 def _separate_bias(kind: Any) -> type:
-    """Let a convolution of one pixel add its bias by an operation of its own.
+    """Make a 1x1 convolution add its bias in a separate operation, to be repeatable.
 
-    TensorFlow folds the gradient of such a bias into that of the kernel. oneDNN 3 (jit_1x1,
+    TensorFlow fuses the gradient of such a bias with the kernel's. oneDNN 3 (jit_1x1,
     backward_weights, several threads) then sums it in an order that depends on timing: with
-    AVX-512, one training in six had other bytes. Larger kernels, and those without a bias, are
-    computed otherwise.
+    AVX-512, one training in six gave other bytes. Larger kernels are not affected.
     """
 
     def call(self: Any, inputs: tf.Tensor) -> tf.Tensor:
@@ -181,7 +179,7 @@ def _separate_bias(kind: Any) -> type:
         if not bias or any(size > 1 for size in self.kernel_size):
             return kind.call(self, inputs)
         outputs = self.convolution_op(inputs, self.kernel)
-        # Not keras.ops.add, which makes of this the operation whose gradient is folded in.
+        # Not keras.ops.add: it would be the operation that is fused.
         outputs = tf.add(outputs, self.bias.value)
         return outputs if self.activation is None else self.activation(outputs)
 

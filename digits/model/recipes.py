@@ -1,4 +1,4 @@
-"""What `recipes/NAME.yaml` may say: a network as named Keras layers, and how it is trained."""
+"""The schema of `recipes/NAME.yaml`: a network as named Keras layers, and its training."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired
@@ -9,33 +9,29 @@ from typing_extensions import TypedDict  # pydantic asks for this one before Pyt
 from digits.config import PARAMS_PATH, Section, load_named
 
 RECIPES_DIR = Path("recipes")
-CLASSES = "classes"  # as `units` or `filters`: as many as the dataset has
+CLASSES = "classes"  # as `units` or `filters`: the dataset's number of classes
 
-Name = Annotated[str, Field(pattern=r"^\w+$")]  # without `.`, which is between a branch and a layer
+Name = Annotated[str, Field(pattern=r"^\w+$")]  # no `.`, which joins the names of branch and layer
 
 
 @with_config(ConfigDict(extra="allow"))
 class Spec(TypedDict):
-    """A Keras object in Keras's own words: its class as `type`, its arguments beside it.
-
-    A value that is an object itself, such as a regularizer or the layer in a wrapper, is written
-    likewise.
-    """
+    """A Keras object: its class as `type`, its arguments beside it, objects among them likewise."""
 
     type: str
 
 
 class Layer(Spec):
-    """A layer; one that joins others has them as branches, which all begin at one tensor."""
+    """A layer; one that joins branches lists them, and all start at the same tensor."""
 
     branches: NotRequired[dict[Name, "Layers"]]
 
 
 @with_config(ConfigDict(extra="allow", strict=True, allow_inf_nan=False))
 class Callback(TypedDict):
-    """One of the callbacks that a checkpoint knows how to resume.
+    """A callback that can be resumed from a checkpoint.
 
-    Keras refuses other arguments, but compares these as they are after hours of training.
+    Keras would notice a wrong type of these arguments only hours into a training.
     """
 
     type: Literal["EarlyStopping", "ReduceLROnPlateau"]
@@ -50,25 +46,24 @@ class Callback(TypedDict):
 
 
 Layers = dict[Name, Layer]
-Choice = Literal["auto", "float32", "bfloat16"]  # auto: bfloat16 where the hardware has it
 
 
 class Effect(Section):
-    """What happens to a share of the images, to each with a strength drawn evenly from 0."""
+    """An effect on a random share of the images, its strength drawn uniformly from 0."""
 
     probability: float = Field(ge=0, le=1)
-    strength: float = Field(gt=0)  # at most; batches.py says of what
+    strength: float = Field(gt=0)  # at most; batches.py says in which unit
 
 
 class Augmentation(Section):
-    """What may happen to an image whenever it is trained on: it is moved, then seen by a camera."""
+    """Random changes of a training image: it is moved, then changed as by pen and camera."""
 
-    # How far it is moved at most, either way.
+    # Largest movement, in either direction.
     shift: float = Field(default=0.0, ge=0, le=14)  # pixels
     angle: float = Field(default=0.0, ge=0, le=180)  # degrees
     scale: float = Field(default=0.0, ge=0, lt=1)  # fraction, of each axis by itself
     shear: float = Field(default=0.0, ge=0, le=1)  # columns a row
-    # What a camera and a pen do, in this order.
+    # Effects of pen and camera, applied in this order.
     thickness: Effect | None = None
     occlusion: Effect | None = None
     blur: Effect | None = None
@@ -76,7 +71,7 @@ class Augmentation(Section):
     brightness: Effect | None = None
     noise: Effect | None = None
     polarity: float = Field(default=0.0, ge=0, le=1)  # probability of white paper and black ink
-    # Over the last part of the training, a share of it, these probabilities fall evenly to 0.
+    # In this last share of the training, the effects' probabilities fall linearly to 0.
     fade_fraction: float = Field(default=0.0, ge=0, le=1)
 
     @property
@@ -100,11 +95,12 @@ class Recipe(Section):
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     ensemble_size: int = Field(default=1, ge=1, le=100)  # networks, their probabilities averaged
-    # Pixels; unless 0, each image is also judged shifted by so much to four sides, and averaged.
+    # Pixels; unless 0, predictions for the image and four shifted copies are averaged.
     test_time_shift: int = Field(default=0, ge=0, le=14)
     # Divide the logits by the temperature at which validation has the least loss.
     temperature_scaling: bool = False
-    precision: Choice = "auto"  # of all layers but the last one
+    # Of all layers but the last one; auto: bfloat16 where the hardware has it.
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
 
     def has_callback(self, kind: str) -> bool:
         return any(callback["type"] == kind for callback in self.callbacks.values())
@@ -116,7 +112,7 @@ class Recipe(Section):
     @field_validator("label_smoothing", "temperature_scaling")
     @classmethod
     def _check_together(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse what does not go with the keys above it, and would not be noticed."""
+        """Refuse what contradicts the keys above it, and would not be noticed otherwise."""
         layers = [*info.data.get("layers", {}).values()]
         match info.field_name:
             case "label_smoothing" if value and info.data.get("loss", "").startswith("sparse"):

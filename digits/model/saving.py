@@ -1,4 +1,4 @@
-"""Trained models: their answers, and `.keras` archives that depend on nothing but the model."""
+"""Predictions of trained models, and `.keras` archives with the same bytes for the same model."""
 
 import io
 import json
@@ -13,13 +13,13 @@ from digits.data.splits import check_probabilities
 from digits.files import write_bytes
 from digits.model.backend import keras
 
-SHARED = re.compile(r'("shared_object_id": )(\d+)')  # no text holds it: its quotes are escaped
+SHARED = re.compile(r'("shared_object_id": )(\d+)')  # never inside a text: quotes are escaped
 PREDICTED_AT_A_TIME = 20_000  # images
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip entry can have
 
 
 def write_model(path: Path, model: keras.Model) -> None:
-    """Write the model as Keras saves it, but for dates and addresses: equal models, equal bytes."""
+    """Save the model by Keras, then remove dates and addresses: equal models, equal bytes."""
     with tempfile.TemporaryDirectory() as folder:
         dated = Path(folder) / "model.keras"
         model.save(dated)
@@ -30,7 +30,7 @@ def predict_probabilities(model: keras.Model, images: np.ndarray, batch_size: in
     """Return float32 (n, k): each image's probability of each class.
 
     Raises:
-        ArtifactError: the model gives something else, NaN for example.
+        ArtifactError: the model gives anything else, NaN for example.
     """
     probabilities = predict_in_parts(model, images, batch_size)
     check_probabilities("model", probabilities)
@@ -38,9 +38,9 @@ def predict_probabilities(model: keras.Model, images: np.ndarray, batch_size: in
 
 
 def predict_in_parts(model: keras.Model, images: np.ndarray, batch_size: int) -> np.ndarray:
-    """Return what a model gives, (n, k), or all that one of m outputs gives, (m, n, k).
+    """Return a model's predictions (n, k), or (m, n, k) of a model with m outputs.
 
-    Keras copies the images that it is given: these are so many batches at a time.
+    Keras copies the images that it is given, so only some batches are given at a time.
     """
     step = batch_size * max(PREDICTED_AT_A_TIME // batch_size, 1)
     parts = (images[start : start + step] for start in range(0, len(images), step))
@@ -49,7 +49,7 @@ def predict_in_parts(model: keras.Model, images: np.ndarray, batch_size: int) ->
 
 
 def _make_deterministic(archive_path: Path) -> bytes:
-    """Take the date out of a `.keras` archive, and number what Keras knows by its addresses."""
+    """Remove the date from a `.keras` archive, and number the objects, whose ids are addresses."""
     numbers: dict[str, int] = {}
     rewritten = io.BytesIO()
     with zipfile.ZipFile(archive_path) as dated, zipfile.ZipFile(rewritten, "w") as dateless:

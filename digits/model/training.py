@@ -1,4 +1,4 @@
-"""Train a recipe: from its words, a seed and images to one model."""
+"""Train a recipe: from a seed and images to one model."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -20,16 +20,15 @@ from digits.model.objects import NetworkError
 from digits.model.recipes import CLASSES, RECIPES_DIR, Recipe
 from digits.model.saving import predict_in_parts, predict_probabilities
 
-METRICS = ("val_accuracy", "val_loss")  # of an epoch, by Keras's names
 VALIDATION_BATCH_SIZE = 500  # a matter of memory, not of results
 SMOKE_COUNT = 2  # images
 
-Report = Callable[[pd.DataFrame, Mapping[str, Any]], None]  # is told history and metrics
+Report = Callable[[pd.DataFrame, Mapping[str, Any]], None]  # is called with history and metrics
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Which recipe is trained on what, and all that makes the result repeatable."""
+    """A recipe, the images it is trained on, and the settings that its result depends on."""
 
     name: str
     recipe: Recipe  # as `settle_recipe` returns it
@@ -46,9 +45,9 @@ class Plan:
 
 @dataclass(frozen=True)
 class Trained:
-    """A model for prediction, its members' mean scores epoch by epoch, and its own scores.
+    """A model for prediction, the mean of its members' scores by epoch, and its own scores.
 
-    `probabilities` is float32 (n, k), what the model says of the validation images.
+    `probabilities` is float32 (n, k), the model's predictions for the validation images.
     """
 
     model: keras.Model
@@ -58,7 +57,7 @@ class Trained:
 
 
 def settle_recipe(recipe: Recipe, class_count: int) -> Recipe:
-    """Settle what depends on the dataset and on the machine: the classes and the precision."""
+    """Set what depends on the dataset and the machine: the number of classes, the precision."""
     suited = recipe.suit_classes(class_count)
     if suited.precision != "auto":
         return suited
@@ -70,11 +69,11 @@ def train_recipe(
 ) -> Trained:
     """Train the members of a recipe and join them into one model.
 
-    `report` is told how things stand at the start and after each epoch. With a path, a training
-    that was broken off goes on from the checkpoint there, to the same bytes.
+    `report` is called at the start and after each epoch. With a path, an interrupted training
+    resumes from the checkpoint there, to the same bytes.
 
     Raises:
-        NetworkError: the recipe is no network that can be trained; nothing has been trained.
+        NetworkError: the recipe cannot be trained; nothing has been trained.
         DigitsError: a loss is not finite.
     """
     smoke_test(plan)
@@ -89,18 +88,18 @@ def train_recipe(
         report(*_summarize(checkpoint))
 
     save()
-    # Derived, so that runs of neighbouring seeds share none.
+    # Not seed + n: runs of neighbouring seeds would share members.
     seeds = np.random.SeedSequence(plan.seed).generate_state(plan.recipe.ensemble_size)
     members = [_train_member(plan, n, int(seed), checkpoint, save) for n, seed in enumerate(seeds)]
     return _finish(plan, members, checkpoint)
 
 
 def smoke_test(plan: Plan) -> None:
-    """Train a throw-away copy for one step on a few images, and let it predict.
+    """Train a copy for one step on a few images, and let it predict.
 
     Raises:
-        NetworkError: why the real training would fail.
-        DigitsError: it cannot be spread over so many devices.
+        NetworkError: the training would fail, and why.
+        DigitsError: the batches cannot be divided among so many devices.
     """
     name, recipe, where = plan.name, plan.recipe, f"{RECIPES_DIR}/{plan.name}.yaml"
     make_repeatable(plan.seed, plan.threads)
@@ -119,7 +118,7 @@ def smoke_test(plan: Plan) -> None:
             f"{where}: layers: expected the last one to give {plan.class_count} probabilities, as "
             f"`units: {CLASSES}` does, received shape {network.output_shape}"
         )
-    network.run_eagerly = True  # one step is not worth a graph, and fails with better reasons
+    network.run_eagerly = True  # faster than a graph for one step, and errors are clearer
     try:
         batches, _ = make_batches(few, recipe, plan.seed, plan.class_count)
         network.fit(batches, shuffle=False, verbose=0)
@@ -133,7 +132,7 @@ def smoke_test(plan: Plan) -> None:
 def _train_member(
     plan: Plan, number: int, seed: int, checkpoint: Checkpoint, save: Callable[[], None]
 ) -> keras.Model:
-    """Train a member by Keras's `fit` from where it stands; return it built for prediction."""
+    """Train a member by Keras's `fit`, or resume it; return it built for prediction."""
     recipe, name = plan.recipe, plan.name_member(number)
     make_repeatable(seed, plan.threads)
     if number == len(checkpoint.finished):
@@ -156,7 +155,7 @@ def _train_member(
                 *watched,
                 Recorder(checkpoint, watched, save),
             ],
-            shuffle=False,  # the batches are
+            shuffle=False,  # the batches are shuffled already
             verbose=1 if sys.stdout.isatty() else 2,  # steps, or a line an epoch
         )
         checkpoint.finish_member(network.get_weights())
@@ -164,26 +163,26 @@ def _train_member(
 
 
 def _finish(plan: Plan, members: Sequence[keras.Model], checkpoint: Checkpoint) -> Trained:
-    """Temper the members, join them and score the whole on validation."""
+    """Calibrate the members, join them, and score the model on validation."""
     recipe, validation, temperature = plan.recipe, plan.validation, 0.0
     if recipe.temperature_scaling:
         parts = networks.collect_predictions(members, recipe.test_time_shift)
         given = predict_in_parts(parts, validation.images, VALIDATION_BATCH_SIZE)
         temperature = networks.calibrate(members, given, validation.labels)
     model = networks.join_members(plan.name, members, recipe.test_time_shift)
-    # This optimizer has no state but its rate and its count of steps.
+    # Keras saves the optimizer, too; this one has no state but the rate and the step count.
     model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
     probabilities = predict_probabilities(model, validation.images, VALIDATION_BATCH_SIZE)
     labels = validation.labels.astype("int32")
     losses = keras.losses.sparse_categorical_crossentropy(labels, probabilities)
     accuracy = float(np.mean(probabilities.argmax(axis=1) == labels))
-    scores = dict(zip(METRICS, (accuracy, float(np.mean(losses))), strict=True))
+    scores = {"val_accuracy": accuracy, "val_loss": float(np.mean(losses))}
     shown = ", ".join(f"{name} {score:.4f}" for name, score in scores.items())
     tempered = f" (probabilities at temperature {temperature:.4f})" if temperature else ""
     print(f"{plan.name}, the model: {shown}{tempered}", flush=True)
     metrics: dict[str, Any] = {**scores, "compute_dtype": recipe.precision}
     if recipe.has_callback("EarlyStopping"):
-        metrics |= {"early_stopping": True}  # its epoch was chosen on these very images
+        metrics["early_stopping"] = True  # the epoch was chosen on these images
     return Trained(model, _summarize(checkpoint)[0], metrics, probabilities)
 
 
@@ -191,6 +190,8 @@ def _summarize(checkpoint: Checkpoint) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Return the history, averaged over the members, and the scores of the newest epoch."""
     rows = pd.DataFrame(checkpoint.rows, columns=HISTORY_COLUMNS)
     history = rows.groupby("epoch", as_index=False).mean()
-    newest = checkpoint.rows[-1] if checkpoint.rows else {}
-    scores = {key: newest[key] for key in METRICS if newest}
-    return history, {"epoch_count": len(rows), **scores}
+    metrics: dict[str, Any] = {"epoch_count": len(rows)}
+    if checkpoint.rows:
+        newest = checkpoint.rows[-1]
+        metrics |= {key: newest[key] for key in ("val_accuracy", "val_loss")}
+    return history, metrics
