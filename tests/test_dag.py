@@ -95,6 +95,7 @@ def test_recipe_of_ones_own_is_an_experiment_that_touches_no_other_file(project:
     project.revert()
 
 
+@pytest.mark.slow
 def test_bad_parameter_is_one_line(project: Project) -> None:
     project.change("epochs: 2\n", "epoch: 2\n", RECIPE)
     output = project.call("dvc", "repro", status=255)

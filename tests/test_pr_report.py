@@ -73,6 +73,7 @@ def test_stale_lock_is_said_without_data(fork: Project) -> None:
     assert "## Metrics\n\n|" in page
 
 
+@pytest.mark.slow
 def test_report_comes_where_dvc_cannot_read(fork: Project) -> None:
     """As in the middle of a merge."""
     lock = fork.folder / "dvc.lock"

@@ -71,6 +71,7 @@ def verify(project: Project) -> str:
     return project.call("python", "-m", "digits", "verify", "cache", "--remote", status=1)
 
 
+@pytest.mark.slow
 def test_wrong_password_names_remote_and_reason(trained: Project, tmp_path: Path) -> None:
     folder = tmp_path / "server"
     folder.mkdir()
