@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from digits.errors import DigitsError
+from digits.errors import DigitsError, mask_urls
 
 PARAMS_PATH = Path("params.yaml")
 LONGEST = 120  # letters of a value in a message
@@ -105,10 +105,7 @@ def _describe(section: str, kind: Any, details: ErrorDetails) -> str:
         case "int_type" if isinstance(received, float) and received.is_integer():
             return f"{where}expected a whole number, received {received!r}: write {received:.0f}"
     expected = re.sub(r"^(Input should be|Value error,) | or instance of \w+", "", details["msg"])
-    shown = repr(received)[:LONGEST]
-    if isinstance(received, str) and re.search("@|//.*[?]", received):
-        shown = "an address that may have a password"
-    return f"{where}expected {expected}, received {shown}"
+    return f"{where}expected {expected}, received {mask_urls(repr(received))[:LONGEST]}"
 
 
 def did_you_mean(key: str, known: Iterable[str]) -> str:

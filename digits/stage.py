@@ -46,10 +46,5 @@ def _end_with_parent() -> None:
     if sys.platform != "linux":
         return
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    session = os.getsid(0)
-    try:
-        is_orphan = session not in (os.getpid(), os.getsid(os.getppid()))
-    except ProcessLookupError:
-        is_orphan = True
-    if is_orphan:
+    if os.getsid(0) not in (os.getpid(), os.getsid(os.getppid())):
         sys.exit(128 + signal.SIGTERM)

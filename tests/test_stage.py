@@ -11,7 +11,7 @@ import pytest
 from imports import ROOT
 
 from digits import stage
-from digits.errors import DigitsError
+from digits.errors import DigitsError, mask_urls
 
 
 class BadInputError(DigitsError):
@@ -43,6 +43,22 @@ def test_failure_is_one_line_and_a_mistake_of_ours_a_traceback(
         stage.run(main)
     assert leaving.value.code == status
     assert capsys.readouterr().err.startswith(said)
+
+
+MASKED = {
+    "https://user:pa/secret@host/path": "https://***@host/path",
+    "https://host/path?X-Amz-Signature=secret": "https://host/path?***",
+    "the proxy user:secret@host:80, which": "the proxy ***@host:80, which",
+    "remote (webdav://user:secret@host:80/x): none": "remote (webdav://***@host:80/x): none",
+    "exceeded with url: /a?sig=secret (Caused by X)": "exceeded with url: /a?*** (Caused by X)",
+}
+PLAIN = ("https://[::1]:8443/path", "/home/a@b/mnist", "maria@lab.org:/srv/digits", "what? a = b")
+
+
+@pytest.mark.parametrize(("text", "masked"), [*MASKED.items(), *zip(PLAIN, PLAIN, strict=True)])
+def test_failure_shows_no_password(text: str, masked: str) -> None:
+    assert str(DigitsError(text)) == masked
+    assert mask_urls(masked) == masked
 
 
 def write_script(folder: Path, code: str) -> str:

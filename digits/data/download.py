@@ -13,7 +13,6 @@ import urllib3
 from tqdm import tqdm
 
 from digits.errors import DigitsError
-from digits.urls import mask_urls
 
 CHUNK_SIZE = 1 << 16  # bytes
 MAX_REDIRECTS = 5
@@ -119,4 +118,4 @@ def _find_cause(error: BaseException) -> str:
     """Return the root cause of an error of requests, whose own text has object addresses."""
     while not isinstance(error, HTTPException) and (cause := error.__cause__ or error.__context__):
         error = cause
-    return mask_urls(str(error)) or type(error).__name__
+    return str(error) or type(error).__name__

@@ -18,7 +18,6 @@ from dvc_data.hashfile.hash_info import HashInfo
 from dvc_data.hashfile.transfer import transfer
 
 from digits.errors import DigitsError
-from digits.urls import mask_urls
 
 OBJECT_ID = re.compile(r"[0-9a-f]{32}(\.dir)?")  # a `.dir` lists the files of a folder
 
@@ -46,7 +45,7 @@ def open_remote(repo: Repo) -> tuple[str, Any]:
     name, known = repo.config["core"].get("remote"), repo.config["remote"]
     if name not in known:
         raise DigitsError(f"core.remote: expected one of {sorted(known)}, received {name!r}")
-    url = mask_urls(str(known[name]["url"]))
+    url = known[name]["url"]
     try:
         store = repo.cloud.get_remote_odb(name)
         listable = store.fs.CAN_TRAVERSE and list_objects(store) is not None

@@ -42,8 +42,7 @@ from digits.commands.tune.worker import Worker
 from digits.dvc.experiments import list_options, name_ref
 from digits.dvc.git import ask_git, check_committed, is_commit
 from digits.dvc.run import fetch_data
-from digits.errors import DigitsError
-from digits.urls import mask_urls
+from digits.errors import DigitsError, mask_urls
 
 HEADER = ("trial", "state", "value", "settings")
 WIDTHS = (5, 24, 10, 35)  # with two spaces between: 80 columns

@@ -24,7 +24,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from digits.commands.tune.search import Point, Search
 from digits.errors import DigitsError
-from digits.urls import mask_urls
 
 STORAGE_VARIABLE = "DIGITS_TUNE_STORAGE"  # an address with a password is no option for all to see
 MOST_RETRIES = 2  # of a lost trial: what has ended three workers would end others, too
@@ -47,9 +46,7 @@ def explaining(url: str) -> Iterator[None]:
         yield
     except (SQLAlchemyError, StorageInternalError, ImportError) as error:
         reason = str(error.__cause__ or error).splitlines()[0]
-        raise DigitsError(
-            f"{mask_urls(url)}: expected a database that answers, received: {mask_urls(reason)}"
-        ) from error
+        raise DigitsError(f"{url}: expected a database that answers, received: {reason}") from error
 
 
 class Storage(RDBStorage):
