@@ -52,7 +52,7 @@ def test_page_holds_the_metrics_the_figures_and_nothing_from_elsewhere(reported:
 
 @pytest.mark.slow
 @pytest.mark.skipif(find_browser() is None, reason="needs Chromium")
-@pytest.mark.parametrize("width", [390, 1200])
+@pytest.mark.parametrize("width", [320, 1200])
 def test_pages_need_no_sideways_scrolling(width: int, reported: Project, tmp_path: Path) -> None:
     reported.call("dvc", "plots", "diff", "--out", "report/plots")
     with open_browser(str(find_browser()), tmp_path) as browser:
