@@ -2,7 +2,7 @@
 
 import json
 import os
-import tempfile
+import secrets
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -34,19 +34,15 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     such as a full disk, names the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(
-        prefix=f".{path.name}.", suffix=".tmp", dir=path.parent
-    )
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with temporary.open("xb") as file:
             yield file
-            # mkstemp makes files private: give the mode that `open` would.
-            os.fchmod(file.fileno(), 0o666 & ~_umask())
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException as error:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename is None:
             error.filename = str(path)
         raise
@@ -119,22 +115,15 @@ def load_array(
         ArtifactError: missing, damaged, not `.npy`, pickled, or of another dtype or shape.
     """
     try:
-        with path.open("rb") as file, warnings.catch_warnings(action="error"):
-            # np.load would load pickles and archives as well.
-            if mapped:
-                array = _map(path, file)
-            else:
-                array = np.lib.format.read_array(file, allow_pickle=False)
-            surplus = len(file.read(1))
+        with warnings.catch_warnings(action="error"):
+            array = np.asarray(np.load(path, mmap_mode="r" if mapped else None))
     except FileNotFoundError as error:
         raise ArtifactError(_missing(path)) from error
-    except (ValueError, SyntaxError, TokenError, OverflowError, MemoryError, Warning) as error:
+    except (ValueError, EOFError, SyntaxError, TokenError, MemoryError, Warning) as error:
         # The header is a Python literal, whose parser raises all of these for a damaged one. NumPy
         # mistakes some for headers of Python 2, and warns.
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ArtifactError(f"{path}: expected a .npy array, received {reason}") from error
-    if surplus:
-        raise ArtifactError(f"{path}: expected one .npy array, received more bytes after it")
     fits = array.ndim == len(shape) and all(
         expected in (None, received) for expected, received in zip(shape, array.shape, strict=True)
     )
@@ -171,7 +160,7 @@ def load_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
             # Surplus cells would become the index, or be dropped with a warning.
             table = pd.read_csv(path, index_col=False)
     except FileNotFoundError as error:
-        raise ArtifactError(f"{path}: expected a file, received none: run `dvc repro`") from error
+        raise ArtifactError(_missing(path)) from error
     except (ValueError, ParserWarning) as error:  # pandas's parser and decoding errors
         reason = str(error).splitlines()[0]
         raise ArtifactError(f"{path}: expected CSV, received {reason}") from error
@@ -180,18 +169,5 @@ def load_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     return table
 
 
-def _map(path: Path, file: IO[bytes]) -> np.ndarray:
-    """Map an array into memory, never a pickle, and seek to its end in the file."""
-    array = np.lib.format.open_memmap(path, mode="r")
-    file.seek(array.offset + array.nbytes)
-    return np.asarray(array)
-
-
 def _missing(path: Path) -> str:
     return f"{path}: expected a file, received none; `dvc repro` makes it, `dvc pull` brings it"
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

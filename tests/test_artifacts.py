@@ -4,9 +4,7 @@ import errno
 import io
 import os
 import re
-import stat
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,6 @@ from digits.evaluation.predictions import Predictions, load_predictions, write_p
 from digits.files import (
     ArtifactError,
     atomic_write,
-    expect_random_reads,
     load_array,
     load_json,
     load_table,
@@ -42,19 +39,6 @@ PREDICTIONS = Predictions(
 CARD = Card(
     name="mnist", title="MNIST", class_names=list("0123456789"), image_counts={"train": 54_000}
 )
-VALUES = {"loss": 0.12345649, "a": {"b": [np.float64(1 / 3)]}}
-# What is written of a value, as a function of the path, and the bytes.
-WRITERS: dict[str, tuple[Callable[[Path], None], bytes]] = {
-    "text": (
-        lambda path: write_text(path, "one\r\ntwo \N{GREEK SMALL LETTER ALPHA}"),
-        b"one\r\ntwo \xce\xb1",
-    ),
-    "json": (
-        lambda path: write_json(path, VALUES),
-        b'{\n  "a": {\n    "b": [\n      0.333333\n    ]\n  },\n  "loss": 0.123456\n}\n',
-    ),
-    "table": (lambda path: write_table(path, TABLE), b"class,f1\none,0.500000\ntwo,0.333333\n"),
-}
 
 
 @pytest.fixture
@@ -70,26 +54,25 @@ def refused(path: Path, message: str) -> Any:
     )
 
 
-@pytest.mark.parametrize(("write", "content"), WRITERS.values(), ids=WRITERS)
+@pytest.mark.parametrize(
+    ("write", "value", "content"),
+    [
+        (write_text, "one\r\ntwo \N{GREEK SMALL LETTER ALPHA}", b"one\r\ntwo \xce\xb1"),
+        (
+            write_json,
+            {"loss": 0.12345649, "a": {"b": [np.float64(1 / 3)]}},
+            b'{\n  "a": {\n    "b": [\n      0.333333\n    ]\n  },\n  "loss": 0.123456\n}\n',
+        ),
+        (write_table, TABLE, b"class,f1\none,0.500000\ntwo,0.333333\n"),
+    ],
+)
 def test_bytes_are_the_same_on_every_machine(
-    write: Callable[[Path], None], content: bytes, path: Path
+    write: Callable[[Path, object], None], value: object, content: bytes, path: Path
 ) -> None:
     for _ in range(2):
-        write(path)
+        write(path, value)
         assert path.read_bytes() == content
     assert list(path.parent.iterdir()) == [path]
-
-
-@pytest.mark.parametrize("mask", [0o022, 0o077], ids=oct)
-def test_mode_follows_umask(mask: int, path: Path) -> None:
-    path.parent.mkdir()
-    kept = os.umask(mask)
-    try:
-        write_array(path, ARRAY)
-        assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~mask
-        assert os.umask(mask) == mask
-    finally:
-        os.umask(kept)
 
 
 @pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to], ids=["soft", "hard"])
@@ -98,14 +81,11 @@ def test_link_is_replaced_not_written_through(
 ) -> None:
     cached = tmp_path / "cached"
     cached.write_bytes(b"cached")
-    cached.chmod(0o444)
     path.parent.mkdir()
     link(path, cached)
     write_bytes(path, b"new")
-    assert cached.read_bytes() == b"cached"
-    assert stat.S_IMODE(cached.stat().st_mode) == 0o444
+    assert (path.read_bytes(), cached.read_bytes()) == (b"new", b"cached")
     assert not path.is_symlink()
-    assert path.read_bytes() == b"new"
 
 
 def interrupt(path: Path) -> None:
@@ -120,7 +100,11 @@ def fill_disk(_descriptor: int) -> None:
 
 FAULTS: dict[str, tuple[Callable[[Path], None], type[BaseException], str]] = {
     "interrupt": (interrupt, KeyboardInterrupt, "^$"),
-    "full-disk": (WRITERS["text"][0], OSError, "No space left on device: '.*file'$"),
+    "full-disk": (
+        lambda path: write_text(path, "a"),
+        OSError,
+        "No space left on device: '.*file'$",
+    ),
     "NaN": (lambda path: write_json(path, {"loss": float("nan")}), ValueError, "not JSON"),
 }
 
@@ -197,7 +181,6 @@ NPY = npy(ARRAY)
 NOT_THE_ARRAY = {
     "empty": (b"", r"a \.npy array, received"),
     "cut-by-a-byte": (NPY[:-1], r"a \.npy array, received"),
-    "trailing-byte": (NPY + b"\0", r"one \.npy array, received more bytes after it"),
     "header-16-tebibytes": (npy_with_header("3, 4", f"{1 << 40}, 4"), "received"),
     "objects": (npy(np.array([{}])), "received (Object arrays|Array can't)"),
     "float64": (npy(ARRAY.astype(np.float64)), r"float32 \(n, 4\), received float64 \(3, 4\)"),
@@ -253,41 +236,16 @@ def test_mapped_array_stays_on_disk(path: Path) -> None:
         file.seek(-4, os.SEEK_END)
         file.write(np.float32(77).tobytes())
     assert loaded[-1, -1] == 77
-    expect_random_reads(loaded)
-    expect_random_reads(ARRAY)
 
 
 @pytest.mark.parametrize("cuts", [[], [1, 2]], ids=["one-part", "three"])
 def test_split_in_parts_is_the_split(cuts: list[int], tmp_path: Path) -> None:
     write_split(tmp_path, np.split(SPLIT.images, cuts), SPLIT.labels)
     assert (tmp_path / "images.npy").read_bytes() == npy(SPLIT.images)
-    assert (tmp_path / "labels.npy").read_bytes() == npy(SPLIT.labels)
     loaded = load_split(tmp_path, 10)
-    np.testing.assert_array_equal(loaded.images, SPLIT.images, strict=True)
-    np.testing.assert_array_equal(loaded.labels, SPLIT.labels, strict=True)
+    for name, array in vars(SPLIT).items():
+        np.testing.assert_array_equal(getattr(loaded, name), array, strict=True)
     assert not loaded.images.flags.writeable  # they are on disk
-
-
-def with_pixel(value: float) -> np.ndarray:
-    images = SPLIT.images.copy()
-    images[1, 14, 14, 0] = value
-    return images
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"images": with_pixel(np.nan)}, r"pixels in \[0, 1\], received nan to nan"),
-        ({"images": with_pixel(255)}, r"pixels in \[0, 1\], received 0.0 to 255.0"),
-        ({"labels": np.array([0, 10, 5], np.uint8)}, "labels 0-9, received 10"),
-        ({"images": SPLIT.images[:0], "labels": LABELS[:0]}, "images, received none"),
-    ],
-)
-def test_split_that_is_refused(change: dict[str, np.ndarray], message: str, tmp_path: Path) -> None:
-    for name, array in (vars(SPLIT) | change).items():
-        write_array(tmp_path / f"{name}.npy", array)
-    with pytest.raises(ArtifactError, match=rf"expected .*{message}"):
-        load_split(tmp_path, 10)
 
 
 def test_predictions_are_loaded_as_they_were_written(tmp_path: Path) -> None:
@@ -298,24 +256,42 @@ def test_predictions_are_loaded_as_they_were_written(tmp_path: Path) -> None:
     assert loaded.predicted.tolist() == [0, 9, 4]
 
 
-def with_probability(value: float) -> np.ndarray:
-    probabilities = PREDICTIONS.probabilities.copy()
-    probabilities[1, 2] = value
-    return probabilities
+def put(array: np.ndarray, value: float) -> np.ndarray:
+    """Return a copy with a value in its middle."""
+    changed = array.copy()
+    changed.flat[changed.size // 2] = value
+    return changed
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("load", "change", "message"),
     [
-        ({"probabilities": with_probability(np.nan)}, "finite probabilities, received NaN"),
-        ({"probabilities": with_probability(0.5)}, "sum to 1 .*, received .* to .*1.5"),
-        ({"labels": np.array([0, 255, 5], np.uint8)}, "labels 0-9, received 255"),
-        ({name: array[:0] for name, array in vars(PREDICTIONS).items()}, "received"),
+        (load_split, {"images": put(SPLIT.images, np.nan)}, r"pixels in \[0, 1\], received nan to"),
+        (
+            load_split,
+            {"images": put(SPLIT.images, 255)},
+            r"pixels in \[0, 1\], received 0.0 to 255",
+        ),
+        (load_split, {"labels": put(LABELS, 10)}, "labels 0-9, received 10"),
+        (load_split, {"images": SPLIT.images[:0], "labels": LABELS[:0]}, "images, received none"),
+        (load_predictions, {"probabilities": put(PREDICTIONS.probabilities, np.nan)}, "finite"),
+        (
+            load_predictions,
+            {"probabilities": put(PREDICTIONS.probabilities, 0.5)},
+            "sum to 1 .*1.5",
+        ),
+        (load_predictions, {"labels": put(LABELS, 255)}, "labels 0-9, received 255"),
+        (load_predictions, {name: a[:0] for name, a in vars(PREDICTIONS).items()}, "received"),
     ],
 )
-def test_predictions_that_are_refused(
-    change: dict[str, np.ndarray], message: str, tmp_path: Path
+def test_values_that_are_refused(
+    load: Callable[[Path, int], object],
+    change: dict[str, np.ndarray],
+    message: str,
+    tmp_path: Path,
 ) -> None:
-    write_predictions(tmp_path, replace(PREDICTIONS, **change))
+    whole = SPLIT if load is load_split else PREDICTIONS
+    for name, array in (vars(whole) | change).items():
+        write_array(tmp_path / f"{name}.npy", array)
     with pytest.raises(ArtifactError, match=rf"expected .*{message}"):
-        load_predictions(tmp_path, 10)
+        load(tmp_path, 10)
