@@ -1,13 +1,12 @@
 """Shared fixtures: a dataset small enough to be made again for every test."""
 
-import contextlib
 import gc
 import gzip
 import hashlib
 import json
 import os
 import signal
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,16 +64,14 @@ def publish_dataset(folder: Path, class_names: Sequence[str]) -> dict[str, Any]:
     return facts
 
 
-def forge_mnist(folder: Path, patch: pytest.MonkeyPatch) -> Path:
-    """Return a new folder with four `.gz` files that pass for MNIST's while the patch lasts."""
-    mirror = folder / "mirror"
-    mirror.mkdir()
-    facts = publish_dataset(mirror, DIGIT_NAMES) | {"disputed": [3, 14]}
-    patch.setattr(datasets, "DATASETS_DIR", folder / "datasets")
-    patch.setattr(raw_store, "find_cache_dir", lambda: None)  # DVC takes a second to say that
-    datasets.DATASETS_DIR.mkdir()
-    (datasets.DATASETS_DIR / "mnist.yaml").write_text(json.dumps(facts))
-    return mirror
+def publish_mnist(project: Project) -> Path:
+    """Let small files, which no mirror has, pass for a project's MNIST; return their folder."""
+    made = project.folder.with_name("made")
+    made.mkdir()
+    facts = publish_dataset(made, DIGIT_NAMES) | {"mirrors": []}
+    (project.folder / "datasets/mnist.yaml").write_text(json.dumps(facts))
+    project.commit("small files")
+    return made
 
 
 def pytest_collection_finish() -> None:
@@ -89,22 +86,23 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
 
 
-@pytest.fixture(scope="session")
-def nowhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("nowhere")
-
-
-@pytest.fixture(autouse=True)
-def _elsewhere(nowhere: Path) -> Iterator[None]:
-    """Begin each test in an empty folder: no relative path leads to the checkout's files."""
-    with contextlib.chdir(nowhere):
-        yield
+@pytest.fixture(autouse=True, scope="session")
+def _elsewhere(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Run all tests in an empty folder: no relative path leads to the checkout's files."""
+    os.chdir(tmp_path_factory.mktemp("nowhere"))
 
 
 @pytest.fixture
 def synthetic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a folder with four `.gz` files that pass for MNIST's until the test ends."""
-    return forge_mnist(tmp_path, monkeypatch)
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    facts = publish_dataset(mirror, DIGIT_NAMES) | {"disputed": [3, 14]}
+    monkeypatch.setattr(datasets, "DATASETS_DIR", tmp_path / "datasets")
+    monkeypatch.setattr(raw_store, "find_cache_dir", lambda: None)  # DVC takes a second to say that
+    datasets.DATASETS_DIR.mkdir()
+    (datasets.DATASETS_DIR / "mnist.yaml").write_text(json.dumps(facts))
+    return mirror
 
 
 @pytest.fixture

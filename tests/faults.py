@@ -6,7 +6,6 @@ import select
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from projects import Project
+from projects import UNSHARE, Project, works
 
 PATIENCE_SECONDS = 120  # no test comes near it; it ends what would hang
 
@@ -132,12 +131,9 @@ cp -a data models metrics plots dvc.lock "$saved"
 """
 
 
+NAMESPACE = (*UNSHARE, "--mount")
+
+
 def can_mount() -> bool:
     """Tell whether this system lets us mount a disk of our own."""
-    if sys.platform != "linux" or shutil.which("unshare") is None:
-        return False
-    command = [*NAMESPACE, "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
-
-
-NAMESPACE = ("unshare", "--map-root-user", "--mount")
+    return works(*NAMESPACE, "mount", "-t", "tmpfs", "tmpfs", "/mnt")

@@ -67,17 +67,10 @@ class Project:
 
     def call(self, *command: str, status: int = 0) -> str:
         """Run a command there; return its output once its exit status is the expected one."""
-        done = subprocess.run(
-            command,
-            cwd=self.folder,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == status, done.stdout
-        return done.stdout
+        with self.start(*command) as process:
+            output, _ = process.communicate()
+        assert process.returncode == status, output
+        return output
 
     def digits(self, *words: str, status: int = 0) -> str:
         """Run one of our commands there, in this process: its libraries are imported already.
@@ -123,12 +116,13 @@ class Project:
 
     def borrow(self, other: "Project") -> None:
         """Take over what another's cache has, its runs included: they are not run again here."""
-        cache = Path(".dvc/cache")
-        for path in filter(Path.is_file, (other.folder / cache).rglob("*")):
-            target = self.folder / cache / path.relative_to(other.folder / cache)
-            if not target.exists():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(path, target)
+
+        def copy(source: str, target: str) -> None:
+            if not Path(target).exists():  # one that does is read-only
+                shutil.copy2(source, target)
+
+        cache, own = (project.folder / ".dvc/cache" for project in (other, self))
+        shutil.copytree(cache, own, copy_function=copy, dirs_exist_ok=True)
 
     def identify(self) -> "Project":
         self.call("git", "config", "user.name", "Test")
@@ -138,6 +132,21 @@ class Project:
     def revert(self) -> str:
         self.call("git", "restore", "params.yaml", "recipes")
         return self.call("dvc", "repro")
+
+    def list_outs(self, stage: str) -> list[dict[str, str]]:
+        """List a stage's outputs as DVC's record has them: path, MD5."""
+        lock = YAML(typ="safe").load(self.folder / "dvc.lock")
+        return list(lock["stages"][stage]["outs"])
+
+    def read_results(self) -> dict[str, bytes]:
+        """Return what the stages have made, and DVC's record of it; nothing half-written counts."""
+        names = ("data", "models", "metrics", "plots")
+        found = (path for name in names for path in (self.folder / name).rglob("*"))
+        return {
+            str(path.relative_to(self.folder)): path.read_bytes()
+            for path in [*found, self.folder / "dvc.lock"]
+            if path.is_file() and path.suffix != ".tmp"
+        }
 
     def load(self, path: str) -> dict[str, object]:
         values: dict[str, object] = json.loads((self.folder / path).read_bytes())
@@ -169,15 +178,15 @@ def lend_environment(project: Project) -> None:
         (project.folder / f".venv/{name}.stamp").touch()
 
 
-UNPLUGGED = ("unshare", "--map-root-user", "--net")
+UNSHARE = ("unshare", "--map-root-user")
+UNPLUGGED = (*UNSHARE, "--net")
 
 
-def can_unplug() -> bool:
-    """Tell whether this system lets us have a network of our own: none."""
-    if sys.platform != "linux" or shutil.which("unshare") is None:
+def works(*command: str) -> bool:
+    """Tell whether this system has a command and lets us run it."""
+    if shutil.which(command[0]) is None:
         return False
-    done = subprocess.run([*UNPLUGGED, "true"], cwd="/", capture_output=True, check=False)
-    return done.returncode == 0
+    return subprocess.run(command, cwd="/", capture_output=True, check=False).returncode == 0
 
 
 def train_project(folder: Path) -> None:
@@ -186,7 +195,7 @@ def train_project(folder: Path) -> None:
     It runs without any network, where the system lets us show that it needs none.
     """
     project = make_project(folder, "optdigits", "cnn_optdigits")
-    unplugged = UNPLUGGED if can_unplug() else ()
+    unplugged = UNPLUGGED if works(*UNPLUGGED, "true") else ()
     assert list_runs(project.call(*unplugged, "dvc", "repro")) == ALL
     project.commit("results")
 

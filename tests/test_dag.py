@@ -1,14 +1,13 @@
 """The DAG through the real `dvc`: which stages a change re-runs, and what people then see."""
 
-import gzip
 import json
 import re
-import shutil
+import signal
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from conftest import DIGIT_NAMES, publish_dataset
+from faults import holding
 from projects import ALL, UP_TO_DATE, Project, list_runs, make_project
 
 RECIPE = "recipes/cnn_optdigits.yaml"
@@ -105,6 +104,18 @@ def test_bad_parameter_is_one_line(project: Project) -> None:
 
 
 @pytest.mark.nightly
+def test_metrics_are_live_while_a_training_runs(trained: Project, tmp_path: Path) -> None:
+    project = trained.copy(tmp_path / "project")
+    with holding(project, "train", 9) as held:  # its first epoch is on disk
+        rows = json.loads(project.call("dvc", "exp", "show", "--json"))
+        plots = json.loads(project.call("dvc", "plots", "diff", "HEAD", "--split", "--json"))
+        held.end("both", signal.SIGINT)
+    (workspace,) = (row["data"] for row in rows if row["rev"] == "workspace")
+    assert workspace["metrics"]["metrics/train.json"]["data"]["epoch_count"] == 1
+    assert "plots/history.csv" in json.dumps(plots["data"])
+
+
+@pytest.mark.nightly
 def test_unreachable_dataset_falls_back_loudly(trained: Project, tmp_path: Path) -> None:
     project = make_project(tmp_path / "project", "mnist", "quick")
     project.borrow(trained)
@@ -126,45 +137,3 @@ def test_other_failures_do_not_fall_back(tmp_path: Path) -> None:
     output = project.call("python", "-m", "digits", "repro", status=255)
     assert "fetch.timeout_seconds: expected greater than 0, received 0" in output
     assert "NOT a result" not in output
-
-
-def publish_mnist(project: Project) -> dict[str, bytes]:
-    """Let small files, which no mirror has, pass for MNIST's; return them by name, packed."""
-    made = project.folder.with_name("made")
-    made.mkdir()
-    facts = publish_dataset(made, DIGIT_NAMES) | {"mirrors": []}
-    (project.folder / "datasets/mnist.yaml").write_text(json.dumps(facts))
-    project.commit("small files")
-    return {path.name: path.read_bytes() for path in made.iterdir()}
-
-
-@pytest.mark.nightly
-def test_only_copies_survive_every_way_to_run(tmp_path: Path) -> None:
-    project = make_project(tmp_path / "project", "mnist", "quick")
-    files = publish_mnist(project)
-    raw_dir = project.folder / "data/raw"
-    raw_dir.mkdir(parents=True)
-    *first, last = files
-    for name in first:
-        (raw_dir / name).write_bytes(files[name])
-    output = project.call("python", "-m", "digits", "repro", status=255)
-    assert f"no mirror gave {last.removesuffix('.gz')}" in output
-    assert "NOT a result" not in output  # other data would have taken their place
-    assert sorted(path.name for path in raw_dir.iterdir()) == sorted(first)
-
-    (raw_dir / last).write_bytes(files[last])
-    (raw_dir / "notes.txt").write_text("mine")
-    project.call("dvc", "repro", "fetch")
-    (notes,) = (project.folder / "data/originals").rglob("notes.txt")
-    assert notes.read_text() == "mine"
-    originals = (project.folder / "data/originals").rglob("*.gz")
-    assert {path.name: path.read_bytes() for path in originals} == files
-    stored = {f"{path.name}.gz": path.read_bytes() for path in raw_dir.iterdir()}
-    assert stored == {name: gzip.decompress(packed) for name, packed in files.items()}
-    # Another dataset takes their place, since DVC's cache has them, and gives them back.
-    project.change("dataset: mnist", "dataset: optdigits")
-    project.call("dvc", "repro", "fetch")
-    shutil.rmtree(project.folder / "data/originals")
-    project.change("dataset: optdigits", "dataset: mnist")
-    project.call("dvc", "repro", "fetch")
-    assert {f"{path.name}.gz": path.read_bytes() for path in raw_dir.iterdir()} == stored

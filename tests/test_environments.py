@@ -1,9 +1,7 @@
 """Environments and folders that `make` did not make: each is told in one line, with the way out."""
 
-import os
 import shutil
 import stat
-import subprocess
 import sys
 from pathlib import Path
 
@@ -121,60 +119,48 @@ def test_state_of_dvc_is_private(repository: Project) -> None:
 # Without .venv: conda, or a global `pip install .`
 
 
-def call_digits(command: str, folder: Path, *options: str) -> str:
-    """Call a command that fails there, with options of Python's; return what it says of it."""
-    done = subprocess.run(
-        [sys.executable, *options, "-m", "digits", command],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.count("\n") == 1
-    return done.stderr
+@pytest.fixture
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """Return a folder that is nobody's project yet, the current one."""
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    return Project(Path.cwd())
 
 
-def test_python_without_the_packages_is_one_line(tmp_path: Path) -> None:
-    """That of another environment, or of a system that was upgraded below `.venv`."""
-    (tmp_path / "dvc.yaml").touch()
-    said = call_digits("compare", tmp_path, "-S")
+def test_unusable_python_and_folder_are_a_line_each(empty: Project) -> None:
+    """A Python of another environment, or of a system that was upgraded below `.venv`."""
+    python, digits = ("env", f"PYTHONPATH={ROOT}", sys.executable), ("-m", "digits")
+    expected = f"ERROR: {empty.folder}: expected the project's folder, received no dvc.yaml\n"
+    assert empty.call(*python, *digits, "recover", status=1) == expected
+    (empty.folder / "dvc.yaml").touch()
+    said = empty.call(*python, "-S", *digits, "compare", status=1)
     expected = f"ERROR: {sys.executable}: expected the packages of requirements.lock, received no"
     assert said.startswith(expected)
-
-
-def test_command_elsewhere_than_in_the_project_is_one_line(tmp_path: Path) -> None:
-    assert call_digits("recover", tmp_path) == (
-        f"ERROR: {tmp_path}: expected the project's folder, received no dvc.yaml\n"
-    )
+    assert said.count("\n") == 1
 
 
 def test_stages_run_by_the_python_of_the_command(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    empty: Project,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     """As after `pip install .`, where no environment is activated and `python` is another's."""
-    project = Project(tmp_path / "project")
-    (project.folder / ".dvc").mkdir(parents=True)
-    shutil.copy(ROOT / ".dvc/config", project.folder / ".dvc/config")
-    (project.folder / "dvc.yaml").write_text(STAGE)
-    project.call("git", "init", "--quiet")
+    (empty.folder / ".dvc").mkdir()
+    shutil.copy(ROOT / ".dvc/config", empty.folder / ".dvc/config")
+    (empty.folder / "dvc.yaml").write_text(STAGE)
+    empty.call("git", "init", "--quiet")
     write_program(tmp_path / "bin/python", "#!/bin/sh\nexit 1\n")
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
     monkeypatch.setenv("SHELL", "/bin/false")  # that of a service's account
-    monkeypatch.chdir(project.folder)
     assert run_dvc("repro").status == 0
     assert f"runs by {sys.executable}" in capfd.readouterr().out
 
 
-def test_experiment_does_not_have_git_forget_a_merge(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_experiment_does_not_have_git_forget_a_merge(empty: Project) -> None:
     """DVC would: the merge would be committed with one parent."""
-    monkeypatch.chdir(tmp_path)
-    subprocess.run(["git", "init", "--quiet"], check=True)
-    identity = ("-c", "user.name=x", "-c", "user.email=x@localhost")
-    subprocess.run(["git", *identity, "commit", "--quiet", "--allow-empty", "-m", "x"], check=True)
-    subprocess.run(["git", "update-ref", "MERGE_HEAD", "HEAD"], check=True)
+    empty.call("git", "init", "--quiet")
+    empty.identify().call("git", "commit", "--quiet", "--allow-empty", "--message", "x")
+    empty.call("git", "update-ref", "MERGE_HEAD", "HEAD")
     with pytest.raises(DigitsError, match="expected no merge under way"):
         run_experiment({"x": 1})

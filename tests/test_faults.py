@@ -4,16 +4,17 @@ Every output passes one atomic writer (test_artifacts.py): so the slow core kill
 and tries the other faults on one.
 """
 
+import gzip
 import os
 import shutil
 import signal
 from pathlib import Path
 
 import pytest
+from conftest import publish_mnist
 from faults import FULL_DISK, NAMESPACE, can_mount, holding, unprivileged
-from projects import Project, list_runs, make_project
-from ruamel.yaml import YAML
-from test_dag import publish_mnist
+from layouts import write
+from projects import Project, list_runs, make_project, select
 
 # The output that is being written when the fault comes. The first outputs of train are checkpoint,
 # history and metrics at its start, then the same of each epoch.
@@ -25,7 +26,6 @@ FOLDERS = {
     "evaluate": "plots",
     "analyze": "plots",
 }
-RESULTS = ("data", "models", "metrics", "plots", "dvc.lock")
 KILL, TERMINATE, INTERRUPT = signal.SIGKILL, signal.SIGTERM, signal.SIGINT
 SLOW, NIGHTLY = pytest.mark.slow, pytest.mark.nightly
 
@@ -49,29 +49,19 @@ each_end = pytest.mark.parametrize(
 )
 
 
-def read_results(folder: Path) -> dict[str, bytes]:
-    """Return all that the stages have made, and DVC's record of it; nothing half-written counts."""
-    found = [path for name in RESULTS for path in [folder / name, *(folder / name).rglob("*")]]
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in found
-        if path.is_file() and path.suffix != ".tmp"
-    }
-
-
 @pytest.fixture
 def project(stage: str, trained: Project, tmp_path: Path) -> Project:
     """Return a copy whose cache does not have the stage's results: DVC would spare it the run."""
-    folder = trained.copy(tmp_path / "project").folder
+    project = trained.copy(tmp_path / "project")
+    folder = project.folder
     shutil.rmtree(folder / ".dvc/cache/runs")
-    lock = YAML(typ="safe").load((folder / "dvc.lock").read_text())
-    for out in lock["stages"][stage]["outs"]:
+    for out in project.list_outs(stage):
         digest = out["md5"]
         (folder / ".dvc/cache/files/md5" / digest[:2] / digest[2:]).unlink(missing_ok=True)
     if stage == "fetch":  # DVC leaves its output in place, and it would have nothing to do
         for path in (folder / "data/raw").iterdir():
             path.unlink()
-    return Project(folder)
+    return project
 
 
 @each_end
@@ -87,26 +77,21 @@ def test_ended(
     said = project.call("dvc", "repro")
     assert list_runs(said) == [stage]
     assert ("resuming after epoch 1\n" in said) == (stage == "train")
-    assert read_results(project.folder) == read_results(trained.folder)
+    assert project.read_results() == trained.read_results()
 
 
 @each_stage
 @pytest.mark.skipif(not can_mount(), reason="this system lets us mount no disk of our own")
 def test_full_disk(stage: str, project: Project, trained: Project, tmp_path: Path) -> None:
-    stages = YAML(typ="safe").load((project.folder / "dvc.yaml").read_text())["stages"]
-    outs = [
-        out if isinstance(out, str) else next(iter(out))
-        for kind in ("outs", "metrics", "plots")
-        for out in stages[stage].get(kind, [])
-    ]
     saved = tmp_path / "saved"
     saved.mkdir()
-    words = (stage, " ".join(outs), str(project.folder), str(saved))
+    outs = " ".join(out["path"] for out in project.list_outs(stage))
+    words = (stage, outs, str(project.folder), str(saved))
     said = project.call(*NAMESPACE, "sh", "-euc", FULL_DISK, "sh", *words)
     assert "exit status 255" in said
     assert "No space left on device: '" in said
     assert "Traceback" not in said
-    assert read_results(saved) == read_results(trained.folder)
+    assert Project(saved).read_results() == trained.read_results()
 
 
 @each_stage
@@ -116,27 +101,39 @@ def test_read_only_folder(stage: str, trained: Project, tmp_path: Path) -> None:
     if stage == "fetch":  # it writes what is not there
         for path in folder.iterdir():
             path.unlink()
-    before = read_results(project.folder)
+    before = project.read_results()
     folder.chmod(0o555)
     said = project.call(*unprivileged(), "python", "-m", f"pipeline.{stage}", status=os.EX_IOERR)
     folder.chmod(0o755)
     assert said.splitlines()[-1].startswith("ERROR: [Errno 13] Permission denied: '")
     assert "Traceback" not in said
-    assert read_results(project.folder) == before
+    assert project.read_results() == before
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [KILL, INTERRUPT])
+@pytest.mark.parametrize(
+    "number", [pytest.param(KILL, marks=SLOW), pytest.param(INTERRUPT, marks=NIGHTLY)]
+)
 def test_only_copies_survive(number: signal.Signals, tmp_path: Path) -> None:
     project = make_project(tmp_path / "project", "mnist", "quick")
-    files = publish_mnist(project)
-    for name, data in files.items():
-        path = project.folder / "data/raw" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+    files = {path.name: path.read_bytes() for path in publish_mnist(project).iterdir()}
+    data_dir = project.folder / "data"
+    write(files | {"notes.txt": b"mine"}, data_dir / "raw")
     with holding(project, "fetch", 2) as held:
         held.end("both", number)
     for _ in range(2):  # after the fault, and after the next run
-        found = [path.read_bytes() for path in (project.folder / "data").rglob("*.gz")]
+        found = [path.read_bytes() for path in data_dir.rglob("*.gz")]
         assert sorted(found) == sorted(files.values())
+        assert [path.read_bytes() for path in data_dir.rglob("notes.txt")] == [b"mine"]
         project.call("dvc", "repro", "fetch")
+
+    def read_raw() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in (data_dir / "raw").glob("[!.]*")}
+
+    stored = {name.removesuffix(".gz"): gzip.decompress(packed) for name, packed in files.items()}
+    assert read_raw() == stored
+    # Another dataset takes their place, since DVC's cache has them, and gives them back.
+    shutil.rmtree(data_dir / "originals")
+    for dataset in ("optdigits", "mnist"):
+        select(project.folder / "params.yaml", dataset, "quick")
+        project.call("dvc", "repro", "fetch")
+    assert read_raw() == stored
