@@ -1,21 +1,24 @@
-"""Two models compared: numbers against independent computations, commands in a real project."""
+"""Two sides compared: numbers against independent computations, commands in a real project."""
 
 import itertools
 import json
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from projects import Project, list_runs
-from scipy.stats import binom, binomtest
+from scipy.stats import binom, binomtest, norm, t
 
 from digits.commands import compare as command
 from digits.data.splits import Card
 from digits.errors import DigitsError
-from digits.evaluation import comparison, comparison_text
-from digits.evaluation.comparison import Record
+from digits.evaluation import comparison_text, records
+from digits.evaluation.comparison import bound_accuracy, compare, estimate_variance
 from digits.evaluation.predictions import Predictions
+from digits.evaluation.records import Record
 
 CARD = Card(name="mnist", title="MNIST", class_names=list("0123456789"), image_counts={})
 LABELS = (np.arange(50) % 10).astype(np.uint8)
@@ -36,6 +39,9 @@ def make_record(
     return Record(name, CARD, "", predict(labels, wrong), settings, **known)
 
 
+# Two models
+
+
 def toss_coins(fixed: int, new: int) -> float:
     """Compute the exact p-value by listing every fall of the coins."""
     count = fixed + new
@@ -44,18 +50,24 @@ def toss_coins(fixed: int, new: int) -> float:
     return sum(abs(heads - count / 2) >= observed for heads in falls) / len(falls)
 
 
+def make_sides(fixed: int, new: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Make which of `count` images two models read right, bool (1, count) each."""
+    numbers = np.arange(count)[np.newaxis]
+    return numbers >= fixed, (numbers < fixed) | (numbers >= fixed + new)
+
+
 def test_numbers_against_counting_by_hand() -> None:
     before = make_record("a", LABELS, {1, 2, 3, 4, 7, 9}, {})
     after = make_record("b", LABELS, {4, 20}, {})
-    result, classes = comparison_text.compare_models(before, after)
-    assert result.fixed.tolist() == [1, 2, 3, 7, 9]
-    assert result.new.tolist() == [20]
-    assert (result.before["error_count"], result.after["error_count"]) == (6, 2)
-    assert result.difference == pytest.approx(4 / 50)
-    assert result.p_value == pytest.approx(toss_coins(5, 1))
-    assert result.verdict == "5 fixed, 1 new, p = 0.22: no evidence of a difference"
-    assert [row["fixed"] for row in classes] == [0, 1, 1, 1, 0, 0, 0, 1, 0, 1]
-    assert [row["new"] for row in classes] == [1, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+    numbers = command.list_numbers([before], [after])
+    assert (numbers["fixed"], numbers["new"]) == ([1, 2, 3, 7, 9], [20])
+    assert [numbers[side]["error_counts"] for side in ("before", "after")] == [[6], [2]]
+    assert numbers["difference"] == pytest.approx(4 / 50)
+    assert numbers["p_value"] == pytest.approx(toss_coins(5, 1))
+    text = comparison_text.render_comparison([before], [after], ("a", "b"), "simple")
+    assert "5 fixed, 1 new, p = 0.22: no evidence of a difference" in text
+    counts = comparison_text.count_changes(before, after).values.tolist()
+    assert counts == [["0", 0, 1], *([name, 1, 0] for name in "12379")]
 
 
 def count_power(least: float, changed: float, count: int) -> float:
@@ -72,11 +84,12 @@ def count_power(least: float, changed: float, count: int) -> float:
 
 
 def test_detectable_difference_is_seen_four_times_in_five() -> None:
-    least = comparison.find_detectable(20, 6000)
+    least = compare(*make_sides(10, 10, 6000)).detectable
     # The exact test is more careful than the normal approximation: it sees it a little less often.
     assert 0.68 < count_power(least, 20, 6000) < 0.86
     assert count_power(least / 2, 20, 6000) < 0.4
-    assert comparison.find_detectable(0, 6000) == comparison.find_detectable(1, 6000) > 0
+    same, one = (compare(*make_sides(0, new, 6000)).detectable for new in (0, 1))
+    assert same == pytest.approx(one) == pytest.approx(2.8 / 6000, rel=0.01)
 
 
 def test_interval_is_that_of_drawing_images_again() -> None:
@@ -85,7 +98,112 @@ def test_interval_is_that_of_drawing_images_again() -> None:
     generator = np.random.default_rng(1)
     draws = [generator.choice(change, count).mean() for _ in range(4000)]
     expected = np.quantile(draws, [0.025, 0.975])
-    assert comparison.bound_difference(fixed, new, count) == pytest.approx(expected, abs=0.0015)
+    result = compare(*make_sides(fixed, new, count))
+    assert (result.difference_low, result.difference_high) == pytest.approx(expected, abs=0.0015)
+
+
+# Two recipes of several seeds
+
+
+def draw(seed: int, shape: tuple[int, int], share: float) -> np.ndarray:
+    return np.random.default_rng(seed).random(shape) < share
+
+
+def mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def vary(values: Sequence[float]) -> float:
+    """Return the sample's variance."""
+    return sum((value - mean(values)) ** 2 for value in values) / (len(values) - 1)
+
+
+def estimate_by_hand(*sides: list[list[int]]) -> tuple[float, float]:
+    """Estimate the variance and its degrees of freedom by sums written out."""
+    images = len(sides[0][0])
+    by_image = [[mean([row[i] for row in rows]) for i in range(images)] for rows in sides]
+    variance = vary([after - before for before, after in zip(*by_image, strict=True)]) / images
+    doubt = variance**2 / (images - 1)
+    for rows, columns in zip(sides, by_image, strict=True):
+        seeds, whole = len(rows), mean(columns)
+        by_seed = [mean(row) for row in rows]
+        residual = sum(  # what neither row nor column explains, squared, a cell at a time
+            (rows[j][i] - by_seed[j] - columns[i] + whole) ** 2
+            for j, i in itertools.product(range(seeds), range(images))
+        ) / ((seeds - 1) * (images - 1) * images * seeds)
+        of_seeds = vary(by_seed) / seeds
+        if of_seeds > residual:
+            variance += of_seeds - residual
+            doubt += of_seeds**2 / (seeds - 1)
+    return variance, variance**2 / doubt
+
+
+@pytest.mark.parametrize(("count", "other", "worse"), [(2, 2, 0), (3, 5, 8), (4, 2, 8)])
+def test_numbers_against_sums_by_hand(count: int, other: int, worse: int) -> None:
+    before, after = draw(1, (count, 40), 0.8), draw(2, (other, 40), 0.9)
+    before[0, :worse] = False  # a seed that is worse: seeds have a share of their own
+    result = compare(before, after)
+    rows = [side.astype(int).tolist() for side in (before, after)]
+    variance, freedom = estimate_by_hand(*rows)
+    assert estimate_variance(before, after) == pytest.approx((variance, freedom))
+    difference = mean([mean(row) for row in rows[1]]) - mean([mean(row) for row in rows[0]])
+    reach = t.ppf(0.975, freedom) * math.sqrt(variance)
+    assert result.difference == pytest.approx(difference)
+    assert result.difference_low == pytest.approx(difference - reach)
+    assert result.difference_high == pytest.approx(difference + reach)
+    assert result.p_value == pytest.approx(2 * t.sf(abs(difference) / math.sqrt(variance), freedom))
+    quantiles = t.ppf(0.975, freedom) + t.ppf(0.8, freedom)
+    assert result.detectable == pytest.approx(quantiles * math.sqrt(variance))
+    wins = [
+        (sum(a) > sum(b)) + (sum(a) == sum(b)) / 2 for a, b in itertools.product(rows[1], rows[0])
+    ]
+    assert result.superiority == pytest.approx(mean(wins))
+    assert result.before.error_counts == [row.count(0) for row in rows[0]]
+    assert result.before.accuracy == pytest.approx(before.mean())
+    assert result.after.deviation == pytest.approx(math.sqrt(vary([mean(row) for row in rows[1]])))
+
+
+def read_right(generator: np.random.Generator, skill: float, images: np.ndarray) -> np.ndarray:
+    """Draw which images three new seeds of a recipe read right: some images are hard for all."""
+    own = generator.normal(size=len(images)) * 0.8
+    seeds = generator.normal(size=(3, 1)) * 0.3
+    chances = 1 / (1 + np.exp(-(skill + images + own + seeds)))
+    return generator.random(chances.shape) < chances
+
+
+def expect_accuracy(skill: float) -> float:
+    """Integrate over images and seeds."""
+    points = norm.ppf((np.arange(20_000) + 0.5) / 20_000) * math.sqrt(3**2 + 0.8**2 + 0.3**2)
+    return float((1 / (1 + np.exp(-(skill + points)))).mean())
+
+
+def test_interval_holds_the_truth_as_often_as_it_says() -> None:
+    generator = np.random.default_rng(0)
+    truth = expect_accuracy(9.0) - expect_accuracy(8.0)
+    held, alone, count = 0, 0, 500
+    for _ in range(count):
+        images = generator.normal(size=1500) * 3
+        before, after = (read_right(generator, skill, images) for skill in (8.0, 9.0))
+        result = compare(before, after)
+        held += result.difference_low <= truth <= result.difference_high
+        low, high = bound_accuracy(after)
+        alone += low <= expect_accuracy(9.0) <= high
+    assert 0.93 <= held / count <= 0.99
+    assert 0.93 <= alone / count <= 0.99
+
+
+def test_same_answers_on_both_sides_are_no_difference() -> None:
+    same = np.ones((2, 30), bool)
+    result = compare(same, same)
+    assert (result.difference_low, result.difference, result.difference_high) == (0, 0, 0)
+    assert result.verdict == "p = 1.00: no evidence of a difference"
+    assert result.superiority == 0.5
+
+
+def test_verdict_says_which_side_is_better() -> None:
+    before, after = draw(3, (3, 500), 0.8), draw(4, (4, 500), 0.95)
+    assert compare(before, after).verdict == "p = 0.009: better"
+    assert compare(after, before).verdict == "p = 0.009: worse"
 
 
 # What is said beside the numbers
@@ -93,12 +211,12 @@ def test_interval_is_that_of_drawing_images_again() -> None:
 
 def test_warning_where_test_images_would_choose() -> None:
     a, b = (make_record(str(n), LABELS, set(), {"train.threads": n}) for n in (2, 3))
-    assert comparison_text.list_notes([a, b], "test") == [comparison_text.SPENT]
-    assert comparison_text.list_notes([a, b], "validation") == []
+    assert records.list_notes([a, b], "test") == [records.SPENT]
+    assert records.list_notes([a, b], "validation") == []
     committed = make_record("c", LABELS, set(), {"train.threads": 3}, is_candidate=False)
-    assert comparison_text.list_notes([a, committed], "test") == []
+    assert records.list_notes([a, committed], "test") == []
     other_seed = make_record("d", LABELS, set(), {"train.seed": 5})
-    assert comparison_text.list_notes([a, other_seed], "test") == []  # no seed is a choice
+    assert records.list_notes([a, other_seed], "test") == []  # no seed is a choice
 
 
 def test_robustness_is_said_where_every_model_has_it() -> None:
@@ -119,10 +237,10 @@ def test_other_images_are_refused_with_what_chose_them() -> None:
     b = make_record("b", np.roll(LABELS, 1), set(), {"decode.seed": 1})
     reason = r"^expected the same validation images on both sides, .* \(decode\.seed: 0 and 1\)$"
     with pytest.raises(DigitsError, match=reason):
-        comparison_text.check_same_images(a, b, "validation")
+        records.check_same_images(a, b, "validation")
     b = make_record("b", LABELS[:-1], set(), {"decode.seed": 0})
     with pytest.raises(DigitsError, match=r"50 of mnist in a and 49 of mnist in b$"):
-        comparison_text.check_same_images(a, b, "test")
+        records.check_same_images(a, b, "test")
 
 
 @pytest.mark.parametrize(
@@ -158,13 +276,13 @@ def test_command_compares_revisions_and_the_workspace(project: Project) -> None:
     for side, revision in (("before", "HEAD~1"), ("after", "HEAD")):
         shown = project.call("git", "show", f"{revision}:metrics/train.json")
         errors = round((1 - json.loads(shown)["val_accuracy"]) * 144)
-        assert result[side]["error_count"] == errors
-    assert result["before"]["error_count"] - errors == len(result["fixed"]) - len(result["new"])
+        assert result[side]["error_counts"] == [errors]
+    assert result["before"]["error_counts"][0] - errors == len(result["fixed"]) - len(result["new"])
     assert (project.folder / "report/errors.png").stat().st_size > 1000
     same = project.digits("compare")
     assert "0 fixed, 0 new, p = 1.00: no evidence of a difference" in same
     markdown = project.digits("compare", "HEAD~1", "--format", "markdown")
-    assert f"| {result['before']['error_count']} " in markdown
+    assert f"| {result['before']['error_counts'][0]} " in markdown
 
 
 def test_test_images_are_looked_at_only_when_asked_to(project: Project) -> None:
@@ -189,7 +307,6 @@ def test_choice_between_experiments_up_to_a_decision(project: Project, tmp_path:
             )
             assert list_runs(said)[-1] == "train"  # no test image is opened
     said = project.digits("compare", "short-*", "long-*")
-    assert "each seed" in said
     assert "over seeds and images" in said
     assert "of 4 pairs" in said
     assert "^nothing-*: " in "^" + project.digits("compare", "nothing-*", status=1)[7:]

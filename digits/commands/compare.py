@@ -8,35 +8,32 @@ DVC: those for the validation images, on which choices are made, unless told oth
 import itertools
 import json
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from fnmatch import fnmatchcase
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tabulate import tabulate
 
 from digits.dvc.experiments import list_names
 from digits.dvc.revisions import SPLITS, WORKSPACE, load_record
 from digits.errors import DigitsError
-from digits.evaluation.comparison import Record
 from digits.evaluation.comparison_text import (
-    HEADER,
-    SEED,
-    check_same_images,
-    compare_models,
-    describe_difference,
-    describe_power,
+    compare_records,
     describe_split,
-    list_differences,
-    list_notes,
-    render_models,
+    draw_changes,
+    list_changes,
+    render_comparison,
 )
 from digits.evaluation.predictions import Predictions
-from digits.evaluation.seeds import SeedComparison, SeedSide, compare_seeds
-from digits.markdown import escape
+from digits.evaluation.records import (
+    SEED,
+    Record,
+    check_same_images,
+    list_differences,
+    list_notes,
+)
 
 STYLES = {"text": "simple", "markdown": "github"}  # as tabulate calls them
 WILDCARDS = set("*?[")
@@ -130,72 +127,40 @@ def describe_robustness(names: Sequence[str], sides: Sequence[Sequence[Record]])
     return [f"Mean accuracy on corrupted validation images: {', '.join(means)}."]
 
 
-def describe_seeds(side: SeedSide) -> tuple[str, str, str]:
-    """Write a recipe's mean accuracy and standard deviation, and the accuracy of each seed."""
-    each = ", ".join(f"{100 * accuracy:.2f}" for accuracy in side.accuracies)
-    return f"{100 * side.mean:.2f} ± {100 * side.deviation:.2f} %", "", each
-
-
-def render_seeds(result: SeedComparison, names: Sequence[str], style: str) -> str:
-    """Write the numbers of two recipes, each of several seeds."""
-    before, after = map(escape if style == "github" else str, names)
-    rows = [
-        (before, *describe_seeds(result.before)),
-        (after, *describe_seeds(result.after)),
-        describe_difference(result),
-    ]
-    table = tabulate(rows, (*HEADER[:-1], "each seed"), style, disable_numparse=True)
-    pairs = len(result.before.accuracies) * len(result.after.accuracies)
-    return (
-        f"{table}\n\n{result.verdict}\n"
-        f"A new seed of {after} beats one of {before} with a probability of about "
-        f"{result.superiority:.2f} (of {pairs} pairs).\n"
-        f"The interval is over seeds and images. {describe_power(result.detectable)}"
-    )
-
-
-def judge(
-    before: Sequence[Record], after: Sequence[Record], arguments: Namespace, picture: Path | None
-) -> tuple[dict[str, Any], Callable[[str], str]]:
-    """Compare two sides; return the numbers, and a function that writes them in a tabulate style.
-
-    Raises:
-        DigitsError: they cannot be compared.
-    """
-    names = (arguments.before, arguments.after)
-    for record in [*before, *after][1:]:
-        check_same_images(before[0], record, arguments.split)
-    if len(before) == len(after) == 1:
-        result, classes = compare_models(before[0], after[0], picture)
-        indices = {"fixed": result.fixed.tolist(), "new": result.new.tolist()}
-        values = asdict(result) | indices | {"classes": classes, "verdict": result.verdict}
-        return values, partial(render_models, result, classes, names)
-    if picture:
-        raise DigitsError("--png: expected one model on each side, received a pattern")
-    check_seeds(before, after)
-    right = [
-        np.array([run.predictions.predicted == run.predictions.labels for run in side])
-        for side in (before, after)
-    ]
-    seeds = compare_seeds(*right)
-    return asdict(seeds) | {"verdict": seeds.verdict}, partial(render_seeds, seeds, names)
+def list_numbers(before: Sequence[Record], after: Sequence[Record]) -> dict[str, Any]:
+    """Return the comparison's numbers by name, with the indices of the images that changed."""
+    result = compare_records(before, after)
+    values = asdict(result) | {"verdict": result.verdict}
+    if len(before) == 1:
+        changes = list_changes(before[0], after[0])
+        for change in ("fixed", "new"):
+            values[change] = changes.query("change == @change")["index"].tolist()
+    return values
 
 
 def main(arguments: Namespace) -> None:
     split, names, png = arguments.split, (arguments.before, arguments.after), arguments.png
     before, after = (load_side(name, split) for name in names)
-    notes = list_notes([*before, *after], split)
+    records, several = [*before, *after], len(before) + len(after) > 2
+    if png and several:
+        raise DigitsError("--png: expected one model on each side, received a pattern")
+    notes = list_notes(records, split)
     if split == "validation":
         notes += describe_robustness(names, (before, after))
-    judged, texts = dict[str, Any](), list[str]()
-    for part, records in divide([*before, *after], split):
-        sides = (records[: len(before)], records[len(before) :])
-        picture = png.with_stem(f"{png.stem}-{part}") if png and part else png
-        judged[part], write = judge(*sides, arguments, picture)
-        if arguments.format != "json":
-            texts += [describe_split(records[0], split), write(STYLES[arguments.format])]
+    numbers, texts = dict[str, Any](), list[str]()
+    for part, cut_records in divide(records, split):
+        sides = cut_records[: len(before)], cut_records[len(before) :]
+        for record in cut_records[1:]:
+            check_same_images(cut_records[0], record, split)
+        if several:
+            check_seeds(*sides)
+        numbers[part] = list_numbers(*sides)
+        style = STYLES.get(arguments.format, "simple")
+        texts += [describe_split(cut_records[0], split), render_comparison(*sides, names, style)]
+        if png:
+            draw_changes(png.with_stem(f"{png.stem}-{part}") if part else png, *sides[0], *sides[1])
     if arguments.format == "json":
-        values = judged.get("", {"parts": judged})
+        values = numbers.get("", {"parts": numbers})
         print(json.dumps({"names": names, "split": split, "notes": notes} | values, indent=2))
     else:
         print(*texts, *notes, sep="\n\n")

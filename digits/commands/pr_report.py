@@ -16,13 +16,8 @@ from digits.dvc.git import ask_git, is_commit, try_git
 from digits.dvc.revisions import WORKSPACE, load_record
 from digits.dvc.run import read_dvc
 from digits.errors import DigitsError
-from digits.evaluation.comparison_text import (
-    check_same_images,
-    compare_models,
-    describe_split,
-    list_notes,
-    render_models,
-)
+from digits.evaluation.comparison_text import describe_split, draw_changes, render_comparison
+from digits.evaluation.records import check_same_images, list_notes
 from digits.evaluation.results import NOT_VERIFIED, load_metrics
 from digits.files import write_text
 from digits.markdown import escape, render_table
@@ -113,7 +108,8 @@ def judge_errors(base: str) -> str:
         check_same_images(before, after, split)
     except DigitsError as error:
         return f"No comparison: {escape(error)}"
-    text = render_models(*compare_models(before, after, PICTURE_PATH), (base, WORKSPACE))
+    draw_changes(PICTURE_PATH, before, after)
+    text = render_comparison([before], [after], (base, WORKSPACE))
     notes = map(escape, list_notes((before, after), split))
     return "\n\n".join([escape(describe_split(before, split)), text, *notes])
 

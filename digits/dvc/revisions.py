@@ -13,8 +13,8 @@ from digits.data.splits import load_card
 from digits.dvc.experiments import list_names
 from digits.dvc.git import ask_git, is_commit, try_git
 from digits.errors import DigitsError
-from digits.evaluation.comparison import Record
 from digits.evaluation.predictions import FILES, load_predictions
+from digits.evaluation.records import Record
 from digits.evaluation.results import LOCK_PATH, check_evaluated, read_models
 from digits.files import load_json
 from digits.paths import (

@@ -1,113 +1,140 @@
-"""Two models on the same images: what changed, and whether chance would explain it."""
+"""Two models, or two recipes of several seeds, on the same images: what chance would explain.
+
+Images are a sample, and so are the seeds of a side, where there are several. Their shares of the
+variance are estimated as in studies where several readers judge the same cases (multi-reader
+multi-case: Gallas, Bandos, Samuelson and Wagner 2009, doi 10.1080/03610920802610084): the variance
+over images, plus the one over each side's seeds, less the residual one that both of these contain.
+"""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest, norm
+from scipy.stats import binomtest, mannwhitneyu, t
 
-from digits.data.splits import Card
-from digits.evaluation.metrics import count_errors
-from digits.evaluation.predictions import Predictions
+from digits.evaluation.metrics import score_accuracy_interval
 
 SIGNIFICANT = 0.05
 CONFIDENCE = 1 - SIGNIFICANT
 POWER = 0.8  # of seeing the difference that is called detectable
-RESAMPLE_COUNT = 100_000
-BOOTSTRAP_SEED = 0  # the same predictions give the same interval
 
 
 @dataclass(frozen=True)
-class Record:
-    """A revision's predictions for a split, how its model was made, and the dataset."""
+class Side:
+    """A model's or a recipe's accuracy, its 95 % interval, and the errors of each seed."""
 
-    name: str
-    card: Card
-    model: str  # its MD5
-    predictions: Predictions
-    settings: dict[str, Any]  # all that the model depends on, by key as in `-S`
-    stopped_early: bool  # at an epoch that was chosen on validation
-    is_candidate: bool  # an experiment, or uncommitted edits: not chosen yet
-    val_robustness: float | None = None  # runs of an earlier version have none
+    accuracy: float
+    accuracy_low: float
+    accuracy_high: float
+    deviation: float | None  # over seeds; none for one
+    error_counts: list[int]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Model b against model a; fixed and new are indices of images, int (k,).
+    """Side b against side a, and the difference of their mean accuracies with its 95 % interval.
 
-    `before` and `after` are accuracy, its interval and errors, by name. `detectable` is the
-    smallest difference that is significant with a power of 80 %.
+    `detectable` is the smallest difference that is significant with a power of 80 %; `superiority`
+    the probability that a new seed of b beats one of a, a tie counting half, from all pairs of
+    their seeds (Mann and Whitney 1947; Vargha and Delaney 2000).
     """
 
     image_count: int
-    before: dict[str, Any]
-    after: dict[str, Any]
-    fixed: np.ndarray
-    new: np.ndarray
+    before: Side
+    after: Side
     difference: float
     difference_low: float
     difference_high: float
     p_value: float
     detectable: float
+    superiority: float
 
     @property
     def verdict(self) -> str:
-        """The result in words."""
-        counts = f"{len(self.fixed)} fixed, {len(self.new)} new"
-        return f"{counts}, {judge(self.p_value, self.difference)}"
+        """Say whether the difference is significant, and in which direction."""
+        digits = 2 if self.p_value >= 0.1 else 3
+        shown = "p < 0.001" if self.p_value < 0.001 else f"p = {self.p_value:.{digits}f}"
+        if self.p_value >= SIGNIFICANT:
+            return f"{shown}: no evidence of a difference"
+        return f"{shown}: {'better' if self.difference > 0 else 'worse'}"
 
 
-def compare(before: Predictions, after: Predictions) -> Comparison:
-    """Compare two models on the same images.
+def compare(before: np.ndarray, after: np.ndarray) -> Comparison:
+    """Compare two sides by which images each of their models reads right.
 
-    The p-value is of McNemar's exact test (1947): are the images that only one model gets right
-    divided as by a fair coin? The interval of the difference is a paired bootstrap's over images.
+    Both are bool (k, n), the same n images: one model each, or 2 seeds at least on either side. The
+    interval is Student's, its degrees of freedom Satterthwaite's (1946).
     """
-    right_before = before.predicted == before.labels
-    right_after = after.predicted == after.labels
-    fixed = np.flatnonzero(right_after & ~right_before)
-    new = np.flatnonzero(right_before & ~right_after)
-    count, changed = len(before.labels), len(fixed) + len(new)
-    low, high = bound_difference(len(fixed), len(new), count)
+    difference = float(after.mean() - before.mean())
+    variance, freedom = estimate_variance(before, after)
+    error, count = np.sqrt(variance), before.shape[1]
+    reach = t.ppf((1 + CONFIDENCE) / 2, freedom) * error
+    if len(before) == len(after) == 1:
+        p_value = _test_models(before[0], after[0])
+    else:
+        p_value = 2 * t.sf(abs(difference) / error, freedom) if error else difference == 0
+    quantiles = t.ppf(1 - SIGNIFICANT / 2, freedom) + t.ppf(POWER, freedom)
+    wins = mannwhitneyu(after.mean(axis=1), before.mean(axis=1)).statistic
     return Comparison(
         image_count=count,
-        before=count_errors(before.labels, before.predicted),
-        after=count_errors(after.labels, after.predicted),
-        fixed=fixed,
-        new=new,
-        difference=(len(fixed) - len(new)) / count,
-        difference_low=low,
-        difference_high=high,
-        p_value=float(binomtest(len(fixed), changed).pvalue) if changed else 1.0,
-        detectable=find_detectable(changed, count),
+        before=_summarize(before),
+        after=_summarize(after),
+        difference=difference,
+        difference_low=difference - reach,
+        difference_high=difference + reach,
+        p_value=float(p_value),
+        detectable=float(quantiles * max(error, 1 / count)),  # as if an image differed at least
+        superiority=float(wins / (len(before) * len(after))),
     )
 
 
-def find_detectable(changed_count: int, count: int) -> float:
-    """Return the smallest difference in accuracy that McNemar's test detects with 80 % power.
+def bound_accuracy(right: np.ndarray) -> tuple[float, float]:
+    """Bound the mean accuracy over new seeds and new images with 95 % confidence.
 
-    `changed_count` are the images that only one of the models gets right, taken as one at least.
-    Connor 1987, doi 10.2307/2531961, for differences that are small beside the share of these.
+    `right` is bool (k, n). For a single model it is Wilson's interval, over new images alone.
+    Accuracies do not reach past 0 and 1.
     """
-    quantiles = norm.ppf(1 - SIGNIFICANT / 2) + norm.ppf(POWER)
-    return float(quantiles * np.sqrt(max(changed_count, 1)) / count)
+    if len(right) == 1:
+        return score_accuracy_interval(int(right.sum()), right.size)
+    nothing = np.zeros((1, right.shape[1]), bool)  # a side without any variance
+    variance, freedom = estimate_variance(nothing, right)
+    reach = t.ppf((1 + CONFIDENCE) / 2, freedom) * np.sqrt(variance)
+    return max(float(right.mean() - reach), 0.0), min(float(right.mean() + reach), 1.0)
 
 
-def judge(p_value: float, difference: float) -> str:
-    """Say whether a difference is significant, and in which direction."""
-    digits = 2 if p_value >= 0.1 else 3
-    shown = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.{digits}f}"
-    if p_value >= SIGNIFICANT:
-        return f"{shown}: no evidence of a difference"
-    return f"{shown}: {'better' if difference > 0 else 'worse'}"
+def estimate_variance(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
+    """Estimate the variance of the mean difference over new images, and over seeds if several.
 
-
-def bound_difference(fixed_count: int, new_count: int, count: int) -> tuple[float, float]:
-    """Bound the difference in accuracy by the paired bootstrap's 95 % percentile interval.
-
-    Resampling images draws how many of them are fixed, new and unchanged: a multinomial.
+    Returns it with its degrees of freedom. A share that comes out negative counts as none.
     """
-    shares = np.array([fixed_count, new_count, count - fixed_count - new_count]) / count
-    draws = np.random.default_rng(BOOTSTRAP_SEED).multinomial(count, shares, RESAMPLE_COUNT)
-    low, high = np.quantile((draws[:, 0] - draws[:, 1]) / count, [0.025, 0.975])
-    return float(low), float(high)
+    count = before.shape[1]
+    of_images = (after.mean(axis=0) - before.mean(axis=0)).var(ddof=1) / count
+    variance, doubt = of_images, of_images**2 / (count - 1)
+    for right in (side for side in (before, after) if len(side) > 1):
+        of_seeds = right.mean(axis=1).var(ddof=1) / len(right)
+        share = of_seeds - _estimate_residual(right)
+        if share > 0:
+            variance += share
+            doubt += of_seeds**2 / (len(right) - 1)
+    return float(variance), float(variance**2 / doubt) if doubt else float(count - 1)
+
+
+def _test_models(before: np.ndarray, after: np.ndarray) -> float:
+    """Return the p-value of McNemar's exact test (1947).
+
+    Are the images that only one model reads right divided as by a fair coin?
+    """
+    fixed, new = int((after & ~before).sum()), int((before & ~after).sum())
+    return float(binomtest(fixed, fixed + new).pvalue) if fixed + new else 1.0
+
+
+def _estimate_residual(right: np.ndarray) -> float:
+    """Estimate the variance of the mean that is due to neither the seed nor the image alone."""
+    seeds, images = right.shape
+    rest = right - right.mean(axis=1, keepdims=True) - right.mean(axis=0) + right.mean()
+    return float((rest**2).sum() / ((seeds - 1) * (images - 1)) / right.size)
+
+
+def _summarize(right: np.ndarray) -> Side:
+    accuracies, errors = right.mean(axis=1), (~right).sum(axis=1)
+    deviation = float(accuracies.std(ddof=1)) if len(right) > 1 else None
+    return Side(float(accuracies.mean()), *bound_accuracy(right), deviation, errors.tolist())

@@ -1,69 +1,74 @@
-"""The comparison of two revisions as text and picture, for `digits compare` and `pr-report`."""
+"""The comparison of two sides as text and picture, for `digits compare` and `digits pr-report`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import pandas as pd
 from tabulate import tabulate
 
-from digits.errors import DigitsError
-from digits.evaluation.comparison import POWER, Comparison, Record, compare
+from digits.evaluation.comparison import POWER, Comparison, Side, compare
 from digits.evaluation.plots_images import draw_gallery
 from digits.evaluation.plotting import write_figure
-from digits.evaluation.seeds import SeedComparison
+from digits.evaluation.records import Record
 from digits.markdown import escape
 
 HEADER = ("", "accuracy", "95 % interval", "errors")
-SEED = "train.seed"
-SPENT = (
-    "WARNING: neither side is committed, and their settings differ. To choose between them by test "
-    "images leaves none to test the choice on: leave out `--split test`."
-)
 
 
-def list_differences(records: Sequence[Record]) -> list[str]:
-    """List the settings that differ, except the seed of the training."""
-    keys = dict.fromkeys(key for record in records for key in record.settings)
-    found = []
-    for key in keys:
-        values = dict.fromkeys(repr(record.settings.get(key)) for record in records)
-        if key != SEED and len(values) > 1:
-            found.append(f"{key}: {' and '.join(values)}")
-    return found
-
-
-def check_same_images(before: Record, after: Record, split: str) -> None:
-    """Raise DigitsError unless both have the same dataset, images and labels."""
-    same = (
-        before.card.name == after.card.name
-        and np.array_equal(before.predictions.labels, after.predictions.labels)
-        and np.array_equal(before.predictions.images, after.predictions.images)
-    )
-    if not same:
-        first, second = (
-            f"{len(record.predictions.labels):,} of {record.card.name} in {record.name}"
-            for record in (before, after)
-        )
-        differences = list_differences([before, after])
-        causes = ", ".join(text for text in differences if text.startswith(("dat", "dec")))
-        raise DigitsError(
-            f"expected the same {split} images on both sides, received {first} and {second}"
-            f"{causes and f' ({causes})'}"
-        )
-
-
-def list_notes(records: Sequence[Record], split: str) -> list[str]:
-    """Return warnings that belong to the numbers."""
-    chosen_by_test = split == "test" and all(record.is_candidate for record in records)
-    if chosen_by_test and list_differences(records):
-        return [SPENT]
-    return [
-        f"{record.name} stopped early, at an epoch chosen on these images: its accuracy is a "
-        "little too good here."
-        for record in records
-        if record.stopped_early and split == "validation"
+def compare_records(before: Sequence[Record], after: Sequence[Record]) -> Comparison:
+    """Compare two sides, each of a record or of several seeds' records, on the same images."""
+    sides = [
+        np.array([run.predictions.predicted == run.predictions.labels for run in side])
+        for side in (before, after)
     ]
+    return compare(*sides)
+
+
+def list_changes(before: Record, after: Record) -> pd.DataFrame:
+    """List the images that only one of two models reads right: the errors fixed, then the new ones.
+
+    A row has the change, the image's index, its class, and what it was and is now taken for.
+    """
+    names = pd.Index(before.card.class_names)
+    labels, was = before.predictions.labels, before.predictions.predicted
+    now = after.predictions.predicted
+    table = pd.DataFrame({"class": names[labels], "was": names[was], "now": names[now]})
+    changes = {
+        "fixed": table[(was != labels) & (now == labels)],
+        "new": table[(was == labels) & (now != labels)],
+    }
+    return pd.concat(changes, names=["change", "index"]).reset_index()
+
+
+def count_changes(before: Record, after: Record) -> pd.DataFrame:
+    """Count the fixed and the new errors of each class that has any, a row a class."""
+    changes = list_changes(before, after)
+    counts = pd.crosstab(changes["class"], changes["change"])
+    columns = ["fixed", "new"]
+    counts = counts.reindex(index=before.card.class_names, columns=columns, fill_value=0)
+    return counts[counts.any(axis=1)].reset_index()
+
+
+def judge_changes(before: Record, after: Record) -> str:
+    """Write how many errors are fixed and new, and whether chance would explain it."""
+    found = list_changes(before, after)["change"]
+    fixed, new = ((found == change).sum() for change in ("fixed", "new"))
+    return f"{fixed} fixed, {new} new, {compare_records([before], [after]).verdict}"
+
+
+def draw_changes(path: Path, before: Record, after: Record) -> None:
+    """Draw the errors fixed and new."""
+    changes = list_changes(before, after)
+    captions = [
+        f"{row['change']}: true {row['class']},\n"
+        + (f"was {row['was']}" if row["change"] == "fixed" else f"now {row['now']}")
+        + f", #{row['index']}"
+        for row in changes.to_dict("records")
+    ]
+    verdict = judge_changes(before, after)
+    title = f"{before.card.title}, {before.name} and {after.name}: {verdict}"
+    write_figure(path, draw_gallery(before.predictions.images[changes["index"]], captions, title))
 
 
 def describe_split(record: Record, split: str) -> str:
@@ -73,68 +78,45 @@ def describe_split(record: Record, split: str) -> str:
     return f"On the {count:,} {split} images of {record.card.title}{end}:"
 
 
-def describe_side(scored: Mapping[str, Any]) -> tuple[str, str, str]:
-    """Write a model's accuracy, interval and errors."""
-    low, high = 100 * scored["accuracy_low"], 100 * scored["accuracy_high"]
+def describe_side(side: Side) -> tuple[str, str, str]:
+    """Write a side's accuracy, with the standard deviation over seeds, its interval and errors."""
+    deviation = "" if side.deviation is None else f" ± {100 * side.deviation:.2f}"
     return (
-        f"{100 * scored['accuracy']:.2f} %",
-        f"{low:.2f} to {high:.2f} %",
-        str(scored["error_count"]),
+        f"{100 * side.accuracy:.2f}{deviation} %",
+        f"{100 * side.accuracy_low:.2f} to {100 * side.accuracy_high:.2f} %",
+        ", ".join(map(str, side.error_counts)),
     )
 
 
-def describe_difference(result: Comparison | SeedComparison) -> tuple[str, str, str, str]:
-    """Write the last row of the table."""
-    low, high = 100 * result.difference_low, 100 * result.difference_high
-    difference = f"{100 * result.difference:+.2f} %"
-    return "difference", difference, f"{low:+.2f} to {high:+.2f} %", ""
-
-
-def describe_power(detectable: float) -> str:
-    """Say how large a difference these images could have shown."""
-    least = 100 * detectable
-    return f"A difference of {least:.2f} % or more would be seen, {POWER:.0%} of the time."
-
-
-def compare_models(
-    before: Record, after: Record, picture: Path | None = None
-) -> tuple[Comparison, list[dict[str, Any]]]:
-    """Compare two models; draw the errors fixed and new where told to, and count them by class."""
-    result = compare(before.predictions, after.predictions)
-    names, labels = before.card.class_names, before.predictions.labels
-    if picture:
-        shown = np.concatenate([result.fixed, result.new])
-        captions = [
-            f"{what}: true {names[labels[i]]},\n{verb} {names[guesses[i]]}, #{i}"
-            for what, verb, index, guesses in (
-                ("fixed", "was", result.fixed, before.predictions.predicted),
-                ("new", "now", result.new, after.predictions.predicted),
-            )
-            for i in index
-        ]
-        title = f"{before.card.title}, {before.name} and {after.name}: {result.verdict}"
-        write_figure(picture, draw_gallery(before.predictions.images[shown], captions, title))
-    fixed, new = (
-        np.bincount(labels[index], minlength=len(names)).tolist()
-        for index in (result.fixed, result.new)
-    )
-    columns = zip(names, fixed, new, strict=True)
-    return result, [{"class": name, "fixed": f, "new": n} for name, f, n in columns]
-
-
-def render_models(
-    result: Comparison,
-    classes: Sequence[Mapping[str, Any]],
-    names: Sequence[str],
-    style: str = "github",
+def render_comparison(
+    before: Sequence[Record], after: Sequence[Record], names: Sequence[str], style: str = "github"
 ) -> str:
-    """Write the numbers of two models as tables of a style that tabulate knows, and the verdict."""
+    """Write the numbers of two sides, tables in a style that tabulate knows, and the verdict."""
     show = escape if style == "github" else str
-    sides = zip(names, (result.before, result.after), strict=True)
-    rows = [(show(name), *describe_side(side)) for name, side in sides]
-    parts = [
-        tabulate([*rows, describe_difference(result)], HEADER, style, disable_numparse=True),
-        f"{result.verdict}\n{describe_power(result.detectable)}",
+    result, shown = compare_records(before, after), [show(name) for name in names]
+    low, high = 100 * result.difference_low, 100 * result.difference_high
+    rows = [
+        (shown[0], *describe_side(result.before)),
+        (shown[1], *describe_side(result.after)),
+        ("difference", f"{100 * result.difference:+.2f} %", f"{low:+.2f} to {high:+.2f} %", ""),
     ]
-    moved = [{**row, "class": show(row["class"])} for row in classes if row["fixed"] or row["new"]]
-    return "\n\n".join([*parts, *([tabulate(moved, "keys", style)] if moved else [])])
+    parts = [tabulate(rows, HEADER, style, disable_numparse=True)]
+    power = (
+        f"A difference of {100 * result.detectable:.2f} % or more would be seen, {POWER:.0%} of "
+        "the time."
+    )
+    if len(before) > 1:
+        pairs = len(before) * len(after)
+        parts.append(
+            f"{result.verdict}\n"
+            f"A new seed of {shown[1]} beats one of {shown[0]} with a probability of about "
+            f"{result.superiority:.2f} (of {pairs} pairs).\n"
+            f"The interval is over seeds and images. {power}"
+        )
+    else:
+        parts.append(f"{judge_changes(before[0], after[0])}\n{power}")
+        counts = count_changes(before[0], after[0])
+        if len(counts):
+            counts["class"] = counts["class"].map(show)
+            parts.append(tabulate(counts.to_dict("list"), "keys", style))
+    return "\n\n".join(parts)

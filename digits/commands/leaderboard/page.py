@@ -10,9 +10,8 @@ import pandas as pd
 from tabulate import tabulate
 
 from digits.commands.leaderboard.jobs import Board, Job, Published
+from digits.evaluation.comparison import bound_accuracy
 from digits.evaluation.ledger import Run
-from digits.evaluation.metrics import score_accuracy_interval
-from digits.evaluation.seeds import bound_accuracy
 from digits.markdown import escape, quote
 
 PICTURE_PATH = Path("benchmarks/leaderboard.png")
@@ -40,18 +39,13 @@ def rank_recipes(runs: Sequence[Run]) -> pd.DataFrame:
 
 def _summarize(runs: pd.DataFrame) -> dict[str, Any]:
     first = runs.iloc[0]
-    count = first["image_count"]
-    if len(runs) == 1:
-        interval = score_accuracy_interval(count - first["error_count"], count)
-    else:
-        right = [~np.isin(range(count), wrong) for wrong in runs["errors"]]
-        interval = bound_accuracy(np.array(right))
+    right = [~np.isin(range(first["image_count"]), wrong) for wrong in runs["errors"]]
     return {
         "recipe": first["recipe"],
         "seed_count": len(runs),
         "accuracy": runs["accuracy"].mean(),
         "deviation": runs["accuracy"].std(),
-        "interval": interval,
+        "interval": bound_accuracy(np.array(right)),
         "corrupted": runs["corrupted"].mean(skipna=False),
         "other_writers": runs["optdigits_accuracy"].mean(skipna=False),
         "cpu_seconds": runs["training_cpu_seconds"].median(),
