@@ -1,9 +1,6 @@
 """Markdown of texts that may hold anything: names of classes, branches and recipes, values."""
 
 import re
-from collections.abc import Iterable, Sequence
-
-from tabulate import tabulate
 
 
 def escape(text: object) -> str:
@@ -17,9 +14,3 @@ def escape(text: object) -> str:
 def quote(name: object) -> str:
     """Write a name as inline code, or escaped where it has characters that could end the code."""
     return f"`{name}`" if re.fullmatch(r"[\w.-]+", str(name)) else escape(name)
-
-
-def render_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Write a table, its cells escaped."""
-    cells = [[escape(cell) for cell in row] for row in rows]
-    return tabulate(cells, header, tablefmt="github", disable_numparse=True)

@@ -31,7 +31,9 @@ def test_whole_cache_and_remote_are_verified(project: Project) -> None:
     project.call("dvc", "config", "--unset", "core.remote")
     output = project.digits("verify", "cache")
     assert output.endswith("objects, 0 replaced from the remote; all are whole.\n")
-    assert "core.remote" in project.digits("verify", "cache", "--remote", status=1)
+    output = project.digits("verify", "cache", "--remote", status=1)
+    assert "remote None (None): expected a list of its objects" in output
+    assert "no remote specified" in output
 
 
 @pytest.mark.parametrize("name", [MODEL, "data/raw"])
@@ -43,7 +45,7 @@ def test_damaged_cache_is_named_and_repaired(project: Project, name: str) -> Non
     assert f"({name})" in output
     assert "1 damaged; replace them from the remote: `digits verify cache --repair`" in output
     output = project.digits("verify", "cache", "--repair")
-    assert "1 replaced from remote team; all are whole." in output
+    assert "1 replaced from the remote; all are whole." in output
     assert path.read_bytes() == whole
 
 
@@ -76,7 +78,7 @@ def test_damaged_everywhere_is_removed_and_named(project: Project) -> None:
     damage(project, oid)
     write_in_place(cache_path(project, oid))
     output = project.digits("verify", "cache", "--repair", status=1)
-    assert f"remote team: expected {oid}, received none that is whole" in output
+    assert f"the remote: expected {oid}, received none that is whole" in output
     assert not cache_path(project, oid).exists()
 
 

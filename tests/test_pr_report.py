@@ -3,7 +3,6 @@
 import hashlib
 import json
 import re
-from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from ruamel.yaml import YAML
 
 from digits.commands import pr_report
 from digits.errors import DigitsError
-from digits.markdown import escape, render_table
+from digits.markdown import escape
 
 PAGE = Path("report/pull-request.md")
 METRICS = Path("metrics/evaluate.json")
@@ -58,19 +57,17 @@ def test_stale_lock_is_said_without_data(fork: Project) -> None:
     fork.change("  seed: 0\n  # CPU threads", "  seed: 5\n  # CPU threads")
     module = fork.folder / "digits/evaluation/metrics.py"
     module.write_text(module.read_text() + "# changed\n")
-    (fork.folder / "plots/curves.png").unlink()
     said, page = report(fork, status=1)
     for change in (
         "train: train modified",
         "evaluate: digits/evaluation/metrics.py modified",
-        "evaluate: plots/curves.png deleted",
     ):
         assert change in page
     assert "ERROR: report/pull-request.md: expected dvc.lock and the metrics to be" in said
     assert "not verified: the predictions are not here" in page
     assert "No comparison: " in page
     assert "`report/errors.png`" not in page  # nothing to draw it from
-    assert "## Metrics\n\n|" in page
+    assert "## Metrics\n\n| Path " in page
 
 
 @pytest.mark.slow
@@ -126,7 +123,7 @@ def test_shallow_checkout_names_the_way_out(retrained: Project, tmp_path: Path) 
     shallow = Project(tmp_path / "shallow").identify()
     said = shallow.digits("pr-report", "HEAD~1", status=1)
     assert "ERROR: HEAD~1: expected a revision with a commit in common" in said
-    assert "`git fetch --unshallow` brings" in said
+    assert "`git fetch --unshallow`" in said
     shallow.call("git", "fetch", "--quiet", "--unshallow")  # the advice works
     assert report(shallow, "HEAD~1")[1]
 
@@ -136,7 +133,7 @@ def test_base_that_is_unknown(base: str, fork: Project, monkeypatch: pytest.Monk
     monkeypatch.chdir(fork.folder)
     orphan = fork.call("git", "commit-tree", "-m", "alone", "HEAD^{tree}").strip()
     fork.call("git", "branch", "orphan", orphan)
-    with pytest.raises(DigitsError, match=rf"^{base}: .* received none: `git fetch` brings"):
+    with pytest.raises(DigitsError, match=rf"^{base}: .* received none: `git fetch`"):
         pr_report.find_merge_base(base)
     assert pr_report.find_merge_base("origin/main") == pr_report.find_merge_base("HEAD")
 
@@ -153,19 +150,3 @@ def test_texts_of_others_are_only_shown(text: str) -> None:
     assert "\n" not in written
     assert not re.search(r"(?<!\\)[`*_|\[\]#~<@]", written.replace("&#", ""))
     assert not re.search(r"https?:|www\.", written)
-    (_, _, row) = render_table(("a", "b"), [(text, "x")]).splitlines()
-    assert len(re.findall(r"(?<!\\)\|", row)) == 3
-
-
-def test_page_is_no_longer_than_github_takes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(pr_report, "find_merge_base", lambda base: base)
-    monkeypatch.setattr(pr_report, "read_dvc", lambda *_: "{}")
-    monkeypatch.setattr(pr_report, "judge_errors", lambda _: "ü" * 50_000)  # two bytes each
-    with pytest.raises(DigitsError):  # there are no metrics
-        pr_report.main(Namespace(base="HEAD~1"))
-    page = PAGE.read_text()
-    assert 60_000 < len(page.encode()) < 65_536
-    assert "Cut here" in page

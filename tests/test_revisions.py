@@ -53,7 +53,7 @@ def test_subfolder_of_a_repository_is_reported_and_has_experiments(within: Proje
     assert within.digits("recover").startswith("no killed")
 
 
-@pytest.mark.parametrize("name", ["", "none", "HEAD^{tree}", "--output=x", "a\0b"], ids=ascii)
+@pytest.mark.parametrize("name", ["", "none", "HEAD^{tree}", "--output=x"])
 def test_name_of_no_revision_is_one_line(
     name: str, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

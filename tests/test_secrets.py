@@ -116,13 +116,13 @@ def test_dead_endpoint_names_remote_and_reason_but_no_password(
 def test_unknown_remote_is_named(trained: Project, tmp_path: Path) -> None:
     project = trained.clone(tmp_path / "project")
     project.call("dvc", "config", "--local", "core.remote", "tean")
-    assert "core.remote: expected one of ['team'], received 'tean'" in project.digits(
+    assert "remote tean (None): expected a list of its objects" in project.digits(
         "verify", "cache", "--remote", status=1
     )
 
 
 def check_explanation(output: str, url: str) -> None:
     assert f"ERROR: remote team ({url}" in output
-    assert "expected an answer, received " in output
+    assert "expected a list of its objects (not over HTTP), received " in output
     assert "docs/sharing.md" in output
     assert "Traceback" not in output

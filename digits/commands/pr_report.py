@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from digits.dvc.git import ask_git, is_commit, try_git
+from digits.dvc.git import is_commit, try_git
 from digits.dvc.revisions import WORKSPACE, load_record
 from digits.dvc.run import read_dvc
 from digits.errors import DigitsError
@@ -20,7 +20,7 @@ from digits.evaluation.comparison_text import describe_split, draw_changes, rend
 from digits.evaluation.records import check_same_images, list_notes
 from digits.evaluation.results import NOT_VERIFIED, load_metrics
 from digits.files import write_text
-from digits.markdown import escape, render_table
+from digits.markdown import escape
 from digits.paths import EVALUATE_METRICS_PATH
 
 REPORT_DIR = Path("report")
@@ -28,9 +28,6 @@ PAGE_PATH = REPORT_DIR / "pull-request.md"
 PICTURE_PATH = REPORT_DIR / "errors.png"
 PLOTS_DIR = REPORT_DIR / "plots"
 MARKER = "<!-- digits pr-report -->"  # by which CI finds its own comment
-# Bytes: GitHub refuses comments of more than 65,536 letters, and a letter is a byte or more.
-LONGEST_PAGE = 65_000
-CUT = "\n\nCut here: GitHub takes no longer comment.\n"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -45,11 +42,9 @@ def find_merge_base(base: str) -> str:
     """
     start = try_git("merge-base", base, "HEAD") if is_commit(base) else ""
     if not start:
-        shallow = ask_git("rev-parse", "--is-shallow-repository") == "true"
-        advice = "git fetch --unshallow" if shallow else "git fetch"
         raise DigitsError(
             f"{base}: expected a revision with a commit in common with HEAD, received none: "
-            f"`{advice}` brings what is not here yet"
+            "`git fetch` brings what is not here yet, in a shallow clone `git fetch --unshallow`"
         )
     return start[:10]
 
@@ -57,7 +52,7 @@ def find_merge_base(base: str) -> str:
 def judge_lock() -> str:
     """Say that `dvc.lock` is about this code, these parameters, metrics and plots.
 
-    Data and models that this checkout lacks are not judged.
+    Files that this checkout lacks are not judged.
 
     Raises:
         DigitsError: it is not; says what is older, or newer.
@@ -82,7 +77,7 @@ def _describe_change(change: Any) -> Iterator[str]:
         for path, state in states.items():
             if isinstance(state, dict):  # of parameters
                 yield from (f"{key} {what}" for key, what in state.items())
-            elif state not in ("deleted", "not in cache") or try_git("ls-files", "--", path):
+            elif state not in ("deleted", "not in cache"):
                 yield f"{path} {state}"
 
 
@@ -114,17 +109,6 @@ def judge_errors(base: str) -> str:
     return "\n\n".join([escape(describe_split(before, split)), text, *notes])
 
 
-def describe_diff(kind: str, base: str) -> str:
-    """Return what `dvc params diff` or `dvc metrics diff` lists, as a table."""
-    diff: dict[str, dict[str, dict[str, Any]]] = json.loads(read_dvc(kind, "diff", "--json", base))
-    rows = [
-        (path, key, change.get("old", ""), change.get("new", ""))
-        for path, changes in diff.items()
-        for key, change in changes.items()
-    ]
-    return render_table(("file", "key", "before", "now"), rows) if rows else "No change."
-
-
 def draw_plots(base: str) -> str:
     """Draw the plots of both sides; say which pictures there are."""
     read_dvc("plots", "diff", base, "--out", str(PLOTS_DIR))
@@ -145,32 +129,21 @@ def render(sections: dict[str, Callable[[], str]]) -> tuple[bool, str]:
     return failed, "\n".join(texts)
 
 
-def cut(page: str) -> str:
-    """Shorten a page to what GitHub takes as a comment."""
-    data = page.encode()
-    if len(data) <= LONGEST_PAGE:
-        return page
-    return data[:LONGEST_PAGE].decode(errors="ignore") + CUT  # no half a letter
-
-
-def list_sections(start: str) -> dict[str, Callable[[], str]]:
-    """Return what writes each section."""
-    return {
-        "Is dvc.lock up to date?": judge_lock,
-        "Do the metrics match the predictions?": judge_metrics,
-        "Is it better?": lambda: judge_errors(start),
-        "Parameters": lambda: describe_diff("params", start),
-        "Metrics": lambda: describe_diff("metrics", start),
-        "Pictures": lambda: draw_plots(start),
-    }
-
-
 def main(arguments: Namespace) -> None:
     start = find_merge_base(arguments.base)
     shutil.rmtree(PLOTS_DIR, ignore_errors=True)
     PICTURE_PATH.unlink(missing_ok=True)
-    failed, text = render(list_sections(start))
-    page = cut(f"{MARKER}\n# Against {escape(arguments.base)} ({start})\n\n{text}")
+    failed, text = render(
+        {
+            "Is dvc.lock up to date?": judge_lock,
+            "Do the metrics match the predictions?": judge_metrics,
+            "Is it better?": lambda: judge_errors(start),
+            "Parameters": lambda: read_dvc("params", "diff", "--md", start),
+            "Metrics": lambda: read_dvc("metrics", "diff", "--md", start),
+            "Pictures": lambda: draw_plots(start),
+        }
+    )
+    page = f"{MARKER}\n# Against {escape(arguments.base)} ({start})\n\n{text}"
     write_text(PAGE_PATH, page)
     print(f"{PAGE_PATH}\n\n{page}")
     if failed:

@@ -13,7 +13,7 @@ from typing import Any
 
 from digits.config import load_params, load_yaml
 from digits.dvc.cache import (
-    hash_object,
+    is_whole,
     list_objects,
     name_objects,
     open_remote,
@@ -37,41 +37,37 @@ def add_arguments(parser: ArgumentParser) -> None:
     twice.set_defaults(verify=verify_reproducible)
 
 
-def remove_copies(names: Mapping[str, str]) -> int:
+def remove_copies(names: Mapping[str, str]) -> list[Path]:
     """Remove files of the workspace that differ from the objects they were checked out from.
 
     DVC does not look at them again; once they are gone, `dvc checkout` writes whole ones.
     """
+    copies = {Path(name): oid for oid, name in names.items() if Path(name).is_file()}
     damaged = [
         path
-        for oid, path in ((oid, Path(name)) for oid, name in names.items())
-        if path.is_file()
-        and hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() != oid
+        for path, oid in copies.items()
+        if hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() != oid
     ]
     for path in damaged:
         path.unlink()
-    return len(damaged)
+    return damaged
 
 
 def verify_cache(arguments: Namespace) -> None:
     if LOCK_PATH.is_file():
         load_yaml(LOCK_PATH)  # which says so of a merge's conflict; DVC only finds it corrupted
     repo = open_repo()
-    store, where, other = repo.cache.local, "the cache", "the remote"
-    source = None
+    store, source, where, other = repo.cache.local, None, "the cache", "the remote"
     if arguments.remote or arguments.repair:
-        name, source = open_remote(repo)  # is it there at all? Before anything is removed.
-        other = f"remote {name}"
+        source = open_remote(repo)  # is it there at all? Before anything is removed.
     if arguments.remote:
         store, source, where, other = source, store, other, where
 
-    oids, names, damaged = list_objects(store), name_objects(repo), []
-    for oid in oids:
-        received = hash_object(store, oid)
-        if received != oid.removesuffix(".dir"):
-            damaged.append(oid)
-            name = names.get(oid, "of another version")
-            print(f"{store.oid_to_path(oid)}: expected MD5 {oid}, received {received} ({name})")
+    oids, names = list_objects(store), name_objects(repo)
+    damaged = [oid for oid in oids if not is_whole(store, oid)]
+    for oid in damaged:
+        name = names.get(oid, "of another version")
+        print(f"{store.oid_to_path(oid)}: expected MD5 {oid}, received another ({name})")
     if damaged and not arguments.repair:
         raise DigitsError(
             f"{where}: expected {len(oids)} whole objects, received {len(damaged)} damaged; "

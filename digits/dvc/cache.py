@@ -36,29 +36,25 @@ def open_repo() -> Repo:
     return repo
 
 
-def open_remote(repo: Repo) -> tuple[str, Any]:
-    """Return the name of the default remote, and its store.
+def open_remote(repo: Repo) -> Any:
+    """Return the store of the default remote.
 
     Raises:
-        DigitsError: none is set, it gives no answer, or it cannot be listed.
+        DigitsError: none is set, it gives no answer, or it cannot be listed, as over HTTP.
     """
-    name, known = repo.config["core"].get("remote"), repo.config["remote"]
-    if name not in known:
-        raise DigitsError(f"core.remote: expected one of {sorted(known)}, received {name!r}")
-    url = known[name]["url"]
+    name = repo.config["core"].get("remote")
+    url = repo.config["remote"].get(name, {}).get("url")
     try:
-        store = repo.cloud.get_remote_odb(name)
-        listable = store.fs.CAN_TRAVERSE and list_objects(store) is not None
+        store = repo.cloud.get_remote_odb()
+        list_objects(store)
     except Exception as error:
         # Each protocol's library has failures of its own, without a common base.
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DigitsError(
-            f"remote {name} ({url}): expected an answer, received {reason}: docs/sharing.md has "
-            "what each kind of remote needs"
+            f"remote {name} ({url}): expected a list of its objects (not over HTTP), received "
+            f"{reason}: docs/sharing.md has what each kind of remote needs"
         ) from error
-    if not listable:
-        raise DigitsError(f"remote {name}: expected one that can be listed, received HTTP")
-    return name, store
+    return store
 
 
 def list_objects(store: Any) -> list[str]:
@@ -69,12 +65,9 @@ def list_objects(store: Any) -> list[str]:
         return []
 
 
-def hash_object(store: Any, oid: str) -> str:
-    return file_md5(store.oid_to_path(oid), store.fs)
-
-
 def is_whole(store: Any, oid: str) -> bool:
-    return hash_object(store, oid) == oid.removesuffix(".dir")
+    """Hash an object again."""
+    return file_md5(store.oid_to_path(oid), store.fs) == oid.removesuffix(".dir")
 
 
 def replace_objects(source: Any, target: Any, oids: Iterable[str]) -> list[str]:

@@ -10,26 +10,17 @@ from pathlib import Path
 
 from digits.dvc.git import try_git
 from digits.dvc.run import Outcome, journaling, run_dvc
-from digits.errors import DigitsError
 
 WATCH_SECONDS = 0.5  # between two looks at an experiment: few epochs are that short
 
 
 def run_experiment(settings: Mapping[str, object], *options: str) -> Outcome:
-    """Run an experiment with changed parameters; None is DVC's `null`, an empty value.
-
-    Raises:
-        DigitsError: a merge is under way, which DVC would have Git forget.
-    """
-    if try_git("rev-parse", "--verify", "--quiet", "MERGE_HEAD"):
-        raise DigitsError(
-            "expected no merge under way, received one: end it with `git merge --quit`"
-        )
+    """Run an experiment with changed parameters."""
     return run_dvc("exp", "run", *list_options(settings), *options)
 
 
 def list_options(settings: Mapping[str, object]) -> list[str]:
-    """Write changed parameters as options of `dvc exp run`."""
+    """Write changed parameters as options of `dvc exp run`; None is DVC's `null`."""
     values = {key: "null" if value is None else value for key, value in settings.items()}
     return [part for key, value in values.items() for part in ("-S", f"{key}={value}")]
 

@@ -16,10 +16,7 @@ def ask_git(*arguments: str) -> str:
         GitError: it failed.
     """
     command = ["git", *arguments]
-    try:
-        done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
-    except (OSError, ValueError) as error:  # not installed; a name with a zero byte
-        raise GitError(f"git {arguments[0]}: {error}") from error
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     if done.returncode != 0:
         reason = " ".join(done.stderr.split()) or "no reason given"
         raise GitError(f"git {arguments[0]}: exit status {done.returncode}, {reason}")
