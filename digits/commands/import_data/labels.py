@@ -2,26 +2,23 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from digits.commands.import_data.pairing import Named, join_texts
-from digits.data.splits import hold_out
 from digits.errors import DigitsError
 
 NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?\s*", re.IGNORECASE | re.ASCII)
-INTEGER = re.compile(r"\s*[-+]?\d{1,10}(\.0*)?\s*", re.ASCII)
-NO_NAME = re.compile(rf"\s*|{NUMBER.pattern}|\s*[-+]?(nan|inf|infinity)\s*", re.IGNORECASE)
+NO_NAME = re.compile(r"|[-+]?(nan|inf|infinity)", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Classes:
-    """The label of each class in the files, and its name."""
+class Images(NamedTuple):
+    """Images uint8 (n, 28, 28) and their labels (n,)."""
 
-    values: list[int]
-    names: list[str]
+    pixels: np.ndarray
+    labels: np.ndarray
 
 
 def flatten_labels(named: Named) -> np.ndarray:
@@ -31,10 +28,10 @@ def flatten_labels(named: Named) -> np.ndarray:
         DigitsError: they are none of these; or measurements, or missing.
     """
     where, labels, shape = named.name, named.array, named.array.shape
-    if labels.dtype.kind in "SO":
-        labels = np.where(pd.isna(labels), "", labels).astype(str)
-    if labels.dtype.kind == "U":
-        labels = np.char.strip(labels)  # of a table: `seven ` is no class of its own
+    if labels.dtype.kind in "SOU":
+        labels = np.char.strip(np.where(pd.isna(labels), "", labels).astype(str))
+        if all(map(NUMBER.fullmatch, np.unique(labels).tolist())):
+            labels = labels.astype(np.float64)
     if labels.ndim == 2 and 1 in shape:
         labels = labels.ravel()
     elif labels.ndim == 2 and labels.dtype.kind in "buif" and _is_one_hot(labels):
@@ -44,77 +41,49 @@ def flatten_labels(named: Named) -> np.ndarray:
             f"{where}: expected integers or texts (n,), or one-hot (n, classes), received "
             f"{labels.dtype.name} {shape}"
         )
-    found, places = np.unique(labels, return_inverse=True)
-    if labels.dtype.kind == "U":
-        is_good = [bool(INTEGER.fullmatch(text) or not NO_NAME.fullmatch(text)) for text in found]
-        if all(map(INTEGER.fullmatch, found)):
-            found = np.array([int(text.partition(".")[0]) for text in found.tolist()])
+    found, is_text = np.unique(labels), labels.dtype.kind == "U"
+    if is_text:
+        bad = [text for text in found.tolist() if NO_NAME.fullmatch(text)]
     else:
-        is_good = ((np.rint(found) == found) & (np.abs(found) < 2**31)).tolist()
-        found = found.astype(np.int64) if all(is_good) else found
-    if not all(is_good):
-        received = found[is_good.index(False)] or "none"
-        raise DigitsError(f"{where}: expected integers of 32 bits or names, received {received}")
-    return np.asarray(found[places])
+        bad = found[~((np.rint(found) == found) & (np.abs(found) < 2**31))].tolist()
+    if bad:
+        raise DigitsError(
+            f"{where}: expected integers of 32 bits or names, received {bad[0] or 'none'}"
+        )
+    return labels if is_text else labels.astype(np.int64)
 
 
 def _is_one_hot(labels: np.ndarray) -> bool:
     return bool(((labels == 0) | (labels == 1)).all() and (labels.sum(axis=1) == 1).all())
 
 
-def number_classes(
-    train: np.ndarray, test: np.ndarray, names: Sequence[str], least: int
-) -> tuple[Classes, list[np.ndarray]]:
-    """Return the classes of the training images, and the labels of both as integers.
+def number_classes(sets: Sequence[Images], least: int) -> tuple[dict[str, int], Images, Images]:
+    """Return the number of each class by name, and images to train and to test with numbers.
 
-    Integers stay what they are, texts are numbered from 0: numbers in their order, then words.
-    Classes are named as given, or as their labels are; there must be `least` of them.
+    Integers stay what they are, texts are numbered from 0 in their order.
 
     Raises:
-        DigitsError: too few, too many, labels of test images only, or another number of names.
+        DigitsError: fewer classes than `least`, too many, or labels of test images only.
     """
-    if train.dtype.kind != test.dtype.kind:
-        train, test = train.astype(str), test.astype(str)
-    found = sorted(np.unique(train).tolist(), key=_order)
-    strange = sorted(set(np.unique(test).tolist()).difference(found), key=_order)
+    found, tested = ({str(label): label for label in set(labels.tolist())} for _, labels in sets)
+    names = sorted(found, key=lambda name: found[name])
+    strange = sorted(tested.keys() - found.keys())
     if strange:
         raise DigitsError(
-            f"test labels: expected those of the training images, {join_texts(found)}, "
+            f"test labels: expected those of the training images, {join_texts(names)}, "
             f"received {join_texts(strange)}, too"
         )
-    if not least <= len(found) <= 256:
+    if not least <= len(names) <= 256:
         raise DigitsError(
-            f"train labels: expected {least} to 256 classes, received {len(found)}: "
-            f"{join_texts(found)}"
+            f"train labels: expected {least} to 256 classes, received {len(names)}: "
+            f"{join_texts(names)}"
         )
-    if names and len(names) != len(found):
-        raise DigitsError(
-            f"--class-names: expected {len(found)} names, of the labels {join_texts(found)}, "
-            f"received {len(names)}: {join_texts(names)}"
-        )
-    values = found if train.dtype.kind == "i" else list(range(len(found)))
-    numbers = dict(zip(found, values, strict=True))
-    dtype = np.uint8 if min(values) >= 0 and max(values) <= 255 else np.int32
-    encoded = [np.array([numbers[key] for key in both.tolist()], dtype) for both in (train, test)]
-    return Classes(values, list(names) or [str(label) for label in found]), encoded
-
-
-def _order(label: int | str) -> tuple[bool, int, str]:
-    text = str(label)
-    is_number = isinstance(label, int) or text.isdecimal()
-    return not is_number, int(text) if is_number else 0, text
-
-
-def divide(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Hold out a fraction of each class; return the indices of training and of test images.
-
-    Raises:
-        DigitsError: a class of one image.
-    """
-    classes, counts = np.unique(labels, return_counts=True)
-    if counts.min() < 2:
-        raise DigitsError(
-            f"{classes[counts.argmin()]}: expected two images or more, one to train and one to "
-            "test, received 1"
-        )
-    return hold_out(labels, fraction, seed)
+    is_numbered = sets[0].labels.dtype.kind == "i"
+    classes = {name: found[name] if is_numbered else place for place, name in enumerate(names)}
+    is_small = min(classes.values()) >= 0 and max(classes.values()) <= 255
+    dtype = np.uint8 if is_small else np.int32
+    train, test = (
+        Images(pixels, np.array([classes[str(label)] for label in labels.tolist()], dtype))
+        for pixels, labels in sets
+    )
+    return classes, train, test

@@ -18,21 +18,10 @@ import pandas as pd
 import scipy.io
 from tqdm import tqdm
 
-from digits.commands.import_data.pairing import (
-    LABEL_WORDS,
-    Named,
-    find_split,
-    join_texts,
-    warn_of_left_out,
-)
-from digits.commands.import_data.pictures import (
-    Page,
-    find_digits_on,
-    is_picture,
-    name_pictures,
-    read_pages,
-)
-from digits.commands.import_data.tables import Table, read_table
+from digits.commands.import_data.labelling import name_pictures
+from digits.commands.import_data.pairing import Named, find_split, join_texts, warn_of_left_out
+from digits.commands.import_data.pictures import Scan, find_digits_on, is_picture, read_scans
+from digits.commands.import_data.tables import Table, is_label, read_table
 from digits.data import idx
 from digits.data.archives import DAMAGED, HEAD_SIZE, ZIP, File, list_files
 from digits.data.datasets import LARGEST_SIZE
@@ -58,45 +47,39 @@ def read_sources(sources: Sequence[Path], label: str | None, *, skip_bad: bool) 
     Raises:
         DigitsError: something is damaged, of no known form, or leaves something to guess.
     """
-    arrays: list[Named] = []
-    tables: list[Table] = []
-    pages: list[Page] = []
-    others: list[str] = []
-    notes: list[str] = []
-    pictures: list[str] = []
-    count = 0
+    arrays, tables = list[Named](), list[Table]()
+    scans, others, notes = list[Scan](), list[str](), list[str]()
     for source in (source.absolute() for source in sources):
         if not source.exists():
             raise DigitsError(f"{source.name}: expected a file or a folder, received none")
         files = list_files(source, notes, source.name)
         for file in tqdm(files, unit="file", leave=False, disable=None, delay=1):
-            count += 1
             if is_picture(file):
-                pictures.append(file.place)
-                pages += read_pages(file.place, file.opened.read(LARGEST_SIZE))
-                continue
-            found = _read_file(file, label, is_source=file.place == source.name)
-            arrays += found if isinstance(found, list) else []
-            tables += [found] if isinstance(found, Table) else []
-            others += [file.place] if found is None else []
+                scans += read_scans(file.place, file.opened.read(LARGEST_SIZE))
+            elif isinstance(read := _read_file(file, label, file.place == source.name), Table):
+                tables.append(read)
+            else:
+                arrays += read or []
+                others += [] if read else [file.place]
     if notes:
         raise DigitsError(f"SOURCE: expected whole files, received {join_texts(notes)}")
-    if 2 * len(pictures) > count:
-        if tables and len(set(pictures)) < len(pictures):
+    if len(scans) > len(arrays) + len(tables) + len(others):
+        warn_of_left_out([*others, *(array.name for array in arrays)])
+        places = [source.absolute().name for source in sources]
+        if tables and len(set(places)) < len(places):
             beside = join_texts(table.name for table in tables)
             raise DigitsError(
-                f"SOURCE: expected names that differ, beside {beside}"
-                f", received {max(pictures, key=pictures.count)} more than once"
+                f"SOURCE: expected names that differ, beside {beside}, received "
+                f"{join_texts(places)}"
             )
-        warn_of_left_out([*others, *(array.name for array in arrays)])
-        return name_pictures(find_digits_on(pages), tables, label, skip_bad=skip_bad)
-    warn_of_left_out([*others, *(page.file for page in pages)])
+        return name_pictures(find_digits_on(scans), tables, label, skip_bad=skip_bad)
+    warn_of_left_out([*others, *(scan.file for scan in scans)])
     labels = [(table.name, table.list_labels(label)) for table in tables]
     return arrays + [Named(name, found, find_split(name)) for name, found in labels]
 
 
-def _read_file(file: File, label: str | None, *, is_source: bool) -> list[Named] | Table | None:
-    """Read a file's arrays, or its table of few columns; none if it is of no known form.
+def _read_file(file: File, label: str | None, is_source: bool) -> list[Named] | Table:  # noqa: FBT001
+    """Read a file's arrays, or its table of few columns; nothing if it is of no known form.
 
     Raises:
         DigitsError: it is damaged, or does not hold images or labels.
@@ -117,7 +100,7 @@ def _read_file(file: File, label: str | None, *, is_source: bool) -> list[Named]
             received = name_format(head) or f"{file.size:,} bytes of no known form"
             raise DigitsError(f"{file.place}: expected {FORMS}, received {received}")
         else:
-            return None
+            return []
     names = {f"{file.place}, {key}" if key else file.place: value for key, value in arrays.items()}
     return [Named(place, array, find_split(place)) for place, array in names.items()]
 
@@ -192,7 +175,7 @@ def _read_parquet(name: str, data: bytes, label: str | None) -> Arrays:
             "python -m pip install pyarrow"
         ) from error
     names = [str(column) for column in table]
-    known = [name for name in names if name == label or (not label and name.lower() in LABEL_WORDS)]
+    known = [name for name in names if is_label(name, label)]
     pictures = [name for name in names if isinstance(table[name].iloc[0], dict | bytes)]
     if len(known) != 1 or len(pictures) != 1:
         raise DigitsError(
@@ -200,14 +183,13 @@ def _read_parquet(name: str, data: bytes, label: str | None) -> Arrays:
             f"{join_texts(names)}: --label names it"
         )
     cells = [cell["bytes"] if isinstance(cell, dict) else cell for cell in table[pictures[0]]]
-    pages = [page for row, cell in enumerate(cells) for page in read_pages(str(row), cell)]
-    find_digits_on(pages)
-    for page in pages:
-        if page.error:
-            raise DigitsError(f"{name}, row {page.file}: {page.error}")
-    rows = np.repeat([int(page.file) for page in pages], [len(page.digits) for page in pages])
+    scans = [scan for row, cell in enumerate(cells) for scan in read_scans(str(row), cell)]
+    for scan in find_digits_on(scans):
+        if scan.error:
+            raise DigitsError(f"{name}, row {scan.file}: {scan.error}")
+    rows = np.repeat([int(scan.file) for scan in scans], [len(scan.digits) for scan in scans])
     labels = table[known[0]].to_numpy()[rows]
-    return {"images": np.concatenate([page.digits for page in pages]), "labels": labels}
+    return {"images": np.concatenate([scan.digits for scan in scans]), "labels": labels}
 
 
 def _looks_like_table(file: File, head: bytes, *, is_source: bool) -> bool:

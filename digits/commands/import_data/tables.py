@@ -4,7 +4,7 @@ import csv
 import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import TextIOWrapper
 from typing import IO, Any
 
@@ -18,16 +18,16 @@ from digits.data.splits import BLOCK, IMAGE_SIDE
 from digits.errors import DigitsError
 
 SEPARATORS = ",;\t|"
-INDEX = ("", "Unnamed: 0")  # what pandas calls the column that numbers the rows
+INDEX = {"", "unnamed: 0"}  # what pandas calls the column that numbers the rows
+ID = {"id", "index"}  # the same beside pixels; beside few columns, they may name pictures
 SPLIT_COLUMNS = {"split", "set", "subset", "usage"}
-MISSING = ("", "nan", "NA", "?")  # what a table has for a pixel that it does not have
 LOOKED_AT = 50  # rows, to tell labels from pixels where there is no header
 ATTRIBUTE = re.compile(r"""@attribute\s+('[^']*'|"[^"]*"|\S+)""", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Table:
-    """How a table is written, the names of its columns, and its first rows, or all if few columns.
+    """The columns, but one that numbers the rows, and the first rows, or all if few columns.
 
     Without a header, columns are numbered.
     """
@@ -36,40 +36,33 @@ class Table:
     names: list[str]
     rows: list[list[str]]
     dialect: dict[str, Any]  # as pandas calls it
-    skipped: int  # lines before the first row
+    has_index: bool
     first_row: list[str]  # if pandas had taken it for a header
-
-    @property
-    def columns(self) -> list[int]:
-        """The columns but that which numbers the rows."""
-        return [index for index, name in enumerate(self.names) if index or name not in INDEX]
 
     def find_label(self, label: str | None) -> int | None:
         """Return the column of the labels; none where all columns are pixels.
 
         Without a header it is the first or the last: the one that varies. MNIST's corners do not.
         """
-        columns, names = self.columns, [self.names[column] for column in self.columns]
-        known = [
-            name for name in names if name == label or (not label and name.lower() in LABEL_WORDS)
-        ]
+        count = len(self.names)
+        known = [name for name in self.names if is_label(name, label)]
         if len(known) == 1:
             return self.names.index(known[0])
-        if not label and len(columns) in (1, PIXEL_COUNT):
-            return columns[0] if len(columns) == 1 else None
-        if names and not label and all(name.isdecimal() for name in names):
-            ends = (columns[0], columns[-1])
-            varied = [column for column in ends if len({row[column] for row in self.rows}) > 1]
+        if not label and count in (1, PIXEL_COUNT):
+            return 0 if count == 1 else None
+        if not label and self.names == _number(count):
+            varied = [end for end in (0, count - 1) if len({row[end] for row in self.rows}) > 1]
             if len(varied) == 1:
                 return varied[0]
         raise DigitsError(
-            f"{self.name}: expected a column {label or 'label'!r}, received {join_texts(names)}: "
-            "--label names it, or has its number, such as --label 0, where there is no header"
+            f"{self.name}: expected a column {label or 'label'!r}, received "
+            f"{join_texts(self.names)}: --label names it, or has its number, such as --label 0, "
+            "where there is no header"
         )
 
     def find_pixels(self, label: int | None) -> list[int]:
         """Return all columns but the label's: 784 pixels in their order."""
-        pixels = [column for column in self.columns if column != label]
+        pixels = [column for column in range(len(self.names)) if column != label]
         names = [self.names[column] for column in pixels]
         numbers = [tuple(map(int, re.findall(r"\d+", name))) for name in names]  # pixel7, 1x28
         if len(pixels) != PIXEL_COUNT or len(set(names)) < len(names) or numbers != sorted(numbers):
@@ -82,12 +75,11 @@ class Table:
 
     def list_labels(self, label: str | None) -> np.ndarray:
         """Return the labels of images that are elsewhere: texts (n,), or numbers (n, columns)."""
-        rows = [[row[column] for column in self.columns] for row in self.rows]
-        is_named = label or any(name.lower() in LABEL_WORDS for name in self.names)
-        if not is_named and len(self.columns) > 2 and all(map(_is_numbers, rows)):
-            return np.array(rows, np.float64)  # as one-hot labels are
+        is_named = any(is_label(name, label) for name in self.names)
+        if not is_named and len(self.names) > 2 and all(map(_is_numbers, self.rows)):
+            return np.array(self.rows, np.float64)  # as one-hot labels are
         place = self.find_label(label)
-        if place is None or len(self.columns) > 2:
+        if place is None or len(self.names) > 2:
             self.find_pixels(place)
         return np.array([row[place or 0] for row in self.rows])
 
@@ -95,19 +87,13 @@ class Table:
         self, is_file: Callable[[str], bool], label: str | None
     ) -> Iterator[tuple[str, str, str]]:
         """Yield file, label and split of each row; a header that names a file is one."""
-        is_numbered = _is_numbers(self.names[column] for column in self.columns)
-        rows = self.rows if is_numbered else [self.names, *self.rows]
         columns = range(len(self.names))
-        files = max(self.columns, key=lambda column: sum(is_file(row[column]) for row in rows))
-        names = [str(column) for column in columns] if is_file(self.names[files]) else self.names
+        rows = self.rows if self.names == _number(len(columns)) else [self.names, *self.rows]
+        files = max(columns, key=lambda column: sum(is_file(row[column]) for row in rows))
+        names = _number(len(columns)) if is_file(self.names[files]) else self.names
         told = next((column for column in columns if names[column].lower() in SPLIT_COLUMNS), None)
-        others = [column for column in self.columns if column not in (files, told)]
-        known = [
-            column
-            for column in others
-            if names[column] == label or names[column].lower() in LABEL_WORDS
-        ]
-        chosen = known or others
+        others = [column for column in columns if column not in (files, told)]
+        chosen = [column for column in others if is_label(names[column], label)] or others
         for row in rows if len(chosen) == 1 else ():
             yield row[files], row[chosen[0]], self.name if told is None else row[told]
 
@@ -123,14 +109,11 @@ def read_table(name: str, file: IO[bytes], label: str | None) -> Table | dict[st
     with TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
         table = _examine(name, text)
         text.seek(0)
-        for _ in range(table.skipped):
-            text.readline()
         if len(table.names) < LEAST_PIXELS:
-            first = [table.first_row] if table.first_row else []
-            table.rows[:] = [*first, *(row for row in _parse(text, table.dialect) if row)]
-            if any(len(row) != len(table.names) for row in table.rows):
+            rows = [list(row) for part in _read_rows(text, table, []) for row in part.to_numpy()]
+            if pd.isna(rows).any():
                 raise DigitsError(f"{name}: expected rows as long as the first, received others")
-            return table
+            return replace(table, rows=rows)
         place = table.find_label(label)
         pixels = table.find_pixels(place)
         images, labels = [np.empty((0, PIXEL_COUNT), np.uint8)], [np.empty(0, str)]
@@ -146,22 +129,24 @@ def read_table(name: str, file: IO[bytes], label: str | None) -> Table | dict[st
 
 def _read_rows(text: TextIOWrapper, table: Table, pixels: list[int]) -> Iterator[pd.DataFrame]:
     """Yield the rows in parts: pixels as floats, all else as texts."""
-    columns, numbers = range(len(table.names)), dict.fromkeys(pixels, float)
+    numbers = dict.fromkeys(pixels, float)
     if table.first_row:
         yield pd.DataFrame([table.first_row]).astype(numbers)
-    options: dict[str, Any] = {"dtype": dict.fromkeys(columns, str) | numbers}
-    # Of pixels only: a label may be the text NA.
-    options |= {"keep_default_na": False, "na_values": dict.fromkeys(pixels, MISSING)}
-    # Without the last, rows that are all longer than the header would lose their first column.
-    options |= {"names": columns, "header": None, "index_col": False}
+    columns = range(-table.has_index, len(table.names))
+    types = dict.fromkeys(columns, str) | numbers
+    options: dict[str, Any] = {"names": columns, "header": None, "dtype": types}
+    # A label may be the text NA. Rows that are all longer than the header shall not lose a column.
+    options |= {"keep_default_na": False, "index_col": False}
     try:
         with pd.read_csv(text, chunksize=BLOCK, **options, **table.dialect) as reader:
-            yield from reader
+            for part in reader:
+                yield part.loc[:, 0:]
     except pd.errors.EmptyDataError:  # a header alone
         return
 
 
 def _examine(name: str, text: TextIOWrapper) -> Table:
+    """Find out how a table is written, from its first lines."""
     attributes: list[str] = []
     first, skipped = text.readline(), 0
     while first and (first[0] in "%@" or not first.strip()):
@@ -172,23 +157,28 @@ def _examine(name: str, text: TextIOWrapper) -> Table:
     if separator not in first and " " in first.strip():
         separator = " "
     quote = "'" if "'" in "".join(sample[:2]) and '"' not in first else '"'
+    rows = [*csv.reader(sample, delimiter=separator, quotechar=quote, skipinitialspace=True)]
+    names = [cell.strip() for cell in attributes or rows[0]]
+    has_index = names[0].lower() in (INDEX | ID if len(names) > LEAST_PIXELS else INDEX)
+    names, first_row, has_header = names[has_index:], list[str](), not attributes
+    if has_header and _is_numbers(names) and names != _number(max(len(names), PIXEL_COUNT)):
+        first_row = _number_anew(names)
+        has_header, names = bool(first_row), _number(len(names))
+    rows = [row[has_index:] for row in rows[has_header:] if len(row) == len(names) + has_index]
     dialect: dict[str, Any] = {"sep": separator, "quotechar": quote, "skipinitialspace": True}
-    rows = list(_parse(sample, dialect))
-    names = [cell.strip() for cell in rows[0]] if rows else []
-    if attributes:
-        return Table(name, attributes, rows, dialect | {"comment": "%"}, skipped, [])
-    has_index = bool(names) and names[0] in INDEX
-    if not _is_numbers(names[has_index:]):
-        return Table(name, names, rows[1:], dialect, skipped + 1, [])
-    first_row = _number_anew(names)
-    rows[:1] = [first_row] if first_row else rows[:1]
-    numbered = [*INDEX[:has_index], *map(str, range(has_index, len(names)))]
-    return Table(name, numbered, rows, dialect, skipped + bool(first_row), first_row)
+    dialect |= {"skiprows": skipped + has_header, "comment": "%" if attributes else None}
+    return Table(
+        name, names, [first_row, *rows] if first_row else rows, dialect, has_index, first_row
+    )
 
 
-def _parse(lines: Iterable[str], dialect: dict[str, Any]) -> Iterator[list[str]]:
-    delimiter, quote = dialect["sep"], dialect["quotechar"]
-    return csv.reader(lines, delimiter=delimiter, quotechar=quote, skipinitialspace=True)
+def is_label(name: str, label: str | None) -> bool:
+    """Tell the column of the labels: the one of this name, or of any that labels have."""
+    return name == label or (not label and name.lower() in LABEL_WORDS)
+
+
+def _number(count: int) -> list[str]:
+    return [str(column) for column in range(count)]
 
 
 def _is_numbers(cells: Iterable[str]) -> bool:
