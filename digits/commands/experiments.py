@@ -65,31 +65,17 @@ def read_params(run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def list_changes(before: Any, after: Any, key: str = "") -> Iterator[str]:
-    """Yield what differs, a short line each: `epochs 9 → 4`, `+ layers.dense Dense(32)`."""
+    """Yield what differs, a line each: `epochs 9 → 4`, `layers.dense2 - → {'type': ...}`."""
     if not isinstance(before, dict) or not isinstance(after, dict):
         if before != after:
-            yield f"{key} {_format(before)} → {_format(after)}"
+            yield f"{key} {before} → {after}"
         return
     for name in dict.fromkeys([*before, *after]):
         path = f"{key}.{name}" if key else name
-        if name not in before:
-            yield f"+ {path} {_format(after[name])}"
-        elif name not in after:
-            yield f"- {path} {_format(before[name])}"
-        else:
-            yield from list_changes(before[name], after[name], path)
+        yield from list_changes(before.get(name, "-"), after.get(name, "-"), path)
     kept = [name for name in before if name in after]
     if key.endswith("layers") and kept != [name for name in after if name in before]:
         yield f"{key} in another order"
-
-
-def _format(value: Any) -> str:
-    """Write a value in short; an object by its type and its first argument."""
-    if not isinstance(value, dict):
-        return f"{value:.15g}" if isinstance(value, float) else str(value)
-    kind, *arguments = value.values() or ("{}",)
-    first = f"({_format(arguments[0])})" if arguments else ""
-    return f"{kind}{first}" if "type" in value else ", ".join(value)
 
 
 def main(_: Namespace) -> None:
