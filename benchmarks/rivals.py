@@ -93,8 +93,9 @@ def fit_dataset(name: str, recipe: Recipe, train: Split) -> Rival:
     return lambda: network.fit(batches, shuffle=False, verbose=0)  # the images are
 
 
-def fit_batches(network: keras.Model, recipe: Recipe, train: Split) -> Rival:
-    """Make the rival that trains on the stage's batches."""
+def make_ours(name: str, recipe: Recipe, train: Split) -> Rival:
+    """Make the rival that trains as the stage does, on its batches."""
+    network = build_trainable(name, recipe, step_count=count_all_steps(recipe, train))
     batches, epoch = make_batches(train, recipe, SEED, CLASS_COUNT)
     numbers = itertools.count()
 
@@ -103,9 +104,3 @@ def fit_batches(network: keras.Model, recipe: Recipe, train: Split) -> Rival:
         network.fit(batches, shuffle=False, verbose=0)
 
     return train_epoch
-
-
-def make_ours(name: str, recipe: Recipe, train: Split) -> Rival:
-    """Make the rival that trains as the stage does."""
-    network = build_trainable(name, recipe, step_count=count_all_steps(recipe, train))
-    return fit_batches(network, recipe, train)

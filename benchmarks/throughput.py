@@ -3,6 +3,8 @@
 All of them use TensorFlow's deterministic operations, as the stage does, and compute in float32.
 """
 
+import numpy as np
+
 from benchmarks import rivals, timing
 from digits.data.splits import Split
 from digits.model.backend import make_repeatable
@@ -25,33 +27,26 @@ def load_even(name: str) -> Recipe:
 
 def make_rivals(name: str, recipe: Recipe, train: Split) -> dict[str, timing.Rival]:
     """Make the rivals, from a notebook's to the stage's."""
-    made = {
+    return {
         "`fit` on arrays": rivals.fit_arrays(name, recipe, train),
         BEST: rivals.fit_dataset(name, recipe, train),
+        OURS: rivals.make_ours(name, recipe, train),
     }
-    if any(layer["type"] == "BatchNormalization" for layer in recipe.layers.values()):
-        # The stage but for its fused batch normalization; without that layer it is the stage.
-        network = rivals.build_plain(name, recipe, train)
-        made["`fit` on the stage's batches"] = rivals.fit_batches(network, recipe, train)
-    return {**made, OURS: rivals.make_ours(name, recipe, train)}
 
 
 def print_speed(name: str, laps: dict[str, timing.Laps], image_count: int) -> None:
     """Print the throughput, and how the stage stands against Keras's best form."""
     rows = [
-        (
-            label,
-            timing.summarize(image_count / seconds for seconds in taken.wall),
-            timing.summarize(taken.cpu),
-            len(taken.wall),
-        )
+        (label, timing.summarize(image_count / taken.wall), timing.summarize(taken.cpu))
         for label, taken in laps.items()
     ]
-    timing.print_table(f"Throughput of `{name}`", ("", "images/s", "CPU s/epoch", "runs"), rows)
+    timing.print_table(f"Throughput of `{name}`", ("", "images/s", "CPU s/epoch"), rows)
     ours, best = laps[OURS], laps[BEST]
-    cpu, wall = timing.divide(ours.cpu, best.cpu), timing.divide(ours.wall, best.wall)
-    verdict = timing.judge_at_most(cpu.median, WANTED)
-    print(f"The stage takes {cpu} times the CPU seconds of {BEST}, {wall} by wall; {verdict}\n")
+    cpu, wall = ours.cpu / best.cpu, ours.wall / best.wall
+    print(
+        f"The stage takes {timing.summarize(cpu)} times the CPU seconds of {BEST}, "
+        f"{timing.summarize(wall)} by wall; {timing.judge_at_most(np.median(cpu), WANTED)}\n"
+    )
 
 
 def main() -> None:

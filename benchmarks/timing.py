@@ -5,10 +5,12 @@ moments, and the ratio of two neighbouring laps feels them less than either lap 
 """
 
 import os
-import statistics
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from tabulate import tabulate
 
 from digits.evaluation.ledger import describe_machine
 
@@ -17,46 +19,27 @@ Rival = Callable[[], object]
 
 @dataclass(frozen=True)
 class Laps:
-    """Seconds that a rival took in each round; CPU seconds are those of all threads."""
+    """Seconds that a rival took, (rounds,); CPU seconds are those of all threads."""
 
-    wall: list[float] = field(default_factory=list)
-    cpu: list[float] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Spread:
-    """The median of some measurements, the lowest and the highest."""
-
-    median: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        median, low, high = (_round(value) for value in (self.median, self.low, self.high))
-        return f"{median} ({low}-{high})"
+    wall: np.ndarray
+    cpu: np.ndarray
 
 
 def alternate(rivals: Mapping[str, Rival], round_count: int) -> dict[str, Laps]:
     """Run every rival once a round, A B A B; a first round warms up and is left out."""
-    laps = {name: Laps() for name in rivals}
-    for _ in range(1 + round_count):
-        for name, rival in rivals.items():
+    seconds = np.empty((2, len(rivals), 1 + round_count))
+    for lap in range(1 + round_count):
+        for number, rival in enumerate(rivals.values()):
             wall, cpu = time.perf_counter(), time.process_time()
             rival()
-            laps[name].wall.append(time.perf_counter() - wall)
-            laps[name].cpu.append(time.process_time() - cpu)
-    return {name: Laps(taken.wall[1:], taken.cpu[1:]) for name, taken in laps.items()}
+            seconds[:, number, lap] = time.perf_counter() - wall, time.process_time() - cpu
+    return {name: Laps(*seconds[:, number, 1:]) for number, name in enumerate(rivals)}
 
 
-def summarize(values: Iterable[float], scale: float = 1) -> Spread:
-    """Take the median, the lowest and the highest of the values, each times `scale`."""
-    scaled = [scale * value for value in values]
-    return Spread(statistics.median(scaled), min(scaled), max(scaled))
-
-
-def divide(above: Sequence[float], below: Sequence[float], scale: float = 1) -> Spread:
-    """Compare two rivals' seconds by the ratio of each round's pair, times `scale`."""
-    return summarize((one / other for one, other in zip(above, below, strict=True)), scale)
+def summarize(values: Sequence[float] | np.ndarray) -> str:
+    """Write the median of some measurements, the lowest and the highest."""
+    median, low, high = (_round(take(values)) for take in (np.median, np.min, np.max))
+    return f"{median} ({low}-{high})"
 
 
 def judge_at_least(measured: float, wanted: float) -> str:
@@ -71,8 +54,7 @@ def judge_at_most(measured: float, wanted: float) -> str:
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a Markdown table at once."""
-    lines = [header, ["---"] * len(header), *rows]
-    table = "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+    table = tabulate(rows, header, tablefmt="github", disable_numparse=True)
     print(f"### {title}\n\n{table}\n", flush=True)
 
 

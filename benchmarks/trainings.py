@@ -10,6 +10,8 @@ import itertools
 import statistics
 from contextlib import redirect_stdout
 
+import numpy as np
+
 from benchmarks import rivals, timing
 from digits.data.splits import Split
 from digits.model.backend import make_repeatable
@@ -25,20 +27,16 @@ WANTED = {"quick": 15, "champion": 1, "sprint": 90}  # times less, by wall and b
 
 def print_ratios(laps: dict[str, timing.Laps], scales: dict[str, float]) -> None:
     """Print the trainings' seconds and ratios; `scales`: how many laps are a training."""
-    reference = laps[REFERENCE]
-    rows: list[tuple[object, ...]] = []
-    for name, taken in laps.items():
-        scale = scales[name]
-        seconds = timing.summarize(taken.wall, scale), timing.summarize(taken.cpu, scale)
-        less = scales[REFERENCE] / scale
-        wall, cpu = (
-            timing.divide(reference.wall, taken.wall, less),
-            timing.divide(reference.cpu, taken.cpu, less),
-        )
-        worse = min(wall.median, cpu.median)
+    whole = {
+        name: (taken.wall * scales[name], taken.cpu * scales[name]) for name, taken in laps.items()
+    }
+    rows = []
+    for name, seconds in whole.items():
+        ratios = np.divide(whole[REFERENCE], seconds)
+        worse = np.median(ratios, axis=1).min()
         verdict = timing.judge_at_least(worse, WANTED[name]) if name in WANTED else ""
-        rows.append((f"`{name}`", *seconds, wall, cpu, len(taken.wall), verdict))
-    header = ("training", "seconds", "CPU seconds", "times faster", "by CPU", "runs", "wanted")
+        rows.append((f"`{name}`", *map(timing.summarize, (*seconds, *ratios)), verdict))
+    header = ("training", "seconds", "CPU seconds", "times faster", "by CPU", "wanted")
     timing.print_table("Whole trainings", header, rows)
 
 
