@@ -40,7 +40,7 @@ def draw_errors(
         PLOTS_DIR / "errors.png",
         plots_images.draw_gallery(
             predictions.images[shown["index"]],
-            error_analysis.caption_errors(shown, card),
+            error_analysis.caption_errors(shown, card.class_names),
             f"{title}: {len(shown)} of {len(errors):,} errors, highest loss first",
         ),
         "Would a person have known better?",
@@ -70,7 +70,7 @@ def draw_label_issues(
         PLOTS_DIR / "label_issues.png",
         plots_images.draw_gallery(
             predictions.images[shown["index"]],
-            label_issues.caption_issues(shown, card),
+            label_issues.caption_issues(shown, card.class_names),
             f"{title}: {len(shown)} of {len(issues):,} suspected labels, least credible first",
         ),
         "Is the model wrong, or the label?",
@@ -86,7 +86,7 @@ def main() -> None:
     title = f"{card.title}, {load_json(SCORES_PATH)['recipe']}"
     disputed = np.isin(np.arange(len(predictions.labels)), card.disputed)
     errors = error_analysis.tabulate_errors(predictions)
-    pairs = error_analysis.tabulate_pairs(predictions, card)
+    pairs = error_analysis.tabulate_pairs(errors, card.class_names)
     issues = label_issues.tabulate_label_issues(predictions, disputed)
     coverage, accuracy = metrics.score_coverage(predictions.labels, predictions.probabilities)
     write_table(ANALYSIS_DIR / "errors.csv", errors)

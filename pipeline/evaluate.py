@@ -48,20 +48,12 @@ class EvaluateParams(Section):
 
 
 def score_parts(predictions: Predictions, card: Card) -> dict[str, Any]:
-    """Score each part of a joined dataset, and print it; other datasets have no such scores."""
-    if not card.parts:
-        return {}
+    """Score each part of a joined dataset; other datasets have no such scores."""
     parts = {
         name: metrics.count_errors(predictions.labels[part], predictions.predicted[part])
         for name, part in card.slice_parts("test").items()
     }
-    for name, scored in parts.items():
-        print(
-            f"{name}: {scored['error_count']} errors in {scored['image_count']:,} test images, "
-            f"{scored['accuracy']:.2%} "
-            f"({scored['accuracy_low']:.2%} to {scored['accuracy_high']:.2%})"
-        )
-    return {"parts": parts}
+    return {"parts": parts} if card.parts else {}
 
 
 def write_report(predictions: Predictions, card: Card) -> None:
@@ -84,9 +76,8 @@ def write_plots(predictions: Predictions, card: Card, title: str, sample_count: 
     labels, predicted = predictions.labels, predictions.predicted
     names = card.class_names
     confusion = metrics.count_confusion(labels, predicted, card.class_count)
-    classes = metrics.tabulate_classes(labels, predicted, card)
-    bins = metrics.bin_confidence(labels, predictions.probabilities)
-    reliability = metrics.tabulate_reliability(bins)
+    classes = metrics.tabulate_classes(labels, predicted, names)
+    reliability = metrics.tabulate_reliability(labels, predictions.probabilities)
     write_table(PLOTS_DIR / "confusion.csv", metrics.tabulate_confusion(confusion))
     write_table(PLOTS_DIR / "classes.csv", classes)
     write_table(PLOTS_DIR / "reliability.csv", reliability)
@@ -115,9 +106,7 @@ def write_plots(predictions: Predictions, card: Card, title: str, sample_count: 
     )
     write_figure(
         PLOTS_DIR / "reliability.png",
-        plots.draw_reliability(
-            reliability, metrics.score_calibration_error(bins), metrics.BIN_COUNT, title
-        ),
+        plots.draw_reliability(reliability, title),
         "Do the probabilities mean anything?",
         "Of the images predicted with a confidence of 80 %, 80 % should be right: dots on the "
         "dashed line. Where a bin has few images (counted below), its interval is long.",

@@ -5,11 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from digits.data.splits import Card
 from digits.evaluation import error_analysis, label_issues
 from digits.evaluation.predictions import Predictions
 
-CARD = Card(name="mnist", title="MNIST", class_names=list("0123456789"), image_counts={})
+NAMES = list("0123456789")
 
 
 def predict(labels: list[int], predicted: list[int], confidence: list[float]) -> Predictions:
@@ -46,7 +45,7 @@ def test_errors_are_listed_by_their_loss(predictions: Predictions) -> None:
 
 
 def test_pairs_are_ranked_and_hits_left_out(predictions: Predictions) -> None:
-    table = error_analysis.tabulate_pairs(predictions, CARD)
+    table = error_analysis.tabulate_pairs(error_analysis.tabulate_errors(predictions), NAMES)
     assert [*table.itertuples(index=False, name=None)] == [
         ("4 as 9", 3),
         ("1 as 7", 1),
@@ -58,7 +57,7 @@ def test_gallery_takes_a_few_of_each_pair(predictions: Predictions) -> None:
     errors = error_analysis.tabulate_errors(predictions)
     assert error_analysis.choose_errors(errors, 10, 2)["index"].tolist() == [1, 3, 0, 4]
     assert error_analysis.choose_errors(errors, 3, 1)["index"].tolist() == [1, 3, 4]
-    captions = error_analysis.caption_errors(errors.head(1), CARD)
+    captions = error_analysis.caption_errors(errors.head(1), NAMES)
     assert captions == ["true 4,\npredicted 9\n95%, #1"]
 
 
@@ -84,7 +83,7 @@ def test_planted_label_error_is_suspected() -> None:
     issues = label_issues.tabulate_label_issues(found, disputed)
     assert issues["index"].tolist() == [42]
     assert issues["label_probability"].iloc[0] == pytest.approx(0.01 / 9, rel=1e-4)
-    assert label_issues.caption_issues(issues, CARD) == ["label 2,\npredicted 7\n#42, disputed"]
+    assert label_issues.caption_issues(issues, NAMES) == ["label 2,\npredicted 7\n#42, disputed"]
 
 
 def test_disputed_labels_are_counted_apart(predictions: Predictions) -> None:

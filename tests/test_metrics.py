@@ -22,11 +22,15 @@ def test_confusion_and_class_scores_by_hand() -> None:
     assert confusion[:2, :3].tolist() == [[1, 1, 0], [0, 2, 1]]  # true rows, predicted columns
     assert confusion[9, 9] == 1
     assert confusion.sum() == 6
-    classes = metrics.score_classes(LABELS, PREDICTED, 10)
-    assert classes["precision"][:3] == pytest.approx([1, 2 / 3, 0])
-    assert classes["recall"][:3] == pytest.approx([1 / 2, 2 / 3, 0])
-    assert classes["f1"][:3] == pytest.approx([2 / 3, 2 / 3, 0])
-    assert classes["support"].tolist() == [2, 3, 0, 0, 0, 0, 0, 0, 0, 1]
+    classes = metrics.tabulate_classes(LABELS, PREDICTED, list("abcdefghij"))
+    assert classes["class"].tolist() == ["a", "b", "j"]  # those that were tested
+    assert classes["precision"].tolist() == pytest.approx([1, 2 / 3, 1])
+    assert classes["recall"].tolist() == pytest.approx([1 / 2, 2 / 3, 1])
+    assert classes["f1"].tolist() == pytest.approx([2 / 3, 2 / 3, 1])
+    assert classes["support"].tolist() == [2, 3, 1]
+    assert classes["error_count"].tolist() == [1, 1, 0]
+    details = metrics.detail_predictions(LABELS, np.eye(10)[PREDICTED])
+    assert details["precision"] == pytest.approx(8 / 9)
 
 
 @pytest.mark.parametrize(("correct", "count"), [(9915, 10_000), (0, 10), (10, 10), (3, 7)])
@@ -55,21 +59,22 @@ def test_top2_by_loop() -> None:
     assert metrics.score_top2_accuracy(labels, probabilities) == pytest.approx(np.mean(hits))
 
 
-def test_calibration_error_by_loop() -> None:
+def test_bins_and_calibration_error_by_loop() -> None:
     labels, probabilities = random_probabilities(500)
-    total = 0.0
+    confidence = probabilities.astype(float).max(axis=1)
+    right = probabilities.argmax(axis=1) == labels
+    rows = []
     for number in range(15):
         low, high = number / 15, (number + 1) / 15
-        inside = []
-        for label, row in zip(labels, probabilities.astype(float), strict=True):
-            confidence = max(row)
-            if low <= confidence < high or (number == 14 and confidence == 1):
-                inside.append((confidence, row.argmax() == label))
-        if inside:
-            confidences, hits = zip(*inside, strict=True)
-            total += abs(np.mean(hits) - np.mean(confidences)) * len(inside) / 500
-    bins = metrics.bin_confidence(labels, probabilities)
-    assert metrics.score_calibration_error(bins) == pytest.approx(total)
+        inside = (confidence >= low) & ((confidence < high) | (number == 14))
+        if inside.any():
+            share = right[inside].mean()
+            interval = metrics.score_accuracy_interval(right[inside].sum(), inside.sum())
+            rows.append((low, inside.sum(), confidence[inside].mean(), share, *interval))
+    bins = metrics.tabulate_reliability(labels, probabilities)
+    np.testing.assert_allclose(bins, rows)
+    error = sum(abs(row[3] - row[2]) * row[1] for row in rows) / 500
+    assert metrics.score_calibration_error(bins) == pytest.approx(error)
 
 
 def test_coverage_against_every_threshold_by_loop() -> None:

@@ -12,7 +12,6 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from PIL import Image
 
-from digits.data.splits import Card
 from digits.evaluation import error_analysis, metrics, plots, plots_images
 from digits.evaluation.corruptions import KINDS
 from digits.evaluation.plotting import write_figure
@@ -44,29 +43,23 @@ def predict(class_count: int, error_count: int, count: int = 2_000) -> Predictio
     return Predictions(images, labels.astype(np.uint8), probabilities)
 
 
-def draw_charts(names: Sequence[str], found: Predictions) -> dict[str, Figure]:
-    card = Card(name="any", title="Any", class_names=list(names), image_counts={})
+def draw_all(names: Sequence[str], found: Predictions) -> dict[str, Figure]:
     labels, predicted = found.labels, found.predicted
     confusion = metrics.count_confusion(labels, predicted, len(names))
-    reliability = metrics.tabulate_reliability(metrics.bin_confidence(labels, found.probabilities))
+    reliability = metrics.tabulate_reliability(labels, found.probabilities)
     coverage = metrics.score_coverage(labels, found.probabilities)
     means = error_analysis.average_images(found)
+    errors = error_analysis.tabulate_errors(found).head(40)
+    captions = error_analysis.caption_errors(errors, names)
     return {
         "confusion": plots.draw_confusion(confusion, names, TITLE),
-        "classes": plots.draw_classes(metrics.tabulate_classes(labels, predicted, card), TITLE),
-        "reliability": plots.draw_reliability(reliability, 0.1, metrics.BIN_COUNT, TITLE),
+        "classes": plots.draw_classes(metrics.tabulate_classes(labels, predicted, names), TITLE),
+        "reliability": plots.draw_reliability(reliability, TITLE),
         "rejection": plots.draw_rejection(*coverage, 0.999, TITLE),
         "robustness": plots.draw_robustness(ROBUSTNESS, 0.5, TITLE),
         "prototypes": plots_images.draw_prototypes(means, confusion, names, TITLE),
+        "gallery": plots_images.draw_gallery(found.images[errors["index"]], captions, TITLE),
     }
-
-
-def draw_sheets(names: Sequence[str], found: Predictions) -> dict[str, Figure]:
-    card = Card(name="any", title="Any", class_names=list(names), image_counts={})
-    errors = error_analysis.tabulate_errors(found).head(40)
-    captions = error_analysis.caption_errors(errors, card)
-    images = found.images[errors["index"]]
-    return {"errors": plots_images.draw_gallery(images, captions, TITLE)}
 
 
 def find_boxes(figure: Figure, artists: list[Text]) -> list[Bbox]:
@@ -83,24 +76,22 @@ def overlap(one: Bbox, other: Bbox) -> bool:
 
 
 @pytest.mark.parametrize(("names", "error_count"), CASES)
-def test_nothing_is_cut_off_and_no_text_of_a_sheet_hides_another(
+def test_nothing_is_cut_off_and_no_text_of_a_gallery_hides_another(
     names: str, error_count: int
 ) -> None:
-    found = predict(len(CLASSES[names]), error_count)
-    sheets = draw_sheets(CLASSES[names], found)
-    for name, figure in (draw_charts(CLASSES[names], found) | sheets).items():
+    figures = draw_all(CLASSES[names], predict(len(CLASSES[names]), error_count))
+    for name, figure in figures.items():
         figure.draw_without_rendering()
         drawn = figure.get_tightbbox()
         width, height = figure.get_size_inches()
         assert min(drawn.x0, drawn.y0) > -0.01, name
         assert drawn.x1 < width + 0.01, name
         assert drawn.y1 < height + 0.01, name
-    for figure in sheets.values():
-        (sheet,) = figure.axes
-        texts = find_boxes(figure, list(sheet.texts))
-        images = [image.get_window_extent() for image in sheet.images]
-        assert len(texts) > len(images)
-        assert not [pair for pair in combinations([*texts, *images], 2) if overlap(*pair)]
+    (sheet,) = figures["gallery"].axes
+    texts = find_boxes(figures["gallery"], list(sheet.texts))
+    images = [image.get_window_extent() for image in sheet.images]
+    assert len(texts) > len(images)
+    assert not [pair for pair in combinations([*texts, *images], 2) if overlap(*pair)]
 
 
 @pytest.mark.parametrize("names", CLASSES.values(), ids=CLASSES)
@@ -135,21 +126,11 @@ def test_confusion_colours_only_errors() -> None:
     assert darkness[0] == 0 < darkness[1] < darkness[4]
 
 
-def test_bins_show_wilsons_interval_and_their_images() -> None:
-    bins = pd.DataFrame(
-        {
-            "low": np.arange(15) / 15,
-            "count": [0] * 11 + [1, 0, 20, 10_000],
-            "confidence": [0.0] * 11 + [0.75, 0, 0.9, 0.99],
-            "accuracy": [0.0] * 11 + [1, 0, 0.85, 0.99],
-        }
-    )
-    table = metrics.tabulate_reliability(bins)
-    pairs = ((1, 1), (17, 20), (9900, 10_000))
-    expected = [metrics.score_accuracy_interval(*pair) for pair in pairs]
-    np.testing.assert_allclose(table[["accuracy_low", "accuracy_high"]], expected)
-    _, lower = plots.draw_reliability(table, 0.01, 15, TITLE).axes
-    assert [text.get_text() for text in lower.texts] == ["1", "20", "10,000"]
+def test_bars_of_reliability_are_the_images_of_each_bin() -> None:
+    found = predict(10, 0)
+    table = metrics.tabulate_reliability(found.labels, found.probabilities)
+    _, lower = plots.draw_reliability(table, TITLE).axes
+    assert [text.get_text() for text in lower.texts] == [f"{count:,}" for count in table["count"]]
 
 
 def test_corruptions_are_sorted_and_marked_by_group() -> None:

@@ -5,12 +5,12 @@ on these images, so they are the test images.
 """
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from cleanlab.filter import find_label_issues
 
-from digits.data.splits import Card
 from digits.evaluation.predictions import Predictions
 
 
@@ -41,13 +41,12 @@ def tabulate_label_issues(predictions: Predictions, disputed: np.ndarray) -> pd.
     )
 
 
-def caption_issues(issues: pd.DataFrame, card: Card) -> list[str]:
+def caption_issues(issues: pd.DataFrame, names: Sequence[str]) -> list[str]:
     """Write each suspected label, the predicted class, and whether reviewers disputed it."""
-    names = card.class_names
-    columns = (issues[name] for name in ("label", "predicted", "index", "disputed"))
     return [
-        f"label {names[label]},\npredicted {names[predicted]}\n#{index}{', disputed' * disputed}"
-        for label, predicted, index, disputed in zip(*columns, strict=True)
+        f"label {names[row['label']]},\npredicted {names[row['predicted']]}\n"
+        f"#{row['index']}{', disputed' * row['disputed']}"
+        for row in issues.to_dict("records")
     ]
 
 

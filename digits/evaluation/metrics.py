@@ -3,6 +3,7 @@
 Throughout, `labels` is integer (n,) from 0 and `probabilities` float (n, k), rows summing to 1.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,8 @@ import pandas as pd
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from digits.data.splits import Card
-
 SMALLEST_PROBABILITY = 1e-7  # Keras's epsilon: a certain error costs 16.1, not infinity
-REJECTED = (*np.arange(0, 0.1, 0.005), *np.arange(0.1, 1, 0.1))  # shares in the table
+REJECTED = np.concatenate([np.arange(0, 0.1, 0.005), np.arange(0.1, 1, 0.1)])  # shares listed
 BIN_COUNT = 15  # Guo et al. 2017, "On Calibration of Modern Neural Networks"
 
 
@@ -27,15 +26,19 @@ def summarize_predictions(labels: np.ndarray, probabilities: np.ndarray) -> dict
 
 
 def detail_predictions(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
-    """Return the other numbers, which `digits report` lists as well, by name."""
+    """Return the other numbers, which `digits report` lists as well, by name.
+
+    Precision, recall and F1 are means over the classes that have test images.
+    """
     predicted = probabilities.argmax(axis=1)
-    classes = score_classes(labels, predicted, probabilities.shape[1])
-    tested = classes["support"] > 0  # a class without test images has no scores
+    *means, _ = precision_recall_fscore_support(
+        labels, predicted, labels=np.unique(labels), average="macro", zero_division=0
+    )
     return {
         **count_errors(labels, predicted),
-        **{name: float(classes[name][tested].mean()) for name in ("precision", "recall", "f1")},
+        **dict(zip(("precision", "recall", "f1"), map(float, means), strict=True)),
         "top2_accuracy": score_top2_accuracy(labels, probabilities),
-        "calibration_error": score_calibration_error(bin_confidence(labels, probabilities)),
+        "calibration_error": score_calibration_error(tabulate_reliability(labels, probabilities)),
     }
 
 
@@ -57,18 +60,6 @@ def count_confusion(labels: np.ndarray, predicted: np.ndarray, class_count: int)
     return confusion_matrix(labels, predicted, labels=range(class_count))
 
 
-def score_classes(
-    labels: np.ndarray, predicted: np.ndarray, class_count: int
-) -> dict[str, np.ndarray]:
-    """Score each class: precision, recall and F1, float (k,) in [0, 1], and support, int (k,).
-
-    A class that is never predicted has precision 0.
-    """
-    classes = range(class_count)
-    scores = precision_recall_fscore_support(labels, predicted, labels=classes, zero_division=0)
-    return dict(zip(("precision", "recall", "f1", "support"), scores, strict=True))
-
-
 def score_accuracy_interval(correct_count: int, count: int) -> tuple[float, float]:
     """Return Wilson's 95 % confidence interval of the accuracy."""
     interval = binomtest(correct_count, count).proportion_ci(0.95, method="wilson")
@@ -88,31 +79,30 @@ def score_top2_accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:
     return float((best == labels[:, np.newaxis]).any(axis=1).mean())
 
 
-def bin_confidence(labels: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
+def tabulate_reliability(labels: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
     """Group images by the probability of their predicted class, in BIN_COUNT equal bins.
 
-    A row a bin: lower edge, images, and their mean confidence and accuracy, 0 if there are none.
-    The last bin is closed (Guo et al. 2017).
+    A row for each bin that has images: lower edge, images, their mean confidence, their accuracy
+    and its interval. The last bin is closed (Guo et al. 2017).
     """
     confidence = probabilities.max(axis=1).astype(np.float64)
+    number = np.minimum((confidence * BIN_COUNT).astype(int), BIN_COUNT - 1)
     correct = probabilities.argmax(axis=1) == labels
-    index = np.minimum((confidence * BIN_COUNT).astype(int), BIN_COUNT - 1)
-    count = np.bincount(index, minlength=BIN_COUNT)
-    share = np.maximum(count, 1)
-    return pd.DataFrame(
-        {
-            "low": np.arange(BIN_COUNT) / BIN_COUNT,
-            "count": count,
-            "confidence": np.bincount(index, confidence, BIN_COUNT) / share,
-            "accuracy": np.bincount(index, correct, BIN_COUNT) / share,
-        }
+    images = pd.DataFrame({"low": number / BIN_COUNT, "confidence": confidence, "correct": correct})
+    bins = images.groupby("low", as_index=False).agg(
+        count=("correct", "size"), confidence=("confidence", "mean"), accuracy=("correct", "mean")
     )
+    bins[["accuracy_low", "accuracy_high"]] = [
+        score_accuracy_interval(round(accuracy * count), count)
+        for accuracy, count in zip(bins["accuracy"], bins["count"], strict=True)
+    ]
+    return bins
 
 
 def score_calibration_error(bins: pd.DataFrame) -> float:
     """Expected calibration error: the mean gap of confidence and accuracy, weighted by images."""
     gaps = (bins["accuracy"] - bins["confidence"]).abs()
-    return float((gaps * bins["count"]).sum() / bins["count"].sum())
+    return float(np.average(gaps, weights=bins["count"]))
 
 
 def score_coverage(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -141,29 +131,27 @@ def tabulate_confusion(confusion: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def tabulate_classes(labels: np.ndarray, predicted: np.ndarray, card: Card) -> pd.DataFrame:
-    """List precision, recall, F1, support and missed images, a row a class that was tested."""
-    classes = score_classes(labels, predicted, card.class_count)
-    missed = np.bincount(labels[labels != predicted], minlength=card.class_count)
-    table = pd.DataFrame({"class": card.class_names, **classes, "error_count": missed})
-    return table.query("support > 0").reset_index(drop=True)
+def tabulate_classes(
+    labels: np.ndarray, predicted: np.ndarray, class_names: Sequence[str]
+) -> pd.DataFrame:
+    """List precision, recall, F1, support and errors, a row a class that has test images.
 
-
-def tabulate_reliability(bins: pd.DataFrame) -> pd.DataFrame:
-    """List confidence, accuracy, its interval and images, a row a bin that has any."""
-    table = bins.query("count > 0").reset_index(drop=True)
-    table[["accuracy_low", "accuracy_high"]] = [
-        score_accuracy_interval(round(accuracy * count), count)
-        for accuracy, count in zip(table["accuracy"], table["count"], strict=True)
-    ]
-    return table
+    A class that is never predicted has precision 0.
+    """
+    tested = np.unique(labels)
+    scores = precision_recall_fscore_support(labels, predicted, labels=tested, zero_division=0)
+    errors = np.bincount(labels[labels != predicted], minlength=len(class_names))
+    return pd.DataFrame(
+        {
+            "class": np.array(class_names)[tested],
+            **dict(zip(("precision", "recall", "f1", "support"), scores, strict=True)),
+            "error_count": errors[tested],
+        }
+    )
 
 
 def tabulate_rejection(coverage: np.ndarray, accuracy: np.ndarray) -> pd.DataFrame:
     """List the accuracy of the rest when at least a share of the images is rejected."""
-    rows = []
-    for rejected in REJECTED:
-        answered = int(np.searchsorted(coverage, 1 - rejected + 1e-9, side="right"))
-        if answered:  # none may be left, where many images have the highest confidence
-            rows.append((rejected, accuracy[answered - 1]))
-    return pd.DataFrame(rows, columns=["rejected", "accuracy"])
+    answered = np.searchsorted(coverage, 1 - REJECTED + 1e-9, side="right")
+    table = pd.DataFrame({"rejected": REJECTED, "accuracy": accuracy[answered - 1]})
+    return table[answered > 0]  # none may be left, where many images have the highest confidence

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from digits.evaluation.metrics import BIN_COUNT, score_calibration_error
 from digits.evaluation.plotting import (
     BLUE,
     FONT_SIZE,
@@ -12,15 +13,13 @@ from digits.evaluation.plotting import (
     ORANGE,
     PALE,
     SERIES,
-    STYLE,
     WIDTH,
     Figure,
-    drawing_style,
+    draw_figure,
     mpl,
     name_cells,
     plan_grid,
     sns,
-    write_title,
 )
 
 # A group's label, colour and marker.
@@ -41,9 +40,10 @@ def draw_confusion(confusion: np.ndarray, class_names: Sequence[str], title: str
     errors = mpl.colors.LinearSegmentedColormap.from_list("errors", ["#ffffff", ORANGE])
     scale = mpl.colors.PowerNorm(0.5, vmin=0, vmax=max(5, confusion[~right].max(initial=0)))
     cells = [[f"{number:,}" for number in row] for row in confusion]
-    with drawing_style({**STYLE, "axes.grid": False}):
+    heading = f"{title}: {error_count:,} of {count:,} test images misread"
+    with draw_figure(heading, changes={"axes.grid": False}) as figure:
         grid = plan_grid(class_names)
-        figure = Figure(figsize=(grid.width, grid.height), layout="constrained")
+        figure.set_size_inches(grid.width, grid.height)
         axes = figure.add_subplot()
         for mask, style in (
             (~right, {"cmap": mpl.colors.ListedColormap([PALE])}),
@@ -64,30 +64,20 @@ def draw_confusion(confusion: np.ndarray, class_names: Sequence[str], title: str
             )
         axes.spines[:].set(visible=True, color="#dddddd", linewidth=0.5)
         name_cells(axes, (1, 1), class_names, grid)
-        write_title(figure, f"{title}: {error_count:,} of {count:,} test images misread")
     return figure
 
 
 def draw_curves(history: pd.DataFrame, title: str) -> Figure:
     """Draw accuracy and loss by epoch, train against validation, from the history file."""
-    with drawing_style(STYLE):
-        figure = Figure(figsize=(WIDTH, 3.7), layout="constrained")
+    with draw_figure(title, (WIDTH, 3.7)) as figure:
         for axes, score in zip(figure.subplots(1, 2), ("accuracy", "loss"), strict=True):
             series = {"train": (score, BLUE, "o"), "validation": (f"val_{score}", ORANGE, "s")}
             for label, (column, colour, marker) in series.items():
-                axes.plot(
-                    history["epoch"],
-                    history[column],
-                    color=colour,
-                    marker=marker,
-                    markersize=4,
-                    label=label,
-                )
-            axes.set_xlabel("epoch")
-            axes.set_ylabel(score)
+                style = {"color": colour, "marker": marker, "markersize": 4, "label": label}
+                axes.plot(history["epoch"], history[column], **style)
+            axes.set(xlabel="epoch", ylabel=score)
             axes.xaxis.get_major_locator().set_params(integer=True)
             axes.legend(frameon=False)
-        write_title(figure, title)
     return figure
 
 
@@ -96,75 +86,53 @@ def draw_classes(classes: pd.DataFrame, title: str) -> Figure:
     count, scores = len(classes), ("precision", "recall", "f1")
     worst = classes[list(scores)].to_numpy(float).min()
     rows = np.arange(count)
-    with drawing_style({**STYLE, "axes.grid.axis": "x"}):
-        figure = Figure(figsize=(WIDTH, 0.42 * count + 1.6), layout="constrained")
+    with draw_figure(title, (WIDTH, 0.42 * count + 1.6), {"axes.grid.axis": "x"}) as figure:
         axes = figure.add_subplot()
         for row in rows[::2]:
             axes.axhspan(row - 0.5, row + 0.5, color=PALE, alpha=0.4, linewidth=0)
         # Shifted within the class's row, or equal scores would hide each other.
         for score, shift, (colour, marker) in zip(scores, (-0.27, 0, 0.27), SERIES, strict=False):
-            label = {"f1": "F1"}.get(score, score)
-            axes.plot(
-                classes[score], rows + shift, marker, color=colour, markersize=5.5, label=label
-            )
+            places, label = rows + shift, {"f1": "F1"}.get(score, score)
+            axes.plot(classes[score], places, marker, color=colour, markersize=5.5, label=label)
         axes.set_yticks(rows, classes["class"])
-        axes.set_ylim(count - 0.5, -0.5)
         # The axis starts near the worst score, since all are close to 1.
         span = max(1.0 - worst, 1e-3)
-        axes.set_xlim(1.0 - 1.06 * span, 1.0 + 0.03 * span)
+        axes.set(xlim=(1.0 - 1.06 * span, 1.0 + 0.03 * span), ylim=(count - 0.5, -0.5))
         axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
         axes.set_ylabel("class")
         figure.legend(frameon=False, loc="outside lower center", ncols=3)
-        write_title(figure, title)
     return figure
 
 
-def draw_reliability(
-    reliability: pd.DataFrame, calibration_error: float, bin_count: int, title: str
-) -> Figure:
-    """Draw each bin's accuracy and its interval against confidence, over the number of images.
-
-    `reliability` has a row for each of the equal bins of [0, 1] that has any image.
-    """
+def draw_reliability(reliability: pd.DataFrame, title: str) -> Figure:
+    """Draw each bin's accuracy and its interval against confidence, over the number of images."""
     confidence, accuracy, count = (
         reliability[column] for column in ("confidence", "accuracy", "count")
     )
     interval = (accuracy - reliability["accuracy_low"], reliability["accuracy_high"] - accuracy)
-    with drawing_style(STYLE):
-        figure = Figure(figsize=(WIDTH, 7.4), layout="constrained")
+    heading = f"{title}: expected calibration error {score_calibration_error(reliability):.2%}"
+    with draw_figure(heading, (WIDTH, 7.4)) as figure:
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1.2))
         upper.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="confidence = accuracy")
-        upper.errorbar(
-            confidence,
-            accuracy,
-            interval,
-            fmt="o",
-            color=BLUE,
-            elinewidth=1.5,
-            capsize=3,
-            label="accuracy of a bin, 95 % confidence interval",
-        )
-        upper.set_ylabel("accuracy")
-        upper.set_ylim(-0.03, 1.03)
+        style = {"fmt": "o", "color": BLUE, "elinewidth": 1.5, "capsize": 3}
+        label = "accuracy of a bin, 95 % confidence interval"
+        upper.errorbar(confidence, accuracy, interval, **style, label=label)
+        upper.set(ylabel="accuracy", ylim=(-0.03, 1.03))
         figure.legend(frameon=False, loc="outside lower center", ncols=2, fontsize=10)
-        centres = reliability["low"] + 0.5 / bin_count
-        bars = lower.bar(centres, count, 0.92 / bin_count, color=BLUE)
+        centres = reliability["low"] + 0.5 / BIN_COUNT
+        bars = lower.bar(centres, count, 0.92 / BIN_COUNT, color=BLUE)
         lower.bar_label(bars, fmt="{:,.0f}", fontsize=8, padding=1)
-        lower.set_yscale("log")
-        lower.set_ylim(0.7, count.max() * 5)
+        lower.set(yscale="log", ylim=(0.7, count.max() * 5), ylabel="images")
         lower.yaxis.set_major_formatter(mpl.ticker.StrMethodFormatter("{x:,.0f}"))
-        lower.set_ylabel("images")
-        lower.set_xlabel("confidence: probability of the predicted class")
-        lower.set_xlim(-0.02, 1.02)
-        write_title(figure, f"{title}: expected calibration error {calibration_error:.2%}")
+        lower.set(xlim=(-0.02, 1.02), xlabel="confidence: probability of the predicted class")
     return figure
 
 
 def draw_robustness(robustness: pd.DataFrame, mean: float, title: str) -> Figure:
     """Draw the accuracy under each corruption, the best first, from the table of robustness."""
     table = robustness.sort_values("accuracy", ascending=False, kind="stable", ignore_index=True)
-    with drawing_style({**STYLE, "axes.grid.axis": "x"}):
-        figure = Figure(figsize=(WIDTH, 0.34 * len(table) + 1.9), layout="constrained")
+    size = (WIDTH, 0.34 * len(table) + 1.9)
+    with draw_figure(f"{title}: mean accuracy {mean:.1%}", size, {"axes.grid.axis": "x"}) as figure:
         axes = figure.add_subplot()
         # Most accuracies are close to 1; a low one must not be cut off.
         start = min(0.6, np.floor(10 * table["accuracy"].min()) / 10)
@@ -176,13 +144,10 @@ def draw_robustness(robustness: pd.DataFrame, mean: float, title: str) -> Figure
         for row, accuracy in enumerate(table["accuracy"]):
             axes.text(1 + 0.04 * (1 - start), row, f"{accuracy:.1%}", va="center")
         axes.set_yticks(table.index, table["corruption"])
-        axes.set_ylim(len(table) - 0.5, -0.5)
-        axes.set_xlim(start, 1 + 0.2 * (1 - start))
-        axes.set_xticks(np.linspace(start, 1, 5))
+        axes.set(ylim=(len(table) - 0.5, -0.5), xlim=(start, 1 + 0.2 * (1 - start)))
+        axes.set(xticks=np.linspace(start, 1, 5), xlabel="accuracy")
         axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
-        axes.set_xlabel("accuracy")
         figure.legend(frameon=False, loc="outside lower center", ncols=2)
-        write_title(figure, f"{title}: mean accuracy {mean:.1%}")
     return figure
 
 
@@ -193,8 +158,7 @@ def draw_rejection(coverage: np.ndarray, accuracy: np.ndarray, goal: float, titl
     """
     rejected, risk = 1 - coverage, 1 - accuracy
     reached = np.flatnonzero(accuracy >= goal)
-    with drawing_style(STYLE):
-        figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
+    with draw_figure(title, (WIDTH, 4.6)) as figure:
         axes = figure.add_subplot()
         # Markers for curves of few points, even a single one.
         axes.plot(rejected, risk, color=BLUE, marker="o" if len(risk) < 20 else "", markersize=4)
@@ -202,24 +166,16 @@ def draw_rejection(coverage: np.ndarray, accuracy: np.ndarray, goal: float, titl
         best = reached[-1:]  # the largest coverage, if any
         share = rejected[best].max(initial=0.0)
         when = f"when {share:.2%} are rejected" if len(best) else "at no share"
-        axes.plot(
-            rejected[best],
-            risk[best],
-            "s",
-            color=ORANGE,
-            markersize=8,
-            label=f"{goal:.1%} accuracy {when}",
-        )
+        label = f"{goal:.1%} accuracy {when}"
+        axes.plot(rejected[best], risk[best], "s", color=ORANGE, markersize=8, label=label)
         # After the last error the curve stays at zero.
         last = max(share, rejected[risk > 0].max(initial=0.0))
         # Room for a marker at zero.
         right, top = min(1.0, max(0.02, 1.25 * last)), max(risk.max() * 1.1, 2 * (1 - goal))
-        axes.set_xlim(-0.02 * right, right)
-        axes.set_ylim(-0.02 * top, top)
-        axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
-        axes.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
-        axes.set_xlabel("share of images rejected, least certain first")
-        axes.set_ylabel("error rate of the rest")
+        axes.set(xlim=(-0.02 * right, right), ylim=(-0.02 * top, top))
+        axes.set(xlabel="share of images rejected, least certain first")
+        axes.set(ylabel="error rate of the rest")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(mpl.ticker.PercentFormatter(1))
         axes.legend(frameon=False)
-        write_title(figure, title)
     return figure

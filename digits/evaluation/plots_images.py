@@ -5,7 +5,7 @@ Matplotlib would take seconds.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 
@@ -18,13 +18,13 @@ from digits.evaluation.plotting import (
     WIDTH,
     Axes,
     Figure,
+    draw_figure,
     drawing_style,
     measure_text,
     mpl,
     name_cells,
     plan_grid,
     wrap_text,
-    write_title,
 )
 
 COLUMNS = 6  # at most
@@ -32,49 +32,64 @@ IMAGE_WIDTH, LEAST_WIDTH, MARGIN, GAP = 1.06, 4.5, 0.12, 0.14  # inches
 ROOM = WIDTH - 2 * MARGIN
 CAPTION_SIZE = 9  # points
 LINE = 1.25 / 72  # inches a point of a line's letters
+EMPTY_HEIGHT = 3 * FONT_SIZE * LINE
 BARE = {**STYLE, "axes.grid": False}
 # As Matplotlib's "gray_r", whose number of steps depends on the user's `matplotlibrc`.
 WHITE_TO_BLACK = mpl.colors.LinearSegmentedColormap.from_list("gray_r", ["white", "black"])
 
 
-@dataclass(frozen=True)
-class Sheet:
-    """A figure of images in rows, each below its caption."""
-
-    figure: Figure
-    axes: Axes
-    top: float  # edge of the first row, in inches
-    pitch: float  # from column to column
-    row_height: float
-
-    def show(self, image: np.ndarray, caption: str, row: int, column: int) -> None:
-        """Draw an image and its caption, which may be of several lines."""
-        middle = MARGIN + (column + 0.5) * self.pitch
-        bottom = self.top + (row + 1) * self.row_height
-        half, top = IMAGE_WIDTH / 2, bottom - IMAGE_WIDTH
-        self.axes.imshow(
-            image,
-            extent=(middle - half, middle + half, bottom, top),
-            aspect="auto",
-            cmap=WHITE_TO_BLACK,
-            vmin=0,
-            vmax=255,
-            interpolation="nearest",
-        )
-        text = wrap_text(caption, self.pitch - GAP, CAPTION_SIZE)
-        self.axes.text(middle, top - 0.03, text, ha="center", va="bottom", fontsize=CAPTION_SIZE)
-
-
 def draw_gallery(images: np.ndarray, captions: Sequence[str], title: str) -> Figure:
     """Draw uint8 (n, 28, 28) images in rows, each below its caption."""
     with drawing_style(BARE):
-        columns = max(1, min(COLUMNS, int(ROOM / _find_pitch(captions))))
-        rows = max(1, -(-len(images) // columns))
-        columns = max(1, -(-len(images) // rows))  # no row is much shorter than another
-        sheet = _make_sheet(rows, columns, captions, title)
-        for number, (image, caption) in enumerate(zip(images, captions, strict=True)):
-            sheet.show(image, caption, *divmod(number, columns))
-    return sheet.figure
+        words = {word for caption in captions for word in caption.split()}
+        longest = max((measure_text(word, CAPTION_SIZE) for word in words), default=0.0)
+        least = max(IMAGE_WIDTH, longest) + GAP
+        columns = max(1, min(COLUMNS, int(ROOM / least)))
+        rows = max(1, ceil(len(images) / columns))
+        columns = max(1, ceil(len(images) / rows))  # no row is much shorter than another
+        width = max(LEAST_WIDTH, columns * max(least, ROOM / COLUMNS) + 2 * MARGIN)
+        pitch = (width - 2 * MARGIN) / columns
+        texts = [wrap_text(caption, pitch - GAP, CAPTION_SIZE) for caption in captions]
+        lines = max((len(text.splitlines()) for text in texts), default=0)
+        row_height = lines * CAPTION_SIZE * LINE + IMAGE_WIDTH + 0.17
+        figure, top = _make_sheet(title, width, rows * row_height if texts else EMPTY_HEIGHT)
+        (axes,) = figure.axes
+        for number, (image, text) in enumerate(zip(images, texts, strict=True)):
+            row, column = divmod(number, columns)
+            middle, bottom = MARGIN + (column + 0.5) * pitch, top + (row + 1) * row_height
+            _show_image(axes, image, text, middle, bottom)
+        if not texts:
+            bottom = top + EMPTY_HEIGHT - FONT_SIZE * LINE
+            axes.text(width / 2, bottom, "none", ha="center", va="center")
+    return figure
+
+
+def _make_sheet(title: str, width: float, content_height: float) -> tuple[Figure, float]:
+    """Make a figure and its axes, measured in inches; return also where the content begins."""
+    heading = wrap_text(title, width - 2 * MARGIN, TITLE_SIZE)
+    top = MARGIN + len(heading.splitlines()) * TITLE_SIZE * LINE
+    height = top + content_height + MARGIN
+    figure = Figure(figsize=(width, height))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.axis("off")
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    axes.text(width / 2, MARGIN, heading, ha="center", va="top", fontsize=TITLE_SIZE)
+    return figure, top
+
+
+def _show_image(axes: Axes, image: np.ndarray, text: str, middle: float, bottom: float) -> None:
+    """Draw an image at a place in inches, and its caption over it."""
+    half, top = IMAGE_WIDTH / 2, bottom - IMAGE_WIDTH
+    axes.imshow(
+        image,
+        extent=(middle - half, middle + half, bottom, top),
+        aspect="auto",
+        cmap=WHITE_TO_BLACK,
+        vmin=0,
+        vmax=255,
+        interpolation="nearest",
+    )
+    axes.text(middle, top - 0.03, text, ha="center", va="bottom", fontsize=CAPTION_SIZE)
 
 
 def draw_prototypes(
@@ -87,10 +102,10 @@ def draw_prototypes(
     count, side = means.shape[1:3]
     pitch, tall = side + 1, side + 6  # a line of a pixel between two; room for the count
     mosaic = np.full((count * tall + 1, count * pitch + 1), 20.0)  # a light grey
-    with drawing_style(BARE):
+    with draw_figure(title, changes=BARE) as figure:
         grid = plan_grid(class_names)
         height = grid.height + count * grid.cell * (tall / pitch - 1)
-        figure = Figure(figsize=(grid.width, height), layout="constrained")
+        figure.set_size_inches(grid.width, height)
         axes = figure.add_subplot()
         for (true, predicted), number in np.ndenumerate(counts):
             top, left = true * tall + 1, predicted * pitch + 1
@@ -103,32 +118,4 @@ def draw_prototypes(
         axes.imshow(mosaic, cmap=WHITE_TO_BLACK, vmin=0, vmax=255, interpolation="nearest")
         axes.spines[:].set_visible(False)
         name_cells(axes, (pitch, tall), class_names, grid)
-        write_title(figure, title)
     return figure
-
-
-def _find_pitch(captions: Sequence[str]) -> float:
-    """Return how many inches a column needs for an image and the longest word over it."""
-    words = {word for caption in captions for word in caption.split()}
-    longest = max((measure_text(word, CAPTION_SIZE) for word in words), default=0.0)
-    return max(IMAGE_WIDTH, longest) + GAP
-
-
-def _make_sheet(rows: int, columns: int, captions: Sequence[str], title: str) -> Sheet:
-    """Make a figure as large as its content, and an axes that is measured in its inches."""
-    width = max(LEAST_WIDTH, columns * max(_find_pitch(captions), ROOM / COLUMNS) + 2 * MARGIN)
-    pitch = (width - 2 * MARGIN) / columns
-    heading = wrap_text(title, width - 2 * MARGIN, TITLE_SIZE)
-    top = MARGIN + len(heading.splitlines()) * TITLE_SIZE * LINE
-    wrapped = [wrap_text(caption, pitch - GAP, CAPTION_SIZE) for caption in captions]
-    lines = max((len(text.splitlines()) for text in wrapped), default=0)
-    row_height = lines * CAPTION_SIZE * LINE + IMAGE_WIDTH + 0.17
-    height = top + (rows * row_height if captions else 3 * FONT_SIZE * LINE) + MARGIN
-    figure = Figure(figsize=(width, height))
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.axis("off")
-    axes.set(xlim=(0, width), ylim=(height, 0))
-    axes.text(width / 2, MARGIN, heading, ha="center", va="top", fontsize=TITLE_SIZE)
-    if not captions:
-        axes.text(width / 2, height - MARGIN - FONT_SIZE * LINE, "none", ha="center", va="center")
-    return Sheet(figure, axes, top, pitch, row_height)

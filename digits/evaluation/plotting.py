@@ -1,11 +1,11 @@
 """What all figures share: fonts, colours for colour-blind readers too, titles, PNG files.
 
-Modules that draw import Matplotlib and seaborn from here, and draw inside `drawing_style`. Every
-figure's title names the dataset and the recipe.
+Modules that draw import Matplotlib and seaborn from here, and draw inside `draw_figure` or
+`drawing_style`. Every figure's title names the dataset and the recipe.
 """
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -62,6 +62,17 @@ class Grid(NamedTuple):
 def drawing_style(changes: Mapping[str, Any]) -> AbstractContextManager[None]:
     """Change Matplotlib's defaults for a block, whatever the user's `matplotlibrc` says."""
     return mpl.style.context(dict(changes), after_reset=True)
+
+
+@contextmanager
+def draw_figure(
+    title: str, size: tuple[float, float] | None = None, changes: Mapping[str, Any] | None = None
+) -> Iterator[Figure]:
+    """Make a figure of a size in inches for a block that draws on it, and write its title."""
+    with drawing_style({**STYLE, **(changes or {})}):
+        figure = Figure(figsize=size, layout="constrained")
+        yield figure
+        write_title(figure, title)
 
 
 def measure_text(text: str, size: float) -> float:
