@@ -7,7 +7,6 @@ and dripping answers hold on until the test ends.
 import datetime as dt
 import gzip
 import ipaddress
-import select
 import socket
 import ssl
 import struct
@@ -31,19 +30,6 @@ DRIP_SECONDS = 0.02  # between two bytes; far below the timeouts of the tests th
 PATIENCE_SECONDS = 60  # no test comes near it; it ends the threads of one that would hang
 UNLINGERING = struct.pack("ii", 1, 0)  # struct linger of socket.h: closing sends a reset
 
-AUTHORITY_NAME = "authority of the tests"
-AUTHORITY_USAGE = x509.KeyUsage(
-    digital_signature=True,
-    content_commitment=False,
-    key_encipherment=False,
-    data_encipherment=False,
-    key_agreement=False,
-    key_cert_sign=True,
-    crl_sign=False,
-    encipher_only=False,
-    decipher_only=False,
-)
-
 PAGE = b"<!DOCTYPE html><html><body>Please sign in to the network.</body></html>"
 
 
@@ -51,7 +37,6 @@ PAGE = b"<!DOCTYPE html><html><body>Please sign in to the network.</body></html>
 class Request:
     """What a client asked for."""
 
-    method: str
     path: str
     headers: Message
 
@@ -65,11 +50,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.close_connection = True
-        self.server.requests.append(Request(self.command, self.path, self.headers))
+        self.server.requests.append(Request(self.path, self.headers))
         with suppress(OSError):  # the client has hung up, as it should on many of these
             self.server.next_answer(self.folder)(self)
-
-    do_CONNECT = do_GET  # as a proxy  # noqa: N815
 
     @property
     def folder(self) -> str:
@@ -121,11 +104,6 @@ class MirrorServer(ThreadingHTTPServer):
         self.answers[folder] = list(answers)
         return f"{self.url}{folder}/"
 
-    def proxy(self, answer: Answer) -> str:
-        """Answer as a proxy, at the host and port returned; a CONNECT names no folder."""
-        self.answers[""] = [answer]
-        return f"{HOST}:{self.server_port}"
-
     def next_answer(self, folder: str) -> Answer:
         with self._lock:
             answers = self.answers[folder]
@@ -171,23 +149,18 @@ def serving(server: MirrorServer) -> Iterator[MirrorServer]:
 
 
 def send(body: Callable[[Handler], bytes], *, code: int = 200, **headers: str) -> Answer:
-    """Send a body with its length, unless it is chunked, and close.
+    """Send a body with its length, and close.
 
     `Content_Type="text/html"` and the like become headers.
     """
 
     def answer(reply: Handler) -> None:
         data = body(reply)
-        length = {} if "Transfer_Encoding" in headers else {"Content-Length": len(data)}
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        reply.start(code, length | named)
+        reply.start(code, {"Content-Length": len(data)} | named)
         reply.wfile.write(data)
 
     return answer
-
-
-def _halve(reply: Handler) -> bytes:
-    return reply.file[: len(reply.file) // 2]
 
 
 whole = send(lambda reply: reply.file)
@@ -198,10 +171,6 @@ damaged = send(lambda reply: reply.file[:-1] + bytes([reply.file[-1] ^ 1]))
 # What servers make of a `.gz`: unpacked on the way, or the compression called the transfer's.
 raw = send(lambda reply: gzip.decompress(reply.file))
 encoded = send(lambda reply: reply.file, Content_Encoding="gzip")
-chunked = send(
-    lambda reply: b"%x\r\n%b\r\n0\r\n\r\n" % (len(reply.file), reply.file),
-    Transfer_Encoding="chunked",
-)
 
 
 def status(code: int) -> Answer:
@@ -211,14 +180,14 @@ def status(code: int) -> Answer:
 def reset(reply: Handler) -> None:
     """Send half and break the connection off."""
     reply.start(200, {"Content-Length": len(reply.file)})
-    reply.wfile.write(_halve(reply))
+    reply.wfile.write(reply.file[: len(reply.file) // 2])
     reply.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, UNLINGERING)
 
 
 def stall(reply: Handler) -> None:
     """Send half and fall silent."""
     reply.start(200, {"Content-Length": len(reply.file)})
-    reply.wfile.write(_halve(reply))
+    reply.wfile.write(reply.file[: len(reply.file) // 2])
     reply.server.ended.wait(PATIENCE_SECONDS)
 
 
@@ -241,78 +210,22 @@ def redirect(target: str) -> Answer:
     return lambda reply: reply.start(302, {"Location": target + reply.name, "Content-Length": 0})
 
 
-def tunnel(target: MirrorServer) -> Answer:
-    """Be a proxy whose every way leads to the target."""
-
-    def answer(reply: Handler) -> None:
-        reply.start()
-        near = reply.connection
-        with socket.create_connection((HOST, target.server_port)) as far:
-            while True:
-                # What TLS has decrypted already, no descriptor shows.
-                waiting = isinstance(near, ssl.SSLSocket) and near.pending()
-                ready = [near] if waiting else select.select([near, far], [], [])[0]
-                for end in ready:
-                    data = end.recv(1 << 16)
-                    if not data:
-                        return
-                    (far if end is near else near).sendall(data)
-
-    return answer
-
-
-# Certificates
-
-
-class Authority:
-    """A certificate authority that exists for the tests only."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.bundle = folder / "authority.pem"  # what a client is told to trust
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        self.bundle.write_bytes(_certify(self.key, signer=self.key).public_bytes(Encoding.PEM))
-
-    def context(self, host: str = HOST, *, self_signed: bool = False) -> ssl.SSLContext:
-        """Return a server's context for the host."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        certificate = _certify(key, key if self_signed else self.key, host)
-        path = self.folder / f"{certificate.serial_number}.pem"
-        path.write_bytes(
-            certificate.public_bytes(Encoding.PEM)
-            + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        )
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(path)
-        return context
-
-
-def _certify(
-    key: ec.EllipticCurvePrivateKey, signer: ec.EllipticCurvePrivateKey, host: str | None = None
-) -> x509.Certificate:
-    """Sign a certificate of the key: a server's if there is a host, else the authority's."""
-    end = dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
-    subject = host or AUTHORITY_NAME
-    signed_by = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(_common_name(subject))
-        .issuer_name(_common_name(subject if signer is key else AUTHORITY_NAME))
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(end - dt.timedelta(days=2))
-        .not_valid_after(end)
-        .add_extension(x509.BasicConstraints(ca=host is None, path_length=None), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(signed_by, critical=False)
+def certify(folder: Path) -> tuple[ssl.SSLContext, Path]:
+    """Return a server's context for HOST, and the certificate that a client is to trust."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
+    now = dt.datetime.now(dt.UTC)
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(HOST))])
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(address, critical=False)
+        .sign(key, hashes.SHA256())
     )
-    if host is None:
-        builder = builder.add_extension(AUTHORITY_USAGE, critical=True)
-    else:
-        names = [x509.IPAddress(ipaddress.ip_address(host)), x509.DNSName("localhost")]
-        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-    return builder.sign(signer, hashes.SHA256())
-
-
-def _common_name(name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    public, private = folder / "certificate.pem", folder / "key.pem"
+    public.write_bytes(certificate.public_bytes(Encoding.PEM))
+    private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(public, private)
+    return context, public

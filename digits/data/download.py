@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from typing import NoReturn
-from urllib.parse import urljoin
 
 import requests
 import urllib3
@@ -15,7 +14,6 @@ from tqdm import tqdm
 from digits.errors import DigitsError
 
 CHUNK_SIZE = 1 << 16  # bytes
-MAX_REDIRECTS = 5
 RETRY_STATUSES = {429, 500, 502, 503, 504}
 
 
@@ -60,34 +58,21 @@ def time_limit(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, previous)
 
 
-class _Session(requests.Session):
-    """Follow redirects to https only, without reading their bodies, as requests would."""
-
-    def get_redirect_target(self, resp: requests.Response) -> str | None:
-        if not resp.is_redirect:
-            return None
-        resp.close()
-        target = urljoin(resp.url, super().get_redirect_target(resp))
-        if not target.startswith("https://"):
-            raise MirrorError("redirected away from https")
-        return target
-
-
 def _read_url(url: str, size: int, timeout: float) -> bytes:
     try:
-        with _Session() as session:
+        with requests.Session() as session:
+            del session.adapters["http://"]  # no redirect may leave https
             # requests itself reads REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE, which come first.
             variables = (os.environ.get(f"SSL_CERT_{kind}") for kind in ("FILE", "DIR"))
             session.verify = next(filter(None, variables), True)
             session.headers["Accept-Encoding"] = "identity"
-            session.max_redirects = MAX_REDIRECTS
             with session.get(url, stream=True, timeout=timeout) as response:
                 _check_status(response)
                 return _read_body(response, size)
+    except requests.exceptions.InvalidSchema as error:
+        raise MirrorError("redirected away from https") from error
     except ValueError as error:  # its text may have the password of a proxy
         raise MirrorError("malformed address of the mirror, a redirect or the proxy") from error
-    except (requests.exceptions.SSLError, requests.TooManyRedirects) as error:
-        raise MirrorError(_find_cause(error)) from error
     except (OSError, urllib3.exceptions.HTTPError) as error:
         raise PassingError(_find_cause(error)) from error
 
