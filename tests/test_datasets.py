@@ -75,13 +75,6 @@ def test_unknown_name(name: str, facts: dict[str, Any]) -> None:
         load_dataset(name)
 
 
-@pytest.mark.parametrize(
-    ("values", "labels"), [(1, [1, 2]), (-3, [-3, -2]), ([7, 5], [7, 5])], ids=str
-)
-def test_labels(values: object, labels: list[int], facts: dict[str, Any]) -> None:
-    assert load(facts | {"label_values": values}).labels == labels
-
-
 def test_embedded_digits_have_the_digests_of_their_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     dataset = load_dataset("optdigits")

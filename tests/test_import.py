@@ -5,18 +5,20 @@ import gzip
 import io
 import json
 import pickle
-import zipfile
 from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import h5py
+import layouts
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.io
 from conftest import draw_images
+from layouts import Contents
+from layouts import write as write_files
 from PIL import Image
 from test_segmentation import photograph, write
 from test_stages import make_project
@@ -169,25 +171,17 @@ def write_arff(name: str, images: np.ndarray, labels: np.ndarray) -> None:
     Path(f"{name}.arff").write_text("\n".join(lines) + "\n")
 
 
-def write_idx(*, packed: bool) -> list[str]:
-    Path("raw/deep").mkdir(parents=True, exist_ok=True)
-    for name, array in zip(NAMES, ARRAYS, strict=True):
-        raw = idx.encode(array)
-        Path(f"raw/deep/{name}{'.gz' * packed}").write_bytes(gzip.compress(raw) if packed else raw)
-    for junk in (".DS_Store", "._x", "Thumbs.db", "desktop.ini", "__MACOSX/x.csv", "README.txt"):
-        Path("raw", junk).parent.mkdir(parents=True, exist_ok=True)
-        Path("raw", junk).write_bytes(b"junk, of others")
+def write_idx(change: Callable[[Contents], Contents]) -> list[str]:
+    files = {name: idx.encode(array) for name, array in zip(NAMES, ARRAYS, strict=True)}
+    write_files(layouts.clutter(change(files)), Path("raw/deep"))
     return ["raw"]
 
 
 def write_zip(paths: list[str]) -> list[str]:
-    """Write a zip of files, each in a zip of its own, as browsers and sites pack them."""
-    with zipfile.ZipFile("mnist.zip", "w") as whole:
-        for path in paths:
-            with zipfile.ZipFile(buffer := io.BytesIO(), "w") as inner:
-                inner.write(path)
-                inner.writestr(f"__MACOSX/._{path}", b"junk")
-            whole.writestr(f"{path}.zip", buffer.getvalue())
+    """Write a zip of zips of a file each, as browsers and sites pack them."""
+    files = [layouts.clutter({path: Path(path).read_bytes()}) for path in paths]
+    zips = [layouts.make_zip(file, f"{number}.zip") for number, file in enumerate(files)]
+    write_files(layouts.make_zip(zips[0] | zips[1], "mnist.zip"), Path())
     return ["mnist.zip"]
 
 
@@ -216,8 +210,7 @@ GOOD: dict[str, Callable[[], list[str]]] = {
         *("--test", "c.npy", "d.npy"),
     ],
     "two-archives": lambda: for_each_split(lambda name, x, y: np.savez(f"{name}.npz", X=x, y=y)),
-    "idx": lambda: write_idx(packed=False),
-    "idx-twice": lambda: [*write_idx(packed=True), *write_idx(packed=False)][:1],
+    "idx-and-the-same-packed": lambda: write_idx(lambda files: files | layouts.pack(files)),
     "emnist-matlab": write_emnist,
     "svhn-matlab": lambda: for_each_split(write_svhn),
     "hdf5": write_hdf5,
@@ -513,11 +506,8 @@ def save_of_one_name() -> None:
 
 def save_zip() -> None:
     save_each("{s}/{d}/{i}.png", train="training", test="testing")
-    save("p/__MACOSX/training/0/._1.png", GLYPHS[0][1])
-    Path("p/testing/Thumbs.db").write_bytes(b"junk")
-    with zipfile.ZipFile("p.zip", "w") as archive:
-        for path in Path("p").rglob("*.*"):
-            archive.write(path, f"mnist_png/{path.relative_to('p')}")
+    files = {str(path): path.read_bytes() for path in Path("p").rglob("*.png")}
+    write_files(layouts.make_zip(layouts.clutter(files), "p.zip"), Path())
 
 
 PICTURE_FORMS: dict[str, tuple[Callable[[], None], list[str]]] = {
