@@ -113,24 +113,6 @@ def _open_once_read(path: Path, dvc: subprocess.Popen[str]) -> int:
     raise AssertionError(f"the stage was not reached: {dvc.communicate()[0]}")
 
 
-# A disk of its own, as small as the project, in a namespace of its own: nobody else sees it.
-FULL_DISK = """
-stage=$1 outs=$2 project=$3 saved=$4
-mount -t tmpfs -o size=100m tmpfs /mnt
-cp -a "$project/." /mnt
-cd /mnt
-rm -r $outs
-free=$(df --output=avail -k . | tail -n 1)
-fallocate --length "$((free - 64))KiB" filler.tmp
-status=0
-dvc repro --single-item --force "$stage" || status=$?
-echo "exit status $status"
-rm filler.tmp
-dvc repro
-cp -a data models metrics plots dvc.lock "$saved"
-"""
-
-
 NAMESPACE = (*UNSHARE, "--mount")
 
 

@@ -33,16 +33,11 @@ def local_imports(path: Path) -> set[Path]:
 
 def import_closure(path: Path) -> set[Path]:
     """Files of this project that running the file reads, itself included."""
-
-    def own_packages(module: Path) -> set[Path]:
-        """What Python runs before a module: the `__init__.py` of the folders that it is in."""
-        inits = (folder / "__init__.py" for folder in module.relative_to(ROOT).parents)
-        return {ROOT / init for init in inits if (ROOT / init).is_file()}
-
     closure: set[Path] = set()
     waiting = {path}
     while waiting:
         current = waiting.pop()
         closure.add(current)
-        waiting |= (local_imports(current) | own_packages(current)) - closure
+        inits = (folder / "__init__.py" for folder in current.parents)  # Python runs them first
+        waiting |= {*local_imports(current), *filter(Path.is_file, inits)} - closure
     return closure

@@ -235,6 +235,20 @@ def select(params_path: Path, dataset: str, recipe: str) -> None:
     params_path.write_text(re.sub("(?m)^  recipe: .*", f"  recipe: {recipe}", text))
 
 
+def copy_checkout(folder: Path) -> Project:
+    """Make a repository of its own with all that Git would track here, as it stands."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.check_output(command, cwd=ROOT, text=True)
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    project = Project(folder)
+    project.call("git", "init", "--quiet", "--initial-branch=main")
+    project.identify().commit("as published")
+    return project
+
+
 def make_project(folder: Path, dataset: str, recipe: str) -> Project:
     for name in SOURCES + IGNORES:
         source, target = ROOT / name, folder / name

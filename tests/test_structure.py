@@ -1,9 +1,6 @@
 """The rules that no stage can see for itself: declared dependencies, and who may import whom."""
 
-import os
 import re
-import subprocess
-import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -84,12 +81,8 @@ def test_library_is_imported_in_its_room_only(library: str, allowed: set[str]) -
 
 
 def test_stages_without_network_do_not_import_tensorflow() -> None:
-    script = (
-        "import sys, pipeline.fetch, pipeline.decode, pipeline.analyze; "
-        "sys.exit('tensorflow' in sys.modules)"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, "-c", script], env=environment, check=True)
+    for stage in ("fetch", "decode", "analyze"):
+        assert ROOT / "digits/model/backend.py" not in import_closure(ROOT / f"pipeline/{stage}.py")
 
 
 def test_only_evaluate_opens_the_test_split() -> None:
@@ -103,15 +96,3 @@ def test_only_evaluate_opens_the_test_split() -> None:
     pattern = re.compile(r"\bTEST_DIR\b|decoded/test")
     users = {source.stem for source in sources if pattern.search(source.read_text())}
     assert users == {"paths", "decode", "evaluate"}
-
-
-def test_few_commands_run_stages() -> None:
-    """A model is evaluated on the test images by these, by `dvc repro` and by nothing else."""
-    folders = (COMMANDS_DIR, ROOT / "digits/dvc", ROOT / "benchmarks")
-    sources = [(path.stem, path.read_text()) for folder in folders for path in folder.rglob("*.py")]
-    running = re.compile(r"""run_experiment(?:_in)?\(|(?:run|read)_dvc\(\s*"(?:repro|exp", "run)""")
-    runners = {name for name, source in sources if running.search(source)}
-    # `run` stops after decode, `verify` is `dvc repro` twice.
-    assert runners == {"experiments", "objective", "repro", "run", "runs", "verify"}
-    evaluating = re.compile(r"pipeline(\.| import )evaluate")
-    assert not [name for name, source in sources if evaluating.search(source)]

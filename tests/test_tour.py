@@ -1,7 +1,5 @@
 """The pages, typed as written: the tour on MNIST, the others on small datasets."""
 
-import hashlib
-import json
 import os
 import re
 import shutil
@@ -13,15 +11,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import draw_images
+from conftest import publish_mnist
 from imports import ROOT
-from layouts import FIELDS, LAYOUTS, NAMES, write
+from layouts import LAYOUTS, NAMES, unpack_all, write
 from projects import Project, lend_environment, make_project
-from ruamel.yaml import YAML
 from test_import import write_sheet
 from test_readme import read_blocks, type_block, typed  # noqa: F401 (a fixture)
 
-from digits.data.idx import encode
+from digits.data.idx import decode
 
 MIRROR = ROOT.parent / "shared/mnist"
 SHOWN = ELLIPSIS | NORMALIZE_WHITESPACE  # `...` stands for any lines
@@ -79,22 +76,16 @@ def test_troubleshooting_can_be_typed_as_written(typed: Project) -> None:  # noq
 
 def test_data_can_be_typed_as_written(tmp_path: Path) -> None:
     downloads = tmp_path / "Downloads"  # the commands' home is the folder above the project
-    arrays = [*draw_images(150, 0), *draw_images(50, 1)]
-    files = dict(zip(NAMES, map(encode, arrays), strict=True))
+    project = make_project(tmp_path / "project", "mnist", "cnn_optdigits")
+    files = unpack_all(publish_mnist(project))
     write(LAYOUTS["kaggle-nested"](files), downloads / "archive")
+    arrays = [decode(files[name]) for name in NAMES]
     table = pd.DataFrame(arrays[0].reshape(-1, 784)).add_prefix("pixel")
     table.assign(label=arrays[1]).to_csv(downloads / "train.csv", index=False)
     keys = ("x_train", "y_train", "x_test", "y_test")
     np.savez(downloads / "mine.npz", allow_pickle=False, **dict(zip(keys, arrays, strict=True)))
     for digit in "0123456789":
         write_sheet(downloads / "my-digits" / digit / "sheet.png", digit * 6, digit * 6)
-    project = make_project(tmp_path / "project", "mnist", "cnn_optdigits")
-    path = project.folder / "datasets/mnist.yaml"
-    facts = YAML(typ="safe").load(path) | {"mirrors": [], "disputed": []}
-    for key, name in zip(FIELDS, NAMES, strict=True):
-        facts[key] = {"name": name, "raw_sha256": hashlib.sha256(files[name]).hexdigest()}
-    path.write_text(json.dumps(facts))
-    project.commit("a small dataset")
     lend_environment(project)
     mnist, _, kaggle, own, _ = read_blocks("docs/data.md", "console")
     counts = []

@@ -7,50 +7,19 @@ own, and fail if they read those (guard.py). So only the former need to be run a
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from imports import ROOT
-from projects import Project
+from projects import Project, copy_checkout, select
 from ruamel.yaml import YAML
-
-READERS = (
-    *("-m", "checkout and not slow and not nightly"),
-    *(
-        f"tests/{path.name}"
-        for path in ROOT.glob("tests/test_*.py")
-        if "mark.checkout" in path.read_text()
-    ),
-)
-
-
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Return a repository of its own with all that Git would track here, as it stands."""
-    folder = tmp_path_factory.mktemp("user") / "digits"
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
-    project = Project(folder)
-    project.call("git", "init", "--quiet", "--initial-branch=main")
-    project.identify().commit("as published")
-    return project
-
-
-def edit(path: Path, change: Callable[[Any], Any]) -> None:
-    yaml = YAML()
-    yaml.dump(change(yaml.load(path)), path)
 
 
 def run_readers(project: Project) -> None:
     """Run the tests that read the checkout as its user would."""
     alone = ("env", "-u", "PYTEST_XDIST_WORKER", "python", "-m", "pytest", "-q")
-    project.call(*alone, "-p", "no:cacheprovider", *READERS)
+    project.call(*alone, "-m", "checkout and not slow and not nightly")
 
 
 def change_numbers(values: Any) -> Any:
@@ -65,14 +34,12 @@ def change_numbers(values: Any) -> Any:
 
 
 @pytest.mark.nightly
-def test_all_edits_together(checkout: Project) -> None:
+def test_all_edits_together(tmp_path: Path) -> None:
     """An experiment on other data, committed; every number changed; recipes come, go, get names."""
-    settings = (
-        "dataset=optdigits",
-        "train.recipe=cnn_optdigits",
-        "recipes/cnn_optdigits.yaml:epochs=1",
-    )
-    checkout.call("dvc", "exp", "run", *(part for setting in settings for part in ("-S", setting)))
+    checkout = copy_checkout(tmp_path / "digits")
+    settings = ("dataset=optdigits", "train.recipe=cnn_optdigits")
+    short = "recipes/cnn_optdigits.yaml:epochs=1"
+    checkout.call("dvc", "exp", "run", *(f"--set-param={value}" for value in (*settings, short)))
     checkout.commit("other data")
     run_readers(checkout)
 
@@ -81,12 +48,10 @@ def test_all_edits_together(checkout: Project) -> None:
         path.unlink()
     first.rename(first.with_stem("mine"))
     last.rename(last.with_stem("yours"))
-    edit(checkout.folder / "recipes/mine.yaml", change_numbers)
-
-    def change(values: Any) -> Any:
-        return change_numbers(values | {"train": values["train"] | {"recipe": "mine"}})
-
-    edit(checkout.folder / "params.yaml", change)
+    params = checkout.folder / "params.yaml"
+    select(params, "optdigits", "mine")
+    for path in (params, checkout.folder / "recipes/mine.yaml"):
+        YAML().dump(change_numbers(YAML().load(path)), path)
     checkout.commit("all numbers, other recipes")
     run_readers(checkout)
 

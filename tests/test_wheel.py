@@ -1,7 +1,5 @@
 """The wheel: everything that the commands need is in it, and they run without a checkout."""
 
-import os
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -10,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from imports import PACKAGES, ROOT
+from projects import copy_checkout
 
 from digits.cli import COMMANDS
 
-NOT_COPIED = {".venv", ".dvc", ".git", "build", "data", "models"}
 MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
     for package in PACKAGES
@@ -36,20 +34,15 @@ for name in {MODULES}:
 
 def run(*command: object, cwd: Path) -> str:
     """Run a command that sees no checkout; return what it prints."""
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    words = [str(word) for word in command]
-    return subprocess.run(
-        words, cwd=cwd, env=environment, stdout=subprocess.PIPE, text=True, check=True
-    ).stdout
+    words = ["env", "-u", "PYTHONPATH", *map(str, command)]
+    return subprocess.check_output(words, cwd=cwd, text=True)
 
 
 @pytest.mark.nightly
 def test_wheel_has_all_that_runs_without_a_checkout(tmp_path: Path) -> None:
-    shutil.copytree(
-        ROOT, tmp_path / "source", ignore=lambda at, _: NOT_COPIED if Path(at) == ROOT else ()
-    )
+    source = copy_checkout(tmp_path / "source").folder
     options = ("--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", tmp_path)
-    run(sys.executable, "-m", "pip", "wheel", *options, tmp_path / "source", cwd=tmp_path)
+    run(sys.executable, "-m", "pip", "wheel", *options, source, cwd=tmp_path)
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
