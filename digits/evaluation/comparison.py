@@ -65,7 +65,7 @@ def compare(before: np.ndarray, after: np.ndarray) -> Comparison:
     interval is Student's, its degrees of freedom Satterthwaite's (1946).
     """
     difference = float(after.mean() - before.mean())
-    variance, freedom = estimate_variance(before, after)
+    variance, freedom = _estimate_variance(before, after)
     error, count = np.sqrt(variance), before.shape[1]
     reach = t.ppf((1 + CONFIDENCE) / 2, freedom) * error
     if len(before) == len(after) == 1:
@@ -96,12 +96,12 @@ def bound_accuracy(right: np.ndarray) -> tuple[float, float]:
     if len(right) == 1:
         return score_accuracy_interval(int(right.sum()), right.size)
     nothing = np.zeros((1, right.shape[1]), bool)  # a side without any variance
-    variance, freedom = estimate_variance(nothing, right)
+    variance, freedom = _estimate_variance(nothing, right)
     reach = t.ppf((1 + CONFIDENCE) / 2, freedom) * np.sqrt(variance)
     return max(float(right.mean() - reach), 0.0), min(float(right.mean() + reach), 1.0)
 
 
-def estimate_variance(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
+def _estimate_variance(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
     """Estimate the variance of the mean difference over new images, and over seeds if several.
 
     Returns it with its degrees of freedom. A share that comes out negative counts as none.
