@@ -4,12 +4,11 @@ Every number comes from a metrics file, every picture, its question and how to r
 `plots/`. What follows from the predictions is held against them first.
 """
 
-import base64
-import io
 import re
 from argparse import Namespace
+from base64 import b64encode
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jinja2
 from PIL import Image
@@ -37,15 +36,6 @@ NUMBERS = (TRAIN_METRICS_PATH, SUMMARY_PATH, SCORES_PATH)
 SUMMARY_WIDTH = 78  # letters: narrower, Keras cuts off the layers' names
 
 
-class Picture(NamedTuple):
-    """A figure of `plots/`, the question that it answers, how to read it, and its address."""
-
-    name: str
-    question: str
-    reading: str
-    address: str
-
-
 def load_numbers() -> dict[str, Any]:
     """Load the numbers of the last three stages together.
 
@@ -67,15 +57,21 @@ def load_numbers() -> dict[str, Any]:
     return numbers
 
 
-def load_pictures() -> list[Picture]:
-    """Load the figures that the stages write, in the order of dvc.yaml."""
-    pictures = []
-    for path in re.findall(r"\bplots/[\w-]+\.png\b", DVC_YAML_PATH.read_text(encoding="utf-8")):
-        data = Path(path).read_bytes()
-        texts = Image.open(io.BytesIO(data)).info
-        address = "data:image/png;base64," + base64.b64encode(data).decode()
-        pictures.append(Picture(Path(path).stem, texts["Title"], texts["Description"], address))
-    return pictures
+def load_pictures() -> list[dict[str, str]]:
+    """Load the figures that the stages write, in the order of dvc.yaml.
+
+    Each with the question that it answers and how to read it, which are in the file.
+    """
+    paths = re.findall(r"\bplots/[\w-]+\.png\b", DVC_YAML_PATH.read_text(encoding="utf-8"))
+    return [
+        {
+            "name": Path(path).stem,
+            "question": Image.open(path).info["Title"],
+            "reading": Image.open(path).info["Description"],
+            "address": "data:image/png;base64," + b64encode(Path(path).read_bytes()).decode(),
+        }
+        for path in paths
+    ]
 
 
 def describe_dataset(card: Card) -> str:
