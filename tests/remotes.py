@@ -4,7 +4,6 @@ A server tells what stands in for the example values of docs/sharing.md, so that
 commands run against it.
 """
 
-import ctypes
 import getpass
 import os
 import secrets
@@ -22,7 +21,8 @@ from pathlib import Path
 HOST = "127.0.0.1"
 PATIENCE_SECONDS = 60  # for a server to answer
 POLL_SECONDS = 0.05
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
+# A test run that is killed takes its servers with it.
+LEASH = ("setpriv", "--pdeathsig", "TERM") if sys.platform == "linux" else ()
 BIN = Path(sys.executable).parent
 
 
@@ -51,11 +51,6 @@ def choose_port() -> int:
         return port
 
 
-def _end_with_parent() -> None:
-    # A test run that is killed takes its servers with it.
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
 @contextmanager
 def running(
     command: list[str | Path],
@@ -67,13 +62,12 @@ def running(
     with (
         log.open("ab") as output,
         subprocess.Popen(
-            command,
+            [*LEASH, *command],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             env={**os.environ, **(environment or {})},
             start_new_session=True,
-            preexec_fn=_end_with_parent,  # noqa: PLW1509 - no threads here
         ) as process,
     ):
         try:

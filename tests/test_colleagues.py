@@ -5,13 +5,12 @@ The commands are those of docs/sharing.md.
 
 import re
 import shutil
-import stat
 from pathlib import Path
 
 import pytest
 from imports import ROOT
 from projects import UP_TO_DATE, Project, list_runs
-from sharing import MODEL, read_commands, write_in_place
+from sharing import MODEL, read_commands
 
 
 def use_lab_cache(project: Project, cache: Path) -> None:
@@ -34,25 +33,6 @@ def test_second_clone_on_a_shared_cache_trains_nothing(trained: Project, tmp_pat
     # Only what a person may have put into data/raw is looked at: the files are in the cache.
     assert list_runs(second.call("dvc", "repro")) == ["fetch"]
     assert (second.folder / MODEL).read_bytes() == (first.folder / MODEL).read_bytes()
-
-
-def test_shared_cache_is_open_to_the_group(trained: Project, tmp_path: Path) -> None:
-    clone, cache = trained.clone(tmp_path / "clone"), tmp_path / "lab"
-    use_lab_cache(clone, cache)
-    (clone.folder / "notes.txt").write_text("mine")
-    clone.call("dvc", "add", "--quiet", "notes.txt")
-    (folder,) = filter(Path.is_dir, (cache / "files/md5").iterdir())
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o2775
-    assert [stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()] == [0o444]
-
-
-def test_writing_in_place_harms_a_linked_cache(trained: Project, tmp_path: Path) -> None:
-    project = trained.copy(tmp_path / "project")
-    for links, status in (("copy", 0), ("hardlink", 1)):
-        project.call("dvc", "config", "--local", "cache.type", links)
-        project.call("dvc", "checkout", "--relink", "--force")
-        write_in_place(project.folder / MODEL)
-        assert (f"({MODEL})" in project.digits("verify", "cache", status=status)) == bool(status)
 
 
 @pytest.mark.nightly
@@ -132,3 +112,28 @@ def test_cleaning_up_keeps_what_colleagues_pushed(
         for command in read_commands("Cleaning up", {}):
             third.call(*command, "--force")  # it asks otherwise
         assert UP_TO_DATE in third.call("dvc", "repro")
+
+
+@pytest.mark.nightly
+def test_model_is_had_by_name(trained: Project, tmp_path: Path) -> None:
+    project, user = trained.copy(tmp_path / "team/digits"), Project(tmp_path / "user/app")
+    project.call("dvc", "push")
+    address = str(tmp_path / "digits.git")
+    project.call("git", "clone", "--quiet", "--bare", ".", address)
+    project.call("git", "remote", "add", "origin", address)
+    user.folder.mkdir(parents=True)
+    # What the page warns of; without it, its first block would be needless.
+    said = user.call("dvc", "get", address, MODEL, "-o", "x", status=255)
+    assert "No storage files available" in said
+
+    title = "The model by name"
+    for command in read_commands(title, {"/srv/digits": str(tmp_path / "store")}, 0):
+        project.call(*command)
+    for command in read_commands(title, {}, 1):
+        project.call(*command)
+    model = (project.folder / MODEL).read_bytes()
+    project.folder.rename(tmp_path / "away")  # nobody needs what is on the author's disk
+    for command in read_commands(title, {"/srv/git/digits.git": address}, 2):
+        user.call(*command)
+    received = {path.name: path.read_bytes() for path in user.folder.glob("*.keras")}
+    assert received == dict.fromkeys(("digits.keras", "production.keras", "main.keras"), model)

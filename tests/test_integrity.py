@@ -32,7 +32,7 @@ def test_whole_cache_and_remote_are_verified(project: Project) -> None:
     output = project.digits("verify", "cache")
     assert output.endswith("objects, 0 replaced from the remote; all are whole.\n")
     output = project.digits("verify", "cache", "--remote", status=1)
-    assert "remote None (None): expected a list of its objects" in output
+    assert "remote None (no address): expected a list of its objects" in output
     assert "no remote specified" in output
 
 

@@ -133,19 +133,11 @@ def test_head_that_people_detached_stays(repository: Project) -> None:
 def test_run_that_goes_on_is_left_alone(repository: Project, tmp_path: Path) -> None:
     start = break_off(repository)
     program = tmp_path / "dvc"
-    program.write_text("import sys; print(flush=True); sys.stdin.read()")
-    with subprocess.Popen(
-        [sys.executable, str(program)],
-        cwd=repository.folder,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as process:
-        assert process.stdout
-        assert process.stdin
-        process.stdout.readline()
+    program.write_text("import time; time.sleep(60)")
+    with subprocess.Popen([sys.executable, str(program)]) as process:
         with pytest.raises(DigitsError, match=f"received process {process.pid}"):
             recover()
-        process.stdin.close()
+        process.kill()
     assert ask(repository, "rev-parse", f"{EXEC_REFS}/EXEC_BASELINE") == start
     assert recover() != NOTHING
 

@@ -63,7 +63,7 @@ def test_failure_shows_no_password(text: str, masked: str) -> None:
 
 def write_script(folder: Path, code: str) -> str:
     path = folder / "stage.py"
-    path.write_text(f"import gc, os, signal, sys\nfrom digits.stage import run\n{code}\n")
+    path.write_text(f"import os, signal, sys\nfrom digits.stage import run\n{code}\n")
     return str(path)
 
 
@@ -102,17 +102,13 @@ def test_stage_ends_with_its_parent(code: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("new_session", [False, True])
-def test_stage_with_a_parent_runs_and_its_garbage_is_its_own(
-    new_session: bool,  # noqa: FBT001
-    tmp_path: Path,
-) -> None:
-    frozen = "gc.get_freeze_count() > 10 * len(gc.get_objects())"  # what has been imported
+def test_stage_with_a_parent_runs(new_session: bool, tmp_path: Path) -> None:  # noqa: FBT001
     done = subprocess.run(
-        [sys.executable, write_script(tmp_path, f"import numpy\nrun(lambda: print({frozen}))")],
+        [sys.executable, write_script(tmp_path, "run(lambda: print('ran'))")],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         start_new_session=new_session,
         check=True,
     )
-    assert done.stdout == "True\n"
+    assert done.stdout == "ran\n"

@@ -43,7 +43,7 @@ def open_remote(repo: Repo) -> Any:
         DigitsError: none is set, it gives no answer, or it cannot be listed, as over HTTP.
     """
     name = repo.config["core"].get("remote")
-    url = repo.config["remote"].get(name, {}).get("url")
+    url = repo.config["remote"].get(name, {}).get("url", "no address")
     try:
         store = repo.cloud.get_remote_odb()
         list_objects(store)
