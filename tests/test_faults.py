@@ -99,7 +99,9 @@ def test_no_room_for_an_output(stage: str, reason: str, trained: Project, tmp_pa
     folder.chmod(0o755)
     assert said.splitlines()[-1].startswith(f"ERROR: {reason}: '")
     assert "Traceback" not in said
-    assert project.read_results() == before
+    after = project.read_results()
+    after.pop("models/checkpoint.json", None)  # a training goes on from its last epoch
+    assert after == before
 
 
 @pytest.mark.parametrize(
