@@ -171,31 +171,18 @@ def npy(array: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def npy_with_header(before: str, after: str) -> bytes:
-    text = "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }".replace(before, after)
-    header = text.encode().ljust(117) + b"\n"
-    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(100)
-
-
-NPY = npy(ARRAY)
 NOT_THE_ARRAY = {
     "empty": (b"", r"a \.npy array, received"),
-    "cut-by-a-byte": (NPY[:-1], r"a \.npy array, received"),
-    "header-16-tebibytes": (npy_with_header("3, 4", f"{1 << 40}, 4"), "received"),
-    "objects": (npy(np.array([{}])), "received (Object arrays|Array can't)"),
+    "cut-by-a-byte": (npy(ARRAY)[:-1], r"a \.npy array, received"),
+    "objects": (npy(np.array([{}])), r"received (Object arrays cannot|Array can't)"),
     "float64": (npy(ARRAY.astype(np.float64)), r"float32 \(n, 4\), received float64 \(3, 4\)"),
-    "big-endian": (npy(ARRAY.astype(">f4")), r"float32 \(n, 4\), received >f4 \(3, 4\)"),
     "transposed": (npy(ARRAY.T), r"float32 \(n, 4\), received float32 \(4, 3\)"),
 }
 
 
 @pytest.mark.parametrize("mapped", [False, True], ids=["read", "mapped"])
 class TestArray:
-    @pytest.mark.parametrize(
-        "array",
-        [ARRAY, ARRAY[:0], ARRAY.T.copy().T, ARRAY[::2]],
-        ids=["plain", "empty", "fortran", "strided"],
-    )
+    @pytest.mark.parametrize("array", [ARRAY, ARRAY[:0], ARRAY.T.copy().T, ARRAY[::2]])
     def test_round_trip(self, array: np.ndarray, path: Path, *, mapped: bool) -> None:
         write_array(path, array)
         loaded = load_array(path, "float32", (None, 4), mapped=mapped)
@@ -206,25 +193,6 @@ class TestArray:
         write_bytes(path, data)
         with refused(path, message):
             load_array(path, "float32", (None, 4), mapped=mapped)
-
-    def test_planted_pickle_is_not_run(self, path: Path, *, mapped: bool) -> None:
-        trace = path.parent.with_name("trace")
-        write_bytes(path, npy(np.array([Exploit(trace)], dtype=object)))
-        with refused(path, "received"):
-            load_array(path, "float32", (None,), mapped=mapped)
-        assert not trace.exists()
-        np.load(path, allow_pickle=True)
-        assert trace.exists()  # the trap was armed
-
-
-class Exploit:
-    """An object whose unpickling makes a file."""
-
-    def __init__(self, trace: Path) -> None:
-        self.trace = trace
-
-    def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
-        return Path.touch, (self.trace,)
 
 
 def test_mapped_array_stays_on_disk(path: Path) -> None:
