@@ -682,6 +682,10 @@ BAD_PICTURES: dict[str, tuple[Callable[[], None], str]] = {
         save_beside_another_opinion,
         "p/1/10.png: expected one label, received 1 by its folder, 0 by p/predictions.csv",
     ),
+    "folders-or-names": (
+        lambda: save_each("{s}/{d}_{i:04}.png", train="batch1", test="batch2"),
+        "p/batch1/0_0000.png: expected labels by a folder for each class",
+    ),
     "two-levels": (
         lambda: save_each("{j}/{d}/{i}.png"),
         "SOURCE: expected one level of folders for classes, received 0, 1, 2, 3, 4, 5 and of 0, 1",

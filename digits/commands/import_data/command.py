@@ -29,7 +29,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("sources", nargs="+", type=Path, metavar="SOURCE", help=FORMS)
     add("--test", nargs="+", type=Path, default=[], metavar="SOURCE", help="of the test images")
     add("--with", dest="known", metavar="DATASET", help="to whose images these are added")
-    add("--label", metavar="COLUMN", help="of a table; of file names a part's number, from 0")
+    add(
+        "--label",
+        metavar="COLUMN",
+        help="of a table; a number from 0: that part of file names; or folder",
+    )
     add("--transpose", action="store_true", help="swap rows and columns of the images")
     add("--test-fraction", type=float, metavar="0.2", help="of each class of one set")
     add("--skip-bad", action="store_true", help="leave out pictures that cannot be read")

@@ -13,7 +13,6 @@ from digits.commands.import_data.pairing import (
     Named,
     find_split,
     join_texts,
-    name_split,
 )
 from digits.commands.import_data.pictures import SUFFIXES, Scan
 from digits.commands.import_data.tables import Table
@@ -22,6 +21,7 @@ from digits.errors import DigitsError
 PLAIN = re.compile(r"\d|[1-9]\d|[A-Za-z]")  # a label in a name; an index is longer
 ARCHIVE = re.compile(r"(\.(zip|tar|tgz|gz|bz2|xz))+/", re.IGNORECASE)
 SUFFIX = re.compile(rf"({'|'.join(map(re.escape, SUFFIXES))})$", re.IGNORECASE)
+FOLDER = "folder"
 Splits = Sequence[str | None]
 
 
@@ -71,25 +71,27 @@ def _label_files(
                     f"{labelled[name][1]} by {join_texts(table.name for table in tables)}"
                 )
         return labelled
-    in_names = _read_names(names, label)
-    if len(set(in_folders)) > 1 and label is None:
-        labels = in_folders
-        if in_names and not _are_plain(in_folders):
-            print(
-                f"WARNING: the classes are the folders {join_texts(dict.fromkeys(in_folders))}; "
-                "--label 0 takes the first part of each file's name",
-                file=sys.stderr,
-            )
-    else:
-        is_inside = all(name.count("/") > 1 for name in names)  # of a folder that is no source
-        labels = in_names or (in_folders if is_inside else [])
+    labels = _choose_labels(names, in_folders, label)
     if not labels:
         raise DigitsError(
             f"{names[0]}: expected labels by a folder for each class, in a labels.csv, or in all "
             "file names at one place, such as 7_0001.png, received none that is clear: --label 0 "
-            "takes the first part of each name"
+            f"takes the first part of each name, --label {FOLDER} the folders"
         )
     return dict(zip(names, zip(splits, labels, strict=True), strict=True))
+
+
+def _choose_labels(
+    names: Sequence[str], in_folders: Sequence[str], label: str | None
+) -> Sequence[str]:
+    """Choose folders of numbers or letters, else what file names have, else the folders."""
+    if label == FOLDER or (label is None and _are_plain(in_folders)):
+        return in_folders
+    in_names, is_one = _read_names(names, label), len(set(in_folders)) < 2
+    if in_names:
+        return in_names if is_one or label else ()
+    is_inside = all(name.count("/") > 1 for name in names)  # of a folder that is no source
+    return in_folders if not label and (is_inside or not is_one) else ()
 
 
 def _find_splits(names: Sequence[str]) -> tuple[list[list[str]], Splits]:
@@ -108,7 +110,7 @@ def _find_splits(names: Sequence[str]) -> tuple[list[list[str]], Splits]:
         if all(splits):
             # All of that name: some unpack train.zip to train/train.
             rest = [[name for name in folder if name != folder[level]] for folder in folders]
-            return rest, _name(splits)
+            return rest, splits
     tops = sorted({folder[0] for folder in folders})
     if any(map(find_split, tops)):
         raise DigitsError(
@@ -116,12 +118,7 @@ def _find_splits(names: Sequence[str]) -> tuple[list[list[str]], Splits]:
             f"{join_texts(tops)}: --test FOLDER says which is for the test"
         )
     splits = [find_split(PurePosixPath(name).stem) for name in names]
-    return folders, _name(splits) if all(splits) else [None] * len(names)
-
-
-def _name(splits: Splits) -> Splits:
-    known = set(splits)
-    return [name_split(split, known) for split in splits]
+    return folders, splits if all(splits) else [None] * len(names)
 
 
 def _read_folders(folders: Sequence[Sequence[str]]) -> Sequence[str]:
@@ -150,7 +147,9 @@ def _read_names(names: Sequence[str], label: str | None) -> Sequence[str]:
 
     They follow a word such as label; or one part alone of all names can be a label.
     """
-    parts = [re.findall("[A-Za-z]+|[0-9]+", PurePosixPath(name).stem) for name in names]
+    paths = [PurePosixPath(name) for name in names]
+    folders = [path.parent for path in paths]
+    parts = [re.findall("[A-Za-z]+|[0-9]+", path.stem) for path in paths]
     columns = list(zip(*parts, strict=False))
     if label is not None:
         is_place = label.isdecimal() and int(label) < len(columns)
@@ -158,7 +157,8 @@ def _read_names(names: Sequence[str], label: str | None) -> Sequence[str]:
     clear = [
         place
         for place, texts in enumerate(columns)
-        if _are_plain(texts) and 2 * len(set(texts)) <= len(texts)
+        # An index is in a folder once.
+        if _are_plain(texts) and 2 * len(set(zip(folders, texts, strict=True))) <= len(texts)
     ]
     said = [place for place in clear if place and columns[place - 1][0].lower() in LABEL_WORDS]
     chosen = said or clear

@@ -82,8 +82,11 @@ def pair(arrays: Sequence[Named]) -> list[Pair]:
     """
     splits = {array.split for array in arrays if array.holds_images}
     if "test" not in splits:
-        arrays = [replace(array, split=name_split(array.split, splits)) for array in arrays]
-        splits = {name_split(split, splits) for split in splits}
+        arrays = [
+            replace(array, split="test") if array.split == "validation" else array
+            for array in arrays
+        ]
+        splits = {array.split for array in arrays if array.holds_images}
     kept = sorted(splits - {"validation"}, key=str, reverse=True)  # train before test
     if not kept or (None in kept and len(kept) > 1):
         raise DigitsError(
@@ -116,11 +119,6 @@ def _choose(arrays: list[Named], words: set[str]) -> list[Named]:
     chosen = said if len(said) == 1 else arrays
     are_equal = all(np.array_equal(array.array, chosen[0].array) for array in chosen)
     return chosen[:1] if are_equal else chosen
-
-
-def name_split(split: str | None, splits: set[str | None]) -> str | None:
-    """Name the validation split `test` where there is no test split."""
-    return "test" if split == "validation" and "test" not in splits else split
 
 
 def warn_of_left_out(names: Iterable[object]) -> None:

@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from pydantic import ValidationError
 
 from digits.commands.import_data.labels import Images
 from digits.commands.import_data.pairing import join_texts
-from digits.config import describe_errors, load_params
+from digits.config import load_params
 from digits.data import datasets, idx
 from digits.data.datasets import Dataset, load_dataset
 from digits.data.finding import find_files
@@ -149,10 +148,7 @@ def _write_facts(name: str, facts: dict[str, Any], origin: str) -> bytes:
     """Write a dataset file as JSON in YAML: its texts are texts to every version of YAML."""
     lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in facts.items()]
     try:
-        Dataset.model_validate(facts)
         return "\n".join([f"# {origin}", *lines, ""]).encode()
-    except ValidationError as error:
-        raise DigitsError(f"{name}: {describe_errors('', Dataset, error)}") from error
     except UnicodeEncodeError as error:  # the name of a folder that another system wrote
         received = error.object[error.start - 9 : error.end + 9]
         raise DigitsError(f"{name}: expected names in UTF-8, received {received!a}") from error
