@@ -11,7 +11,7 @@ import psutil
 import pytest
 from projects import Project, lend_environment
 from remotes import wait_until
-from test_readme import read_blocks
+from test_pages import read_blocks
 from tuning import (
     SECONDS,
     assert_untouched,
