@@ -4,22 +4,12 @@ import math
 
 import numpy as np
 import pytest
+from predictions import make_predictions
 
 from digits.evaluation import error_analysis, label_issues
 from digits.evaluation.predictions import Predictions
 
 NAMES = list("0123456789")
-
-
-def predict(labels: list[int], predicted: list[int], confidence: list[float]) -> Predictions:
-    """Make predictions of which the rest of the probability goes to the other classes evenly."""
-    count = len(labels)
-    probabilities = np.empty((count, 10), np.float32)
-    for row, guess, share in zip(probabilities, predicted, confidence, strict=True):
-        row[:] = (1 - share) / 9
-        row[guess] = share
-    images = np.arange(count, dtype=np.uint8)[:, None, None] * np.ones((1, 28, 28), np.uint8)
-    return Predictions(images, np.array(labels, np.uint8), probabilities)
 
 
 @pytest.fixture
@@ -28,7 +18,7 @@ def predictions() -> Predictions:
     labels = [4, 4, 4, 1, 5, 0, 1, 2, 3, 4]
     guesses = [9, 9, 9, 7, 3, 0, 1, 2, 3, 4]
     confidence = [0.6, 0.95, 0.4, 0.91, 0.5, 0.99, 0.99, 0.98, 0.97, 0.9]
-    return predict(labels, guesses, confidence)
+    return make_predictions(labels, guesses, confidence)
 
 
 def test_errors_are_listed_by_their_loss(predictions: Predictions) -> None:
@@ -78,7 +68,7 @@ def test_planted_label_error_is_suspected() -> None:
     labels = [number % 10 for number in range(200)]
     guesses = list(labels)
     guesses[42] = 7  # labelled 2
-    found = predict(labels, guesses, [0.99] * 200)
+    found = make_predictions(labels, guesses, 0.99)
     disputed = np.arange(200) == 42
     issues = label_issues.tabulate_label_issues(found, disputed)
     assert issues["index"].tolist() == [42]

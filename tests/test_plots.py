@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from PIL import Image
+from predictions import make_predictions
 
 from digits.evaluation import error_analysis, metrics, plots, plots_images
 from digits.evaluation.corruptions import KINDS
@@ -33,14 +34,10 @@ ROBUSTNESS = pd.DataFrame(
 
 def predict(class_count: int, error_count: int, count: int = 2_000) -> Predictions:
     """Make predictions of which the first ones are wrong, some of them surely."""
-    generator = np.random.default_rng(class_count)
     labels = np.arange(count) % class_count
     guesses = np.where(np.arange(count) < error_count, (labels + 1) % class_count, labels)
-    confidence = generator.uniform(0.55, 0.999, count).astype(np.float32)
-    probabilities = np.repeat(((1 - confidence) / (class_count - 1))[:, None], class_count, axis=1)
-    probabilities[np.arange(count), guesses] = confidence
-    images = generator.integers(0, 256, (count, 28, 28)).astype(np.uint8)
-    return Predictions(images, labels.astype(np.uint8), probabilities)
+    confidence = np.random.default_rng(class_count).uniform(0.55, 0.999, count)
+    return make_predictions(labels, guesses, confidence, class_count)
 
 
 def draw_all(names: Sequence[str], found: Predictions) -> dict[str, Figure]:
@@ -124,13 +121,6 @@ def test_confusion_colours_only_errors() -> None:
         if colour[3]
     }
     assert darkness[0] == 0 < darkness[1] < darkness[4]
-
-
-def test_bars_of_reliability_are_the_images_of_each_bin() -> None:
-    found = predict(10, 0)
-    table = metrics.tabulate_reliability(found.labels, found.probabilities)
-    _, lower = plots.draw_reliability(table, TITLE).axes
-    assert [text.get_text() for text in lower.texts] == [f"{count:,}" for count in table["count"]]
 
 
 def test_corruptions_are_sorted_and_marked_by_group() -> None:
