@@ -24,7 +24,7 @@ from test_segmentation import photograph, write
 from test_stages import make_project
 
 from digits.commands.import_data import command
-from digits.commands.import_data.labels import flatten_labels
+from digits.commands.import_data.conversion import flatten_labels
 from digits.commands.import_data.pairing import Named
 from digits.commands.import_data.writing import FILE_NAMES
 from digits.data import idx

@@ -91,7 +91,7 @@ def test_added_images_are_repeated_in_train_alone(repeats: int) -> None:
     assert not set(own) & set(held)
 
 
-def test_parts_are_scored_apart(capsys: pytest.CaptureFixture[str]) -> None:
+def test_parts_are_scored_apart() -> None:
     import_data("mine", "mine", "--with", "mnist")
     for stage in STAGES:
         stage.main()
@@ -103,7 +103,6 @@ def test_parts_are_scored_apart(capsys: pytest.CaptureFixture[str]) -> None:
     assert metrics["error_count"] == wrong.sum()
     errors = {name: part["error_count"] for name, part in metrics["parts"].items()}
     assert errors == {"mnist": wrong[:50].sum(), "mine": wrong[50:].sum()}
-    assert f"mine: {errors['mine']} errors in 2 test images" in capsys.readouterr().out
 
 
 def test_more_can_be_added_to_what_was_joined() -> None:

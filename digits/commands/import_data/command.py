@@ -10,9 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from digits.commands.import_data.labels import Images, flatten_labels, number_classes
-from digits.commands.import_data.pairing import Named, Pair, join_texts, pair
-from digits.commands.import_data.pixels import convert_images, warn_of_shared
+from digits.commands.import_data.conversion import Images, convert, number_classes, warn_of_shared
+from digits.commands.import_data.pairing import Named, join_texts, pair
 from digits.commands.import_data.reading import FORMS, read_sources
 from digits.commands.import_data.writing import Content, add_to, write_dataset
 from digits.data.datasets import DATASETS_DIR, NAME
@@ -42,7 +41,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def main(arguments: Namespace) -> None:
     _check_options(arguments)
-    sets = [_convert(both) for both in pair(_read_arrays(arguments))]
+    sets = [convert(*both) for both in pair(_read_arrays(arguments))]
     paths = (*arguments.sources, *arguments.test)
     origin = f"Imported from {join_texts(path.absolute().name for path in paths)}"
     if len(sets) == 1:
@@ -83,11 +82,6 @@ def _read_arrays(arguments: Namespace) -> list[Named]:
         *(replace(array, split="train") for array in arrays),
         *(replace(array, split="test") for array in test),
     ]
-
-
-def _convert(both: Pair) -> Images:
-    labels = flatten_labels(both.labels)
-    return Images(convert_images(both.images, len(labels)), labels)
 
 
 def _divide(images: Images, fraction: float) -> list[Images]:

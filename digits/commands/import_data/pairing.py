@@ -5,7 +5,6 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 
@@ -44,13 +43,6 @@ class Named:
         return f"{self.name} {self.array.shape}"
 
 
-class Pair(NamedTuple):
-    """Images and labels of any form, and where each lies."""
-
-    images: Named
-    labels: Named
-
-
 def split_words(name: str) -> list[str]:
     """Return the words of a name in lower case: `xTrain_2` has x, train and 2."""
     return re.findall(r"[a-z0-9]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
@@ -74,7 +66,7 @@ def find_split(name: str) -> str | None:
     return None
 
 
-def pair(arrays: Sequence[Named]) -> list[Pair]:
+def pair(arrays: Sequence[Named]) -> list[tuple[Named, Named]]:
     """Pair images with their labels: to train and to test, or all where no name says a split.
 
     Raises:
@@ -99,11 +91,11 @@ def pair(arrays: Sequence[Named]) -> list[Pair]:
     return pairs
 
 
-def _pair(split: str | None, arrays: Sequence[Named]) -> Pair:
+def _pair(split: str | None, arrays: Sequence[Named]) -> tuple[Named, Named]:
     images = _choose([array for array in arrays if array.holds_images], IMAGE_WORDS)
     labels = _choose([array for array in arrays if not array.holds_images], LABEL_WORDS)
     if len(images) == 1 and len(labels) == 1:
-        return Pair(images[0], labels[0])
+        return images[0], labels[0]
     raise DigitsError(
         f"SOURCE: expected one array of images and one of labels{f' to {split}' if split else ''}, "
         f"received {join_texts(arrays)}: {SAY_TEST if labels else KAGGLE}"

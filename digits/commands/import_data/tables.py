@@ -11,9 +11,8 @@ from typing import IO, Any
 import numpy as np
 import pandas as pd
 
-from digits.commands.import_data.labels import NUMBER
+from digits.commands.import_data.conversion import NUMBER, OTHER_SIZE, PIXEL_COUNT
 from digits.commands.import_data.pairing import LABEL_WORDS, LEAST_PIXELS, join_texts
-from digits.commands.import_data.pixels import OTHER_SIZE, PIXEL_COUNT
 from digits.data.splits import BLOCK, IMAGE_SIDE
 from digits.errors import DigitsError
 

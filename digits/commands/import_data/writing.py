@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from digits.commands.import_data.labels import Images
+from digits.commands.import_data.conversion import Images
 from digits.commands.import_data.pairing import join_texts
 from digits.config import load_params
 from digits.data import datasets, idx
