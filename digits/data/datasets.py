@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from digits.config import PARAMS_PATH, Section, load_named
 
@@ -16,7 +16,6 @@ DATASETS_DIR = Path("datasets")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 NAME = re.compile(r"[A-Za-z0-9][\w-]*")
 LARGEST_SIZE = 1 << 30  # bytes that are read of a file whose size is unknown
-LARGEST_DECLARED = 1 << 34  # bytes: more must be a typing error
 
 
 def check_mirror(mirror: str) -> str:
@@ -52,7 +51,6 @@ def _check_unique(values: list[T]) -> list[T]:
     return values
 
 
-Size = Annotated[int, Field(ge=0, le=LARGEST_DECLARED)]  # bytes
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]  # SHA-256
 Label = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 LabelValues = Annotated[list[Label], AfterValidator(_check_unique)]
@@ -68,7 +66,7 @@ class RawFile(Section):
     """One IDX file of a dataset; its content is known by size and SHA-256 of the unpacked bytes."""
 
     name: str = Field(pattern=r"^[\w.-]+$")
-    raw_size: Size | None = None
+    raw_size: int | None = Field(default=None, ge=0)  # bytes
     raw_sha256: Digest | None = None
     gzip_sha256: Digest | None = None  # of the published `.gz`, where nothing else is known
 
@@ -113,13 +111,6 @@ class Dataset(Section):
     disputed: list[int] = Field(default=[])
     # Of a dataset that was joined: first the known one, then what was added to it.
     parts: list[Part] = Field(default=[])
-
-    @field_validator("parts")
-    @classmethod
-    def _check_parts(cls, parts: list[Part]) -> list[Part]:
-        if len({part.name for part in parts}) < len(parts):
-            raise ValueError("names that differ")
-        return parts
 
     @model_validator(mode="after")
     def _check_label_values(self) -> Self:

@@ -7,11 +7,9 @@ PICKLE = "a Python pickle: what it holds would be run; save its arrays as .npz"
 SIGNATURES = {
     b"\x1f\x8b": "gzip, decompress it first",
     b"PK\x03\x04": "a zip archive (.zip or .npz)",
-    b"PK\x05\x06": "an empty zip archive",
     b"\xfd7zXZ\0": "an xz archive",
     b"7z\xbc\xaf\x27\x1c": "a 7z archive",
     b"BZh": "a bzip2 archive",
-    b"\x28\xb5\x2f\xfd": "a zstd archive",
     b"Rar!\x1a\x07": "a rar archive",
     b"\x89PNG\r\n\x1a\n": "a PNG image",
     b"\xff\xd8\xff": "a JPEG image",
@@ -26,7 +24,6 @@ SIGNATURES = {
     b"MATLAB 7.3 MAT-file": "a MATLAB 7.3 file: save it with -v7",
     **dict.fromkeys((b"\x80\2", b"\x80\3", b"\x80\4", b"\x80\5"), PICKLE),
     b"version https://git-lfs.github.com/spec/": "a Git LFS pointer, to be pulled",
-    b"\xef\xbb\xbf": "a text with a byte-order mark: a text tool rewrote the file",
     b"\xff\xfe": "UTF-16 text",
     b"\xfe\xff": "UTF-16 text",
 }
@@ -46,8 +43,6 @@ def name_format(data: bytes) -> str:
         if b"<svg" in text:
             return "an SVG drawing, export it as PNG"
         return "an XML document" if text.startswith(b"<?xml") else "an HTML page"
-    if text.startswith(b"{"):
-        return "JSON text"
     return "a CSV table" if CSV.match(head) else ""
 
 

@@ -5,7 +5,6 @@ pandas, NumPy, SciPy, h5py and Pillow read them. Pickles are never opened.
 
 import io
 import warnings
-from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -194,6 +193,6 @@ def _read_parquet(name: str, data: bytes, label: str | None) -> Arrays:
 
 def _looks_like_table(file: File, head: bytes, *, is_source: bool) -> bool:
     """Tell text from all else; in a folder, only what is called a table is one."""
-    is_text = b"\0" not in head and name_format(head.removeprefix(BOM_UTF8)) in ("", "a CSV table")
+    is_text = b"\0" not in head and name_format(head) in ("", "a CSV table")
     is_called = not TABLES.isdisjoint(suffix.lower() for suffix in Path(file.name).suffixes)
     return is_text and (is_source or is_called)
