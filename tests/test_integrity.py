@@ -2,18 +2,12 @@
 
 import hashlib
 import os
+import re
 from pathlib import Path
 
 import pytest
 from projects import UP_TO_DATE, Project
-from sharing import (
-    MODEL,
-    cache_path,
-    damage,
-    output_oid,
-    read_commands,
-    write_in_place,
-)
+from sharing import MODEL, cache_path, damage, output_oid, read_commands, write_in_place
 
 
 @pytest.fixture
@@ -25,12 +19,10 @@ def project(trained: Project, tmp_path: Path) -> Project:
 
 
 def test_whole_cache_and_remote_are_verified(project: Project) -> None:
-    assert "the cache: " in project.digits("verify", "cache")
-    output = project.digits("verify", "cache", "--remote")
-    assert output.endswith("objects, 0 replaced from the cache; all are whole.\n")
+    whole = r"the (cache|remote): all \d+ objects are whole\n"
+    assert re.fullmatch(whole, project.digits("verify", "cache", "--remote"))
     project.call("dvc", "config", "--unset", "core.remote")
-    output = project.digits("verify", "cache")
-    assert output.endswith("objects, 0 replaced from the remote; all are whole.\n")
+    assert re.fullmatch(whole, project.digits("verify", "cache"))
     output = project.digits("verify", "cache", "--remote", status=1)
     assert "remote None (no address): expected a list of its objects" in output
     assert "no remote specified" in output
@@ -45,7 +37,7 @@ def test_damaged_cache_is_named_and_repaired(project: Project, name: str) -> Non
     assert f"({name})" in output
     assert "1 damaged; replace them from the remote: `digits verify cache --repair`" in output
     output = project.digits("verify", "cache", "--repair")
-    assert "1 replaced from the remote; all are whole." in output
+    assert "objects are whole, 1 replaced from the remote" in output
     assert path.read_bytes() == whole
 
 
@@ -85,9 +77,8 @@ def test_damaged_everywhere_is_removed_and_named(project: Project) -> None:
 @pytest.mark.nightly
 def test_commands_of_the_page_run_as_written(project: Project) -> None:
     for title in ("Sharing", "Damage"):
-        for command in read_commands(title, {}):
-            output = (
-                project.call(*command) if command[0] != "digits" else project.digits(*command[1:])
-            )
-            if command == ["dvc", "repro"]:
-                assert UP_TO_DATE in output
+        for program, *words in read_commands(title, {}):
+            if program == "digits":
+                project.digits(*words)
+            else:
+                project.call(program, *words)

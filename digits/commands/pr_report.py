@@ -58,27 +58,24 @@ def judge_lock() -> str:
         DigitsError: it is not; says what is older, or newer.
     """
     status: dict[str, list[Any]] = json.loads(read_dvc("status", "--json"))
-    stale = [
-        f"{stage}: {line}"
-        for stage, changes in status.items()
-        for change in changes
-        for line in _describe_change(change)
-    ]
+    changes = {stage: [*_list_changes(changed)] for stage, changed in status.items()}
+    stale = [f"{stage}: {', '.join(lines)}" for stage, lines in changes.items() if lines]
     if stale:
         raise DigitsError(f"dvc.lock is not about what is here, dvc repro it: {'; '.join(stale)}")
     return "The digests in `dvc.lock` are those of this code, these parameters, metrics and plots."
 
 
-def _describe_change(change: Any) -> Iterator[str]:
-    if isinstance(change, str):  # "changed command" and the like
-        yield change
-        return
-    for states in change.values():
-        for path, state in states.items():
-            if isinstance(state, dict):  # of parameters
-                yield from (f"{key} {what}" for key, what in state.items())
-            elif state not in ("deleted", "not in cache"):
-                yield f"{path} {state}"
+def _list_changes(changes: list[Any]) -> Iterator[str]:
+    for change in changes:
+        if isinstance(change, str):  # "changed command" and the like
+            yield change
+            continue
+        for states in change.values():
+            for path, state in states.items():
+                if isinstance(state, dict):  # of parameters
+                    yield from (f"{key} {what}" for key, what in state.items())
+                elif state not in ("deleted", "not in cache"):
+                    yield f"{path} {state}"
 
 
 def judge_metrics() -> str:

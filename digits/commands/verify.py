@@ -82,7 +82,8 @@ def verify_cache(arguments: Namespace) -> None:
             f"{other}: expected {', '.join(lost)}, received none that is whole; they are removed: "
             "`dvc pull` from elsewhere, or `dvc repro`, makes them again"
         )
-    print(f"{where}: {len(oids)} objects, {len(damaged)} replaced from {other}; all are whole.")
+    replaced = f", {len(damaged)} replaced from {other}" if damaged else ""
+    print(f"{where}: all {len(oids)} objects are whole{replaced}")
 
 
 def reproduce() -> dict[str, str]:
