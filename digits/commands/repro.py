@@ -18,6 +18,12 @@ from digits.evaluation.results import LOCK_PATH, describe_result, load_metrics
 from digits.model.recipes import load_recipe
 from digits.paths import CARD_PATH
 
+# Of a run that changed what is committed.
+KEEP = """
+These results are not the committed ones: other data, another processor, or changes of yours.
+Commit them, and DVC compares with them from now on:
+
+  git add --all && git commit --message 'My run'"""
 EMBEDDED = {"dataset": "optdigits", "train.recipe": "cnn_optdigits"}
 
 
@@ -41,17 +47,6 @@ def print_banner(*lines: str) -> None:
     print("", rule, *lines, rule, "", sep="\n", flush=True)
 
 
-def advise_to_keep() -> str:
-    """Say how the run is kept, if it changed what is committed; nothing otherwise."""
-    if not try_git("status", "--porcelain", "--", str(LOCK_PATH)):
-        return ""
-    return (
-        "\nThese results are not the committed ones: another processor, or changes of yours. Commit"
-        "\nthem, and DVC compares with them from now on:\n\n"
-        "  git add --all && git commit --message 'My run'"
-    )
-
-
 def main(_: Namespace) -> None:
     # DVC would only say that a file is missing.
     load_dataset(load_params("dataset", str))
@@ -65,4 +60,6 @@ def main(_: Namespace) -> None:
     recipe = load_params("train.recipe", str)
     metrics = load_metrics()[0]
     result = describe_result(load_card(CARD_PATH).title, recipe, metrics)
-    print(f"\n{result}{advise_to_keep()}")
+    print(f"\n{result}")
+    if try_git("status", "--porcelain", "--", str(LOCK_PATH)):
+        print(KEEP)
