@@ -99,7 +99,7 @@ def test_file_is_loaded() -> None:
         ("low: 0.0001", "values: [1], low: 0.0001", "`low` and `high`, not both"),
         ("recipes/cnn.yaml:batch_size", "decode.seed", "keys such as train.seed and recipes/NAME"),
         ("seeds: [0, 1]", "", "`seeds`, or train.seed in `space`"),
-        ("yaml:batch_size", "yaml:batchsize", r"no 'batchsize' there \(did you mean 'batch_size'"),
+        ("yaml:batch_size", "yaml:batchsize", r"no 'batchsize' \(did you mean 'batch_size'"),
         ("cnn.yaml:batch_size", "cmn.yaml:batch_size", r"recipes/cmn\.yaml: expected a file"),
     ],
 )
@@ -260,9 +260,10 @@ def test_trial_of_a_silent_worker_is_run_again_but_not_for_ever(database: str) -
     assert list_states(own) == ["FAIL"] * study.MOST_RETRIES + ["COMPLETE"]
     *_, done = own.study.trials
     assert done.params == lost[0].params
-    assert command.count_states(study.list_trials(own.study)) == "1 complete"
-    rows = [command.describe_trial(trial) for trial in study.list_trials(own.study)]
-    assert [row[1] for row in rows] == ["lost", "lost (retry of 0)", "complete (retry of 0)"]
+    trials = study.list_trials(own.study)
+    assert study.count_states(trials) == "1 complete, 2 lost"
+    said = [study.describe_state(trial) for trial in trials]
+    assert said == ["lost", "lost (retry of 0)", "complete (retry of 0)"]
 
     hopeless = make_worker(database, train, 2)  # a second trial, which every worker dies of
     for _ in range(study.MOST_RETRIES + 1):
@@ -289,8 +290,8 @@ def test_trial_that_fails_by_itself_is_not_tried_again(database: str) -> None:
     own = make_worker(database, raising(TrialFailedError("train: exit status 1")), 2)
     assert own.work(None) == 2
     trials = study.list_trials(own.study)
-    assert command.count_states(trials) == "2 failed"
-    assert command.describe_trial(trials[0])[1] == "failed: train: exit status 1"
+    assert study.count_states(trials) == "2 failed"
+    assert study.describe_state(trials[0]) == "failed: train: exit status 1"
 
 
 @pytest.mark.parametrize("ending", [None, KeyboardInterrupt], ids=["lives", "interrupted"])

@@ -10,28 +10,23 @@ import shlex
 import signal
 import warnings
 from argparse import ArgumentParser, Namespace
-from collections import Counter
-from collections.abc import Sequence
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
-from optuna.storages import RetryHeartbeatStaleTrialCallback
 from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 from tabulate import tabulate
 
 from digits.commands.tune.objective import Objective, locking, name_experiment, opening_folder
 from digits.commands.tune.search import TUNE_PATH, Point, Search, load_search
 from digits.commands.tune.study import (
     COMMIT,
-    ERROR,
     STORAGE_VARIABLE,
     TOKEN,
-    WANTED,
-    WORKER,
+    count_states,
     create_study,
+    describe_state,
     explaining,
-    is_lost,
     list_trials,
     name_study,
     open_storage,
@@ -139,7 +134,7 @@ def best(url: str, arguments: Namespace) -> None:
     except ValueError as error:
         raise DigitsError(f"study {name}: expected a trial with a result, received none") from error
     print(f"study {name}: {count_states(list_trials(study))}")
-    print(f"best: trial {trial.number}{describe_retry(trial)}, {objective} {trial.value:.6f}")
+    print(f"best: trial {trial.number}, {objective} {trial.value:.6f}")
     for setting in list_options(trial.params)[1::2]:
         print(f"  {setting}")
     for path in draw_study(study, objective):
@@ -172,27 +167,7 @@ def describe_trial(trial: FrozenTrial) -> tuple[str, str, str, str]:
     for key, setting in trial.params.items():
         shown = f"{setting:.4g}" if isinstance(setting, float) else setting
         settings.append(f"{key.rpartition(':')[2]}={shown}")
-    state = f"{describe_state(trial)}{describe_retry(trial)}"
-    return str(trial.number), state, value, "\n".join(settings)
-
-
-def describe_state(trial: FrozenTrial) -> str:
-    if trial.state is TrialState.RUNNING:
-        return f"running: {trial.user_attrs.get(WORKER)}"
-    if trial.state is TrialState.FAIL:
-        return "lost" if is_lost(trial) else f"failed: {trial.user_attrs[ERROR]}"
-    return trial.state.name.lower()
-
-
-def describe_retry(trial: FrozenTrial) -> str:
-    retried = RetryHeartbeatStaleTrialCallback.retried_trial_number(trial)
-    return "" if retried is None else f" (retry of {retried})"
-
-
-def count_states(trials: Sequence[FrozenTrial]) -> str:
-    last = {trial.user_attrs[WANTED]: trial for trial in trials}  # a retry in place of the lost
-    counts = Counter(describe_state(trial).partition(":")[0] for trial in last.values())
-    return ", ".join(f"{count} {word}" for word, count in sorted(counts.items()))
+    return str(trial.number), describe_state(trial), value, "\n".join(settings)
 
 
 def main(arguments: Namespace) -> None:

@@ -8,11 +8,11 @@ from optuna.trial import TrialState
 
 from digits.evaluation.plotting import WIDTH, drawing_style, mpl, write_figure, write_title
 
-# Optuna's module asks for Matplotlib, which the lines above have imported as all figures have it.
+# Optuna's module asks for Matplotlib, which the line above has imported as all figures have it.
 from optuna.visualization import matplotlib as plots  # isort: skip
 
 TUNE_DIR = Path("tune")  # a folder a study
-HEIGHT = 4.2  # inches
+STYLE = {"figure.figsize": (WIDTH, 4.2), "figure.constrained_layout.use": True}  # inches
 
 
 def draw_study(study: Study, objective: str) -> list[Path]:
@@ -24,19 +24,9 @@ def draw_study(study: Study, objective: str) -> list[Path]:
         drawn["importance"] = plots.plot_param_importances
     paths = []
     for name, plot in drawn.items():
-        with drawing_style({}):
-            axes = plot(study, target_name=objective)
-        for place in ("left", "center"):
-            axes.set_title("", loc=place)
-        if name == "history":
-            axes.legend(loc="best")  # beside the axes a long name takes half of the picture
-            axes.set_ylabel("")
-        else:
-            axes.get_legend().remove()
-        figure = axes.figure
-        figure.set_size_inches(WIDTH, HEIGHT)
-        figure.set_layout_engine("constrained")
-        write_title(figure, f"{name.capitalize()} of study {study.study_name}")
+        with drawing_style(STYLE):
+            figure = plot(study).figure
+        write_title(figure, f"{study.study_name}: {objective}")
         paths.append(TUNE_DIR / study.study_name / f"{name}.png")
         write_figure(paths[-1], figure)
     return paths

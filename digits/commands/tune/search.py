@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from pydantic import Field, model_validator
 
-from digits.config import PARAMS_PATH, ConfigError, Section, did_you_mean, load_params, load_yaml
+from digits.config import PARAMS_PATH, Section, did_you_mean, load_params
 from digits.model.recipes import RECIPES_DIR
 
 TUNE_PATH = Path("tune.yaml")
@@ -134,13 +134,5 @@ def load_search(path: Path = TUNE_PATH) -> Search:
     search = load_params("", Search, path)
     for key in (*search.settings, *search.space):
         file, _, inner = key.rpartition(":")
-        found: Any = load_yaml(Path(file or PARAMS_PATH))
-        for part in inner.split("."):
-            if not isinstance(found, dict) or part not in found:
-                hint = did_you_mean(part, found if isinstance(found, dict) else ())
-                raise ConfigError(
-                    f"{path}: {key}: expected a key of {file or PARAMS_PATH}, no {part!r} "
-                    f"there{hint}"
-                )
-            found = found[part]
+        load_params(inner, object, Path(file or PARAMS_PATH))
     return search

@@ -6,8 +6,10 @@ SQLite gives no trial to two workers, a server that restarts is waited for, and 
 without a heartbeat.
 """
 
+import re
 import secrets
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -110,7 +112,6 @@ def _be_patient(engine: Engine, seconds: float) -> None:
 
 
 def name_study(search: Search, commit: str) -> str:
-    """Name the study by its commit."""
     return f"{search.name}-{commit[:12]}"
 
 
@@ -172,3 +173,20 @@ def list_trials(study: Study) -> list[FrozenTrial]:
 def is_lost(trial: FrozenTrial) -> bool:
     """Tell whether a trial was failed because its worker was gone."""
     return trial.state is TrialState.FAIL and ERROR not in trial.user_attrs
+
+
+def describe_state(trial: FrozenTrial) -> str:
+    """Say how a trial stands, where it runs or why it failed, and what it retries."""
+    state, facts = trial.state.name.lower(), trial.user_attrs
+    if trial.state is TrialState.RUNNING:
+        state = f"running: {facts.get(WORKER)}"
+    elif trial.state is TrialState.FAIL:
+        state = "lost" if is_lost(trial) else f"failed: {facts[ERROR]}"
+    retried = RetryHeartbeatStaleTrialCallback.retried_trial_number(trial)
+    return state if retried is None else f"{state} (retry of {retried})"
+
+
+def count_states(trials: Sequence[FrozenTrial]) -> str:
+    """Count trials by their state, such as `3 complete, 1 lost`."""
+    counts = Counter(re.split(r"\W", describe_state(trial))[0] for trial in trials)
+    return ", ".join(f"{count} {word}" for word, count in sorted(counts.items()))
