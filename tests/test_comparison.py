@@ -194,7 +194,7 @@ def test_other_images_are_refused_with_what_chose_them() -> None:
     ("before", "settings", "reason"),
     [
         (RUNS, {"train.seed": 9, "train.threads": 4}, r"alone, received train\.threads: 2 and 4"),
-        (RUNS, {"train.seed": 1}, r"^a-1, a-9: expected a train\.seed of its own"),
+        (RUNS, {"train.seed": 1}, r"^a-0 \.\.\. a-9: expected a train\.seed of its own"),
         (RUNS[:1], {"train.seed": 9}, "two or more seeds on each side"),
         (RUNS[:2], {"train.seed": 9}, "2 of them on both"),
     ],
