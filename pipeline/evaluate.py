@@ -167,17 +167,17 @@ def main() -> None:
 
     chosen = subsample(test, params.robustness_count)
     robustness = measure_robustness(predict, chosen, groups, EVALUATED)
+    scores = metrics.score_predictions(test.labels, probabilities)
     listed = {  # by `dvc metrics`; the other scores are in scores.json alone
+        **{name: scores[name] for name in metrics.LISTED},
         **summarize_robustness(robustness),
         **score_optdigits(predict, card),
         **score_parts(predictions, card),
-        **metrics.summarize_predictions(test.labels, probabilities),
     }
-    details = metrics.detail_predictions(test.labels, probabilities)
     title = f"{card.title}, {model.name}"
     write_plots(predictions, card, title, params.sample_count)
     write_robustness(robustness, listed["robustness"], test, title)
-    write_json(SCORES_PATH, {"dataset": card.name, "recipe": model.name, **details, **listed})
+    write_json(SCORES_PATH, {"dataset": card.name, "recipe": model.name, **scores, **listed})
     write_json(EVALUATE_METRICS_PATH, listed)
 
 

@@ -29,7 +29,7 @@ def test_confusion_and_class_scores_by_hand() -> None:
     assert classes["f1"].tolist() == pytest.approx([2 / 3, 2 / 3, 1])
     assert classes["support"].tolist() == [2, 3, 1]
     assert classes["error_count"].tolist() == [1, 1, 0]
-    details = metrics.detail_predictions(LABELS, np.eye(10)[PREDICTED])
+    details = metrics.score_predictions(LABELS, np.eye(10)[PREDICTED])
     assert details["precision"] == pytest.approx(8 / 9)
 
 

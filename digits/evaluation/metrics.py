@@ -12,21 +12,13 @@ from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 SMALLEST_PROBABILITY = 1e-7  # Keras's epsilon: a certain error costs 16.1, not infinity
+LISTED = ("image_count", "error_count", "accuracy", "loss")  # by `dvc metrics`
 REJECTED = np.concatenate([np.arange(0, 0.1, 0.005), np.arange(0.1, 1, 0.1)])  # shares listed
 BIN_COUNT = 15  # Guo et al. 2017, "On Calibration of Modern Neural Networks"
 
 
-def summarize_predictions(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
-    """Return the few numbers that `dvc metrics` lists, by name."""
-    counted = count_errors(labels, probabilities.argmax(axis=1))
-    return {
-        **{name: counted[name] for name in ("image_count", "error_count", "accuracy")},
-        "loss": float(score_losses(labels, probabilities).mean()),
-    }
-
-
-def detail_predictions(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
-    """Return the other numbers, which `digits report` lists as well, by name.
+def score_predictions(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
+    """Return the numbers that `digits report` lists, by name; `dvc metrics` lists `LISTED`.
 
     Precision, recall and F1 are means over the classes that have test images.
     """
@@ -36,6 +28,7 @@ def detail_predictions(labels: np.ndarray, probabilities: np.ndarray) -> dict[st
     )
     return {
         **count_errors(labels, predicted),
+        "loss": float(score_losses(labels, probabilities).mean()),
         **dict(zip(("precision", "recall", "f1"), map(float, means), strict=True)),
         "top2_accuracy": score_top2_accuracy(labels, probabilities),
         "calibration_error": score_calibration_error(tabulate_reliability(labels, probabilities)),

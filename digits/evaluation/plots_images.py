@@ -10,7 +10,6 @@ from math import ceil
 import numpy as np
 
 from digits.evaluation.plotting import (
-    FONT_SIZE,
     GREY,
     ORANGE,
     STYLE,
@@ -20,7 +19,6 @@ from digits.evaluation.plotting import (
     Figure,
     draw_figure,
     drawing_style,
-    measure_text,
     mpl,
     name_cells,
     plan_grid,
@@ -29,10 +27,9 @@ from digits.evaluation.plotting import (
 
 COLUMNS = 6  # at most
 IMAGE_WIDTH, LEAST_WIDTH, MARGIN, GAP = 1.06, 4.5, 0.12, 0.14  # inches
-ROOM = WIDTH - 2 * MARGIN
+COLUMN_WIDTH = (WIDTH - 2 * MARGIN) / COLUMNS
 CAPTION_SIZE = 9  # points
 LINE = 1.25 / 72  # inches a point of a line's letters
-EMPTY_HEIGHT = 3 * FONT_SIZE * LINE
 BARE = {**STYLE, "axes.grid": False}
 # As Matplotlib's "gray_r", whose number of steps depends on the user's `matplotlibrc`.
 WHITE_TO_BLACK = mpl.colors.LinearSegmentedColormap.from_list("gray_r", ["white", "black"])
@@ -41,26 +38,21 @@ WHITE_TO_BLACK = mpl.colors.LinearSegmentedColormap.from_list("gray_r", ["white"
 def draw_gallery(images: np.ndarray, captions: Sequence[str], title: str) -> Figure:
     """Draw uint8 (n, 28, 28) images in rows, each below its caption."""
     with drawing_style(BARE):
-        words = {word for caption in captions for word in caption.split()}
-        longest = max((measure_text(word, CAPTION_SIZE) for word in words), default=0.0)
-        least = max(IMAGE_WIDTH, longest) + GAP
-        columns = max(1, min(COLUMNS, int(ROOM / least)))
-        rows = max(1, ceil(len(images) / columns))
+        rows = max(1, ceil(len(images) / COLUMNS))
         columns = max(1, ceil(len(images) / rows))  # no row is much shorter than another
-        width = max(LEAST_WIDTH, columns * max(least, ROOM / COLUMNS) + 2 * MARGIN)
+        width = max(LEAST_WIDTH, columns * COLUMN_WIDTH + 2 * MARGIN)
         pitch = (width - 2 * MARGIN) / columns
         texts = [wrap_text(caption, pitch - GAP, CAPTION_SIZE) for caption in captions]
         lines = max((len(text.splitlines()) for text in texts), default=0)
         row_height = lines * CAPTION_SIZE * LINE + IMAGE_WIDTH + 0.17
-        figure, top = _make_sheet(title, width, rows * row_height if texts else EMPTY_HEIGHT)
+        figure, top = _make_sheet(title, width, rows * row_height)
         (axes,) = figure.axes
         for number, (image, text) in enumerate(zip(images, texts, strict=True)):
             row, column = divmod(number, columns)
             middle, bottom = MARGIN + (column + 0.5) * pitch, top + (row + 1) * row_height
             _show_image(axes, image, text, middle, bottom)
         if not texts:
-            bottom = top + EMPTY_HEIGHT - FONT_SIZE * LINE
-            axes.text(width / 2, bottom, "none", ha="center", va="center")
+            axes.text(width / 2, top + row_height / 2, "none", ha="center", va="center")
     return figure
 
 

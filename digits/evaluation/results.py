@@ -7,11 +7,7 @@ from typing import Any
 from digits.config import load_yaml
 from digits.data.splits import load_card
 from digits.errors import DigitsError
-from digits.evaluation.metrics import (
-    detail_predictions,
-    score_accuracy_interval,
-    summarize_predictions,
-)
+from digits.evaluation.metrics import score_accuracy_interval, score_predictions
 from digits.evaluation.predictions import load_predictions
 from digits.files import load_json
 from digits.paths import (
@@ -72,8 +68,7 @@ def load_metrics() -> tuple[dict[str, Any], set[str]]:
         (TEST_PREDICTIONS_DIR, "", [SCORES_PATH, EVALUATE_METRICS_PATH]),
     ):
         predictions = load_predictions(folder, load_card(CARD_PATH).class_count)
-        given = (predictions.labels, predictions.probabilities)
-        scored = detail_predictions(*given) | summarize_predictions(*given)
+        scored = score_predictions(predictions.labels, predictions.probabilities)
         computed = {f"{prefix}{name}": value for name, value in scored.items()}
         for path in paths:
             _check(path, folder, computed, f"{prefix}accuracy")
