@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from digits.data.splits import Card, Split, load_card, load_split, write_card, write_split
+from digits.data.splits import Split, load_card, load_split, write_split
 from digits.evaluation.predictions import Predictions, load_predictions, write_predictions
 from digits.files import (
     ArtifactError,
@@ -35,9 +35,6 @@ PREDICTIONS = Predictions(
     np.arange(3 * 784).reshape(3, 28, 28).astype(np.uint8),
     LABELS,
     np.eye(10, dtype=np.float32)[[0, 9, 4]],
-)
-CARD = Card(
-    name="mnist", title="MNIST", class_names=list("0123456789"), image_counts={"train": 54_000}
 )
 
 
@@ -152,17 +149,6 @@ def test_text_that_is_refused(kind: str, data: bytes, message: str, path: Path) 
     write_bytes(path, data)
     with refused(path, message):
         LOADERS[kind](path)
-
-
-def test_texts_are_loaded_as_they_were_written(path: Path) -> None:
-    values = {"accuracy": 0.5, "count": 3, "names": ["a", "b"]}
-    write_json(path, values)
-    assert load_json(path) == values
-    write_card(path, CARD)
-    assert load_card(path) == CARD
-    table = pd.DataFrame({"epoch": [1, 2], "loss": [0.5, 0.25]})
-    write_table(path, table)
-    pd.testing.assert_frame_equal(load_table(path, ("epoch", "loss")), table)
 
 
 def npy(array: np.ndarray) -> bytes:

@@ -100,9 +100,3 @@ def test_dead_endpoint_names_remote_and_reason_but_no_password(
         project.call(*modify, "endpointurl", f"http://{dead}")
     shown = url.format(dead).replace("maria:geheim", "***")
     assert f"ERROR: remote team ({shown})" in verify(project)
-
-
-def test_unknown_remote_is_named(trained: Project, tmp_path: Path) -> None:
-    project = trained.clone(tmp_path / "project")
-    project.call("dvc", "config", "--local", "core.remote", "tean")
-    assert "remote tean (no address): " in verify(project)
