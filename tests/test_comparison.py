@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from predictions import make_predictions
 from projects import Project, list_runs
-from scipy.stats import binom, binomtest, t
+from scipy.stats import binomtest, t
 
 from digits.commands import compare as command
 from digits.data.splits import Card
@@ -57,33 +57,27 @@ def test_numbers_against_counting_by_hand() -> None:
     assert counts == [["0", 0, 1], *([name, 1, 0] for name in "12379")]
 
 
-def count_power(least: float, changed: float, count: int) -> float:
-    """Return how often McNemar's exact test sees a difference, by the chance of every outcome."""
-    share = (1 + least * count / changed) / 2  # of the changed images, fixed
-    power = 0.0
-    for total in range(1, 2 * int(changed) + 10):
-        seen = [fixed for fixed in range(total + 1) if binomtest(fixed, total).pvalue < 0.05]
-        weight = binom.pmf(total, count, changed / count)
-        power += weight * binom.pmf(seen, total, share).sum()
-    return float(power)
+def draw_changes(fixed: float, new: float, count: int) -> np.ndarray:
+    """Draw samples of images anew: how many of each are fixed, new and unchanged, int (2000, 3)."""
+    shares = np.array([fixed, new, count - fixed - new]) / count
+    return np.random.default_rng(1).multinomial(count, shares, 2000)
 
 
 def test_detectable_difference_is_seen_four_times_in_five() -> None:
-    least = compare(*make_sides(10, 10, 6000)).detectable
+    least = 6000 * compare(*make_sides(10, 10, 6000)).detectable  # in images
     # The exact test is more careful than the normal approximation: it sees it a little less often.
-    assert 0.68 < count_power(least, 20, 6000) < 0.86
-    assert count_power(least / 2, 20, 6000) < 0.4
+    for difference, low, high in ((least, 0.68, 0.86), (least / 2, 0.0, 0.4)):
+        draws = draw_changes(10 + difference / 2, 10 - difference / 2, 6000).tolist()
+        seen = [binomtest(fixed, fixed + new).pvalue < 0.05 for fixed, new, _ in draws]
+        assert low < np.mean(seen) < high
     same, one = (compare(*make_sides(0, new, 6000)).detectable for new in (0, 1))
     assert same == pytest.approx(one) == pytest.approx(2.8 / 6000, rel=0.01)
 
 
 def test_interval_is_that_of_drawing_images_again() -> None:
-    fixed, new, count = 30, 12, 1000
-    change = np.repeat([1, -1, 0], [fixed, new, count - fixed - new])
-    generator = np.random.default_rng(1)
-    draws = [generator.choice(change, count).mean() for _ in range(4000)]
-    expected = np.quantile(draws, [0.025, 0.975])
-    result = compare(*make_sides(fixed, new, count))
+    draws = draw_changes(30, 12, 1000)
+    expected = np.quantile((draws[:, 0] - draws[:, 1]) / 1000, [0.025, 0.975])
+    result = compare(*make_sides(30, 12, 1000))
     assert (result.difference_low, result.difference_high) == pytest.approx(expected, abs=0.0015)
 
 

@@ -114,13 +114,11 @@ def test_confusion_colours_only_errors() -> None:
     texts = [text.get_text() for text in axes.texts if text.get_text()]
     assert sorted(texts) == ["0", "1", "1,000", "4", "900"]
     assert "5 of 1,905 test images misread" in figure.get_suptitle().replace("\n", " ")
-    _, wrong = (np.asarray(mesh.get_facecolor()) for mesh in axes.collections)
-    darkness = {
-        int(count): float(1 - colour[:3].mean())
-        for count, colour in zip(confusion.ravel(), wrong, strict=True)
-        if colour[3]
-    }
-    assert darkness[0] == 0 < darkness[1] < darkness[4]
+    _, wrong = axes.collections
+    colours = np.reshape(wrong.get_facecolor(), (3, 3, 4))  # red, green, blue, opacity
+    assert not colours[np.eye(3, dtype=bool)][:, 3].any()
+    darkness = 1 - colours[..., :3].mean(axis=2)
+    assert darkness[1, 0] == 0 < darkness[0, 1] < darkness[2, 0]
 
 
 def test_corruptions_are_sorted_and_marked_by_group() -> None:
@@ -134,12 +132,8 @@ def test_corruptions_are_sorted_and_marked_by_group() -> None:
     assert (shares[0], shares[-1]) == ("95.0%", "10.0%")
     mean, *groups = axes.lines
     assert mean.get_xdata() == [0.523, 0.523]
-    drawn = {line.get_label(): np.size(line.get_xdata()) for line in groups}
-    assert drawn == {
-        "not seen in training": 13,
-        "seen in training": 4,
-        "not counted in the mean": 1,
-    }
+    drawn = {str(line.get_label()).split(" in ")[0]: np.size(line.get_xdata()) for line in groups}
+    assert drawn == {"not seen": 13, "seen": 4, "not counted": 1}
 
 
 @pytest.mark.parametrize("error_count", [3, 400, 2_000])
