@@ -88,15 +88,18 @@ class MirrorServer(ThreadingHTTPServer):
     def __init__(self, files: dict[str, bytes], context: ssl.SSLContext | None = None) -> None:
         super().__init__((HOST, 0), Handler)
         self.files = files
-        self.context = context
+        self.scheme = "https" if context else "http"
+        if context:  # the handshake waits for the first read, in the thread of the connection
+            self.socket = context.wrap_socket(
+                self.socket, server_side=True, do_handshake_on_connect=False
+            )
         self.answers: dict[str, list[Answer]] = {}
         self.requests: list[Request] = []
         self.ended = threading.Event()
-        self._lock = threading.Lock()
 
     @property
     def url(self) -> str:
-        return f"{'https' if self.context else 'http'}://{HOST}:{self.server_port}"
+        return f"{self.scheme}://{HOST}:{self.server_port}"
 
     def mirror(self, *answers: Answer) -> str:
         """Open a folder that gives these answers in turn, the last one ever after."""
@@ -105,23 +108,13 @@ class MirrorServer(ThreadingHTTPServer):
         return f"{self.url}{folder}/"
 
     def next_answer(self, folder: str) -> Answer:
-        with self._lock:
-            answers = self.answers[folder]
-            return answers.pop(0) if len(answers) > 1 else answers[0]
+        answers = self.answers[folder]
+        return answers.pop(0) if len(answers) > 1 else answers[0]
 
     def asked(self, mirror: str) -> list[Request]:
         """Return the requests that came to one of the folders."""
         folder = mirror.removeprefix(self.url)
         return [request for request in self.requests if request.path.startswith(folder)]
-
-    def get_request(self) -> tuple[socket.socket, Any]:
-        connection, address = super().get_request()
-        if self.context is not None:
-            # The handshake waits for the first read, in the thread of the connection.
-            connection = self.context.wrap_socket(
-                connection, server_side=True, do_handshake_on_connect=False
-            )
-        return connection, address
 
     def shutdown_request(self, request: Any) -> None:
         # Without the polite shutdown of the base class, which would spoil a reset.

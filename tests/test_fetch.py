@@ -3,9 +3,8 @@
 import json
 import os
 import re
-import shutil
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -36,7 +35,6 @@ from digits.paths import RAW_DIR
 from pipeline import fetch
 
 CERTIFICATE_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
-PassedOver = Callable[..., None]
 Certified = tuple[ssl.SSLContext, Path]  # a server's context, and what a client is to trust
 SECRET = "hunter2"  # noqa: S105
 
@@ -87,59 +85,33 @@ def assert_fetched() -> None:
     assert digests == {file.name: file.raw_sha256 for file in load_dataset("mnist").files}
 
 
-def assert_nothing_fetched() -> None:
-    assert not RAW_DIR.exists() or list(RAW_DIR.iterdir()) == []
-
-
 # A mirror fails: why is said, and the next one is asked
 
 BROKEN_OFF = "(IncompleteRead|Connection reset by peer)"  # which, depends on Python and OpenSSL
 
-# What a mirror answers, what is said of it, and how often it is asked.
-FAILURES: dict[str, tuple[Answer, str, int]] = {
-    "not-found": (status(404), "HTTP 404 Not Found", 1),
-    "html-page": (page, r"expected \d+ bytes, received \d+: this is an HTML", 1),
-    "reset": (reset, BROKEN_OFF, 2),
-    "endless-body": (endless, r"expected \d+ bytes, received \d+", 1),
-    "damaged": (damaged, "damaged gzip", 1),
-    "wrong-digest": (exchanged, "expected SHA-256", 1),
+# What a mirror answers, what is said of it, how often it is asked, and the limits of time.
+FAILURES: dict[str, tuple[Answer, str, int, dict[str, float]]] = {
+    "not-found": (status(404), "HTTP 404 Not Found", 1, {}),
+    "html-page": (page, r"expected \d+ bytes, received \d+: this is an HTML", 1, {}),
+    "reset": (reset, BROKEN_OFF, 2, {}),
+    "endless-body": (endless, r"expected \d+ bytes, received \d+", 1, {}),
+    "damaged": (damaged, "damaged gzip", 1, {}),
+    "wrong-digest": (exchanged, "expected SHA-256", 1, {}),
+    "silent": (stall, "timed out", 2, {"timeout": 0.6}),
+    "dripping": (drip_body, "not done within 1.2 s", 1, {"deadline": 1.2}),
 }
 
 
-@pytest.fixture
-def passed_over(server: MirrorServer, capsys: pytest.CaptureFixture[str]) -> PassedOver:
-    """Return a check that a mirror's failure is a warning, and that the next one is asked."""
-
-    def check(bad: str, reason: str, timeout: float = 20.0, deadline: float = 30.0) -> None:
-        fetch_from(bad, server.mirror(whole), timeout=timeout, deadline=deadline)
-        assert_fetched()
-        assert re.search(f"WARNING: {re.escape(bad)}: .*{reason}", capsys.readouterr().err)
-
-    return check
-
-
-@pytest.mark.parametrize(("answer", "reason", "asked"), FAILURES.values(), ids=FAILURES)
-def test_next_mirror(
-    server: MirrorServer, passed_over: PassedOver, answer: Answer, reason: str, asked: int
-) -> None:
+@pytest.mark.parametrize("case", FAILURES)
+def test_next_mirror(case: str, server: MirrorServer, capsys: pytest.CaptureFixture[str]) -> None:
+    answer, reason, count, limits = FAILURES[case]
     bad = server.mirror(answer)
-    passed_over(bad, reason)
+    fetch_from(bad, server.mirror(whole), **limits)
+    assert_fetched()
+    assert re.search(f"WARNING: {re.escape(bad)}: .*{reason}", capsys.readouterr().err)
     # Asked again at once or not at all, and never for the other files: the next mirror had them.
-    assert [request.path.rpartition("/")[2] for request in server.asked(bad)] == [
-        f"{NAMES[0]}.gz"
-    ] * asked
-
-
-def test_dripping_mirror(server: MirrorServer, passed_over: PassedOver) -> None:
-    passed_over(server.mirror(drip_body), "not done within 0.6 s", deadline=0.6)
-
-
-def test_mirror_that_falls_silent_or_is_closed(
-    server: MirrorServer, passed_over: PassedOver
-) -> None:
-    passed_over(server.mirror(stall), "timed out", timeout=0.3)
-    shutil.rmtree(RAW_DIR)
-    passed_over("https://127.0.0.1:9/", "Connection refused")
+    asked = [request.path.rpartition("/")[2] for request in server.asked(bad)]
+    assert asked == [f"{NAMES[0]}.gz"] * count
 
 
 def test_passing_failure_is_asked_again(
@@ -168,9 +140,10 @@ def test_redirect_within_https(server: MirrorServer) -> None:
     assert_fetched()
 
 
-def test_redirect_to_plain_http_is_not_asked(server: MirrorServer, passed_over: PassedOver) -> None:
+def test_redirect_to_plain_http_is_not_asked(server: MirrorServer) -> None:
     with serving(MirrorServer(server.files)) as plain:
-        passed_over(server.mirror(redirect(plain.mirror(whole))), "redirected away from https")
+        with pytest.raises(UnreachableError, match="redirected away from https"):
+            fetch_from(server.mirror(redirect(plain.mirror(whole))))
         assert plain.requests == []
 
 
@@ -194,34 +167,24 @@ def test_certificates_of_an_organization(
 
 
 def test_last_file_missing(server: MirrorServer) -> None:
-    mirror = server.mirror(whole, whole, whole, status(404))
-    message = rf"^mnist: no mirror gave {NAMES[3]}\n  {mirror}: HTTP 404 Not Found\nPut its four"
-    with pytest.raises(UnreachableError, match=message) as raised:
-        fetch_from(mirror)
-    assert raised.value.exit_status == 69
-    assert_nothing_fetched()
-
-
-def test_all_mirrors_wrong(server: MirrorServer) -> None:
     Path("wrong").mkdir()
     Path("wrong", NAMES[2]).write_bytes(b"junk")
-    lost, wrong = server.mirror(status(404)), server.mirror(damaged)
+    lost, wrong = server.mirror(whole, whole, whole, status(404)), server.mirror(damaged)
     with pytest.raises(UnreachableError) as raised:
         fetch_from("absent", "wrong", lost, wrong)
     said = str(raised.value)
     for reason in (
+        f"mnist: no mirror gave {NAMES[3]}\n",
         "  absent: no such folder\n",
         f"  wrong/{NAMES[2]}: {NAMES[2]}: expected",
         f"  {lost}: HTTP 404 Not Found\n",
-        f"  {wrong}: {NAMES[0]}: damaged gzip",
+        f"  {wrong}: {NAMES[3]}: damaged gzip",
         f"Put its four files into data/raw ({NAMES[0]}, {NAMES[1]}, ",
         "dvc exp run -S dataset=optdigits",
     ):
         assert reason in said
-    assert_nothing_fetched()
-
-
-# Files in place
+    assert raised.value.exit_status == 69
+    assert not RAW_DIR.exists() or list(RAW_DIR.iterdir()) == []
 
 
 def test_good_files_need_no_mirror(server: MirrorServer) -> None:
@@ -231,9 +194,6 @@ def test_good_files_need_no_mirror(server: MirrorServer) -> None:
     fetch_from(mirror)
     assert len(server.requests) == 4
     assert {path: path.stat().st_ino for path in RAW_DIR.iterdir()} == before
-
-
-# Without digests
 
 
 def test_content_without_a_digest_is_taken_and_described(
@@ -249,9 +209,6 @@ def test_content_without_a_digest_is_taken_and_described(
             f"received raw_size: {file.raw_size}, raw_sha256: {file.raw_sha256}\n"
         ) in said
     assert {path.name for path in RAW_DIR.iterdir()} == {file.name for file in files}
-
-
-# Local folders
 
 
 def test_local_folders(

@@ -19,7 +19,7 @@ import scipy.io
 from conftest import draw_images
 from layouts import Contents
 from layouts import write as write_files
-from PIL import Image
+from PIL import Image, ImageOps
 from test_segmentation import photograph, write
 from test_stages import make_project
 
@@ -634,11 +634,22 @@ def test_bad_pictures_are_listed_and_left_out_only_if_told(
     assert len(read_arrays()[0]) == 18
 
 
-def test_glyph_in_a_corner_of_its_picture_is_put_in_its_place() -> None:
+def put_in_a_corner(glyph: Image.Image) -> Image.Image:
+    picture = Image.new("L", (28, 28))  # of MNIST's size
+    picture.paste(glyph.resize((14, 14)), (1, 1))
+    return picture
+
+
+def crop(glyph: Image.Image) -> Image.Image:
+    return glyph.crop(glyph.getbbox())  # most of the border is ink
+
+
+@pytest.mark.parametrize(
+    "change", [put_in_a_corner, crop, lambda glyph: ImageOps.invert(crop(glyph))]
+)
+def test_glyph_is_put_in_its_place(change: Callable[[Image.Image], Image.Image]) -> None:
     for number, digit, pixels, _ in EACH:
-        picture = Image.new("L", (28, 28))  # of MNIST's size
-        picture.paste(Image.fromarray(pixels).resize((14, 14)), (1, 1))
-        save(f"p/{digit}/{number}.png", np.asarray(picture))
+        save(f"p/{digit}/{number}.png", np.asarray(change(Image.fromarray(pixels))))
     run("p")
     assert_looks_like_its_label(0.65)
 
