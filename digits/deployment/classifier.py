@@ -4,7 +4,6 @@ The model is converted once; the result is kept beside it, under the digest of t
 """
 
 import hashlib
-import importlib.util
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,6 @@ from digits.deployment.runtimes import Predict, load_litert
 from digits.files import ArtifactError, write_bytes
 from digits.paths import CARD_PATH, MODEL_PATH
 
-RUNTIME = "ai_edge_litert"
 DIGITS = list("0123456789")
 BATCH_SIZE = 500  # a matter of memory, not of results
 
@@ -63,40 +61,27 @@ def load_classifier(path: Path = MODEL_PATH, card_path: Path = CARD_PATH) -> Cla
 
 
 def _load(path: Path, class_count: int) -> Predict:
-    if importlib.util.find_spec(RUNTIME) is None:
-        return _load_keras(path, class_count)
     kept = MODEL_PATH.with_name(f"{hashlib.sha256(path.read_bytes()).hexdigest()}.tflite")
-    if not kept.is_file() and not _convert(path, class_count, kept):
-        return _load_keras(path, class_count)
-    try:
-        predict = load_litert(kept)
-        received = predict(np.zeros((1, *IMAGE_SHAPE), np.float32)).shape[1]
-    except ValueError as error:
-        raise ArtifactError(
-            f"{kept}: expected what was kept there, received a damaged file: remove it"
-        ) from error
+    if not kept.is_file() and (predict := _convert(path, class_count, kept)):
+        return predict
+    predict = load_litert(kept)
+    received = predict(np.zeros((1, *IMAGE_SHAPE), np.float32)).shape[1]
     if received != class_count:
         raise ArtifactError(f"{path}: expected {class_count} classes, received {received}")
     return predict
 
 
-def _convert(path: Path, class_count: int, kept: Path) -> bool:
-    """Convert the model, and tell whether LiteRT has all of its layers."""
+def _convert(path: Path, class_count: int, kept: Path) -> Predict | None:
+    """Convert the model; return what answers in its place if LiteRT lacks one of its layers."""
     from digits.deployment.conversion import ConversionError, to_litert  # noqa: PLC0415
     from digits.model.loading import load_model  # noqa: PLC0415 (TensorFlow takes seconds)
-
-    print(f"{path}: being converted, so that answers need no TensorFlow", file=sys.stderr)
-    try:
-        write_bytes(kept, to_litert(load_model(path, class_count)))
-    except ConversionError as error:
-        print(f"WARNING: {error}: Keras answers, which takes seconds", file=sys.stderr)
-        return False
-    return True
-
-
-def _load_keras(path: Path, class_count: int) -> Predict:
-    from digits.model.loading import load_model  # noqa: PLC0415
     from digits.model.saving import predict_probabilities  # noqa: PLC0415
 
+    print(f"{path}: being converted, so that answers need no TensorFlow", file=sys.stderr)
     model = load_model(path, class_count)
-    return lambda images: predict_probabilities(model, images, BATCH_SIZE)
+    try:
+        write_bytes(kept, to_litert(model))
+    except ConversionError as error:
+        print(f"WARNING: {error}: Keras answers, which takes seconds", file=sys.stderr)
+        return lambda images: predict_probabilities(model, images, BATCH_SIZE)
+    return None

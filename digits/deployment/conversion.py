@@ -14,7 +14,8 @@ import numpy as np
 
 from digits.data.splits import IMAGE_SHAPE
 from digits.errors import DigitsError
-from digits.model.backend import find_reason, keras, tf, without_lines
+from digits.model.backend import find_reason, keras, tf
+from digits.stderr import without_lines
 
 INPUT, OUTPUT = "images", "probabilities"
 SIGNATURE = [keras.InputSpec(dtype="float32", shape=(None, *IMAGE_SHAPE), name=INPUT)]

@@ -6,13 +6,11 @@ Everything that needs them imports them from here: the settings must come before
 import os
 import re
 import signal
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from digits.errors import DigitsError
+from digits.stderr import without_lines
 
 # Hide native log lines, such as CPU features or missing CUDA, unless the user has set a level.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -29,30 +27,6 @@ os.environ["KERAS_HOME"] = f"{os.devnull}/keras"
 
 # TensorFlow 2.21 logs these lines when it is imported, at any level.
 STARTUP_NOISE = r"I[0-9]{4} [0-9]{2}:[0-9]{2}|I0000 |WARNING: All log messages before absl::"
-
-
-@contextmanager
-def without_lines(start: str) -> Iterator[None]:
-    """Drop the lines of standard error that start with a pattern, those of native code included.
-
-    A separate process filters, so that other lines still appear if TensorFlow aborts this one.
-    """
-    sys.stderr.flush()
-    command = ["grep", "-avE", "--line-buffered", f"^({start})"]
-    outlet, inlet = os.pipe()
-    # A new session, so that Ctrl-C does not end the filter first.
-    with subprocess.Popen(command, stdin=outlet, stdout=2, start_new_session=True):
-        os.close(outlet)
-        kept = os.dup(2)
-        os.dup2(inlet, 2)
-        os.close(inlet)
-        try:
-            yield
-        finally:
-            sys.stderr.flush()
-            os.dup2(kept, 2)  # closes the pipe: the filter ends
-            os.close(kept)
-
 
 try:
     with without_lines(STARTUP_NOISE):
