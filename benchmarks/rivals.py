@@ -4,7 +4,6 @@ A lap is an epoch. The one-cycle schedule ends after the recipe's epochs: run no
 """
 
 import itertools
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from digits.files import ArtifactError
 from digits.model import recipes
 from digits.model.backend import keras, tf
 from digits.model.batches import corrupt, count_steps, distort, encode_labels, make_batches
-from digits.model.networks import STEPS_PER_EXECUTION, OneCycle, build_network, build_trainable
+from digits.model.networks import STEPS_PER_EXECUTION, build_network, build_trainable
 from digits.model.recipes import Recipe
 from digits.model.training import settle_recipe
 from digits.paths import CARD_PATH, TRAIN_DIR, VALIDATION_DIR
@@ -43,21 +42,13 @@ def count_all_steps(recipe: Recipe, train: Split) -> int:
 
 
 def build_plain(
-    name: str, recipe: Recipe, train: Split, steps_per_execution: int = STEPS_PER_EXECUTION
+    name: str, recipe: Recipe, steps_per_execution: int = STEPS_PER_EXECUTION
 ) -> keras.Model:
-    """Build the network of Keras's own layers and compile it for the recipe's training."""
-    arguments: dict[str, Any] = dict(recipe.optimizer)
-    optimizer = arguments.pop("type")
-    if recipe.schedule == "one_cycle":
-        steps, peak = count_all_steps(recipe, train), arguments["learning_rate"]
-        arguments["learning_rate"] = OneCycle(peak, recipe.warmup_fraction, steps)
-    loss = recipe.loss
-    if recipe.label_smoothing:
-        loss = keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
+    """Build and compile the network of Keras's own layers; a schedule would take no time."""
     network = build_network(name, recipe)
     network.compile(
-        getattr(keras.optimizers, optimizer)(**arguments),
-        loss,
+        recipe.optimizer["type"],
+        recipe.loss,
         metrics=["accuracy"],
         steps_per_execution=steps_per_execution,
     )
@@ -66,7 +57,7 @@ def build_plain(
 
 def fit_arrays(name: str, recipe: Recipe, train: Split) -> Rival:
     """Make the rival that trains as a notebook does: on NumPy arrays, images undistorted."""
-    network = build_plain(name, recipe, train, steps_per_execution=1)
+    network = build_plain(name, recipe, steps_per_execution=1)
     targets = np.asarray(encode_labels(train.labels, recipe.loss, CLASS_COUNT))
     return lambda: network.fit(train.images, targets, batch_size=recipe.batch_size, verbose=0)
 
@@ -83,7 +74,7 @@ def fit_dataset(name: str, recipe: Recipe, train: Split) -> Rival:
             images = distort(images, seed, recipe.augmentation)
         return corrupt(images, seed, recipe.augmentation, tf.constant(0.0)), targets
 
-    network = build_plain(name, recipe, train)
+    network = build_plain(name, recipe)
     targets = np.asarray(encode_labels(train.labels, recipe.loss, CLASS_COUNT))
     batches = tf.data.Dataset.from_tensor_slices((train.images, targets))
     batches = batches.shuffle(SHUFFLE_BUFFER).batch(recipe.batch_size)
