@@ -16,9 +16,9 @@ from digits.evaluation.plotting import (
     WIDTH,
     Figure,
     draw_figure,
+    fit_grid,
     mpl,
     name_cells,
-    plan_grid,
     sns,
 )
 
@@ -42,8 +42,7 @@ def draw_confusion(confusion: np.ndarray, class_names: Sequence[str], title: str
     cells = [[f"{number:,}" for number in row] for row in confusion]
     heading = f"{title}: {error_count:,} of {count:,} test images misread"
     with draw_figure(heading, changes={"axes.grid": False}) as figure:
-        grid = plan_grid(class_names)
-        figure.set_size_inches(grid.width, grid.height)
+        cell = fit_grid(figure, class_names)
         axes = figure.add_subplot()
         for mask, style in (
             (~right, {"cmap": mpl.colors.ListedColormap([PALE])}),
@@ -54,7 +53,7 @@ def draw_confusion(confusion: np.ndarray, class_names: Sequence[str], title: str
                 ax=axes,
                 mask=mask,
                 annot=np.where((confusion > 0) | right, cells, ""),
-                annot_kws={"fontsize": min(FONT_SIZE, 15.5 * grid.cell), "color": "black"},
+                annot_kws={"fontsize": min(FONT_SIZE, 15.5 * cell), "color": "black"},
                 fmt="",
                 cbar=False,
                 square=True,
@@ -63,7 +62,7 @@ def draw_confusion(confusion: np.ndarray, class_names: Sequence[str], title: str
                 **style,
             )
         axes.spines[:].set(visible=True, color="#dddddd", linewidth=0.5)
-        name_cells(axes, (1, 1), class_names, grid)
+        name_cells(axes, (1, 1), class_names, cell)
     return figure
 
 

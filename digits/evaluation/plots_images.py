@@ -19,9 +19,9 @@ from digits.evaluation.plotting import (
     Figure,
     draw_figure,
     drawing_style,
+    fit_grid,
     mpl,
     name_cells,
-    plan_grid,
     wrap_text,
 )
 
@@ -95,9 +95,7 @@ def draw_prototypes(
     pitch, tall = side + 1, side + 6  # a line of a pixel between two; room for the count
     mosaic = np.full((count * tall + 1, count * pitch + 1), 20.0)  # a light grey
     with draw_figure(title, changes=BARE) as figure:
-        grid = plan_grid(class_names)
-        height = grid.height + count * grid.cell * (tall / pitch - 1)
-        figure.set_size_inches(grid.width, height)
+        cell = fit_grid(figure, class_names, tall / pitch)
         axes = figure.add_subplot()
         for (true, predicted), number in np.ndenumerate(counts):
             top, left = true * tall + 1, predicted * pitch + 1
@@ -105,9 +103,9 @@ def draw_prototypes(
             mosaic[top : top + side, left : left + side] = means[true, predicted]
             if number:
                 colour = GREY if true == predicted else ORANGE
-                size = min(8.5, 12.5 * grid.cell)
+                size = min(8.5, 12.5 * cell)
                 axes.text(left + 0.5, top + tall - 3, f"{number:,}", fontsize=size, color=colour)
         axes.imshow(mosaic, cmap=WHITE_TO_BLACK, vmin=0, vmax=255, interpolation="nearest")
         axes.spines[:].set_visible(False)
-        name_cells(axes, (pitch, tall), class_names, grid)
+        name_cells(axes, (pitch, tall), class_names, cell)
     return figure

@@ -7,7 +7,7 @@ Modules that draw import Matplotlib and seaborn from here, and draw inside `draw
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.style
@@ -49,14 +49,6 @@ SERIES = (
     ("#E69F00", "<"),
     ("#000000", "p"),
 )
-
-
-class Grid(NamedTuple):
-    """How large a figure is that has a cell for every true and predicted class, in inches."""
-
-    cell: float
-    width: float
-    height: float
 
 
 def drawing_style(changes: Mapping[str, Any]) -> AbstractContextManager[None]:
@@ -102,27 +94,29 @@ def write_title(figure: Figure, title: str) -> None:
     figure.suptitle(text, fontsize=TITLE_SIZE)
 
 
-def plan_grid(class_names: Sequence[str]) -> Grid:
-    """Choose the size of a figure with a cell for every true and predicted class, and names."""
+def fit_grid(figure: Figure, class_names: Sequence[str], aspect: float = 1.0) -> float:
+    """Make a figure as large as a cell for every true and predicted class, and names, need.
+
+    `aspect` is a cell's height by its width. Returns the width in inches.
+    """
     count, longest = len(class_names), max(measure_text(name, FONT_SIZE) for name in class_names)
     cell = float(np.clip(6.4 / count, 0.42, 1.0))
-    side = count * cell + longest + 1.1
-    return Grid(cell, max(side, 5.0), side)
+    names = longest + 1.1
+    figure.set_size_inches(max(count * cell + names, 5.0), count * cell * aspect + names)
+    return cell
 
 
-def name_cells(
-    axes: Axes, size: tuple[float, float], class_names: Sequence[str], grid: Grid
-) -> None:
+def name_cells(axes: Axes, pitch: tuple[int, int], class_names: Sequence[str], cell: float) -> None:
     """Write the classes' names left of a grid and over it, slanted where they are too wide.
 
-    `size` is that of a cell in the axes' units.
+    `pitch` is a cell's width and height in the axes' units, `cell` its width in inches.
     """
     middles = np.arange(len(class_names)) + 0.5
-    longest = max(measure_text(name, FONT_SIZE) for name in class_names)
     slant: dict[str, Any] = {"rotation": 45, "ha": "left", "va": "center"}
     slant["rotation_mode"] = "anchor"
-    axes.set_xticks(size[0] * middles, class_names, **(slant if longest > 0.9 * grid.cell else {}))
-    axes.set_yticks(size[1] * middles, class_names, rotation=0)
+    is_wide = max(measure_text(name, FONT_SIZE) for name in class_names) > 0.9 * cell
+    axes.set_xticks(pitch[0] * middles, class_names, **(slant if is_wide else {}))
+    axes.set_yticks(pitch[1] * middles, class_names, rotation=0)
     axes.tick_params(length=0, top=True, labeltop=True, labelbottom=False)
     axes.xaxis.set_label_position("top")
     axes.set_xlabel("predicted")
