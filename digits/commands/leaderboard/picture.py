@@ -7,16 +7,7 @@ import numpy as np
 import pandas as pd
 
 from digits.commands.leaderboard.jobs import Published
-from digits.evaluation.plotting import (
-    GREY,
-    SERIES,
-    STYLE,
-    WIDTH,
-    Figure,
-    drawing_style,
-    mpl,
-    write_title,
-)
+from digits.evaluation.plotting import GREY, SERIES, WIDTH, Figure, draw_figure, mpl
 
 ACCURACIES = (0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.997, 0.998, 0.999)  # ticks, as far as they fit
 
@@ -36,16 +27,13 @@ def draw_leaderboard(ranking: pd.DataFrame, published: Sequence[Published], titl
         )
         for result in published
     ]
-    with drawing_style(STYLE):
-        figure = Figure(figsize=(WIDTH, 6.4), layout="constrained")
+    title = f"{title}: recipes (number of seeds), and published results in grey"
+    with draw_figure(title, (WIDTH, 6.4)) as figure:
         axes = figure.add_subplot()
         for results, grey in ((ours, False), (theirs, True)):
-            for result, (colour, marker) in zip(results, cycle(SERIES), strict=False):
-                cost, accuracy, deviation, label = result
+            for (*point, label), (colour, marker) in zip(results, cycle(SERIES), strict=False):
                 axes.errorbar(
-                    cost,
-                    accuracy,
-                    deviation,
+                    *point,
                     color=GREY if grey else colour,
                     marker=marker,
                     markersize=5 if grey else 7,
@@ -62,7 +50,6 @@ def draw_leaderboard(ranking: pd.DataFrame, published: Sequence[Published], titl
         axes.yaxis.set_major_formatter(mpl.ticker.FuncFormatter(lambda y, _: f"{100 * y:g}%"))
         axes.set_ylabel("test accuracy, mean ± standard deviation")
         axes.set_xlabel("training compute (multiply-adds)")
-        write_title(figure, f"{title}: recipes (number of seeds), and published results in grey")
         figure.legend(frameon=False, loc="outside lower center", ncols=3, fontsize=9)
     return figure
 
