@@ -1,5 +1,6 @@
 """Find the labels of pictures, and their splits, in folders, file names or a table beside them."""
 
+import itertools
 import re
 import sys
 from collections.abc import Sequence
@@ -117,8 +118,9 @@ def _find_splits(names: Sequence[str]) -> tuple[list[list[str]], Splits]:
             f"SOURCE: expected folders for train and test, or one for each class, received "
             f"{join_texts(tops)}: --test FOLDER says which is for the test"
         )
-    splits = [find_split(PurePosixPath(name).stem) for name in names]
-    return folders, splits if all(splits) else [None] * len(names)
+    stems = (PurePosixPath(name).stem for name in names)
+    splits = [*itertools.takewhile(bool, map(find_split, stems))]  # ends at the first without one
+    return folders, splits if len(splits) == len(names) else [None] * len(names)
 
 
 def _read_folders(folders: Sequence[Sequence[str]]) -> Sequence[str]:
@@ -147,9 +149,8 @@ def _read_names(names: Sequence[str], label: str | None) -> Sequence[str]:
 
     They follow a word such as label; or one part alone of all names can be a label.
     """
-    paths = [PurePosixPath(name) for name in names]
-    folders = [path.parent for path in paths]
-    parts = [re.findall("[A-Za-z]+|[0-9]+", path.stem) for path in paths]
+    folders = [name.rpartition("/")[0] for name in names]
+    parts = [re.findall("[A-Za-z]+|[0-9]+", PurePosixPath(name).stem) for name in names]
     columns = list(zip(*parts, strict=False))
     if label is not None:
         is_place = label.isdecimal() and int(label) < len(columns)

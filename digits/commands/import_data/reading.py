@@ -144,24 +144,17 @@ def _read_numpy(file: IO[bytes]) -> Arrays:
 
 
 def _read_hdf5(file: IO[bytes]) -> Arrays:
-    found: dict[str, Any] = {}
     with h5py.File(file, "r") as whole:
-        # An HDF5 object may also be a group, which has no numbers of its own.
-        whole.visititems(
-            lambda key, item: found.update(
-                {key: item[()]} if isinstance(item, h5py.Dataset) else {}
-            )
-        )
-    return {key: np.asarray(value) for key, value in found.items()}
+        return dict(_flatten("", whole))
 
 
 def _flatten(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the arrays of nested dictionaries, as EMNIST's `dataset/train/images`."""
+    """Yield the arrays of nested dictionaries and groups, as EMNIST's `dataset/train/images`."""
     for key, value in values.items():
-        if isinstance(value, dict):
+        if isinstance(value, Mapping):
             yield from _flatten(f"{prefix}{key}/", value)
-        elif isinstance(value, np.ndarray):
-            yield f"{prefix}{key}", value
+        elif isinstance(value, np.ndarray | h5py.Dataset):
+            yield f"{prefix}{key}", np.asarray(value)
 
 
 def _read_parquet(name: str, data: bytes, label: str | None) -> Arrays:

@@ -45,11 +45,6 @@ class Content:
     classes: Mapping[str, int]
     facts: Mapping[str, Any]  # as a dataset file says them
 
-    @property
-    def arrays(self) -> tuple[np.ndarray, ...]:
-        """Return what the four files of FILE_NAMES hold."""
-        return (*self.train, *self.test)
-
     def describe(self) -> str:
         """Say how many images there are of each class, and the range of their pixels."""
         pixels, labels = self.train
@@ -130,7 +125,7 @@ def write_dataset(name: str, content: Content, origin: str, *, replace: bool) ->
     if (labels := [*content.classes.values()]) != [*range(len(labels))]:
         described["label_values"] = labels
     files = {}
-    for (key, file), array in zip(FILE_NAMES.items(), content.arrays, strict=True):
+    for (key, file), array in zip(FILE_NAMES.items(), (*content.train, *content.test), strict=True):
         raw = files[folder / file] = idx.encode(array)
         digest = hashlib.sha256(raw).hexdigest()
         described[key] = {"name": file, "raw_size": len(raw), "raw_sha256": digest}
