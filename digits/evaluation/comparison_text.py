@@ -61,13 +61,10 @@ def draw_changes(path: Path, before: Record, after: Record) -> None:
     """Draw the errors fixed and new."""
     changes = list_changes(before, after)
     captions = [
-        f"{row['change']}: true {row['class']},\n"
-        + (f"was {row['was']}" if row["change"] == "fixed" else f"now {row['now']}")
-        + f", #{row['index']}"
+        f"{row['change']} #{row['index']}: true {row['class']},\nwas {row['was']}, now {row['now']}"
         for row in changes.to_dict("records")
     ]
-    verdict = judge_changes(before, after)
-    title = f"{before.card.title}, {before.name} and {after.name}: {verdict}"
+    title = f"{before.card.title}, {before.name} and {after.name}: {judge_changes(before, after)}"
     write_figure(path, draw_gallery(before.predictions.images[changes["index"]], captions, title))
 
 
