@@ -19,13 +19,12 @@ MODULES = sorted(
 )
 SHOW_FILES = f"""
 import importlib
-from digits.commands.docs import model_card
 from digits.commands.export import command as export
 from digits.commands.report import command as report
 from digits.commands.demo.server import FILES, PAGE_DIR
 
 page = [PAGE_DIR / name for name in FILES]
-for path in (*(module.TEMPLATE_PATH for module in (export, model_card, report)), *page):
+for path in (*(module.TEMPLATE_PATH for module in (export, report)), *page):
     assert path.is_file(), path
 for name in {MODULES}:
     print(importlib.import_module(name).__file__)
