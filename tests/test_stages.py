@@ -9,14 +9,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import TEST_COUNT, TRAIN_COUNT, draw_images, publish, publish_dataset
+from predictions import make_predictions
 from projects import write_params
 
 from digits.data import datasets
 from digits.errors import DigitsError
-from digits.files import ArtifactError
+from digits.evaluation.predictions import write_predictions
+from digits.files import ArtifactError, write_json
 from digits.model.backend import keras
 from digits.model.loading import load_model
 from digits.model.objects import NetworkError
+from digits.paths import SCORES_PATH, TEST_PREDICTIONS_DIR
 from pipeline import analyze, decode, evaluate, fetch, train
 
 PARAMS = """\
@@ -236,20 +239,19 @@ def test_letters_from_1_transposed_and_one_untested(synthetic: Path, project: Pa
 
 def test_perfect_model_has_nothing_to_analyse(decoded: Path) -> None:
     labels = np.load("data/decoded/test/labels.npy")
-    folder = Path("data/predictions/test")
-    folder.mkdir(parents=True)
-    np.save(folder / "labels.npy", labels)
-    np.save(folder / "images.npy", np.zeros((len(labels), 28, 28), np.uint8))
-    np.save(folder / "probabilities.npy", np.eye(10, dtype=np.float32)[labels])
-    facts = {"recipe": "perfect", "dataset": "mnist", "image_count": 50, "error_count": 0}
-    (folder / "scores.json").write_text(json.dumps(facts))
+    write_predictions(TEST_PREDICTIONS_DIR, make_predictions(labels, labels))
+    write_json(SCORES_PATH, {"recipe": "perfect"})
     analyze.main()
-    errors = load("data/analysis/summary.json")
-    assert errors["error_count"] == 0
-    assert errors["most_confused_pair"] == "none"
-    assert errors["coverage_at_999"] == 1
-    assert errors["label_issue_count"] == errors["disputed_error_count"] == 0
-    assert errors["undisputed_accuracy"] == 1
+    assert load("data/analysis/summary.json") == {
+        "confident_error_count": 0,
+        "coverage_at_999": 1,
+        "disputed_error_count": 0,
+        "error_count": 0,
+        "label_issue_count": 0,
+        "most_confused_count": 0,
+        "most_confused_pair": "none",
+        "undisputed_accuracy": 1,
+    }
     assert (decoded / "plots/errors.png").stat().st_size > 0
 
 
