@@ -5,7 +5,6 @@ import hashlib
 import re
 from argparse import ArgumentParser
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +154,7 @@ def list_names(folder: Path | str) -> set[str]:
 
 @pytest.mark.usefixtures("project")
 def test_form_that_is_another_model_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    other = replace(FORMS["litert"], load=lambda _: lambda images: predict(build("o", 1), images))
+    other = FORMS["litert"]._replace(load=lambda _: lambda images: predict(build("o", 1), images))
     monkeypatch.setitem(FORMS, "litert", other)
     export_model("--only", "saved_model")
     with pytest.raises(DigitsError, match=r"^model.tflite: expected the probabilities of Keras, "):

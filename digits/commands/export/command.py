@@ -8,8 +8,8 @@ import tempfile
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from tabulate import tabulate
@@ -27,7 +27,7 @@ from digits.deployment.conversion import (
 from digits.deployment.runtimes import Predict, load_litert, load_onnx
 from digits.dvc.revisions import bring
 from digits.errors import DigitsError
-from digits.files import write_bytes, write_text
+from digits.files import write_text
 from digits.markdown import escape, quote
 from digits.model.backend import keras
 from digits.model.loading import load_model
@@ -45,38 +45,19 @@ CALIBRATION_COUNT = 500  # training images; 100 and 2,000 came to the same accur
 AGREEMENT = 0.01
 
 
-@dataclass(frozen=True)
-class Form:
-    """A file or folder, how it is written, and how its program loads it."""
+class Form(NamedTuple):
+    """A file or folder, and how its program loads it."""
 
     file: str
-    write: Callable[[Path, keras.Model, np.ndarray], None]  # the images calibrate 8 bits
     load: Callable[[Path], Predict]
     exact: bool = True  # but for rounding
 
 
 FORMS = {
-    "saved_model": Form(
-        "saved_model",
-        lambda path, model, _: write_saved_model(path, model),
-        load_saved_model,
-    ),
-    "onnx": Form(
-        "model.onnx",
-        lambda path, model, _: write_bytes(path, to_onnx(model)),
-        load_onnx,
-    ),
-    "litert": Form(
-        "model.tflite",
-        lambda path, model, _: write_bytes(path, to_litert(model)),
-        load_litert,
-    ),
-    "litert_int8": Form(
-        "model_int8.tflite",
-        lambda path, model, images: write_bytes(path, to_litert_int8(model, images)),
-        load_litert,
-        exact=False,
-    ),
+    "saved_model": Form("saved_model", load_saved_model),
+    "onnx": Form("model.onnx", load_onnx),
+    "litert": Form("model.tflite", load_litert),
+    "litert_int8": Form("model_int8.tflite", load_litert, exact=False),
 }
 EXACT_FORMS = [name for name, form in FORMS.items() if form.exact]
 
@@ -130,6 +111,19 @@ def finding_files(revision: str | None) -> Iterator[Path]:
         yield Path(folder)
 
 
+def write(name: str, path: Path, model: keras.Model, images: np.ndarray) -> None:
+    """Write the form of this name; the images, float32 (n, 28, 28, 1), calibrate 8 bits."""
+    match name:
+        case "saved_model":
+            write_saved_model(path, model)
+        case "onnx":
+            path.write_bytes(to_onnx(model))
+        case "litert":
+            path.write_bytes(to_litert(model))
+        case "litert_int8":
+            path.write_bytes(to_litert_int8(model, images))
+
+
 def check(form: Form, path: Path, split: Split, expected: np.ndarray) -> tuple[str, ...]:
     """Load a form, compare it with the probabilities of Keras, float32 (n, k); return a row.
 
@@ -151,7 +145,7 @@ def check(form: Form, path: Path, split: Split, expected: np.ndarray) -> tuple[s
 
 
 def main(arguments: Namespace) -> None:
-    forms, folder = [FORMS[name] for name in arguments.only], arguments.folder
+    folder = arguments.folder
     with replacing_folder(folder) as made, finding_files(arguments.rev) as root:
         card = load_card(root / CARD_PATH)
         model = load_model(root / MODEL_PATH, card.class_count)
@@ -159,8 +153,9 @@ def main(arguments: Namespace) -> None:
         validation = load_split(root / VALIDATION_DIR, card.class_count)
         expected = predict_probabilities(model, validation.images, BATCH_SIZE)
         rows = []
-        for form in tqdm(forms, unit="form", leave=False, disable=None):
-            form.write(made / form.file, model, training.images[:CALIBRATION_COUNT])
+        for name in tqdm(arguments.only, unit="form", leave=False, disable=None):
+            form = FORMS[name]
+            write(name, made / form.file, model, training.images[:CALIBRATION_COUNT])
             rows.append(check(form, made / form.file, validation, expected))
         table = tabulate(rows, HEADER, tablefmt="github", disable_numparse=True)
         page = TEMPLATE_PATH.read_text(encoding="utf-8").format(
