@@ -76,18 +76,18 @@ class TestOwn:
         ("{real: 1.0, whole: 1e1}", "whole: expected a whole number, received 10.0: write 10"),
         ("{real: .nan, whole: 1}", "real: expected a finite number, received nan"),
         ("", "expected a valid dictionary, received None"),
+        # Words that YAML 1.1 takes for other values are texts.
+        ("{real: on, whole: 1}", "real: expected a valid number, received 'on'"),
+        ("{real: 12:30, whole: 1}", "real: expected a valid number, received '12:30'"),
+        (
+            f"{{real: '//me:{'x' * 120}@host', whole: 1}}",
+            "real: expected a valid number, received '//***@host'",
+        ),
     ],
 )
 def test_refused_value(text: str, message: str, path: Path) -> None:
     path.write_text(text)
     assert refuse(path) == f": {message}"
-
-
-def test_credentials_are_not_repeated(path: Path) -> None:
-    path.write_text(f"real: https://me:{'secret' * 10}@example.org/\nwhole: 1\n")
-    message = refuse(path)
-    assert "received 'https://***@example.org/'" in message
-    assert "secret" not in message
 
 
 def test_key_is_named_by_its_section(path: Path) -> None:
@@ -104,12 +104,6 @@ def test_file_that_is_not_there_is_named_with_those_that_are(path: Path) -> None
         f"params.yaml: train.recipe: expected a file of {RECIPES}/, one of cnn, cnn_optdigits, "
         "quick, received 'qick' (did you mean 'quick'?)"
     )
-
-
-@pytest.mark.parametrize("text", ["on", "12:30", "NO"])
-def test_word_that_yaml_1_1_takes_for_another_value_is_a_text(text: str, path: Path) -> None:
-    path.write_text(f"real: {text}\nwhole: 1\n")
-    assert f"real: expected a valid number, received {text!r}" in refuse(path)
 
 
 @pytest.mark.parametrize("rate", ["0.00001", "1e-5", "1e20"])

@@ -72,12 +72,11 @@ def _build_environment() -> dict[str, str]:
     """Return the environment in which DVC runs stages and commits experiments."""
     # The stages' `python` is this one, whether an environment is activated or not.
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
-    # An experiment is a commit, and needs an identity.
-    identity = {
-        f"GIT_{role}_{field}": value
-        for role in ("AUTHOR", "COMMITTER")
-        for field, value in (("NAME", "digits-pipeline"), ("EMAIL", "digits@localhost"))
-    }
     # A service's account may have a shell that runs nothing.
     given = {**os.environ, "PATH": path, "SHELL": "/bin/sh"}
-    return given if try_git("config", "user.email") else {**identity, **given}
+    if try_git("config", "user.email"):
+        return given
+    # An experiment is a commit, and needs an identity.
+    names = dict.fromkeys(("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"), "digits-pipeline")
+    emails = dict.fromkeys(("GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"), "digits@localhost")
+    return names | emails | given
