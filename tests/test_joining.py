@@ -22,13 +22,18 @@ from digits.errors import DigitsError
 from digits.paths import CARD_PATH, EVALUATE_METRICS_PATH
 from pipeline import decode, fetch
 
+IMAGES = np.random.default_rng(0).integers(0, 100, (10, 28, 28), np.uint8)
+
 
 @pytest.fixture(autouse=True)
 def _project(synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 (the files of `dataset: mnist`)
-    """Begin in a project of MNIST, with pictures of threes and sevens."""
+    """Begin in a project of MNIST, with threes and sevens."""
     monkeypatch.chdir(make_project(tmp_path / "project", dataset="mine"))
-    for digit in "37":
-        write_sheet(Path("mine") / digit / "sheet.jpg", 3 * digit, 2 * digit)
+    np.savez("mine.npz", images=IMAGES, labels=np.array([3, 7] * 5))
+
+
+def add_mine() -> None:
+    import_data("mine", "mine.npz", "--with", "mnist")
 
 
 def decode_with(before: str = "", after: str = "") -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -45,7 +50,7 @@ def decode_with(before: str = "", after: str = "") -> dict[str, tuple[np.ndarray
 
 
 def test_own_digits_are_added_behind_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
-    import_data("mine", "mine", "--with", "mnist")
+    add_mine()
     dataset, mnist = load_dataset("mine"), load_dataset("mnist")
     assert (dataset.class_names, dataset.disputed) == (mnist.class_names, mnist.disputed)
     assert dataset.count_parts("train") == {"mnist": 150, "mine": 8}
@@ -58,7 +63,7 @@ def test_own_digits_are_added_behind_the_known_ones(capsys: pytest.CaptureFixtur
 
 
 def test_known_part_is_divided_as_it_is_alone() -> None:
-    import_data("mine", "mine", "--with", "mnist")
+    add_mine()
     joined, card = decode_with(), load_card(CARD_PATH)
     assert [part.model_dump() for part in card.parts] == [
         {"name": "mnist", "train": 120, "validation": 30, "test": 50},
@@ -79,7 +84,7 @@ def test_known_part_is_divided_as_it_is_alone() -> None:
 
 @pytest.mark.parametrize("repeats", [0, 7])
 def test_added_images_are_repeated_in_train_alone(repeats: int) -> None:
-    import_data("mine", "mine", "--with", "mnist")
+    add_mine()
     splits = decode_with("added_repeats: 1", f"added_repeats: {repeats}")
     card = load_card(CARD_PATH)
     own, held = (
@@ -92,7 +97,7 @@ def test_added_images_are_repeated_in_train_alone(repeats: int) -> None:
 
 
 def test_parts_are_scored_apart() -> None:
-    import_data("mine", "mine", "--with", "mnist")
+    add_mine()
     for stage in STAGES:
         stage.main()
     metrics = json.loads(EVALUATE_METRICS_PATH.read_bytes())
@@ -106,7 +111,7 @@ def test_parts_are_scored_apart() -> None:
 
 
 def test_more_can_be_added_to_what_was_joined() -> None:
-    import_data("mine", "mine", "--with", "mnist")
+    add_mine()
     write_sheet(Path("hers/7/sheet.jpg"), "7777")  # one class alone
     import_data("hers", "hers", "--with", "mine")
     dataset = load_dataset("hers")
@@ -117,29 +122,27 @@ def test_more_can_be_added_to_what_was_joined() -> None:
 def test_arrays_can_be_added_to_embedded_digits() -> None:
     facts = (Path(__file__).parents[1] / "datasets/optdigits.yaml").read_text()
     (datasets.DATASETS_DIR / "optdigits.yaml").write_text(facts)
-    images = np.random.default_rng(0).integers(0, 256, (12, 28, 28), np.uint8)
-    labels = np.array([2, 5, 9] * 4)
-    np.savez("it.npz", x_train=images[:9], y_train=labels[:9], x_test=images[9:], y_test=labels[9:])
-    import_data("theirs", "it.npz", "--with", "optdigits", "--transpose")
+    import_data("theirs", "mine.npz", "--test", "mine.npz", "--with", "optdigits", "--transpose")
     dataset = load_dataset("theirs")
-    assert dataset.count_parts("train") == {"optdigits": 1433, "theirs": 9}
+    assert dataset.count_parts("train") == {"optdigits": 1433, "theirs": 10}
     assert not dataset.transpose
     found, classes = decode_with("dataset: mine", "dataset: theirs")["test"]
-    assert classes[364:].tolist() == [2, 5, 9]
+    assert classes[364:].tolist() == [3, 7] * 5
     pixels = np.rint(255 * found[364:, ..., 0]).astype(np.uint8)
-    np.testing.assert_array_equal(pixels, images[9:].swapaxes(1, 2))
+    np.testing.assert_array_equal(pixels, IMAGES.swapaxes(1, 2))
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["mine", "mine", "--with", "mnits"], "--with: expected a file of"),
-        (["mine", "mine", "--with", "odd"], "--with odd: expected its classes, odd, even, rec"),
-        (["mnist", "mine", "--with", "mnist", "--replace"], "expected a NAME of its own"),
+        (["mine", "mine.npz", "--with", "mnits"], "--with: expected a file of"),
+        (["mine", "mine.npz", "--with", "odd"], "--with odd: expected its classes, odd, even, rec"),
+        (["mnist", "mine.npz", "--with", "mnist"], "expected a NAME of its own"),
         (["mine", "mine/3", "--with", "mnist"], "expected labels by a folder for each class"),
     ],
 )
 def test_what_does_not_fit_is_refused(arguments: list[str], message: str, tmp_path: Path) -> None:
+    write_sheet(Path("mine/3/sheet.jpg"), "33")
     (tmp_path / "odd").mkdir()
     facts = publish_dataset(tmp_path / "odd", ["odd", "even"])
     (datasets.DATASETS_DIR / "odd.yaml").write_text(json.dumps(facts))
@@ -149,7 +152,7 @@ def test_what_does_not_fit_is_refused(arguments: list[str], message: str, tmp_pa
 
 
 def test_parts_that_are_not_the_files_are_refused() -> None:
-    import_data("mine", "mine", "--with", "mnist")
+    add_mine()
     path = datasets.DATASETS_DIR / "mine.yaml"
     path.write_text(path.read_text().replace('"train": 8', '"train": 9'))
     with pytest.raises(DigitsError, match=r"^train labels: expected 159, .* received 158$"):
