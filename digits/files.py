@@ -116,7 +116,8 @@ def load_array(
     """
     try:
         with warnings.catch_warnings(action="error"):
-            array = np.asarray(np.load(path, mmap_mode="r" if mapped else None))
+            loaded = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+            array = np.asarray(loaded)  # an archive becomes an object, which no dtype fits
     except FileNotFoundError as error:
         raise ArtifactError(_missing(path)) from error
     except (ValueError, EOFError, SyntaxError, TokenError, MemoryError, Warning) as error:

@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 HOST = "127.0.0.1"
@@ -31,8 +31,9 @@ class Remote:
     """A running server, as a section of docs/sharing.md sees it."""
 
     section: str
-    stand_ins: Mapping[str, str]  # example value: value here
-    secret: str  # what must never come into Git
+    stand_ins: Mapping[str, str] = field(default_factory=dict)  # example value: value here
+    secret: str | None = None  # what must never come into Git
+    read_only: bool = False
 
 
 # Processes
@@ -74,9 +75,13 @@ def running(
             assert process.poll() is None, log.read_text()
             yield
         finally:
-            # The whole group: sshd and slurmd have children.
+            # The whole group: sshd and apache2 have children.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
+            try:
+                process.wait(PATIENCE_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def wait_until(
@@ -97,6 +102,26 @@ def listens(port: int) -> Callable[[], bool]:
 
 
 # Servers that need no system package
+
+
+@contextmanager
+def local_folder(folder: Path) -> Iterator[Remote]:
+    yield Remote("A folder", {"/srv/digits": str(folder / "store")})
+
+
+@contextmanager
+def http_server(folder: Path) -> Iterator[Remote]:
+    """Serve a folder that is pushed to as a folder: HTTP is for pulling."""
+    store, port = folder / "store", choose_port()
+    store.mkdir()
+    command: list[str | Path] = [sys.executable, "-m", "http.server", str(port), "--bind", HOST]
+    with running([*command, "--directory", store], folder / "log", listens(port)):
+        yield Remote(
+            "HTTP",
+            {"/srv/digits": str(store), "https://digits.example.org": f"http://{HOST}:{port}"},
+            read_only=True,
+        )
+
 
 WSGIDAV_CONFIG = """
 host: {host}

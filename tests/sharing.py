@@ -52,7 +52,7 @@ def configure(project: Project, remote: Remote, *, once: bool = False) -> None:
     """Run the page's commands: what Git keeps `once`, what is a person's own in every clone."""
     for command in read_commands(remote.section, remote.stand_ins):
         own = "--local" in command
-        if once or own:
+        if (once and not own) or (own and not (once and remote.read_only)):
             project.call(*command)
 
 
