@@ -9,7 +9,6 @@ DIM = 0.15  # paper that is darker is taken to be this light: its noise is not e
 CORNERS = 0.3  # weight of the four corners among the border
 FLAT = 0.15  # of the contrast: nearer than this to the lightest or the darkest is one of the two
 CLEAN = 0.75  # of the pixels that are one of the two: a drawing or a scan, without shadows
-EVEN = 0.03  # of the contrast: the median deviation of paper along a drawing's border
 SMALL = 100  # pixels: no photograph is smaller
 # Of photographs.
 BLUR = 1.0  # pixels, against the paper's grain
@@ -21,28 +20,21 @@ NOISE = 6.0  # standard deviations of the grain: what is deeper is ink
 def is_drawing(picture: np.ndarray) -> bool:
     """Tell whether a picture is too small for a photograph, or has two shades and few between."""
     grey = picture.mean(axis=2)
-    if max(grey.shape) <= SMALL:
-        return True
     low, high = grey.min(), grey.max()
-    paper = list_paper(picture).mean(axis=1)
-    if np.median(np.abs(paper - np.median(paper))) > EVEN * (high - low):
-        return False
     reach = FLAT * (high - low)
-    return bool(np.mean((grey <= low + reach) | (grey >= high - reach)) > CLEAN)
+    is_clean = np.mean((grey <= low + reach) | (grey >= high - reach)) > CLEAN
+    # The darker shade of paper in the sun is no ink.
+    return max(grey.shape) <= SMALL or bool(is_clean and low < SHADE * high)
 
 
 def measure_drawing(picture: np.ndarray) -> np.ndarray:
-    """Return the ink of a drawing, float (height, width): how far it is from most of the border."""
-    light, paper = is_light(picture.mean(axis=2)), np.median(list_paper(picture), axis=0)
+    """Return the ink of a drawing, float (height, width): how far it is from its paper."""
+    grey = picture.mean(axis=2)
+    light = is_light(grey)
+    is_paper = (grey > (grey.min() + grey.max()) / 2) == light
+    paper = np.median(picture[is_paper], axis=0)
     depths = (paper - picture) / paper.clip(DIM) if light else picture - paper
     return depths.max(axis=2).clip(0).astype(np.float32)
-
-
-def list_paper(picture: np.ndarray) -> np.ndarray:
-    """Return the pixels (n, channels) of the border that have a drawing's shade of paper."""
-    grey, border = picture.mean(axis=2), list_border(picture)
-    like = border[(border.mean(axis=1) > (grey.min() + grey.max()) / 2) == is_light(grey)]
-    return like if len(like) else border
 
 
 def is_light(grey: np.ndarray) -> np.ndarray:
@@ -70,12 +62,15 @@ def measure_ink(page: np.ndarray) -> np.ndarray:
     """
     smooth = cv2.GaussianBlur(page, (0, 0), BLUR).reshape(page.shape)
     reach = max(3, round(BROADEST * min(page.shape[:2]))) | 1
+    grey = smooth.mean(axis=2)
+    is_dim = np.median(grey) < SHADE * grey.max()
     square = np.ones((reach, reach))
     # Ink is the lesser part of what is around it, and so the farther from its mean.
     away = smooth - cv2.blur(smooth, (2 * reach + 1, 2 * reach + 1)).reshape(page.shape)
-    is_light_ink = np.mean(away**3) > 0
+    is_light_ink = is_dim and np.mean(away**3) > 0
     way = cv2.MORPH_OPEN if is_light_ink else cv2.MORPH_CLOSE
-    paper = cv2.morphologyEx(smooth, way, square).reshape(page.shape)
+    wide = np.pad(smooth, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
+    paper = cv2.morphologyEx(wide, way, square)[reach:-reach, reach:-reach].reshape(page.shape)
     # In a shadow, dark ink takes as large a share of the light.
     dim = max(DIM, SHADE * float(np.quantile(paper, 0.95)))
     depths = smooth - paper if is_light_ink else (paper - smooth) / paper.clip(dim)

@@ -14,6 +14,7 @@ BREAK = 15  # pixels, of a line that grain has broken
 LIGHTER = 0.6  # of the strokes' width or depth: a ruled line, and
 ALIKE = 1.25  # times a line's: what is left of one
 EDGE = 0.02  # of the picture's side: a lone line that comes so near its edge is ruled
+SCRAPS = 0.02  # of the lines' ink: too little for a digit
 CROSSING = 7  # pixels of a line, between strokes on both sides of it
 RECTANGLE = 0.85  # of the rectangle around it: what is no round digit
 TALL = 0.25  # of a box's side: what is written in it
@@ -31,6 +32,8 @@ def remove_lines(ink: np.ndarray, written: np.ndarray) -> np.ndarray:
         return written
     if lines.sum() > rest.sum():
         rest = _drop_remains(ink, rest, lines)
+        if rest.sum() < SCRAPS * lines.sum():
+            return np.zeros_like(written)
     else:
         finer = measure_stroke(lines) < LIGHTER * measure_stroke(rest)
         paler = np.median(ink[lines]) < LIGHTER * np.median(ink[rest])
@@ -86,41 +89,27 @@ def remove_boxes(written: np.ndarray) -> np.ndarray:
     outlines, tree = cv2.findContours(pixels, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)
     if not outlines:
         return written
-    pieces = find_pieces(written)
-    rectangles = [_find_rectangle(outline) for outline in outlines]
     children, parents = tree.reshape(-1, 4)[:, 2:].T
-    owners = [
-        pieces.numbers[tuple(outlines[n if parent < 0 else parent].reshape(-1, 2)[0][::-1])]
-        for n, parent in enumerate(parents)
-    ]
-    free = pieces.measure_contacts() == 0
-    is_box, sides, holes = np.zeros(len(free), bool), [], np.zeros_like(pixels)
-    for number, (hull, side) in enumerate(rectangles):
-        if parents[number] < 0 or not side or not free[owners[number]]:
-            continue
-        cv2.fillConvexPoly(holes, hull, 1)
-        child = children[number]
-        if child >= 0 and cv2.boundingRect(outlines[child])[3] > TALL * side:
-            is_box[owners[number]] = True
-            sides.append(side)
-    if not sides:
+    sides = np.array([_measure_rectangle(outline) for outline in outlines])
+    heights = np.array([cv2.boundingRect(outline)[3] for outline in outlines])
+    # A box has a rectangular hole, and the hole a piece of ink.
+    is_filled = (parents >= 0) & (children >= 0) & (heights[children] > TALL * sides) & (sides > 0)
+    boxes = parents[is_filled]
+    if not boxes.size:
         return written
-    inside = cv2.erode(holes, np.ones((5, 5))) > 0
-    wall = 4 * measure_stroke(pieces.keep(is_box) & ~inside)
-    low, high = (share * np.median(sides) for share in LIKE_OTHERS)
-    others = np.zeros_like(pixels)
-    for number, (hull, side) in enumerate(rectangles):
-        owner = owners[number]
-        if parents[number] < 0 and free[owner] and not is_box[owner] and low < side < high:
-            is_box[owner] = True
-            cv2.fillConvexPoly(others, hull, 1)
-    inside |= cv2.erode(others, np.ones((round(wall) + 5, round(wall) + 5))) > 0
-    return written & ~(pieces.keep(is_box) & ~inside)
+    low, high = (share * np.median(sides[boxes]) for share in LIKE_OTHERS)
+    alike = np.flatnonzero((parents < 0) & (low < sides) & (sides < high))
+    walls, inside = np.zeros_like(pixels), np.zeros_like(pixels)
+    for box in {*boxes, *alike}:
+        cv2.fillConvexPoly(walls, cv2.convexHull(outlines[box]), 1)
+        holes = np.flatnonzero(parents == box)
+        for hole in holes[sides[holes] > 0]:
+            cv2.fillConvexPoly(inside, cv2.convexHull(outlines[hole]), 1)
+    return written & ~((walls > 0) & (cv2.erode(inside, np.ones((5, 5))) == 0))
 
 
-def _find_rectangle(outline: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return the hull of an outline and its shorter side; 0 if it is not nearly a rectangle."""
-    hull = cv2.convexHull(outline)
-    _, (width, height), _ = cv2.minAreaRect(hull)
-    is_rectangle = cv2.contourArea(hull) > RECTANGLE * max(width * height, 1)
-    return hull, float(min(width, height)) if is_rectangle else 0.0
+def _measure_rectangle(outline: np.ndarray) -> float:
+    """Return the shorter side of an outline; 0 if it is not nearly a rectangle."""
+    _, (width, height), _ = cv2.minAreaRect(outline)
+    is_rectangle = cv2.contourArea(cv2.convexHull(outline)) > RECTANGLE * max(width * height, 1)
+    return float(min(width, height)) if is_rectangle else 0.0

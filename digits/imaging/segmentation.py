@@ -7,6 +7,7 @@ one digit or two.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -36,10 +37,7 @@ LONG = 0.25  # of the picture's side: what touches so much of its edge is no dig
 MOST_PIECES = 3000  # of ink on a picture
 LOWEST, LOW = 8, 0.02  # pixels, and of the picture's longer side: no digit is lower
 SHORT = 0.25  # of a digit's usual height: a piece that is lower belongs to a digit, or to nothing
-SHORT_AT_EDGE = 0.6  # the same at the picture's edge, where corners of the page are
-# Of a digit whose stroke is a pixel wide, so much is written,
-BLOB, CORNER = 1.6, 4.0  # if it is no blob; at the picture's edge, if it is no corner of a shadow
-CUT_CLOSE = 0.5  # of the picture's height: a digit that fills it, and may touch its edge
+BLOB = 1.6  # squares as wide as the stroke: what has less ink is no digit
 FINE = 0.04  # of its height: no stroke is finer, and none than two pixels
 BROAD = 6  # times its height: what is broader is no row of digits that touch
 MOSTLY = 0.5  # of a page's ink is digits; else it is grain, or what is left of a ruling
@@ -71,7 +69,7 @@ def find_digits(picture: np.ndarray, judge: Judge | None = None) -> list[Found]:
     """
     if picture.shape[:2] == (IMAGE_SIDE, IMAGE_SIDE) and (whole := take_whole(picture)):
         return whole
-    picture = np.ascontiguousarray(_drop_equal_channels(picture), np.float32)
+    picture = np.ascontiguousarray(picture, np.float32)
     sheet = find_sheet(picture) if max(picture.shape) > TINY else None
     page = picture if sheet is None else flatten(picture, sheet)
     ink, written = _find_ink(page, may_be_drawing=sheet is None)
@@ -81,7 +79,8 @@ def find_digits(picture: np.ndarray, judge: Judge | None = None) -> list[Found]:
     lines = sort_lines(join_pieces(written))
     chosen = [(part, 1.0) for line in lines for part in line]
     if judge:
-        chosen = choose_parts(lines, lambda part: normalize(ink, part), judge)
+        see = partial(normalize, ink)
+        chosen = [digit for line in lines for digit in choose_parts(line, see, judge)]
     found = []
     for part, confidence in chosen:
         box = part.rows, part.columns
@@ -113,12 +112,6 @@ def find_whole(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     depths = ink - ink.min(axis=(0, 1))
     has_ink = depths.max(axis=(0, 1)) > FAINT
     return ink, has_ink & is_placed(depths > FAINT, depths)
-
-
-def _drop_equal_channels(picture: np.ndarray) -> np.ndarray:
-    first, *others = np.moveaxis(picture, 2, 0)
-    is_grey = all(np.array_equal(first, other) for other in others)
-    return picture[..., :1] if is_grey else picture
 
 
 def _find_ink(page: np.ndarray, *, may_be_drawing: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -161,7 +154,7 @@ def join_pieces(written: np.ndarray) -> list[Part]:
     count = len(pieces.areas) - 1
     if count > MOST_PIECES:
         raise PictureError(f"expected digits on paper, received {count:,} specks")
-    heights, contacts = pieces.boxes[:, 3], pieces.measure_contacts()
+    heights = pieces.boxes[:, 3]
     # Of what most of the ink belongs to: scraps may be more than digits.
     usual = float(np.median(np.repeat(heights[1:], pieces.areas[1:]))) if count else 0.0
     side = max(written.shape)
@@ -172,11 +165,11 @@ def join_pieces(written: np.ndarray) -> list[Part]:
         near = next((n for n, digit in enumerate(joined) if _belongs(part, digit, usual)), None)
         if near is not None:
             joined[near] = merge(joined[near], part)
-        elif part.height >= max(lowest, (SHORT_AT_EDGE if contacts[number] else SHORT) * usual):
+        elif part.height >= max(lowest, SHORT * usual):
             joined.append(part)
     if side <= TINY:
         return joined
-    digits = [part for part in joined if _may_be_digit(part, written.shape)]
+    digits = [part for part in joined if _may_be_digit(part)]
     is_writing = sum(int(part.mask.sum()) for part in digits) > MOSTLY * written.sum()
     return digits if is_writing else []
 
@@ -199,15 +192,12 @@ def _belongs(part: Part, digit: Part, usual: float) -> bool:
     return (over or scrap) and down < 0.3 * usual
 
 
-def _may_be_digit(part: Part, shape: tuple[int, ...]) -> bool:
-    """Tell strokes from a blob, a hair, a line, and a shadow's corner at the picture's edge."""
+def _may_be_digit(part: Part) -> bool:
+    """Tell strokes from a blob, a hair and a line."""
     stroke = 2 * float(measure_radii(np.pad(part.mask, 1)).max())
     written = part.mask.sum() / stroke**2
-    if written < BLOB or stroke < max(2, FINE * part.height) or part.width > BROAD * part.height:
-        return False
-    ends = zip((part.rows, part.columns), shape, strict=True)
-    inside = all(extent.start > 1 and extent.stop < end - 1 for extent, end in ends)
-    return inside or part.height > CUT_CLOSE * shape[0] or bool(written > CORNER)
+    is_fine = stroke < max(2, FINE * part.height)
+    return bool(written > BLOB and not is_fine and part.width <= BROAD * part.height)
 
 
 def sort_lines(parts: Sequence[Part]) -> list[list[Part]]:

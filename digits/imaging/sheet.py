@@ -3,14 +3,18 @@
 import cv2
 import numpy as np
 
+from digits.imaging.pictures import shrink
+
 SMALL_SIDE = 250  # pixels of the picture in which a sheet is sought
 LEAST_AREA, MOST_AREA = 0.12, 0.97  # of the picture
 CONVEX = 0.92  # of its hull: a sheet has no dents
 FOUR_CORNERS = 0.96  # of its area, that four corners must hold
 CUT_OFF = 0.8  # of a rectangle with a corner that lies outside of the picture
-BESIDE = 6  # pixels from a side of the sheet, in and out, where light is compared
+BESIDE = 13  # pixels across a side of the sheet, along which light is compared
+LEVELS = 18  # of brightness, at which the outline is sought
 TABLE = 0.75  # of the sheet's light: a table is darker
-SHARP = 0.7  # of the picture beside the sheet, and of each side, where that is so
+SHARP = 0.7  # of the picture beside the sheet, and along it, where that is so
+SMOOTH = (0.02, 0.03, 0.05)  # of the outline's length: corners so near to a line are none
 INSET = 0.015  # of a side, where the table shows if the sheet is not straight
 
 
@@ -19,17 +23,13 @@ def find_sheet(picture: np.ndarray) -> np.ndarray | None:
 
     None where the paper fills the picture. One side of the sheet may be cut off by the picture.
     """
-    grey = picture.mean(axis=2)
-    scale = min(1.0, SMALL_SIDE / max(grey.shape))
-    height, width = (max(1, round(scale * side)) for side in grey.shape)
-    small = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
-    levels = (255 * cv2.GaussianBlur(small, (0, 0), 1)).clip(0, 255).astype(np.uint8)
-    level, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_OTSU)
-    lower, _ = cv2.threshold(levels[levels <= level].reshape(1, -1), 0, 255, cv2.THRESH_OTSU)
-    for each in (lower, level):  # the lower one where a shadow lies on the sheet
-        corners = _outline((levels > each).astype(np.uint8))
+    light = picture.min(axis=2)[..., np.newaxis]  # paper is light in every colour, wood is not
+    small = shrink(light, SMALL_SIDE)[..., 0]
+    levels = cv2.GaussianBlur(small, (0, 0), 1)
+    for level in np.linspace(levels.min(), levels.max(), LEVELS)[1:-1]:
+        corners = _outline((levels > level).astype(np.uint8))
         if corners is not None and _is_sheet(corners, small):
-            return corners / scale
+            return corners * max(picture.shape) / max(small.shape)
     return None
 
 
@@ -45,47 +45,27 @@ def _outline(bright: np.ndarray) -> np.ndarray | None:
     if not is_large or cv2.contourArea(largest) < CONVEX * area:
         return None
     around = cv2.arcLength(hull, closed=True)
-    for share in (0.02, 0.03, 0.05):
-        corners = cv2.approxPolyDP(hull, share * around, closed=True).reshape(-1, 2)
-        if len(corners) == 4 and cv2.contourArea(corners) > FOUR_CORNERS * area:
-            return _sort_corners(corners)
-    corners = cv2.boxPoints(cv2.minAreaRect(hull))
-    return _sort_corners(corners) if area > CUT_OFF * cv2.contourArea(corners) else None
+    polygons = [cv2.approxPolyDP(hull, share * around, closed=True) for share in SMOOTH]
+    polygons = [each for each in polygons if len(each) == 4]
+    corners = max(polygons, key=cv2.contourArea, default=hull)
+    if len(corners) != 4 or cv2.contourArea(corners) < FOUR_CORNERS * area:
+        corners = cv2.boxPoints(cv2.minAreaRect(hull))
+    if area < CUT_OFF * cv2.contourArea(corners):
+        return None
+    away = corners.reshape(4, 2) - corners.reshape(4, 2).mean(axis=0)
+    return corners.reshape(4, 2)[np.argsort(np.arctan2(away[:, 1], away[:, 0]))].astype(np.float64)
 
 
-def _sort_corners(corners: np.ndarray) -> np.ndarray:
-    """Sort x, y (4, 2) from the top left around, as the clock goes."""
-    away = (corners - corners.mean(axis=0)).astype(np.float64)
-    return corners[np.argsort(np.arctan2(away[:, 1], away[:, 0]))].astype(np.float64)
-
-
-def _is_sheet(corners: np.ndarray, grey: np.ndarray) -> bool:
-    """Tell a sheet from paper that is lit beside a shadow: every side in view is sharp.
-
-    Three sides must be in view.
-    """
-    covered = cv2.fillConvexPoly(np.zeros(grey.shape, np.uint8), corners.round().astype(int), 1)
-    light = np.median(grey[covered > 0])
-    around = grey[covered == 0]
-    if not around.size or np.mean(around < TABLE * light) < SHARP:
-        return False  # what surrounds it is no table
-    ends = np.array(grey.shape[::-1]) - 1
-    sharp = 0
-    for start, stop in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-        along = (stop - start) / np.linalg.norm(stop - start)
-        outwards = BESIDE * np.array([along[1], -along[0]])
-        places = start + np.linspace(0.1, 0.9, 20)[:, np.newaxis] * (stop - start)
-        seen = ((places + outwards >= 0) & (places + outwards <= ends)).all(axis=1)
-        if seen.mean() < 0.5:
-            continue
-        inside, outside = (
-            grey[tuple((places[seen] + way).round().astype(int).clip(0, ends)[:, ::-1].T)]
-            for way in (-outwards, outwards)
-        )
-        if np.mean(outside < TABLE * inside) < SHARP:
-            return False
-        sharp += 1
-    return sharp > 2
+def _is_sheet(corners: np.ndarray, light: np.ndarray) -> bool:
+    """Tell a sheet from paper that is lit beside a shadow: its edge is sharp, on three sides."""
+    sheet = cv2.fillConvexPoly(np.zeros(light.shape, np.uint8), corners.round().astype(int), 1)
+    is_dark = light < TABLE * cv2.dilate(light, np.ones((BESIDE, BESIDE)))
+    around = cv2.dilate(sheet, np.ones((BESIDE, BESIDE))) > sheet
+    ends = np.array(light.shape[::-1]) - 1
+    middles = (corners + np.roll(corners, -1, axis=0)) / 2
+    in_view = ((middles > BESIDE / 2) & (middles < ends - BESIDE / 2)).all(axis=1)
+    is_table = light[sheet == 0] < TABLE * np.median(light[sheet > 0])
+    return in_view.sum() > 2 and is_table.mean() > SHARP and is_dark[around].mean() > SHARP
 
 
 def flatten(picture: np.ndarray, sheet: np.ndarray) -> np.ndarray:
