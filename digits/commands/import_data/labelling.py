@@ -65,11 +65,13 @@ def _label_files(
     folders, splits = _find_splits(names)
     in_folders = _read_folders(folders)
     if labelled := _read_tables(names, splits, tables, label):
-        for name, folder in zip(names, in_folders, strict=False):
-            if _are_plain(in_folders) and folder != labelled[name][1]:
+        known = in_folders if label is None and _are_plain(in_folders) else ()
+        for name, folder in zip(names, known, strict=False):
+            if folder != labelled[name][1]:
                 raise DigitsError(
                     f"{name}: expected one label, received {folder} by its folder, "
-                    f"{labelled[name][1]} by {join_texts(table.name for table in tables)}"
+                    f"{labelled[name][1]} by {join_texts(table.name for table in tables)}: --label "
+                    "names the table's column"
                 )
         return labelled
     labels = _choose_labels(names, in_folders, label)
