@@ -26,7 +26,7 @@ from digits.evaluation.results import LOCK_PATH
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    kinds = parser.add_subparsers(metavar="WHAT", required=True)
+    kinds = parser.add_subparsers(required=True)
     cache = kinds.add_parser("cache", help="hash every object of DVC's cache again")
     cache.add_argument("--remote", action="store_true", help="those of the remote instead")
     cache.add_argument(
