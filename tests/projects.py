@@ -53,7 +53,9 @@ class Project:
             "COLUMNS": "120",
         }
 
-    def start(self, *command: str, **environment: str) -> subprocess.Popen[str]:
+    def start(
+        self, *command: str, own_session: bool = True, **environment: str
+    ) -> subprocess.Popen[str]:
         """Start a command there, with all it will start in a session of its own."""
         return subprocess.Popen(
             command,
@@ -62,12 +64,12 @@ class Project:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            start_new_session=True,
+            start_new_session=own_session,
         )
 
     def call(self, *command: str, status: int = 0) -> str:
         """Run a command there; return its output once its exit status is the expected one."""
-        with self.start(*command) as process:
+        with self.start(*command, own_session=False) as process:
             output, _ = process.communicate()
         assert process.returncode == status, output
         return output
