@@ -685,7 +685,11 @@ BAD_PICTURES: dict[str, tuple[Callable[[], None], str]] = {
     "one-of-each": (save_one_of_each, "0: expected two images or more, one to train and one to"),
     "names-unclear": (
         lambda: save_each("{d}_{j}.png"),
-        "p/0_0.png: expected labels by a folder for each class, in a labels.csv, or in all file",
+        "p/0_0.png: expected labels by a folder for each class, in a labels.csv, or",
+    ),
+    "writers-numbers": (
+        lambda: save_each("w{d}_{i:04}.png"),
+        "p/w0_0000.png: expected labels by a folder for each class, in a labels.csv, or",
     ),
     "no-row": (save_without_a_row, "p/train/77.png: expected a row of its own in p/test/labels"),
     "no-first-row": (save_without_the_first_row, "p/train/0.png: expected a row of its own"),

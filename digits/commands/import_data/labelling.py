@@ -163,8 +163,13 @@ def _read_names(names: Sequence[str], label: str | None) -> Sequence[str]:
         # An index is in a folder once.
         if _are_plain(texts) and 2 * len(set(zip(folders, texts, strict=True))) <= len(texts)
     ]
-    said = [place for place in clear if place and columns[place - 1][0].lower() in LABEL_WORDS]
-    chosen = said or clear
+    before = ["", *(texts[0] for texts in columns)]
+    said = [place for place in clear if before[place].lower() in LABEL_WORDS | {"num"}]
+    # In w3_0012 the 3 is a writer's number.
+    alone = [
+        place for place in clear if not place or before[place] + columns[place][0] not in names[0]
+    ]
+    chosen = said or alone
     return columns[chosen[0]] if len(chosen) == 1 else ()
 
 
