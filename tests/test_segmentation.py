@@ -226,6 +226,13 @@ def test_empty_paper(deviation: float) -> None:
     assert find_digits(grain.clip(0, 1).astype(np.float32)) == []
 
 
+@pytest.mark.parametrize("steepness", [60, 1e6])
+@pytest.mark.parametrize("turns", range(4))
+def test_empty_paper_beside_a_shadow(turns: int, steepness: float) -> None:
+    light = np.rot90(shade((300, 650), 0.4, steepness), turns)
+    assert find_digits(photograph(np.zeros(light.shape), light=light)) == []
+
+
 @pytest.mark.parametrize("shift", [0, 14])
 def test_boxes_around_digits(shift: int) -> None:
     """Shifted by 14 pixels, the second digit touches its box."""
