@@ -7,6 +7,7 @@ Every number comes from a metrics file, every picture, its question and how to r
 import re
 from argparse import Namespace
 from base64 import b64encode
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -62,16 +63,14 @@ def load_pictures() -> list[dict[str, str]]:
 
     Each with the question that it answers and how to read it, which are in the file.
     """
-    paths = re.findall(r"\bplots/[\w-]+\.png\b", DVC_YAML_PATH.read_text(encoding="utf-8"))
-    return [
-        {
-            "name": Path(path).stem,
-            "question": Image.open(path).info["Title"],
-            "reading": Image.open(path).info["Description"],
-            "address": "data:image/png;base64," + b64encode(Path(path).read_bytes()).decode(),
-        }
-        for path in paths
-    ]
+    pictures = []
+    for path in re.findall(r"\bplots/[\w-]+\.png\b", DVC_YAML_PATH.read_text(encoding="utf-8")):
+        data = Path(path).read_bytes()
+        texts = Image.open(BytesIO(data)).info
+        picture = {"name": Path(path).stem, "question": texts["Title"]}
+        address = "data:image/png;base64," + b64encode(data).decode()
+        pictures.append(picture | {"reading": texts["Description"], "address": address})
+    return pictures
 
 
 def describe_dataset(card: Card) -> str:
