@@ -189,7 +189,7 @@ def _project(page: np.ndarray, corners: np.ndarray, ground: np.ndarray) -> np.nd
     transform, size = cv2.getPerspectiveTransform(before, after), ground.shape[1::-1]
     opaque = np.dstack([page, np.ones(page.shape[:2])]).clip(0, 1)
     seen = cv2.warpPerspective(opaque, transform, size, flags=cv2.INTER_CUBIC).clip(0, 1)
-    return ground + (seen[..., :3] - ground) * seen[..., 3:]
+    return ground * (1 - seen[..., 3:]) + seen[..., :3]  # colours are weighed by opacity already
 
 
 def _compress(page: np.ndarray, draws: np.random.Generator) -> np.ndarray:
