@@ -102,15 +102,27 @@ def test_each_image_of_each_epoch_is_distorted_by_itself() -> None:
     assert len(np.unique(drawn.round(5), axis=0)) == 96
 
 
-def test_one_cycle_rises_then_falls_linearly_over_the_training() -> None:
-    cycle = {"schedule": "one_cycle", "warmup_fraction": 0.25}
-    recipe = make_recipe(FLATTEN, SOFTMAX, **cycle, optimizer=spec("SGD", learning_rate=2.0))
+BOUNDARIES = spec("PiecewiseConstantDecay", boundaries=[0.25, 0.75], values=[3.0, 2.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("rate", "changes", "expected"),
+    [
+        (2.0, {"schedule": "one_cycle", "warmup_fraction": 0.25}, [0.2, 1.1, 2.0, 1.0, 0.0]),
+        (BOUNDARIES, {}, [3, 3, 3, 2, 1]),
+    ],
+    ids=["one cycle", "shares"],
+)
+def test_learning_rate_follows_its_schedule(
+    rate: object, changes: dict[str, Any], expected: list[float]
+) -> None:
+    recipe = make_recipe(FLATTEN, SOFTMAX, **changes, optimizer=spec("SGD", learning_rate=rate))
     network = build_trainable("n", recipe, step_count=80)
     rates = []
     for step in (0, 10, 20, 50, 80):
         network.optimizer.iterations.assign(step)
         rates.append(float(network.optimizer.learning_rate))
-    assert rates == pytest.approx([0.2, 1.1, 2.0, 1.0, 0.0], abs=1e-6)
+    assert rates == pytest.approx(expected, abs=1e-6)
 
 
 def test_early_stopping_ends_with_the_best_weights() -> None:
@@ -122,8 +134,10 @@ def test_early_stopping_ends_with_the_best_weights() -> None:
     assert len(losses) < 30
     assert losses.idxmin() == len(losses) - 3
     validation = plan.validation
-    loss, _ = trained.model.evaluate(validation.images, validation.labels, verbose=0)
+    loss, accuracy = trained.model.evaluate(validation.images, validation.labels, verbose=0)
+    assert accuracy == pytest.approx(trained.metrics["val_accuracy"], abs=1e-6)
     assert loss == pytest.approx(losses.min(), rel=1e-4)
+    assert loss == pytest.approx(trained.metrics["val_loss"], rel=1e-5)
     assert trained.metrics["early_stopping"]
 
 
@@ -165,9 +179,12 @@ def test_normalization_is_kerass(
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
-def test_bfloat16_trains_and_predicts_in_float32() -> None:
+def test_bfloat16_trains_a_plain_model_of_float32() -> None:
     make_repeatable(1, threads=0)
     layers = spec("Conv2D", filters=2, kernel_size=3), spec("BatchNormalization"), FLATTEN, SOFTMAX
     trained = train_recipe(make_plan(make_recipe(*layers, precision="bfloat16")))
     assert trained.metrics["compute_dtype"] == "bfloat16"
     assert {layer.compute_dtype for layer in trained.model.layers} == {"float32"}
+    assert type(trained.model.layers[2]) is keras.layers.BatchNormalization
+    names = [variable.path for variable in trained.model.optimizer.variables]
+    assert names == ["sgd/iteration", "sgd/learning_rate"]

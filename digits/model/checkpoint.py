@@ -40,57 +40,50 @@ class Checkpoint:
         self.state, self.callbacks, self.stopped = [], [], False
 
     def write(self, path: Path, run: str) -> None:
-        """Replace the file atomically, its digest in front: a kill leaves the old or the new."""
+        """Replace the file atomically: a kill leaves the old or the new."""
         body = json.dumps(vars(self), default=_encode).encode()
-        write_bytes(path, _head(run, body) + b"\n" + body)
+        write_bytes(path, _sign(run, body) + b"\n" + body)
 
 
-class Recorder(keras.callbacks.Callback):
-    """Resume a member's training from the checkpoint, and update that after each epoch.
+def record(
+    checkpoint: Checkpoint,
+    network: keras.Model,
+    watched: Sequence[keras.callbacks.Callback],
+    save: Callable[[], None],
+) -> keras.callbacks.Callback:
+    """Make the callback that resumes a member's training, and adds each epoch to the checkpoint.
 
     Keras's BackupAndRestore does not keep the random state of dropout, nor other callbacks: a
     training resumed by it gives another model. `watched` are all other callbacks with a state: list
-    them before this one. `save` is called after each update.
+    them before this one. `save` is called after each epoch.
     """
+    # What training changes: weights, moments, step count, random state of dropout.
+    variables = [*network.variables, *network.optimizer.variables]
 
-    def __init__(
-        self,
-        checkpoint: Checkpoint,
-        watched: Sequence[keras.callbacks.Callback],
-        save: Callable[[], None],
-    ) -> None:
-        super().__init__()
-        self.checkpoint, self.watched, self.save = checkpoint, watched, save
-
-    def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002 (Keras's signature)
-        if not self.checkpoint.state:
+    def resume(_: Any) -> None:
+        if not checkpoint.state:
             return
-        print(f"{self.model.name}: resuming after epoch {self.checkpoint.epochs_done}", flush=True)
-        for variable, value in zip(self._list_variables(), self.checkpoint.state, strict=True):
+        print(f"{network.name}: resuming after epoch {checkpoint.epochs_done}", flush=True)
+        for variable, value in zip(variables, checkpoint.state, strict=True):
             variable.assign(value)
-        for callback, values in zip(self.watched, self.checkpoint.callbacks, strict=True):
+        for callback, values in zip(watched, checkpoint.callbacks, strict=True):
             vars(callback).update(values)
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Add the epoch to the checkpoint, unless the training has diverged."""
+    def add(epoch: int, logs: dict[str, float]) -> None:
         if not math.isfinite(logs["loss"]):
-            where = f"{self.model.name}, epoch {epoch + 1}"
+            where = f"{network.name}, epoch {epoch + 1}"
             raise DigitsError(f"{where}: expected a finite loss, received {logs['loss']}")
         # The cross-entropy is the loss without penalties and label smoothing.
         keys = {name: name.replace("loss", "cross_entropy") for name in HISTORY_COLUMNS[1:]}
         scores = {name: logs[key] for name, key in keys.items()}
-        self.checkpoint.rows.append({"epoch": epoch + 1, **scores})
-        self.checkpoint.state = [variable.numpy() for variable in self._list_variables()]
-        self.checkpoint.callbacks = [
-            {name: value for name, value in vars(callback).items() if name in STATE}
-            for callback in self.watched
-        ]
-        self.checkpoint.stopped = self.model.stop_training
-        self.save()
+        checkpoint.rows.append({"epoch": epoch + 1, **scores})
+        checkpoint.state = [variable.numpy() for variable in variables]
+        states = [vars(callback) for callback in watched]
+        checkpoint.callbacks = [{key: own[key] for key in STATE if key in own} for own in states]
+        checkpoint.stopped = network.stop_training
+        save()
 
-    def _list_variables(self) -> list[keras.Variable]:
-        """List what training changes: weights, moments, step count, random state of dropout."""
-        return [*self.model.variables, *self.model.optimizer.variables]
+    return keras.callbacks.LambdaCallback(on_train_begin=resume, on_epoch_end=add)
 
 
 def identify_run(settings: str, arrays: Sequence[np.ndarray]) -> str:
@@ -105,17 +98,15 @@ def identify_run(settings: str, arrays: Sequence[np.ndarray]) -> str:
 
 
 def load_checkpoint(path: Path, run: str) -> Checkpoint:
-    """Load the checkpoint of this run; if there is none or it is damaged, return an empty one."""
-    head, _, body = path.read_bytes().partition(b"\n") if path.is_file() else (b"", b"", b"")
-    if head == _head(run, body):
-        return Checkpoint(**json.loads(body, object_hook=_decode))
-    if head.startswith(run.encode()):  # another run's is replaced without a word
-        print(f"{path}: damaged checkpoint, training starts over", flush=True)
-    return Checkpoint()
+    """Load the checkpoint of this run; an empty one if there is none or it is damaged."""
+    signature, _, body = path.read_bytes().partition(b"\n") if path.is_file() else (b"", b"", b"")
+    if signature != _sign(run, body):
+        return Checkpoint()
+    return Checkpoint(**json.loads(body, object_hook=_decode))
 
 
-def _head(run: str, body: bytes) -> bytes:
-    return f"{run} {hashlib.sha256(body).hexdigest()}".encode()
+def _sign(run: str, body: bytes) -> bytes:
+    return hashlib.sha256(run.encode() + body).hexdigest().encode()
 
 
 def _encode(array: np.ndarray) -> dict[str, Any]:

@@ -46,15 +46,10 @@ def inspect_model(path: Path) -> tuple[dict[str, Any], bytes, int]:
             check(path, fits, f"{entry.filename} of {entry.file_size} bytes")
         members = {entry.filename: archive.read(entry) for entry in entries}
     config, weights = json.loads(members["config.json"]), members["model.weights.h5"]
-    check_config(path, config)
-    return config, weights, _count_weights(path, weights)
-
-
-def check_config(path: Path, config: dict[str, Any]) -> None:
-    """Refuse a model of other classes than Keras's own, or of sizes beyond the limits."""
     check(path, config.get("class_name") in ("Functional", "Sequential"), repr(config)[:40])
     calls = _check_value(path, config, "layers")
     check(path, calls <= CALL_LIMIT, f"{calls} calls of layers")
+    return config, weights, _count_weights(path, weights)
 
 
 def check_used(path: Path, config: dict[str, Any], model: keras.Model) -> None:

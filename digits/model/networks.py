@@ -9,9 +9,9 @@ from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 
 from digits.data.splits import IMAGE_SHAPE
-from digits.model.backend import choose_strategy, find_reason, keras, tf
+from digits.model.backend import choose_strategy, keras, tf
 from digits.model.objects import Context, NetworkError, make_object
-from digits.model.recipes import RECIPES_DIR, Layer, Recipe
+from digits.model.recipes import Layer, Recipe
 
 FIRST_RATE = 0.1  # of the peak learning rate, where the warm-up starts
 LOG_TEMPERATURES = (-3.0, 3.0)  # bounds of the fit: temperatures from 1/20 to 20
@@ -62,10 +62,9 @@ def build_trainable(
     keras.utils.clear_session(free_memory=False)  # not within the strategy's scope: it would end it
     with choose_strategy(devices).scope():
         network = _build(name, recipe, Context(dtype, training=True, devices=devices))
-        optimizer = _build_optimizer(name, recipe, step_count)
-        sparse = recipe.loss == "sparse_categorical_crossentropy"
-        kind = "SparseCategoricalCrossentropy" if sparse else "CategoricalCrossentropy"
-        smoothing = {} if sparse else {"label_smoothing": recipe.label_smoothing}
+        optimizer = _build_optimizer(recipe, step_count)
+        kind = recipe.loss.title().replace("_", "")
+        smoothing = {"label_smoothing": recipe.label_smoothing} if recipe.label_smoothing else {}
         loss = getattr(keras.losses, kind)(**smoothing)
         plain = getattr(keras.metrics, kind)(name="cross_entropy")  # no smoothing, no penalties
         # On several devices Keras cannot run several steps in one call.
@@ -75,14 +74,14 @@ def build_trainable(
     return network
 
 
-def build_callbacks(name: str, recipe: Recipe) -> list[keras.callbacks.Callback]:
+def build_callbacks(recipe: Recipe) -> list[keras.callbacks.Callback]:
     """Build the recipe's callbacks.
 
     Raises:
         NetworkError: which one Keras refused, and why.
     """
     return [
-        make_object(f"{_locate(name)}: callbacks.{key}", spec, keras.callbacks, Context())
+        make_object(f"callbacks.{key}", spec, keras.callbacks, Context())
         for key, spec in recipe.callbacks.items()
     ]
 
@@ -144,27 +143,20 @@ def fit_temperature(predictions: np.ndarray, labels: np.ndarray) -> float:
     return round(float(np.exp(fit.x)), 4)
 
 
-def _locate(name: str) -> str:
-    return f"{RECIPES_DIR}/{name}.yaml"
-
-
 def _build(name: str, recipe: Recipe, context: Context) -> keras.Model:
     image = keras.Input(IMAGE_SHAPE)
-    output = _chain(f"{_locate(name)}: layers", recipe.layers, image, context)
+    output = _chain(recipe.layers, image, context, last=True)
     return keras.Model(image, output, name=name)
 
 
-def _build_optimizer(name: str, recipe: Recipe, step_count: int) -> keras.optimizers.Optimizer:
-    where, context = f"{_locate(name)}: optimizer", Context(step_count=step_count)
-    optimizer = make_object(where, recipe.optimizer, keras.optimizers, context)
+def _build_optimizer(recipe: Recipe, step_count: int) -> keras.optimizers.Optimizer:
+    context = Context(step_count=step_count)
+    optimizer = make_object("optimizer", recipe.optimizer, keras.optimizers, context)
     one_cycle = recipe.schedule == "one_cycle"
-    try:
-        scheduled = not isinstance(optimizer.learning_rate, keras.Variable)
-    except Exception as error:  # a schedule that cannot compute its first rate
-        raise NetworkError(f"{where}.learning_rate: {find_reason(error)}") from error
+    scheduled = not isinstance(optimizer.learning_rate, keras.Variable)
     if one_cycle + scheduled + recipe.has_callback("ReduceLROnPlateau") > 1:
         raise NetworkError(
-            f"{where}: expected one that sets the learning rate, received several of: a schedule "
+            "optimizer: expected one that sets the learning rate, received several of: a schedule "
             "as `learning_rate`, `schedule: one_cycle`, ReduceLROnPlateau"
         )
     if one_cycle:
@@ -173,22 +165,22 @@ def _build_optimizer(name: str, recipe: Recipe, step_count: int) -> keras.optimi
     return optimizer
 
 
-def _chain(where: str, layers: Mapping[str, Layer], tensor: Any, context: Context) -> Any:
+def _chain(
+    layers: Mapping[str, Layer], tensor: Any, context: Context, prefix: str = "", *, last: bool
+) -> Any:
     """Apply layers one after another, under the names that they have in the recipe.
 
     Those of a branch are named `JOIN.BRANCH.LAYER`. The network's last one computes in float32.
     """
     for name, spec in layers.items():
-        here, path = f"{where}.{name}", f"{context.prefix}{name}"
-        final = context.last and name == [*layers][-1]
+        path, final = f"{prefix}{name}", last and name == [*layers][-1]
         words: dict[str, Any] = {**spec, "name": path}
         branches = words.pop("branches", None)
         if branches is not None:
-            inner = {key: replace(context, last=final, prefix=f"{path}.{key}.") for key in branches}
             tensor = [
-                _chain(f"{here}.branches.{key}", branch, tensor, inner[key])
+                _chain(branch, tensor, context, f"{path}.{key}.", last=final)
                 for key, branch in branches.items()
             ]
         suited = replace(context, dtype="float32") if final else context
-        tensor = make_object(here, words, keras.layers, suited, tensor)
+        tensor = make_object(f"layers.{path}", words, keras.layers, suited, tensor)
     return tensor

@@ -41,8 +41,6 @@ class Context:
     training: bool = False  # with the layers of IN_TRAINING and penalties
     step_count: int = 1  # of the training
     devices: int = 1  # among which each batch is divided
-    last: bool = True  # whether the network ends here
-    prefix: str = ""  # of a branch's layers' names
 
 
 def make_object(
@@ -58,15 +56,8 @@ def make_object(
     made: dict[str, Any] = {"dtype": context.dtype} if module is keras.layers else {}
     for key, value in spec.items():
         penalty = key.endswith("regularizer") or f"{name}.{key}" in PENALTIES
-        if key == "type" or (penalty and not context.training):
-            continue
-        if module in SIGNLESS and isinstance(value, int | float) and value < 0:
-            raise NetworkError(f"{where}.{key}: expected 0 or more, received {value}")
-        if isinstance(value, str) and value.lower() in WORDS:
-            raise NetworkError(f"{where}.{key}: expected true or false, received {value!r}")
-        made[key] = _resolve(f"{where}.{key}", key, value, context)
-        if module is keras.optimizers.schedules and key.endswith(("_steps", "boundaries")):
-            made[key] = _count_steps(f"{where}.{key}", value, context.step_count)
+        if key != "type" and (context.training or not penalty):
+            made[key] = _resolve(f"{where}.{key}", key, value, module, context)
     if context.training and (name == "ActivityRegularization" or "activity_regularizer" in made):
         made["dtype"] = "float32"  # Keras cannot add a penalty in bfloat16 to the loss
     if context.devices > 1 and name == "BatchNormalization":
@@ -93,34 +84,42 @@ def _call(layer: keras.layers.Layer, inputs: Any) -> Any:
     return layer(*(inputs if isinstance(inputs, list) else [inputs] * len(needed)))
 
 
-def _resolve(where: str, key: str, value: Any, context: Context) -> Any:
-    """Return the value of an argument, its objects made."""
-    if isinstance(value, list):
-        return [_resolve(f"{where}[{n}]", key, entry, context) for n, entry in enumerate(value)]
-    if isinstance(value, dict):
-        modules = (module for end, module in MODULES.items() if key.endswith(end))
-        return make_object(where, value, next(modules, keras.layers), context)
+def _resolve(where: str, key: str, value: Any, module: Any, context: Context) -> Any:
+    """Return the value of an argument: its objects made, a share of the training as steps."""
+    match value:
+        case list():
+            return [_resolve(where, key, entry, module, context) for entry in value]
+        case dict():
+            kinds = (kind for end, kind in MODULES.items() if key.endswith(end))
+            return make_object(where, value, next(kinds, keras.layers), context)
+        case str() if value.lower() in WORDS:
+            raise NetworkError(f"{where}: expected true or false, received {value!r}")
+        case int() | float() if module in SIGNLESS and value < 0:
+            raise NetworkError(f"{where}: expected 0 or more, received {value}")
+    if module is keras.optimizers.schedules and key.endswith(("_steps", "boundaries")):
+        return _count_steps(where, value, context.step_count)
     return value
 
 
+def _count_steps(where: str, share: Any, step_count: int) -> int:
+    """Turn a share of the training into steps, at least one unless it is 0."""
+    if not isinstance(share, int | float) or not 0 <= share <= 1:
+        raise NetworkError(f"{where}: expected a share of the training, 0 to 1, received {share!r}")
+    return max(round(share * step_count), 1 if share else 0)
+
+
 def _find_class(where: str, name: Any, module: Any, context: Context) -> Any:
-    classes = {key: value for key, value in vars(module).items() if isinstance(value, type)}
-    known = {key: value for key, value in classes.items() if key not in REFUSED}
+    known = {
+        key: value
+        for key, value in vars(module).items()
+        if isinstance(value, type) and key not in REFUSED
+    }
     if name not in known:
         sort = module.__name__.rpartition(".")[2].removesuffix("s")
         hint = did_you_mean(str(name), known)
         raise NetworkError(f"{where}.type: expected a Keras {sort}, received {name!r}{hint}")
     own = IN_TRAINING if context.training and module is keras.layers else {}
     return own.get(name, known[name])
-
-
-def _count_steps(where: str, share: Any, step_count: int) -> Any:
-    """Turn shares of the training into steps, at least one unless the share is 0."""
-    if isinstance(share, list):
-        return [_count_steps(where, entry, step_count) for entry in share]
-    if not isinstance(share, int | float) or not 0 <= share <= 1:
-        raise NetworkError(f"{where}: expected a share of the training, 0 to 1, received {share!r}")
-    return max(round(share * step_count), 1 if share else 0)
 
 
 # These layers, named like Keras's, are for training alone, where they are faster or repeatable.

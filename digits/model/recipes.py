@@ -1,5 +1,6 @@
 """The schema of `recipes/NAME.yaml`: a network as named Keras layers, and its training."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired
 
@@ -107,18 +108,20 @@ class Recipe(Section):
 
     def suit_classes(self, count: int) -> "Recipe":
         """Return the recipe with a number where its layers say `classes`."""
-        return self.model_copy(update={"layers": _replace_classes(self.layers, count)})
 
-    @field_validator("label_smoothing", "temperature_scaling")
+        def replace(values: dict[str, Any]) -> dict[str, Any]:
+            told = {key for key in ("units", "filters") if values.get(key) == CLASSES}
+            return values | dict.fromkeys(told, count)
+
+        layers = json.loads(json.dumps(self.layers), object_hook=replace)
+        return self.model_copy(update={"layers": layers})
+
+    @field_validator("temperature_scaling")
     @classmethod
-    def _check_together(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse what contradicts the keys above it, and would not be noticed otherwise."""
+    def _check_logits(cls, value: Any, info: ValidationInfo) -> Any:
         layers = [*info.data.get("layers", {}).values()]
-        match info.field_name:
-            case "label_smoothing" if value and info.data.get("loss", "").startswith("sparse"):
-                raise ValueError("0 with the sparse loss: smoothing needs one-hot labels")
-            case "temperature_scaling" if value and layers and layers[-1]["type"] != "Dense":
-                raise ValueError("false where the last layer is not Dense: no logits to divide")
+        if value and layers and layers[-1]["type"] != "Dense":
+            raise ValueError("false where the last layer is not Dense: no logits to divide")
         return value
 
 
@@ -129,16 +132,3 @@ def load_recipe(name: str, where: str = f"{PARAMS_PATH}: train.recipe") -> Recip
         ConfigError: there is no such file, or it does not describe a recipe.
     """
     return load_named(RECIPES_DIR, name, Recipe, where)
-
-
-def _replace_classes(value: Any, count: int) -> Any:
-    if isinstance(value, list):
-        return [_replace_classes(entry, count) for entry in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        key: count
-        if key in ("units", "filters") and entry == CLASSES
-        else _replace_classes(entry, count)
-        for key, entry in value.items()
-    }

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from digits.files import HISTORY_COLUMNS
 from digits.model import networks
 from digits.model.backend import choose_strategy, find_reason, has_bfloat16, keras, make_repeatable
 from digits.model.batches import count_steps, make_batches, make_validation_batches
-from digits.model.checkpoint import Checkpoint, Recorder, identify_run, load_checkpoint
+from digits.model.checkpoint import Checkpoint, identify_run, load_checkpoint, record
 from digits.model.objects import NetworkError
 from digits.model.recipes import CLASSES, RECIPES_DIR, Recipe
 from digits.model.saving import predict_in_parts, predict_probabilities
@@ -32,8 +32,8 @@ class Plan:
 
     name: str
     recipe: Recipe  # as `settle_recipe` returns it
-    train: Split
-    validation: Split
+    train: Split = field(repr=False)
+    validation: Split = field(repr=False)
     class_count: int
     seed: int
     threads: int = 0  # of one operation; 0: one a core
@@ -77,9 +77,8 @@ def train_recipe(
         DigitsError: a loss is not finite.
     """
     smoke_test(plan)
-    settings = (plan.name, plan.recipe, plan.seed, plan.threads, plan.devices)
     arrays = [*vars(plan.train).values(), *vars(plan.validation).values()]
-    run = identify_run(repr(settings), arrays)
+    run = identify_run(repr(plan), arrays)
     checkpoint = load_checkpoint(checkpoint_path, run) if checkpoint_path else Checkpoint()
 
     def save() -> None:
@@ -101,32 +100,36 @@ def smoke_test(plan: Plan) -> None:
         NetworkError: the training would fail, and why.
         DigitsError: the batches cannot be divided among so many devices.
     """
-    name, recipe, where = plan.name, plan.recipe, f"{RECIPES_DIR}/{plan.name}.yaml"
     make_repeatable(plan.seed, plan.threads)
     choose_strategy(plan.devices)
-    first = min(recipe.batch_size, len(plan.train.labels))
+    first = min(plan.recipe.batch_size, len(plan.train.labels))
     if first % plan.devices:  # Keras adds up what the devices have of the first batch
         raise DigitsError(
             f"train.devices: expected a divisor of {first}, the images of a batch, "
             f"received {plan.devices}"
         )
+    try:
+        _train_one_step(plan)
+    except Exception as error:  # whatever a layer or an optimizer raises
+        raise NetworkError(f"{RECIPES_DIR}/{plan.name}.yaml: {find_reason(error)}") from error
+
+
+def _train_one_step(plan: Plan) -> None:
+    recipe = plan.recipe
     few = Split(plan.train.images[:SMOKE_COUNT], plan.train.labels[:SMOKE_COUNT])
-    networks.build_callbacks(name, recipe)
-    network = networks.build_trainable(name, recipe)
+    networks.build_callbacks(recipe)
+    network = networks.build_trainable(plan.name, recipe)
     if network.output_shape[1:] != (plan.class_count,):
         raise NetworkError(
-            f"{where}: layers: expected the last one to give {plan.class_count} probabilities, as "
+            f"layers: expected the last one to give {plan.class_count} probabilities, as "
             f"`units: {CLASSES}` does, received shape {network.output_shape}"
         )
     network.run_eagerly = True  # faster than a graph for one step, and errors are clearer
-    try:
-        batches, _ = make_batches(few, recipe, plan.seed, plan.class_count)
-        network.fit(batches, shuffle=False, verbose=0)
-        member = networks.build_network(plan.name_member(0), recipe, network.get_weights())
-        model = networks.join_members(name, [member], recipe.test_time_shift)
-        predict_probabilities(model, few.images, SMOKE_COUNT)
-    except Exception as error:  # whatever a layer or an optimizer raises
-        raise NetworkError(f"{where}: {find_reason(error)}") from error
+    batches, _ = make_batches(few, recipe, plan.seed, plan.class_count)
+    network.fit(batches, shuffle=False, verbose=0)
+    member = networks.build_network(plan.name, recipe, network.get_weights())
+    model = networks.join_members(plan.name, [member], recipe.test_time_shift)
+    predict_probabilities(model, few.images, SMOKE_COUNT)
 
 
 def _train_member(
@@ -138,7 +141,7 @@ def _train_member(
     if number == len(checkpoint.finished):
         step_count = recipe.epochs * count_steps(len(plan.train.labels), recipe.batch_size)
         batches, epoch = make_batches(plan.train, recipe, seed, plan.class_count)
-        watched = networks.build_callbacks(plan.name, recipe)
+        watched = networks.build_callbacks(recipe)
         network = networks.build_trainable(name, recipe, step_count, plan.devices)
         if number == 0:
             network.summary()
@@ -153,7 +156,7 @@ def _train_member(
             callbacks=[
                 keras.callbacks.LambdaCallback(on_epoch_begin=lambda n, _: epoch.assign(n)),
                 *watched,
-                Recorder(checkpoint, watched, save),
+                record(checkpoint, network, watched, save),
             ],
             shuffle=False,  # the batches are shuffled already
             verbose=1 if sys.stdout.isatty() else 2,  # steps, or a line an epoch
