@@ -7,13 +7,14 @@ validation images that were not used while `digits/imaging/` was written: the te
 `evaluate` alone.
 """
 
+import io
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import cv2
 import numpy as np
+from PIL import Image
 from scipy import ndimage
 from tqdm import tqdm
 
@@ -126,7 +127,9 @@ def _approach(sheet: np.ndarray, digit: np.ndarray, top: int, shared: int) -> in
     """
     size = len(digit)
     written, own = sheet[top : top + size] > 0.5, digit > 0.5
-    last = (written * np.arange(1, sheet.shape[1] + 1)).max(axis=1)
+    last = np.where(
+        written.any(axis=1), sheet.shape[1] - written[:, ::-1].argmax(axis=1), -sheet.size
+    )
     first = np.where(own.any(axis=1), own.argmax(axis=1), sheet.size)
     return int((last - first).max()) - shared
 
@@ -166,8 +169,10 @@ def _lay_on_table(page: np.ndarray, draws: np.random.Generator) -> np.ndarray:
     grain = draws.normal(0, 1, (height + room[0].sum(), width + room[1].sum()))
     grain = ndimage.gaussian_filter(grain, (1, draws.uniform(5, 40)))
     table = draws.choice(TABLES) * (1 + draws.uniform(0, 0.2) * (grain / grain.std()))[..., None]
-    turn = cv2.getRotationMatrix2D((width / 2, height / 2), -draws.uniform(-10, 10), 1.0)
-    corners = cv2.transform(_corners(page)[np.newaxis], turn)[0] + (room[1, 0], room[0, 0])
+    angle = np.radians(draws.uniform(-10, 10))
+    turn = np.array([(np.cos(angle), -np.sin(angle)), (np.sin(angle), np.cos(angle))])
+    middle = np.array([width, height]) / 2
+    corners = (_corners(page) - middle) @ turn.T + middle + (room[1, 0], room[0, 0])
     corners += draws.uniform(-0.03, 0.03, (4, 2)) * min(height, width)
     return _project(page, corners, table)
 
@@ -185,42 +190,50 @@ def _corners(page: np.ndarray) -> np.ndarray:
 
 def _project(page: np.ndarray, corners: np.ndarray, ground: np.ndarray) -> np.ndarray:
     """Lay a page over the ground, its corners (4, 2) at places x, y there."""
-    before, after = _corners(page).astype(np.float32), corners.astype(np.float32)
-    transform, size = cv2.getPerspectiveTransform(before, after), ground.shape[1::-1]
+    rows = []
+    for (u, v), (x, y) in zip(_corners(page), corners, strict=True):
+        rows += [(x, y, 1, 0, 0, 0, -u * x, -u * y), (0, 0, 0, x, y, 1, -v * x, -v * y)]
+    transform = tuple(np.linalg.solve(np.array(rows), _corners(page).ravel()))
     opaque = np.dstack([page, np.ones(page.shape[:2])]).clip(0, 1)
-    seen = cv2.warpPerspective(opaque, transform, size, flags=cv2.INTER_CUBIC).clip(0, 1)
-    return ground * (1 - seen[..., 3:]) + seen[..., :3]  # colours are weighed by opacity already
+    size, way = ground.shape[1::-1], Image.Transform.PERSPECTIVE
+    seen = Image.fromarray((255 * opaque).astype(np.uint8), "RGBA").transform(
+        size, way, transform, Image.Resampling.BICUBIC
+    )
+    pixels = np.asarray(seen, np.float64) / 255
+    return ground + (pixels[..., :3] - ground) * pixels[..., 3:]
 
 
 def _compress(page: np.ndarray, draws: np.random.Generator) -> np.ndarray:
     """Save and load as JPEG."""
-    quality = [cv2.IMWRITE_JPEG_QUALITY, int(draws.integers(40, 95))]
-    pixels = (255 * page[..., ::-1].clip(0, 1)).astype(np.uint8)  # OpenCV's are blue, green, red
-    _, file = cv2.imencode(".jpg", pixels, quality)
-    return np.asarray(cv2.imdecode(file, cv2.IMREAD_COLOR), np.float32)[..., ::-1] / 255
+    file = io.BytesIO()
+    picture = Image.fromarray((255 * page.clip(0, 1)).astype(np.uint8))
+    picture.save(file, "JPEG", quality=int(draws.integers(40, 95)))
+    return np.asarray(Image.open(file), np.float32) / 255
 
 
 def read_kind(kind: Kind, images: np.ndarray, labels: np.ndarray, count: int) -> list[object]:
     """Photograph so many pictures of a kind and read them; return the kind's row of the table."""
     classifier = load_classifier()
     draws = np.random.default_rng([SEED, KINDS.index(kind)])
-    results = []
+    found, right, confident, sure, sure_right = np.zeros(5, int)
     for _ in tqdm(range(count), unit="picture", desc=kind.name, leave=False, disable=None):
         chosen = draws.choice(len(labels), kind.length, replace=False)
         picture = photograph(kind, [images[index, ..., 0] for index in chosen], draws)
         digits = find_digits(picture, classifier.judge)
-        probabilities = read_digits(digits, classifier.predict) if digits else np.zeros((0, 1))
+        probabilities = read_digits(digits, classifier.predict) if digits else np.empty((0, 1))
         is_right = [*probabilities.argmax(axis=1)] == [*labels[chosen]]
-        likely = probabilities.max(axis=1) if digits else np.zeros(1)
-        is_confident = not is_right and likely.prod() > CONFIDENT
-        results.append((len(digits) == kind.length, is_right, is_confident, likely.min() >= SURE))
-    found, right, confident, sure = np.array(results).T
-    low, high = score_accuracy_interval(int(right.sum()), count)
-    answered = f"{right[sure].mean():.1%} of {sure.mean():.0%}" if sure.any() else "-"
+        likely = probabilities.max(axis=1)
+        found += len(digits) == kind.length
+        right += is_right
+        confident += bool(not is_right and len(likely) and likely.prod() > CONFIDENT)
+        is_sure = bool(len(likely) and likely.min() >= SURE)
+        sure, sure_right = sure + is_sure, sure_right + (is_sure and is_right)
+    low, high = score_accuracy_interval(right, count)
+    answered = f"{sure_right / sure:.1%} of {sure / count:.0%}" if sure else "-"
     return [
-        *(kind.name, f"{count:,}", f"{found.mean():.1%}", f"{right.mean():.1%}"),
-        *(f"{low:.1%} to {high:.1%}", f"{confident.mean():.1%}", answered),
-        judge_at_least(right.mean(), kind.wanted),
+        *(kind.name, f"{count:,}", f"{found / count:.1%}", f"{right / count:.1%}"),
+        *(f"{low:.1%} to {high:.1%}", f"{confident / count:.1%}", answered),
+        judge_at_least(right / count, kind.wanted),
     ]
 
 
