@@ -111,14 +111,18 @@ SAMPLE = Checkpoint(
 )
 
 
-def test_checkpoint_survives_the_disk_and_is_used_by_its_run_alone(tmp_path: Path) -> None:
+def test_checkpoint_survives_the_disk_and_is_used_by_its_run_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "checkpoint.json"
     SAMPLE.write(path, "run")
     loaded = load_checkpoint(path, "run")
     np.testing.assert_equal(vars(loaded), vars(SAMPLE))
     assert loaded.state[0].dtype == np.int64
-    assert load_checkpoint(path, "another") == Checkpoint()
     assert load_checkpoint(tmp_path / "none.json", "run") == Checkpoint()
+    assert capsys.readouterr().out == ""
+    assert load_checkpoint(path, "another") == Checkpoint()
+    assert capsys.readouterr().out.startswith(f"{path}: of another training, or damaged")
     whole = path.read_bytes()
     for position, byte in enumerate(whole):
         path.write_bytes(whole[:position] + bytes([byte ^ 1]) + whole[position + 1 :])

@@ -99,8 +99,11 @@ def identify_run(settings: str, arrays: Sequence[np.ndarray]) -> str:
 
 def load_checkpoint(path: Path, run: str) -> Checkpoint:
     """Load the checkpoint of this run; an empty one if there is none or it is damaged."""
-    signature, _, body = path.read_bytes().partition(b"\n") if path.is_file() else (b"", b"", b"")
+    if not path.is_file():
+        return Checkpoint()
+    signature, _, body = path.read_bytes().partition(b"\n")
     if signature != _sign(run, body):
+        print(f"{path}: of another training, or damaged: this one starts anew", flush=True)
         return Checkpoint()
     return Checkpoint(**json.loads(body, object_hook=_decode))
 
