@@ -70,8 +70,16 @@ def test_detectable_difference_is_seen_four_times_in_five() -> None:
         draws = draw_changes(10 + difference / 2, 10 - difference / 2, 6000).tolist()
         seen = [binomtest(fixed, fixed + new).pvalue < 0.05 for fixed, new, _ in draws]
         assert low < np.mean(seen) < high
-    same, one = (compare(*make_sides(0, new, 6000)).detectable for new in (0, 1))
-    assert same == pytest.approx(one) == pytest.approx(2.8 / 6000, rel=0.01)
+    same = compare(*make_sides(0, 0, 6000)).detectable
+    assert same == pytest.approx(2.8 * math.sqrt(2) / 6000, rel=0.01)
+
+
+@pytest.mark.parametrize(("fixed", "new"), [(0, 0), (1, 0), (5, 0), (6, 0), (7, 1), (8, 1), (1, 8)])
+def test_interval_of_few_changes_agrees_with_the_exact_test(fixed: int, new: int) -> None:
+    result = compare(*make_sides(fixed, new, 6000))
+    assert result.difference_low < result.difference < result.difference_high
+    holds_zero = result.difference_low < 0 < result.difference_high
+    assert holds_zero == (result.p_value >= 0.05)
 
 
 def test_interval_is_that_of_drawing_images_again() -> None:
