@@ -160,6 +160,7 @@ def write_hdf5() -> list[str]:
         for name, (images, labels) in SPLITS.items():
             file[f"{name}/data"] = images.reshape(-1, 784) / np.float32(255)
             file[f"{name}/target"] = labels
+        file["notes"] = h5py.Empty("f")
     return ["usps.h5"]
 
 
@@ -356,6 +357,10 @@ BAD: dict[str, tuple[Callable[[], list[str]], str]] = {
         f"test.csv: {COLUMNS}784 of 784 names"),
     "empty-pixel": (lambda: edit_tables(lambda text: text.replace(",255,", ",,", 1)),
         "test.csv: expected a whole .csv, received could not convert string to float"),
+    "empty-table": (lambda: write_file("a.csv", b""), "a.csv: expected a column 'label'...none"),
+    "json": (lambda: write_file("a.json", b'{"images": []}'), f"a.json: {UNKNOWN}...JSON text"),
+    "no-such-column": (lambda: [*for_each_split(write_one_hot), "--label", "digit"],
+        "test_labels.csv: expected a column 'digit', received 0, 1, 2"),
     "gzip-cut-short": (lambda: cut(write_tables(".csv.gz"), 900),
         "test.csv.gz: expected a whole file, gzip, received Compressed file ended"),
     # Arrays
@@ -367,7 +372,12 @@ BAD: dict[str, tuple[Callable[[], list[str]], str]] = {
     "nan": (lambda: spoil(np.nan), f"{NOT_IN}, received nan in image 17"),
     "from-minus-1": (lambda: write_arrays(*change(lambda images: images / 127.5 - 1)),
         f"{NOT_IN}, received -...of -1 to 1, save (images + 1) / 2 first"),
+    "divided-by-255-twice": (lambda: write_arrays(*change(lambda images: images / 255**2)),
+        "x_train.npy: expected pixels that differ, received 0.0 to 0.0039"),
     # Labels
+    "control-character": (
+        lambda: write_arrays(*change(labels=lambda labels: np.array(["a\tb", "c", "d"])[labels])),
+        "y_train.npy: expected integers of 32 bits or names, received 'a\\tb'"),
     "count": (lambda: write_arrays(TRAIN[0], TRAIN[1][:-1], *TEST),
         "x_train.npy: expected 29 images, as labels, received 30"),
     "measurements": (
@@ -493,6 +503,16 @@ def save_beside_numbers() -> None:
     write_labels("p/labels.csv", "{i},{d}", header="")
 
 
+def save_with_preview() -> None:
+    save_each("{s}/{d}/{i}.png")
+    save("p/train/preview.png", EACH[0][2])
+
+
+def save_in_two_levels() -> None:
+    save_each("{s}/{j}/{d}/{i}.png")
+    write_labels("p/labels.csv", "{i}.png,{d}")
+
+
 def save_of_one_name() -> None:
     """Save pictures of the same names in both folders; a table without a header tells them."""
     rows = []
@@ -528,7 +548,9 @@ PICTURE_FORMS: dict[str, tuple[Callable[[], None], list[str]]] = {
     "splits-in-names-of-classes": (lambda: save_each("{d}/{i}_{s}.png"), ["p"]),
     "writers": (lambda: save_each("{s}/anna{j}/{d}/{i}.png"), ["p"]),
     "folders-twice": (lambda: save_each("{s}/{s}/{d}/{i}.png", train="trainingSet"), ["p"]),
+    "preview-beside-classes": (save_with_preview, ["p"]),
     "tables": (save_with_tables, ["p"]),
+    "table-of-two-levels": (save_in_two_levels, ["p", "--label", "label"]),
     "table-of-splits": (save_beside_a_table, ["p"]),
     "same-names-in-two-folders": (save_of_one_name, ["p"]),
     "table-of-numbers": (save_beside_numbers, ["p"]),
@@ -557,6 +579,9 @@ def test_folders_of_one_name_are_joined_but_not_beside_a_table() -> None:
     Path("b/p/labels.csv").write_text("0.png,1\n")
     with pytest.raises(DigitsError, match="expected names that differ, beside"):
         run("a/p", "b/p", "--replace")
+    for path in Path("b").rglob("*.png"):
+        path.rename(path.with_stem(f"b{path.stem}"))
+    run("a/p", "b/p", "--replace")
 
 
 def test_label_that_is_missing_is_no_class() -> None:
@@ -568,7 +593,8 @@ def test_parquet_of_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """What pyarrow gives is given: it is no package of the project."""
     rows = []
     for digit, pixels in GLYPHS:
-        Image.fromarray(pixels).save(buffer := io.BytesIO(), "png")
+        inked = 255 - pixels if digit == 1 else pixels  # dark on light
+        Image.fromarray(inked).save(buffer := io.BytesIO(), "png")
         rows.append({"image": {"bytes": buffer.getvalue(), "path": None}, "label": digit})
     tables = [pd.DataFrame(rows[0::2]), pd.DataFrame(rows[1::2])]
     monkeypatch.setattr(pd, "read_parquet", lambda *_, **__: tables.pop(0))

@@ -43,6 +43,8 @@ def name_format(data: bytes) -> str:
         if b"<svg" in text:
             return "an SVG drawing, export it as PNG"
         return "an XML document" if text.startswith(b"<?xml") else "an HTML page"
+    if text.startswith(b"{"):
+        return "JSON text"
     return "a CSV table" if CSV.match(head) else ""
 
 

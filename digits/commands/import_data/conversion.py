@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from digits.commands.import_data.pairing import Named, join_texts
+from digits.data.datasets import CONTROL
 from digits.data.splits import IMAGE_SIDE, cut_blocks
 from digits.errors import DigitsError
 
@@ -96,8 +97,10 @@ def _narrow(where: str, numbers: np.ndarray) -> np.ndarray:
             )
         narrowed.append(rounded.astype(np.uint8))
     images = np.concatenate(narrowed).reshape(-1, IMAGE_SIDE, IMAGE_SIDE)
-    if images.min() == images.max():
-        raise DigitsError(f"{where}: expected pixels that differ, received a constant")
+    if images.max() - images.min() <= (scale > 1):
+        raise DigitsError(
+            f"{where}: expected pixels that differ, received {numbers.min()} to {numbers.max()}"
+        )
     return images
 
 
@@ -133,12 +136,12 @@ def flatten_labels(named: Named) -> np.ndarray:
         )
     found, is_text = np.unique(labels), labels.dtype.kind == "U"
     if is_text:
-        bad = [text for text in found.tolist() if NO_NAME.fullmatch(text)]
+        bad = [name for name in found.tolist() if NO_NAME.fullmatch(name) or CONTROL.search(name)]
     else:
         bad = found[~((np.rint(found) == found) & (np.abs(found) < 2**31))].tolist()
     if bad:
         raise DigitsError(
-            f"{where}: expected integers of 32 bits or names, received {bad[0] or 'none'}"
+            f"{where}: expected integers of 32 bits or names, received {join_texts(bad[:1])}"
         )
     return labels if is_text else labels.astype(np.int64)
 

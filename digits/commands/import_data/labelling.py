@@ -14,6 +14,7 @@ from digits.commands.import_data.pairing import (
     Named,
     find_split,
     join_texts,
+    warn_of_left_out,
 )
 from digits.commands.import_data.pictures import SUFFIXES, Scan
 from digits.commands.import_data.tables import Table
@@ -35,6 +36,7 @@ def name_pictures(
         DigitsError: it is not clear which label a picture has, or some cannot be read.
     """
     labelled = _label_files([*dict.fromkeys(scan.file for scan in scans)], tables, label)
+    scans = [scan for scan in scans if scan.file in labelled]
     failed = [scan for scan in scans if scan.error]
     for scan in failed:
         said = "WARNING" if skip_bad else "ERROR"
@@ -63,8 +65,9 @@ def _label_files(
         DigitsError: nothing is clearly the label, or two things are.
     """
     folders, splits = _find_splits(names)
-    in_folders = _read_folders(folders)
-    if labelled := _read_tables(names, splits, tables, label):
+    labelled = _read_tables(names, splits, tables, label)
+    in_folders = _read_folders(folders) if label in (None, FOLDER) else ()
+    if labelled:
         known = in_folders if label is None and _are_plain(in_folders) else ()
         for name, folder in zip(names, known, strict=False):
             if folder != labelled[name][1]:
@@ -74,6 +77,10 @@ def _label_files(
                     "names the table's column"
                 )
         return labelled
+    if any(folders) and not all(folders):  # pictures in `train`, beside the folders of classes
+        inside = [name for name, folder in zip(names, folders, strict=True) if folder]
+        warn_of_left_out(sorted({*names} - {*inside}))
+        return _label_files(inside, tables, label)
     labels = _choose_labels(names, in_folders, label)
     if not labels:
         raise DigitsError(
@@ -135,7 +142,10 @@ def _read_folders(folders: Sequence[Sequence[str]]) -> Sequence[str]:
     plain = [level for level in levels if _are_plain(level)]
     if len(plain) > 1:
         received = " and of ".join(join_texts(sorted(set(level))) for level in plain)
-        raise DigitsError(f"SOURCE: expected one level of folders for classes, received {received}")
+        raise DigitsError(
+            f"SOURCE: expected one level of folders for classes, received {received}: --label "
+            "names a table's column, or a part of file names"
+        )
     varied = [level for level in levels if len(set(level)) > 1]
     return (plain or varied or levels or [()])[0]
 

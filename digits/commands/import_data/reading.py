@@ -47,13 +47,15 @@ def read_sources(sources: Sequence[Path], label: str | None, *, skip_bad: bool) 
         DigitsError: something is damaged, of no known form, or leaves something to guess.
     """
     arrays, tables = list[Named](), list[Table]()
-    scans, others, notes = list[Scan](), list[str](), list[str]()
+    scans, pictures = list[Scan](), list[str]()
+    others, notes = list[str](), list[str]()
     for source in (source.absolute() for source in sources):
         if not source.exists():
             raise DigitsError(f"{source.name}: expected a file or a folder, received none")
         files = list_files(source, notes, source.name)
         for file in tqdm(files, unit="file", leave=False, disable=None, delay=1):
             if is_picture(file):
+                pictures.append(file.place)
                 scans += read_scans(file.place, file.opened.read(LARGEST_SIZE))
             elif isinstance(read := _read_file(file, label, file.place == source.name), Table):
                 tables.append(read)
@@ -62,11 +64,11 @@ def read_sources(sources: Sequence[Path], label: str | None, *, skip_bad: bool) 
                 others += [] if read else [file.place]
     if notes:
         raise DigitsError(f"SOURCE: expected whole files, received {join_texts(notes)}")
-    if len(scans) > len(arrays) + len(tables) + len(others):
+    if len(pictures) > len(arrays) + len(tables) + len(others):
         warn_of_left_out([*others, *(array.name for array in arrays)])
-        places = [source.absolute().name for source in sources]
-        if tables and len(set(places)) < len(places):
+        if tables and len(set(pictures)) < len(pictures):
             beside = join_texts(table.name for table in tables)
+            places = [source.absolute().name for source in sources]
             raise DigitsError(
                 f"SOURCE: expected names that differ, beside {beside}, received "
                 f"{join_texts(places)}"
@@ -153,7 +155,7 @@ def _flatten(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, np.n
     for key, value in values.items():
         if isinstance(value, Mapping):
             yield from _flatten(f"{prefix}{key}/", value)
-        elif isinstance(value, np.ndarray | h5py.Dataset):
+        elif isinstance(value, np.ndarray | h5py.Dataset) and value.shape is not None:
             yield f"{prefix}{key}", np.asarray(value)
 
 
@@ -176,7 +178,8 @@ def _read_parquet(name: str, data: bytes, label: str | None) -> Arrays:
         )
     cells = [cell["bytes"] if isinstance(cell, dict) else cell for cell in table[pictures[0]]]
     scans = [scan for row, cell in enumerate(cells) for scan in read_scans(str(row), cell)]
-    for scan in find_digits_on(scans):
+    scans = find_digits_on(scans)
+    for scan in scans:
         if scan.error:
             raise DigitsError(f"{name}, row {scan.file}: {scan.error}")
     rows = np.repeat([int(scan.file) for scan in scans], [len(scan.digits) for scan in scans])

@@ -74,7 +74,7 @@ class Table:
 
     def list_labels(self, label: str | None) -> np.ndarray:
         """Return the labels of images that are elsewhere: texts (n,), or numbers (n, columns)."""
-        is_named = any(is_label(name, label) for name in self.names)
+        is_named = label or any(is_label(name, label) for name in self.names)
         if not is_named and len(self.names) > 2 and all(map(_is_numbers, self.rows)):
             return np.array(self.rows, np.float64)  # as one-hot labels are
         place = self.find_label(label)
@@ -157,7 +157,7 @@ def _examine(name: str, text: TextIOWrapper) -> Table:
         separator = " "
     quote = "'" if "'" in "".join(sample[:2]) and '"' not in first else '"'
     rows = [*csv.reader(sample, delimiter=separator, quotechar=quote, skipinitialspace=True)]
-    names = [cell.strip() for cell in attributes or rows[0]]
+    names = [cell.strip() for cell in attributes or rows[0] or [""]]
     has_index = names[0].lower() in (INDEX | ID if len(names) > LEAST_PIXELS else INDEX)
     names, first_row, has_header = names[has_index:], list[str](), not attributes
     if has_header and _is_numbers(names) and names != _number(max(len(names), PIXEL_COUNT)):
