@@ -116,11 +116,12 @@ def load_array(
     """
     try:
         with warnings.catch_warnings(action="error"):
-            loaded = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
-            array = np.asarray(loaded)  # an archive becomes an object, which no dtype fits
+            # np.load would open archives, and advises to trust what it takes for a pickle.
+            opened = np.lib.format.open_memmap(path, mode="r")
+            array = np.asarray(opened) if mapped else np.array(opened)
     except FileNotFoundError as error:
         raise ArtifactError(_missing(path)) from error
-    except (ValueError, EOFError, SyntaxError, TokenError, MemoryError, Warning) as error:
+    except (ValueError, SyntaxError, TokenError, OverflowError, MemoryError, Warning) as error:
         # The header is a Python literal, whose parser raises all of these for a damaged one. NumPy
         # mistakes some for headers of Python 2, and warns.
         reason = (str(error) or type(error).__name__).splitlines()[0]

@@ -159,6 +159,8 @@ def npy(array: np.ndarray) -> bytes:
 
 NOT_THE_ARRAY = {
     "empty": (b"", r"a \.npy array, received"),
+    "page": (b"<html></html>", r"a \.npy array, received the magic string is not correct"),
+    "archive": (b"PK\3\4", r"a \.npy array, received"),
     "cut-by-a-byte": (npy(ARRAY)[:-1], r"a \.npy array, received"),
     "objects": (npy(np.array([{}])), r"received (Object arrays cannot|Array can't)"),
     "float64": (npy(ARRAY.astype(np.float64)), r"float32 \(n, 4\), received float64 \(3, 4\)"),

@@ -208,6 +208,11 @@ def test_litert_and_keras_agree(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     assert np.abs(load_classifier().predict(images) - expected).max() < 1e-5
     assert len(list((folder / "models").glob("*.tflite"))) == 1
     for kept in (folder / "models").glob("*.tflite"):
+        kept.write_bytes(b"cut")
+        with pytest.raises(
+            ArtifactError, match=r"\.tflite: expected a LiteRT model, .*: remove it$"
+        ):
+            load_classifier()
         kept.unlink()
 
     def fail(_: object) -> bytes:

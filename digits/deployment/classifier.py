@@ -64,7 +64,12 @@ def _load(path: Path, class_count: int) -> Predict:
     kept = MODEL_PATH.with_name(f"{hashlib.sha256(path.read_bytes()).hexdigest()}.tflite")
     if not kept.is_file() and (predict := _convert(path, class_count, kept)):
         return predict
-    predict = load_litert(kept)
+    try:
+        predict = load_litert(kept)
+    except ValueError as error:
+        raise ArtifactError(
+            f"{kept}: expected a LiteRT model, received {error}: remove it"
+        ) from error
     received = predict(np.zeros((1, *IMAGE_SHAPE), np.float32)).shape[1]
     if received != class_count:
         raise ArtifactError(f"{path}: expected {class_count} classes, received {received}")

@@ -113,7 +113,7 @@ class Recipe(Section):
             told = {key for key in ("units", "filters") if values.get(key) == CLASSES}
             return values | dict.fromkeys(told, count)
 
-        layers = json.loads(json.dumps(self.layers), object_hook=replace)
+        layers = json.loads(json.dumps(self.layers, default=str), object_hook=replace)
         return self.model_copy(update={"layers": layers})
 
     @field_validator("temperature_scaling")
