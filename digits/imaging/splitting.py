@@ -4,7 +4,7 @@ Cuts along straight lines are tried: over-segmentation, as in LeCun, Bottou, Ben
 1998, "Gradient-based learning applied to document recognition", section VI. How sure the classifier
 is of the whole and of the halves, and how wide the whole is beside the height of its line, go into
 a logistic regression. Its weights were fitted to 2,600 single digits and 500 touching pairs of
-validation images 0 to 5,000, as `benchmarks/photographs.py` renders them; then the bias was lowered
+validation images 0 to 5,000, as `benchmarks/rendering.py` renders them; then the bias was lowered
 by ln 3, since digits that touch are rarer than one in six.
 """
 
