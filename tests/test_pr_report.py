@@ -115,3 +115,17 @@ def test_texts_of_others_are_only_shown(text: str) -> None:
     assert "\n" not in written
     assert not re.search(r"(?<!\\)[`*_|\[\]#~<@]", written.replace("&#", ""))
     assert not re.search(r"https?:|www\.", written)
+
+
+def test_parameters_of_others_are_only_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    changes = {
+        "loss": {"old": 0.1, "new": "a | b @team"},
+        "name": {"old": None, "new": "![](c)"},
+    }
+    diff = {"recipes/a.yaml": changes}
+    monkeypatch.setattr(pr_report, "read_dvc", lambda *_: json.dumps(diff))
+    *_, first, second = pr_report.describe_diff("params", "0123456789").splitlines()
+    assert " ".join(first.split()) == r"| recipes/a.yaml | loss | 0.1 | a \| b &\#64;team |"
+    assert " ".join(second.split()) == r"| recipes/a.yaml | name | - | !\[\](c) |"
+    monkeypatch.setattr(pr_report, "read_dvc", lambda *_: "{}")
+    assert pr_report.describe_diff("metrics", "0123456789") == "No change."

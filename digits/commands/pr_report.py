@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tabulate import tabulate
+
 from digits.dvc.git import is_commit, try_git
 from digits.dvc.revisions import WORKSPACE, load_record
 from digits.dvc.run import read_dvc
@@ -106,6 +108,20 @@ def judge_errors(base: str) -> str:
     return "\n\n".join([escape(describe_split(before, split)), text, *notes])
 
 
+def describe_diff(kind: str, base: str) -> str:
+    """Tabulate what `dvc params diff` or `dvc metrics diff` lists; DVC escapes no cell."""
+    diff: dict[str, dict[str, dict[str, Any]]] = json.loads(read_dvc(kind, "diff", "--json", base))
+    changes = [
+        (path, key, change["old"], change["new"])
+        for path, changed in diff.items()
+        for key, change in changed.items()
+    ]
+    rows = [[escape("-" if cell is None else cell) for cell in change] for change in changes]
+    if not rows:
+        return "No change."
+    return tabulate(rows, ("Path", "Key", base, WORKSPACE), "github", disable_numparse=True)
+
+
 def draw_plots(base: str) -> str:
     """Draw the plots of both sides; say which pictures there are."""
     read_dvc("plots", "diff", base, "--out", str(PLOTS_DIR))
@@ -135,8 +151,8 @@ def main(arguments: Namespace) -> None:
             "Is dvc.lock up to date?": judge_lock,
             "Do the metrics match the predictions?": judge_metrics,
             "Is it better?": lambda: judge_errors(start),
-            "Parameters": lambda: read_dvc("params", "diff", "--md", start),
-            "Metrics": lambda: read_dvc("metrics", "diff", "--md", start),
+            "Parameters": lambda: describe_diff("params", start),
+            "Metrics": lambda: describe_diff("metrics", start),
             "Pictures": lambda: draw_plots(start),
         }
     )
