@@ -99,7 +99,11 @@ def test_file_is_loaded() -> None:
         ("low: 0.0001", "values: [1], low: 0.0001", "`low` and `high`, not both"),
         ("recipes/cnn.yaml:batch_size", "decode.seed", "keys such as train.seed and recipes/NAME"),
         ("seeds: [0, 1]", "", "`seeds`, or train.seed in `space`"),
-        ("yaml:batch_size", "yaml:batchsize", r"no 'batchsize' \(did you mean 'batch_size'"),
+        (
+            "yaml:batch_size",
+            "yaml:batchsize",
+            "^tune.yaml: .* no 'batchsize' .did you mean 'batch_size'",
+        ),
         ("cnn.yaml:batch_size", "cmn.yaml:batch_size", r"recipes/cmn\.yaml: expected a file"),
     ],
 )

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from pydantic import Field, model_validator
 
-from digits.config import PARAMS_PATH, Section, did_you_mean, load_params
+from digits.config import PARAMS_PATH, ConfigError, Section, did_you_mean, load_params
 from digits.model.recipes import RECIPES_DIR
 
 TUNE_PATH = Path("tune.yaml")
@@ -134,5 +134,8 @@ def load_search(path: Path = TUNE_PATH) -> Search:
     search = load_params("", Search, path)
     for key in (*search.settings, *search.space):
         file, _, inner = key.rpartition(":")
-        load_params(inner, object, Path(file or PARAMS_PATH))
+        try:
+            load_params(inner, object, Path(file or PARAMS_PATH))
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {key}: {error}") from error
     return search
