@@ -199,8 +199,14 @@ def endless(reply: Handler) -> None:
 
 
 def redirect(target: str) -> Answer:
-    """Send the client to the same file under another address."""
-    return lambda reply: reply.start(302, {"Location": target + reply.name, "Content-Length": 0})
+    """Send the client to the same file under another address, with a body that does not end."""
+
+    def answer(reply: Handler) -> None:
+        reply.start(302, {"Location": target + reply.name})
+        while not reply.server.ended.is_set():
+            reply.wfile.write(bytes(1 << 16))
+
+    return answer
 
 
 def certify(folder: Path) -> tuple[ssl.SSLContext, Path]:

@@ -66,15 +66,22 @@ def _read_url(url: str, size: int, timeout: float) -> bytes:
             variables = (os.environ.get(f"SSL_CERT_{kind}") for kind in ("FILE", "DIR"))
             session.verify = next(filter(None, variables), True)
             session.headers["Accept-Encoding"] = "identity"
+            session.hooks["response"].append(_drop_body_of_redirect)
             with session.get(url, stream=True, timeout=timeout) as response:
                 _check_status(response)
                 return _read_body(response, size)
     except requests.exceptions.InvalidSchema as error:
-        raise MirrorError("redirected away from https") from error
+        raise MirrorError("redirected away from https, or a SOCKS proxy without PySocks") from error
     except ValueError as error:  # its text may have the password of a proxy
         raise MirrorError("malformed address of the mirror, a redirect or the proxy") from error
     except (OSError, urllib3.exceptions.HTTPError) as error:
         raise PassingError(_find_cause(error)) from error
+
+
+def _drop_body_of_redirect(response: requests.Response, **_: object) -> None:
+    """Close a redirect, whose body requests would read whole, however long."""
+    if response.is_redirect:
+        response.close()
 
 
 def _check_status(response: requests.Response) -> None:
