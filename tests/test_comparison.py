@@ -50,6 +50,7 @@ def test_numbers_against_counting_by_hand() -> None:
     assert (numbers["fixed"], numbers["new"]) == ([1, 2, 3, 7, 9], [20])
     assert [numbers[side]["error_counts"] for side in ("before", "after")] == [[6], [2]]
     assert numbers["difference"] == pytest.approx(4 / 50)
+    assert numbers["superiority"] is None  # one seed says nothing of others
     assert numbers["p_value"] == pytest.approx(2 * (1 + 6) / 2**6)  # of six coins
     text = comparison_text.render_comparison([before], [after], ("a", "b"), "simple")
     assert "5 fixed, 1 new, p = 0.22: no evidence of a difference" in text

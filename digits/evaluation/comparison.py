@@ -46,7 +46,7 @@ class Comparison:
     difference_high: float
     p_value: float
     detectable: float
-    superiority: float
+    superiority: float | None  # none for one model each
 
     @property
     def verdict(self) -> str:
@@ -81,6 +81,7 @@ def compare(before: np.ndarray, after: np.ndarray) -> Comparison:
         p_value = 2 * t.sf(abs(difference) / error, freedom) if error else difference == 0
     quantiles = t.ppf(1 - SIGNIFICANT / 2, freedom) + t.ppf(POWER, freedom)
     wins = mannwhitneyu(after.mean(axis=1), before.mean(axis=1)).statistic
+    superiority = None if is_single else float(wins / (len(before) * len(after)))
     return Comparison(
         image_count=count,
         before=_summarize(before),
@@ -90,7 +91,7 @@ def compare(before: np.ndarray, after: np.ndarray) -> Comparison:
         difference_high=difference + reach,
         p_value=float(p_value),
         detectable=float(quantiles * max(error, 1 / count)),  # as if an image differed at least
-        superiority=float(wins / (len(before) * len(after))),
+        superiority=superiority,
     )
 
 
