@@ -73,12 +73,12 @@ def compare(before: np.ndarray, after: np.ndarray) -> Comparison:
         added = np.eye(2, dtype=bool)
         sides = [np.append(side, [more], axis=1) for side, more in zip(sides, added, strict=True)]
     variance, freedom = _estimate_variance(*sides)
-    error = np.sqrt(variance)
+    error = max(np.sqrt(variance), 1 / count)  # as if an image differed at least
     reach = t.ppf((1 + CONFIDENCE) / 2, freedom) * error
     if is_single:
         p_value = _test_models(before[0], after[0])
     else:
-        p_value = 2 * t.sf(abs(difference) / error, freedom) if error else difference == 0
+        p_value = 2 * t.sf(abs(difference) / error, freedom)
     quantiles = t.ppf(1 - SIGNIFICANT / 2, freedom) + t.ppf(POWER, freedom)
     wins = mannwhitneyu(after.mean(axis=1), before.mean(axis=1)).statistic
     superiority = None if is_single else float(wins / (len(before) * len(after)))
@@ -90,7 +90,7 @@ def compare(before: np.ndarray, after: np.ndarray) -> Comparison:
         difference_low=difference - reach,
         difference_high=difference + reach,
         p_value=float(p_value),
-        detectable=float(quantiles * max(error, 1 / count)),  # as if an image differed at least
+        detectable=float(quantiles * error),
         superiority=superiority,
     )
 
@@ -98,11 +98,11 @@ def compare(before: np.ndarray, after: np.ndarray) -> Comparison:
 def bound_accuracy(right: np.ndarray) -> tuple[float, float]:
     """Bound the mean accuracy over new seeds and new images with 95 % confidence.
 
-    `right` is bool (k, n). For a single model it is Wilson's interval, over new images alone.
-    Accuracies do not reach past 0 and 1.
+    `right` is bool (k, n). For a single model it is Wilson's interval, over new images alone; also
+    where no seed errs, which has no variance. Accuracies do not reach past 0 and 1.
     """
-    if len(right) == 1:
-        return score_accuracy_interval(int(right.sum()), right.size)
+    if len(right) == 1 or right.all():
+        return score_accuracy_interval(int(right[0].sum()), right.shape[1])
     nothing = np.zeros((1, right.shape[1]), bool)  # a side without any variance
     variance, freedom = _estimate_variance(nothing, right)
     reach = t.ppf((1 + CONFIDENCE) / 2, freedom) * np.sqrt(variance)
