@@ -105,7 +105,11 @@ def _describe(section: str, kind: Any, details: ErrorDetails) -> str:
         case "int_type" if isinstance(received, float) and received.is_integer():
             return f"{where}expected a whole number, received {received!r}: write {received:.0f}"
     expected = re.sub(r"^(Input should be|Value error,) | or instance of \w+", "", details["msg"])
-    return f"{where}expected {expected}, received {mask_urls(repr(received))[:LONGEST]}"
+    shown = mask_urls(repr(received))[:LONGEST]
+    # A password with a blank or a quote is what makes an address wrong, and is not masked whole.
+    if isinstance(received, str) and re.search("@|//.*[?]", received):
+        shown = "an address that may have a password"
+    return f"{where}expected {expected}, received {shown}"
 
 
 def did_you_mean(key: str, known: Iterable[str]) -> str:
