@@ -91,6 +91,15 @@ def test_nothing_is_cut_off_and_no_text_of_a_gallery_hides_another(
     assert not [pair for pair in combinations([*texts, *images], 2) if overlap(*pair)]
 
 
+def test_long_words_of_a_gallery_are_cut() -> None:
+    name = "latin_small_letter_o_with_stroke"
+    images = np.zeros((7, 28, 28), np.uint8)
+    figure = plots_images.draw_gallery(images, [f"true {name}, #1"] * 7, TITLE)
+    boxes = find_boxes(figure, list(figure.axes[0].texts))
+    assert not [pair for pair in combinations(boxes, 2) if overlap(*pair)]
+    assert name in "".join(figure.axes[0].texts[-1].get_text().split("\n"))
+
+
 @pytest.mark.parametrize("names", CLASSES.values(), ids=CLASSES)
 def test_counts_fit_into_their_cells(names: Sequence[str]) -> None:
     confusion = np.full((len(names), len(names)), 9_999)

@@ -74,10 +74,11 @@ def measure_text(text: str, size: float) -> float:
 
 
 def wrap_text(text: str, width: float, size: float) -> str:
-    """Break lines between words where they are wider than `width`, in inches."""
+    """Break lines between words where they are wider than `width`, in inches; long words within."""
     lines = []
     for line in text.splitlines():
-        first, *rest = line.split(" ")
+        words = line.split(" ")
+        first, *rest = (piece for word in words for piece in _cut_word(word, width, size))
         lines.append(first)
         for word in rest:
             longer = f"{lines[-1]} {word}"
@@ -86,6 +87,18 @@ def wrap_text(text: str, width: float, size: float) -> str:
             else:
                 lines.append(word)
     return "\n".join(lines)
+
+
+def _cut_word(word: str, width: float, size: float) -> list[str]:
+    """Cut a word into pieces that are as wide as a line at most."""
+    if measure_text(word, size) <= width:
+        return [word]
+    pieces = [""]
+    for letter in word:
+        if pieces[-1] and measure_text(pieces[-1] + letter, size) > width:
+            pieces.append("")
+        pieces[-1] += letter
+    return pieces
 
 
 def write_title(figure: Figure, title: str) -> None:
