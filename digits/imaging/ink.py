@@ -23,8 +23,9 @@ def is_drawing(picture: np.ndarray) -> bool:
     low, high = grey.min(), grey.max()
     reach = FLAT * (high - low)
     is_clean = np.mean((grey <= low + reach) | (grey >= high - reach)) > CLEAN
-    # The darker shade of paper in the sun is no ink.
-    return max(grey.shape) <= SMALL or bool(is_clean and low < SHADE * high)
+    # The darker shade of paper in the sun is no ink; blue on yellow differs more in one colour.
+    is_deep = (picture.min(axis=(0, 1)) < SHADE * picture.max(axis=(0, 1))).any()
+    return max(grey.shape) <= SMALL or bool(is_clean and is_deep)
 
 
 def measure_drawing(picture: np.ndarray) -> np.ndarray:
