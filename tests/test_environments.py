@@ -9,7 +9,9 @@ import pytest
 from imports import ROOT
 from projects import IGNORES, Project
 
+from digits.dvc.experiments import run_experiment
 from digits.dvc.run import run_dvc
+from digits.errors import DigitsError
 
 STAGE = """\
 stages:
@@ -153,3 +155,12 @@ def test_stages_run_by_the_python_of_the_command(
     monkeypatch.setenv("SHELL", "/bin/false")  # that of a service's account
     assert run_dvc("repro").status == 0
     assert f"runs by {sys.executable}" in capfd.readouterr().out
+
+
+def test_experiment_does_not_have_git_forget_a_merge(empty: Project) -> None:
+    """DVC would: the merge would be committed with one parent."""
+    empty.call("git", "init", "--quiet")
+    empty.identify().call("git", "commit", "--quiet", "--allow-empty", "--message", "x")
+    empty.call("git", "update-ref", "MERGE_HEAD", "HEAD")
+    with pytest.raises(DigitsError, match="expected no merge under way"):
+        run_experiment({"x": 1})

@@ -10,12 +10,21 @@ from pathlib import Path
 
 from digits.dvc.git import try_git
 from digits.dvc.run import Outcome, journaling, run_dvc
+from digits.errors import DigitsError
 
 WATCH_SECONDS = 0.5  # between two looks at an experiment: few epochs are that short
 
 
 def run_experiment(settings: Mapping[str, object], *options: str) -> Outcome:
-    """Run an experiment with changed parameters."""
+    """Run an experiment with changed parameters.
+
+    Raises:
+        DigitsError: a merge is under way, which DVC would have Git forget.
+    """
+    if try_git("rev-parse", "--verify", "--quiet", "MERGE_HEAD"):
+        raise DigitsError(
+            "expected no merge under way, received one: end it with `git merge --quit`"
+        )
     return run_dvc("exp", "run", *list_options(settings), *options)
 
 
