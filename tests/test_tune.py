@@ -342,6 +342,24 @@ def test_heartbeats_outlive_a_database_that_fails(
     assert own.work(None) == 1
 
 
+def test_look_that_a_restart_of_the_server_cuts_off_is_taken_again(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = [True, False]
+
+    def list_unless_cut(of: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+        if cut and cut.pop(0):
+            raise StorageInternalError
+        return study.list_trials(of)
+
+    own = make_worker(database, train, 1)
+    monkeypatch.setattr("digits.commands.tune.worker.list_trials", list_unless_cut)
+    assert own.work(1) == 1
+    cut += [True, True]  # a server that does not come back
+    with pytest.raises(StorageInternalError):
+        own.work(None)
+
+
 # The database
 
 

@@ -14,6 +14,7 @@ SMALL = 100  # pixels: no photograph is smaller
 BLUR = 1.0  # pixels, against the paper's grain
 BROADEST = 0.15  # of the picture's shorter side: no stroke is broader
 SHADE = 0.5  # of the light: what is darker is no shadow on paper
+BOARD = 0.6  # of the lightest: only on paper that is darker is light ink looked for
 NOISE = 6.0  # standard deviations of the grain: what is deeper is ink
 
 
@@ -64,7 +65,7 @@ def measure_ink(page: np.ndarray) -> np.ndarray:
     smooth = cv2.GaussianBlur(page, (0, 0), BLUR).reshape(page.shape)
     reach = max(3, round(BROADEST * min(page.shape[:2]))) | 1
     grey = smooth.mean(axis=2)
-    is_dim = np.median(grey) < SHADE * grey.max()
+    is_dim = np.median(grey) < BOARD * grey.max()
     square = np.ones((reach, reach))
     # Ink is the lesser part of what is around it, and so the farther from its mean.
     away = smooth - cv2.blur(smooth, (2 * reach + 1, 2 * reach + 1)).reshape(page.shape)

@@ -44,8 +44,10 @@ class Worker:
         """Run trials until none is left, or so many have run; return how many have."""
         count, is_idle = 0, False
         while most is None or count < most:
-            fail_stale_trials(self.study)
-            states = {trial.state for trial in list_trials(self.study)}
+            try:
+                states = self._look()
+            except StorageInternalError:  # a server that restarts amid a query; the next one waits
+                states = self._look()
             if TrialState.WAITING in states:
                 is_idle = False
                 count += self._run_next()
@@ -57,6 +59,11 @@ class Worker:
             else:
                 break
         return count
+
+    def _look(self) -> set[TrialState]:
+        """Have lost trials wait again; return the states of all."""
+        fail_stale_trials(self.study)
+        return {trial.state for trial in list_trials(self.study)}
 
     def _run_next(self) -> bool:
         """Take a trial and run it; return whether there was one left."""
