@@ -141,7 +141,7 @@ def write_kmnist(name: str, images: np.ndarray, labels: np.ndarray) -> None:
 def write_emnist() -> list[str]:
     splits = {
         name: {
-            "images": arrays[0].reshape(-1, 784),
+            "images": arrays[0].swapaxes(1, 2).reshape(-1, 784),  # MATLAB's order
             "labels": arrays[1][:, None],
             "writers": arrays[1] + 7,
         }

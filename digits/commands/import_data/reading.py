@@ -25,12 +25,14 @@ from digits.data import idx
 from digits.data.archives import DAMAGED, HEAD_SIZE, ZIP, File, list_files
 from digits.data.datasets import LARGEST_SIZE
 from digits.data.formats import name_format
+from digits.data.splits import IMAGE_SIDE
 from digits.errors import DigitsError
 
 FORMS = (
     "a table (CSV, TSV, ARFF, Parquet), .npz, .npy, .mat, .h5, IDX, or a folder or an archive of "
     "pictures"
 )
+EMNIST_IMAGES = {"dataset/train/images", "dataset/test/images"}
 TABLES = {".csv", ".tsv", ".arff"}
 # What a damaged file, or one that is something else, makes the libraries raise.
 UNREADABLE = (*DAMAGED, SyntaxError, TokenError, OverflowError, MemoryError, KeyError, TypeError,
@@ -135,7 +137,7 @@ def _find_reader(head: bytes) -> Callable[[IO[bytes]], Arrays] | None:
     if head.startswith(b"\x89HDF"):
         return _read_hdf5
     if head.startswith(b"MATLAB 5"):
-        return lambda file: dict(_flatten("", scipy.io.loadmat(file, simplify_cells=True)))
+        return _read_matlab
     is_idx = head[:2] == b"\0\0" and len(head) > 4 and head[2] in {8, 9, 11, 12, 13, 14}
     return (lambda file: {"": idx.decode(_read_whole(file))}) if is_idx else None
 
@@ -143,6 +145,13 @@ def _find_reader(head: bytes) -> Callable[[IO[bytes]], Arrays] | None:
 def _read_numpy(file: IO[bytes]) -> Arrays:
     loaded = np.load(file, allow_pickle=False)
     return {"": loaded} if isinstance(loaded, np.ndarray) else dict(loaded.items())
+
+
+def _read_matlab(file: IO[bytes]) -> Arrays:
+    arrays = dict(_flatten("", scipy.io.loadmat(file, simplify_cells=True)))
+    for key in EMNIST_IMAGES & arrays.keys():  # MATLAB writes an image column by column
+        arrays[key] = arrays[key].reshape(-1, IMAGE_SIDE, IMAGE_SIDE).swapaxes(1, 2)
+    return arrays
 
 
 def _read_hdf5(file: IO[bytes]) -> Arrays:
