@@ -46,7 +46,7 @@ class Worker:
         while most is None or count < most:
             try:
                 states = self._look()
-            except StorageInternalError:  # a server that restarts amid a query; the next one waits
+            except StorageInternalError:  # a server that restarts during a query; the next waits
                 states = self._look()
             if TrialState.WAITING in states:
                 is_idle = False
