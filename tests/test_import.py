@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import io
 import json
 import pickle
 from argparse import ArgumentParser
@@ -125,6 +126,13 @@ def write_table_parts(name: str, images: np.ndarray, labels: np.ndarray) -> None
     pd.DataFrame(rows).to_csv(f"{name}_labels.csv", index=False)
 
 
+def write_one_hot(name: str, images: np.ndarray, labels: np.ndarray) -> None:
+    """Write labels of which pandas took the first for a header."""
+    np.save(f"{name}_images.npy", images)
+    table = pd.DataFrame(np.eye(3, dtype=int)[labels]).to_csv(index=False, header=False)
+    pd.read_csv(io.StringIO(table)).to_csv(f"{name}_labels.csv", index=False)
+
+
 def write_kmnist(name: str, images: np.ndarray, labels: np.ndarray) -> None:
     np.savez_compressed(f"kmnist-{name}-imgs.npz", images)
     np.savez_compressed(f"kmnist-{name}-labels.npz", labels)
@@ -214,6 +222,7 @@ GOOD: dict[str, Callable[[], list[str]]] = {
     "inverted-test-alone": lambda: write_arrays(*TRAIN, 255 - TEST[0], TEST[1]),
     "label-column": lambda: write_arrays(*change(labels=lambda labels: labels[:, np.newaxis])),
     "one-hot": lambda: write_arrays(*change(labels=lambda labels: np.eye(3)[labels])),
+    "one-hot-tables": lambda: for_each_split(write_one_hot),
     "from-0-to-1": lambda: write_arrays(*change(lambda images: (images / 255).astype("f2"))),
 }
 
@@ -275,19 +284,15 @@ def test_texts_are_classes_in_order_numbers_first() -> None:
     assert np.array(dataset.class_names)[read_arrays()[1]].tolist() == names[TRAIN[1]].tolist()
 
 
-def blank_corners(images: np.ndarray) -> np.ndarray:
-    """Return images with blank corners, as MNIST's are."""
-    blank = images.copy()
-    blank[:, [0, 0, -1, -1], [0, -1, 0, -1]] = 0
-    return blank
-
-
-@pytest.mark.parametrize("header", ["none", "numbers"])
+@pytest.mark.parametrize("header", ["none", "first image", "numbers"])
 def test_label_is_the_end_that_varies_where_no_name_says_it(header: str) -> None:
-    blank = {name: blank_corners(images) for name, (images, _) in SPLITS.items()}
-    for name, (_, labels) in SPLITS.items():
+    blank = {name: images.copy() for name, (images, _) in SPLITS.items()}
+    for name, (_, labels) in SPLITS.items():  # MNIST's corners are
+        blank[name][:, [0, 0, -1, -1], [0, -1, 0, -1]] = 0
         names = [str(number) for number in range(785)] if header == "numbers" else False
-        write_table(f"{name}.csv", blank[name], labels, header=names)
+        path = write_table(f"{name}.csv", blank[name], labels, header=names)
+        if header == "first image":
+            pd.read_csv(path).to_csv(path, index=False)
     run("test.csv", "train.csv")
     assert np.array_equal(read_arrays()[0], blank["train"])
     assert np.array_equal(read_arrays()[3], TEST[1])
@@ -330,7 +335,7 @@ def cut(paths: list[str], size: int) -> list[str]:
 
 SHAPES = "x_train.npy: expected images as numbers (n, 28, 28), (n, 784) or (n, 28, 28, 1), received"
 COLUMNS = "expected 784 columns of pixels in order, received "
-UNKNOWN = "expected a table (CSV, TSV, ARFF), .npz"
+UNKNOWN = "expected a table (CSV, TSV, ARFF, Parquet), .npz"
 NOT_IN = "x_train.npy: expected integers 0-255, or 0 to 1"
 # How a message begins, and after ... what else it has.
 BAD: dict[str, tuple[Callable[[], list[str]], str]] = {
@@ -340,14 +345,11 @@ BAD: dict[str, tuple[Callable[[], list[str]], str]] = {
     "matlab-7.3": (lambda: write_file("it.mat", b"MATLAB 7.3 MAT-file, \0"), "it.mat: ...-v7"),
     "pickle-file": (lambda: write_file("mnist.pkl.gz", gzip.compress(pickle.dumps(ARRAYS))),
         f"mnist.pkl.gz: {UNKNOWN}...received a Python pickle"),
-    "parquet": (lambda: write_file("train.parquet", b"PAR1\0\0PAR1"),
-        f"train.parquet: {UNKNOWN}...received a Parquet table: save its arrays as .npy"),
+    "parquet-without-pyarrow": (lambda: write_file("train.parquet", b"PAR1\0\0PAR1"),
+        "train.parquet: expected pyarrow to read a Parquet table, received none...pip install"),
     # Tables
     "no-header": (lambda: write_tables(header=False),
         "test.csv: expected a column 'label', received 0, 1, 2...--label names it"),
-    "index-without-header": (
-        lambda: [write_table("a.csv", blank_corners(TRAIN[0]), TRAIN[1], header=False, index=True)],
-        f"a.csv: {COLUMNS}785 of 785 names...save a table without its index"),
     "16x16": (lambda: [write_table("a.csv", TRAIN[0][:, :16, :16], TRAIN[1])],
         f"a.csv: {COLUMNS}256 of 256 names, pixel0...save each image as a picture"),
     "columns-shuffled": (
@@ -357,8 +359,8 @@ BAD: dict[str, tuple[Callable[[], list[str]], str]] = {
         "test.csv: expected a whole .csv, received could not convert string to float"),
     "empty-table": (lambda: write_file("a.csv", b""), "a.csv: expected a column 'label'...none"),
     "json": (lambda: write_file("a.json", b'{"images": []}'), f"a.json: {UNKNOWN}...JSON text"),
-    "no-such-column": (lambda: [*write_tables(), "--label", "digit"],
-        "test.csv: expected a column 'digit', received label, pixel0"),
+    "no-such-column": (lambda: [*for_each_split(write_one_hot), "--label", "digit"],
+        "test_labels.csv: expected a column 'digit', received 0, 1, 2"),
     "gzip-cut-short": (lambda: cut(write_tables(".csv.gz"), 900),
         "test.csv.gz: expected a whole file, gzip, received Compressed file ended"),
     # Arrays
@@ -501,11 +503,6 @@ def save_beside_numbers() -> None:
     write_labels("p/labels.csv", "{i},{d}", header="")
 
 
-def save_beside_another_opinion() -> None:
-    save_each("{s}/{d}/{i}.png")
-    write_labels("p/predictions.csv", "{i}.png,0", header="file,predicted\n")
-
-
 def save_with_preview() -> None:
     save_each("{s}/{d}/{i}.png")
     save("p/train/preview.png", EACH[0][2])
@@ -516,14 +513,14 @@ def save_in_two_levels() -> None:
     write_labels("p/labels.csv", "{i}.png,{d}")
 
 
-def save_of_one_name(*splits: str) -> None:
+def save_of_one_name() -> None:
     """Save pictures of the same names in both folders; a table without a header tells them."""
     rows = []
     for split in SPLITS:
         of_split = [(digit, pixels) for _, digit, pixels, of in EACH if of == split]
         for number, (digit, pixels) in enumerate(of_split):
             save(f"p/{split}/{number}.png", pixels)
-            rows += [f"{split}/{number}.png,{digit}"] if split in splits else []
+            rows.append(f"{split}/{number}.png,{digit}")
     Path("p/labels.csv").write_text("\n".join(rows))
 
 
@@ -541,20 +538,21 @@ PICTURE_FORMS: dict[str, tuple[Callable[[], None], list[str]]] = {
         ["p/a", "--test", "p/b"],
     ),
     "zip": (save_zip, ["p.zip"]),
+    "names": (lambda: save_each("{s}/{d}_{i:04}.png"), ["p"]),
     "names-by-option": (lambda: save_each("{s}/{j}_{d}.png"), ["p", "--label", "1"]),
     "files": (
         lambda: save_each("{s}/{d}_{i:04}.png"),
-        [*list_pictures("train"), "--label", "0", "--test", *list_pictures("test")],
+        [*list_pictures("train"), "--test", *list_pictures("test")],
     ),
-    "splits-in-names": (lambda: save_each("{s}_{i:04}_{d}.png"), ["p", "--label", "2"]),
+    "splits-in-names": (lambda: save_each("{s}_{i:04}_{d}.png"), ["p"]),
     "splits-in-names-of-classes": (lambda: save_each("{d}/{i}_{s}.png"), ["p"]),
     "writers": (lambda: save_each("{s}/anna{j}/{d}/{i}.png"), ["p"]),
     "folders-twice": (lambda: save_each("{s}/{s}/{d}/{i}.png", train="trainingSet"), ["p"]),
-    "folders-by-option": (save_beside_another_opinion, ["p", "--label", "folder"]),
+    "preview-beside-classes": (save_with_preview, ["p"]),
     "tables": (save_with_tables, ["p"]),
     "table-of-two-levels": (save_in_two_levels, ["p", "--label", "label"]),
     "table-of-splits": (save_beside_a_table, ["p"]),
-    "same-names-in-two-folders": (lambda: save_of_one_name("train", "test"), ["p"]),
+    "same-names-in-two-folders": (save_of_one_name, ["p"]),
     "table-of-numbers": (save_beside_numbers, ["p"]),
 }
 
@@ -589,6 +587,24 @@ def test_folders_of_one_name_are_joined_but_not_beside_a_table() -> None:
 def test_label_that_is_missing_is_no_class() -> None:
     with pytest.raises(DigitsError, match="received none"):
         flatten_labels(Named("train.parquet", np.array(["a", None], object), None))
+
+
+def test_parquet_of_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What pyarrow gives is given: it is no package of the project."""
+    rows = []
+    for digit, pixels in GLYPHS:
+        inked = 255 - pixels if digit == 1 else pixels  # dark on light
+        Image.fromarray(inked).save(buffer := io.BytesIO(), "png")
+        rows.append({"image": {"bytes": buffer.getvalue(), "path": None}, "label": digit})
+    tables = [pd.DataFrame(rows[0::2]), pd.DataFrame(rows[1::2])]
+    monkeypatch.setattr(pd, "read_parquet", lambda *_, **__: tables.pop(0))
+    names = [f"{split}-00000-of-00001.parquet" for split in ("test", "train")]
+    for name in names:
+        write_file(name, b"PAR1")
+    run(*names)
+    images, labels = read_arrays()[:2]
+    assert labels.tolist() == [row["label"] for row in rows[1::2]]
+    assert [*map(bytes, images)] == [bytes(pixels) for _, pixels in GLYPHS[1::2]]
 
 
 def write_sheet(path: Path, *lines: str) -> None:
@@ -681,24 +697,33 @@ def save_without_the_first_row() -> None:
     path.write_text(path.read_text().partition("\n")[2])
 
 
+def save_in_other_letters() -> None:
+    save_each("{d}/{i}.png")
+    Path("p/1").rename("p/\udce9")  # as Latin-1 has it, in a file system in UTF-8
+
+
+def save_beside_another_opinion() -> None:
+    save_each("{d}/{i}.png")
+    write_labels("p/predictions.csv", "{i}.png,0", header="file,predicted\n")
+
+
 BAD_PICTURES: dict[str, tuple[Callable[[], None], str]] = {
     "one-of-each": (save_one_of_each, "0: expected two images or more, one to train and one to"),
-    "names-alone": (
-        lambda: save_each("{d}_{i:04}.png"),
-        "p/0_0000.png: expected labels by a folder for each class, in a labels.csv, or",
+    "names-unclear": (
+        lambda: save_each("{d}_{j}.png"),
+        "p/0_0.png: expected labels by a folder for each class, in a labels.csv, or",
     ),
-    "preview-beside-classes": (
-        save_with_preview,
-        "p/train/preview.png: expected labels by a folder for each class",
+    "writers-numbers": (
+        lambda: save_each("w{d}_{i:04}.png"),
+        "p/w0_0000.png: expected labels by a folder for each class, in a labels.csv, or",
     ),
     "no-row": (save_without_a_row, "p/train/77.png: expected a row of its own in p/test/labels"),
-    "no-row-for-test": (lambda: save_of_one_name("train"), "p/test/0.png: expected a row of its"),
     "no-first-row": (save_without_the_first_row, "p/train/0.png: expected a row of its own"),
     "two-opinions": (
         save_beside_another_opinion,
-        "p/test/1/10.png: expected one label, received 1 by its folder, 0 by p/predictions.csv",
+        "p/1/10.png: expected one label, received 1 by its folder, 0 by p/predictions.csv",
     ),
-    "folders-of-words": (
+    "folders-or-names": (
         lambda: save_each("{s}/{d}_{i:04}.png", train="batch1", test="batch2"),
         "p/batch1/0_0000.png: expected labels by a folder for each class",
     ),
@@ -706,6 +731,7 @@ BAD_PICTURES: dict[str, tuple[Callable[[], None], str]] = {
         lambda: save_each("{j}/{d}/{i}.png"),
         "SOURCE: expected one level of folders for classes, received 0, 1, 2, 3, 4, 5 and of 0, 1",
     ),
+    "latin-1": (save_in_other_letters, "runes: expected names in UTF-8, received "),
 }
 
 
@@ -716,12 +742,4 @@ def test_pictures_of_unclear_labels_are_refused(case: str) -> None:
     with pytest.raises(DigitsError) as raised:
         run("p")
     assert str(raised.value).startswith(message)
-    assert not Path("data").exists()
-
-
-def test_folder_of_another_system_is_refused() -> None:
-    save_each("{d}/{i}.png")
-    Path("p/1").rename("p/\udce9")  # as Latin-1 has it, in a file system in UTF-8
-    with pytest.raises(DigitsError, match=r"^runes: expected names in UTF-8, received "):
-        run("p", "--label", "folder")
     assert not Path("data").exists()

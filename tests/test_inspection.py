@@ -19,6 +19,7 @@ from test_architectures import ARCHITECTURES
 from digits.config import load_params
 from digits.files import ArtifactError
 from digits.model.backend import keras
+from digits.model.inspection import inspect_model
 from digits.model.loading import load_model
 from digits.model.networks import build_network, join_members
 from digits.model.recipes import Recipe
@@ -32,9 +33,9 @@ def build_small() -> keras.Model:
     return build_network("small", make_recipe(FLATTEN, spec("Dense", units=16), SOFTMAX))
 
 
-def pack(members: Members) -> bytes:
+def pack(members: Members, method: int = zipfile.ZIP_STORED) -> bytes:
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
+    with zipfile.ZipFile(file, "w", method) as archive:
         for name, content in members.items():
             archive.writestr(name, content)
     return file.getvalue()
@@ -90,8 +91,34 @@ def copy_layer(config: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return layer | changes
 
 
+def add_spare_layer(config: dict[str, Any]) -> None:
+    config["config"]["layers"].append(copy_layer(config, name="spare"))
+
+
 def hide_layer(config: dict[str, Any]) -> None:
     config["config"]["layers"][2]["config"]["kernel_initializer"] = copy_layer(config)
+
+
+def widen(config: dict[str, Any]) -> None:
+    hidden, last = config["config"]["layers"][2:]
+    hidden["config"]["units"] = 10**6
+    del last["build_config"]  # it would not fit
+
+
+def nest(members: Members) -> bytes:
+    """Let a model call a model 100 times, which calls one 100 times, and so on."""
+    image = keras.Input((28, 28, 1))
+    inner = keras.Model(image, keras.layers.ReLU()(image), name="inner")
+    calls = keras.layers.Average()([inner(image) for _ in range(100)])
+    config = json.loads(keras.Model(image, calls).to_json())
+    for _ in range(4):
+        outer = json.loads(json.dumps(config))
+        (place,) = [
+            layer for layer in outer["config"]["layers"] if layer["class_name"] == "Functional"
+        ]
+        place["config"] = {**config["config"], "name": "inner"}
+        config = outer
+    return put(config=json.dumps(config).encode())(members)
 
 
 def call(module: str, name: str, *arguments: str) -> Make:
@@ -109,7 +136,8 @@ def call(module: str, name: str, *arguments: str) -> Make:
     return put(config=json.dumps(functional | {"config": config}).encode())
 
 
-KERNEL = "Not allowed: H5"
+KERNEL = "received array /layers/dense/vars/0"
+LINK = "received a link, layers/dense/vars/0"
 # What a file is made of, and what is said of it.
 HOSTILE: dict[str, tuple[Make, str]] = {
     "os_system": (call("os", "system", "touch x"), "received os.function"),  # CVE-2025-1550
@@ -121,8 +149,16 @@ HOSTILE: dict[str, tuple[Make, str]] = {
     "foreign_module": (set_class(module="keras_hub.layers"), "received keras_hub.layers.Dense"),
     "foreign_name": (set_class(registered_name="my>Dense"), "received keras.layers.Dense as"),
     "another_member": (lambda members: pack(members | {"assets/x": b""}), "other members"),
+    "compressed": (
+        lambda members: pack(members | {"config.json": b" " * 3 * 10**8}, zipfile.ZIP_DEFLATED),
+        "config.json of 300000000 bytes",
+    ),
     "brackets": (put(config=b"[" * 100_000), "received maximum recursion depth exceeded"),
+    "many_calls": (nest, "calls of layers"),
+    "billion_units": (set_layer(2, units=10**9), "the number 1000000000"),
+    "million_units": (configure(widen), "received 12730 weights for layers of 795000010"),
     "big_input": (set_layer(0, batch_shape=[None, 9000, 9000, 9]), "received input [None, 9000"),
+    "spare_layer": (configure(add_spare_layer), "layers that the outputs do not need"),
     "layer_as_initializer": (configure(hide_layer), "keras.layers.Dense as kernel_initializer"),
     "chunked": (
         store(lambda group: group.create_dataset("0", (2_500_000_000,), "f4", compression="gzip")),
@@ -136,7 +172,7 @@ HOSTILE: dict[str, tuple[Make, str]] = {
     ),
     "external_link": (
         store(lambda group: group.update({"0": h5py.ExternalLink("/etc/hostname", "/x")})),
-        KERNEL,
+        LINK,
     ),
     "virtual": (store(add_virtual), KERNEL),
 }
@@ -200,6 +236,7 @@ def test_model_of_other_classes_or_images_is_refused(tmp_path: Path) -> None:
 def check_loads(model: keras.Model, path: Path) -> None:
     write_model(path, model)
     loaded = load_model(path, 10)
+    assert inspect_model(path)[2] >= sum(weight.size for weight in model.get_weights())
     pairs = zip(model.get_weights(), loaded.get_weights(), strict=True)
     assert all((ours == theirs).all() for ours, theirs in pairs)
 

@@ -113,7 +113,7 @@ def test_parts_are_scored_apart() -> None:
 def test_more_can_be_added_to_what_was_joined() -> None:
     add_mine()
     write_sheet(Path("hers/7/sheet.jpg"), "7777")  # one class alone
-    import_data("hers", "hers", "--label", "folder", "--with", "mine")
+    import_data("hers", "hers", "--with", "mine")
     dataset = load_dataset("hers")
     assert dataset.count_parts("train") == {"mnist": 150, "mine": 8, "hers": 3}
     assert dataset.count_parts("test") == {"mnist": 50, "mine": 2, "hers": 1}

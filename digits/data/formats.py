@@ -19,7 +19,7 @@ SIGNATURES = {
     b"%PDF-": "a PDF document",
     b"\x93NUMPY": "a .npy file",
     b"\x89HDF\r\n\x1a\n": "an HDF5 file (.h5)",
-    b"PAR1": "a Parquet table: save its arrays as .npy",
+    b"PAR1": "a Parquet table",
     b"MATLAB 5.0 MAT-file": "a MATLAB file",
     b"MATLAB 7.3 MAT-file": "a MATLAB 7.3 file: save it with -v7",
     **dict.fromkeys((b"\x80\2", b"\x80\3", b"\x80\4", b"\x80\5"), PICKLE),

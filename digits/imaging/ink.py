@@ -39,16 +39,21 @@ def measure_drawing(picture: np.ndarray) -> np.ndarray:
     return depths.max(axis=2).clip(0).astype(np.float32)
 
 
-def is_light(grey: np.ndarray) -> bool:
-    """Tell whether paper is the lighter of two shades of a drawing, float (height, width).
+def is_light(grey: np.ndarray) -> np.ndarray:
+    """Tell whether paper is the lighter of two shades of drawings, float (height, width, ...).
 
     Most of the border is paper, and most corners are. That also holds where a glyph is cut to its
     box, and ink reaches all four sides.
     """
-    border = np.concatenate([grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]]).mean()
-    corners = grey[[0, 0, -1, -1], [0, -1, 0, -1]].mean()
-    middle = (grey.min() + grey.max()) / 2
-    return bool((1 - CORNERS) * border + CORNERS * corners > middle)
+    border = list_border(grey).mean(axis=0)
+    corners = grey[[0, 0, -1, -1], [0, -1, 0, -1]].mean(axis=0)
+    middle = (grey.min(axis=(0, 1)) + grey.max(axis=(0, 1))) / 2
+    return np.asarray((1 - CORNERS) * border + CORNERS * corners > middle)
+
+
+def list_border(picture: np.ndarray) -> np.ndarray:
+    """Return the pixels along the edges of (height, width, ...), (n, ...)."""
+    return np.concatenate([picture[0], picture[-1], picture[1:-1, 0], picture[1:-1, -1]])
 
 
 def measure_ink(page: np.ndarray) -> np.ndarray:

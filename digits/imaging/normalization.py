@@ -41,15 +41,17 @@ def _interpolate(mass: np.ndarray, pitch: float) -> np.ndarray:
     return weights / np.maximum(weights.sum(axis=1, keepdims=True), reach)
 
 
-def is_placed(written: np.ndarray, ink: np.ndarray) -> bool:
-    """Tell whether ink (28, 28) has the size and place of MNIST's digits, or fills its picture.
+def is_placed(written: np.ndarray, ink: np.ndarray) -> np.ndarray:
+    """Tell whether ink (28, 28, n) has the size and place of MNIST's digits, or fills its picture.
 
-    `written` is bool (28, 28): where there is more than paper's own grain, somewhere at least.
+    `written` is bool (28, 28, n): where there is more than paper's own grain.
     """
-    longest = max(int(np.ptp(places)) + 1 for places in np.nonzero(written))
-    if longest > BOX_SIDE + FULL:
-        return True
-    places = np.arange(IMAGE_SIDE)
-    centres = [float(places @ ink.sum(axis=axis) / ink.sum()) for axis in (1, 0)]
-    is_near = all(abs(place - MIDDLE) <= CENTRED for place in centres)
-    return is_near and longest >= BOX_SIDE - FULL
+    sides = (np.any(written, axis=1), np.any(written, axis=0))  # rows and columns with ink
+    lengths = [
+        IMAGE_SIDE - np.argmax(side, axis=0) - np.argmax(side[::-1], axis=0) for side in sides
+    ]
+    longest = np.maximum(*lengths)
+    mass, places = np.maximum(ink.sum(axis=(0, 1)), 1e-6), np.arange(IMAGE_SIDE)
+    centres = np.stack([places @ ink.sum(axis=axis) / mass for axis in (1, 0)])
+    is_near = (np.abs(centres - MIDDLE) <= CENTRED).all(axis=0)
+    return np.asarray((longest > BOX_SIDE + FULL) | (is_near & (longest >= BOX_SIDE - FULL)))

@@ -46,19 +46,7 @@ def find_pages(path: Path, judge: Judge | None = None, *, keep_pixels: bool) -> 
     """Yield the pages of a file with the digits found on them."""
     name = str(path) if str(path).isprintable() else ascii(str(path))  # from another system
     try:
-        yield from find_pages_in(name, _read_bytes(path), judge, keep_pixels=keep_pixels)
-    except PictureError as refusal:
-        yield Page(name, error=str(refusal))
-    except OSError as refusal:
-        yield Page(name, error=refusal.strerror or str(refusal))
-
-
-def find_pages_in(
-    name: str, raw: bytes, judge: Judge | None = None, *, keep_pixels: bool = False
-) -> Iterator[Page]:
-    """Yield the pages of a file's content with the digits found on them."""
-    try:
-        for picture in read_pictures(raw):
+        for picture in read_pictures(_read_bytes(path)):
             found: list[Found] = []
             error = "expected ink, received a blank picture"
             try:
@@ -69,6 +57,8 @@ def find_pages_in(
             yield Page(name, picture.page, found, picture.pitch, "" if found else error, pixels)
     except PictureError as refusal:
         yield Page(name, error=str(refusal))
+    except OSError as refusal:
+        yield Page(name, error=refusal.strerror or str(refusal))
 
 
 def read_pages(pages: Sequence[Page], predict: Judge) -> list[Reading]:

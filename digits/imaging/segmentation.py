@@ -97,16 +97,21 @@ def read_digits(found: Sequence[Found], judge: Judge) -> np.ndarray:
 
 
 def take_whole(picture: np.ndarray) -> list[Found]:
-    """Take a picture of MNIST's size as it is, if it has a digit of MNIST's size and place.
-
-    Or if it is filled, as clothes and letters fill theirs.
-    """
-    grey = picture.mean(axis=2)
-    ink = (1 - grey if is_light(grey) else grey).astype(np.float32)
-    depths = ink - ink.min()
-    is_whole = depths.max() > FAINT and is_placed(depths > FAINT, depths)
+    """Take a picture of MNIST's size as it is, if it has a digit of MNIST's size and place."""
+    ink, is_whole = find_whole(picture.mean(axis=2)[..., np.newaxis])
     whole = slice(0, IMAGE_SIDE)
-    return [Found(whole, whole, ink)] if is_whole else []
+    return [Found(whole, whole, ink[..., 0])] if is_whole[0] else []
+
+
+def find_whole(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ink of pictures (28, 28, n), float32 in [0, 1], and which are MNIST's images (n,).
+
+    These have a digit of its size and place; or are filled, as clothes and letters fill theirs.
+    """
+    ink = np.where(is_light(grey), 1 - grey, grey).astype(np.float32)
+    depths = ink - ink.min(axis=(0, 1))
+    has_ink = depths.max(axis=(0, 1)) > FAINT
+    return ink, has_ink & is_placed(depths > FAINT, depths)
 
 
 def _find_ink(page: np.ndarray, *, may_be_drawing: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -46,10 +46,7 @@ CPUINFO_PATH = Path("/proc/cpuinfo")  # Linux
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
 AMPERE = (8, 0)  # the compute capability of the first GPUs with bfloat16
 # What Keras and TensorFlow put before the reason of a failure, and around it.
-HEADINGS = (
-    *("Exception encountered when calling", "Graph execution error", "Detected at node"),
-    "A total of",  # so many objects of a model could not be loaded
-)
+HEADINGS = ("Exception encountered when calling", "Graph execution error", "Detected at node")
 DECORATION = re.compile(r"\x1b\[[\d;]*m|\{\{.*?\}\} ?|\[Op:.*?\]( name: .*)?")
 
 

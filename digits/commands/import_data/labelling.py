@@ -1,24 +1,26 @@
-"""Find the labels of pictures, and their splits, in folders, file names or a table beside them.
-
-Without `--label`, a table beside the pictures has the labels, or else folders called by a number
-or a letter. Folders of other names may be anything, such as who wrote: `--label folder` takes them,
-`--label 0` the first part of each file's name.
-"""
+"""Find the labels of pictures, and their splits, in folders, file names or a table beside them."""
 
 import itertools
 import re
 import sys
 from collections.abc import Sequence
-from pathlib import PurePosixPath, PureWindowsPath
+from pathlib import PurePosixPath
 
 import numpy as np
 
-from digits.commands.import_data.pairing import SPLITS, Named, find_split, join_texts
+from digits.commands.import_data.pairing import (
+    LABEL_WORDS,
+    SPLITS,
+    Named,
+    find_split,
+    join_texts,
+    warn_of_left_out,
+)
 from digits.commands.import_data.pictures import SUFFIXES, Scan
 from digits.commands.import_data.tables import Table
 from digits.errors import DigitsError
 
-PLAIN = re.compile(r"\d|[1-9]\d|[A-Za-z]")  # a folder that is a label; an index is longer
+PLAIN = re.compile(r"\d|[1-9]\d|[A-Za-z]")  # a label in a name; an index is longer
 ARCHIVE = re.compile(r"(\.(zip|tar|tgz|gz|bz2|xz))+/", re.IGNORECASE)
 SUFFIX = re.compile(rf"({'|'.join(map(re.escape, SUFFIXES))})$", re.IGNORECASE)
 FOLDER = "folder"
@@ -34,6 +36,7 @@ def name_pictures(
         DigitsError: it is not clear which label a picture has, or some cannot be read.
     """
     labelled = _label_files([*dict.fromkeys(scan.file for scan in scans)], tables, label)
+    scans = [scan for scan in scans if scan.file in labelled]
     failed = [scan for scan in scans if scan.error]
     for scan in failed:
         said = "WARNING" if skip_bad else "ERROR"
@@ -62,25 +65,43 @@ def _label_files(
         DigitsError: nothing is clearly the label, or two things are.
     """
     folders, splits = _find_splits(names)
-    levels = list(zip(*folders, strict=False))
-    if label == FOLDER:
-        labels = _choose_level(levels)
-    elif label and label.isdecimal():
-        labels = _read_names(names, int(label))
-    else:
-        labelled = _read_tables(names, splits, tables, label)
-        labels = () if label else _find_plain_level(levels)
-        if labelled:
-            _check_agreement(labelled, dict(zip(names, labels, strict=False)), tables)
-            return labelled
+    labelled = _read_tables(names, splits, tables, label)
+    in_folders = _read_folders(folders) if label in (None, FOLDER) else ()
+    if labelled:
+        known = in_folders if label is None and _are_plain(in_folders) else ()
+        for name, folder in zip(names, known, strict=False):
+            if folder != labelled[name][1]:
+                raise DigitsError(
+                    f"{name}: expected one label, received {folder} by its folder, "
+                    f"{labelled[name][1]} by {join_texts(table.name for table in tables)}: --label "
+                    "names the table's column"
+                )
+        return labelled
+    if any(folders) and not all(folders):  # pictures in `train`, beside the folders of classes
+        inside = [name for name, folder in zip(names, folders, strict=True) if folder]
+        warn_of_left_out(sorted({*names} - {*inside}))
+        return _label_files(inside, tables, label)
+    labels = _choose_labels(names, in_folders, label)
     if not labels:
         raise DigitsError(
-            # Where all others are in folders of classes, the one that is not is to be named.
-            f"{min(names, key=lambda name: name.count('/'))}: expected labels by a folder for each "
-            "class, in a labels.csv, or by an option: --label 0 takes the first part of each file "
-            f"name, such as 7_0001.png, --label {FOLDER} the names of the folders"
+            f"{names[0]}: expected labels by a folder for each class, in a labels.csv, or in all "
+            "file names at one place, such as 7_0001.png, received none that is clear: --label 0 "
+            f"takes the first part of each name, --label {FOLDER} the folders"
         )
     return dict(zip(names, zip(splits, labels, strict=True), strict=True))
+
+
+def _choose_labels(
+    names: Sequence[str], in_folders: Sequence[str], label: str | None
+) -> Sequence[str]:
+    """Choose folders of numbers or letters, else what file names have, else the folders."""
+    if label == FOLDER or (label is None and _are_plain(in_folders)):
+        return in_folders
+    in_names, is_one = _read_names(names, label), len(set(in_folders)) < 2
+    if in_names:
+        return in_names if is_one or label else ()
+    is_inside = all(name.count("/") > 1 for name in names)  # of a folder that is no source
+    return in_folders if not label and (is_inside or not is_one) else ()
 
 
 def _find_splits(names: Sequence[str]) -> tuple[list[list[str]], Splits]:
@@ -90,12 +111,11 @@ def _find_splits(names: Sequence[str]) -> tuple[list[list[str]], Splits]:
     """
     # A picture that is a source itself lies in "".
     folders = [ARCHIVE.sub("/", name).split("/")[:-1] or [""] for name in names]
-    # A folder around all pictures says nothing, but `train` if no folder in it says more.
     while len({folder[0] for folder in folders}) == 1 and min(map(len, folders)) > 1:
         if find_split(folders[0][0]) and not all(find_split(folder[1]) for folder in folders):
             break
         folders = [folder[1:] for folder in folders]
-    for level in (0, 1):  # train/7 and 7/train
+    for level in (0, 1):
         splits = [find_split(folder[level]) if len(folder) > level else None for folder in folders]
         if all(splits):
             # All of that name: some unpack train.zip to train/train.
@@ -112,38 +132,55 @@ def _find_splits(names: Sequence[str]) -> tuple[list[list[str]], Splits]:
     return folders, splits if len(splits) == len(names) else [None] * len(names)
 
 
-def _find_plain_level(levels: Sequence[Sequence[str]]) -> Sequence[str]:
-    """Return the level of folders that are called by numbers or letters; none if there is none.
+def _read_folders(folders: Sequence[Sequence[str]]) -> Sequence[str]:
+    """Return the labels that folders have: the level of numbers or letters, or the first.
 
     Raises:
-        DigitsError: two levels are.
+        DigitsError: two levels are of numbers or letters.
     """
-    plain = [
-        level for level in levels if len(set(level)) > 1 and all(map(PLAIN.fullmatch, set(level)))
-    ]
+    levels = list(zip(*folders, strict=False))
+    plain = [level for level in levels if _are_plain(level)]
     if len(plain) > 1:
         received = " and of ".join(join_texts(sorted(set(level))) for level in plain)
         raise DigitsError(
             f"SOURCE: expected one level of folders for classes, received {received}: --label "
             "names a table's column, or a part of file names"
         )
-    return plain[0] if plain else ()
-
-
-def _choose_level(levels: Sequence[Sequence[str]]) -> Sequence[str]:
-    """Return the level of folders that are the classes: of numbers or letters, or the first.
-
-    Raises:
-        DigitsError: two levels are of numbers or letters.
-    """
     varied = [level for level in levels if len(set(level)) > 1]
-    return _find_plain_level(levels) or (varied or levels or [()])[0]
+    return (plain or varied or levels or [()])[0]
 
 
-def _read_names(names: Sequence[str], place: int) -> Sequence[str]:
-    """Return the part of each file name that is at this place: 7 and 0001 are those of 7_0001."""
+def _are_plain(texts: Sequence[str]) -> bool:
+    """Tell numbers and letters, which are the labels of characters, from all other names."""
+    found = set(texts)
+    return len(found) > 1 and all(map(PLAIN.fullmatch, found))
+
+
+def _read_names(names: Sequence[str], label: str | None) -> Sequence[str]:
+    """Return the labels that file names have at one place, `7_0001.png`; none if it is not clear.
+
+    They follow a word such as label; or one part alone of all names can be a label.
+    """
+    folders = [name.rpartition("/")[0] for name in names]
     parts = [re.findall("[A-Za-z]+|[0-9]+", PurePosixPath(name).stem) for name in names]
-    return [part[place] for part in parts] if place < min(map(len, parts)) else ()
+    columns = list(zip(*parts, strict=False))
+    if label is not None:
+        is_place = label.isdecimal() and int(label) < len(columns)
+        return columns[int(label)] if is_place else ()
+    clear = [
+        place
+        for place, texts in enumerate(columns)
+        # An index is in a folder once.
+        if _are_plain(texts) and 2 * len(set(zip(folders, texts, strict=True))) <= len(texts)
+    ]
+    before = ["", *(texts[0] for texts in columns)]
+    said = [place for place in clear if before[place].lower() in LABEL_WORDS | {"num"}]
+    # In w3_0012 the 3 is a writer's number.
+    alone = [
+        place for place in clear if not place or before[place] + columns[place][0] not in names[0]
+    ]
+    chosen = said or alone
+    return columns[chosen[0]] if len(chosen) == 1 else ()
 
 
 def _read_tables(
@@ -151,21 +188,22 @@ def _read_tables(
 ) -> dict[str, tuple[str | None, str]]:
     """Look the labels up in tables beside the pictures, by file name; none if no table has them.
 
-    A row is about the picture whose path ends as it says. A row that has two labels has none.
-    Tables that have less than half of the pictures are about something else.
+    A picture is found by the end of its path. An end that has two labels finds none. Tables that
+    have less than half of the pictures are about something else.
     """
-    endings = {name: _list_endings(name) for name in names}
-    known = {ending for listed in endings.values() for ending in listed}
+    known = {tail for name in names for tail in _list_tails(name)}
     found: dict[tuple[str | None, str], str] = {}
     for table in tables:
-        for file, text, said in table.list_files(lambda path: _cut_suffix(path) in known, label):
-            key = (find_split(said), _cut_suffix(file))
-            if found.setdefault(key, text) != text:
-                found[key] = ""
+        for file, text, said in table.list_files(
+            lambda path: _list_tails(path)[-1] in known, label
+        ):
+            for key in ((find_split(said), tail) for tail in _list_tails(file)):
+                if found.setdefault(key, text) != text:
+                    found[key] = ""
     labelled: dict[str, tuple[str | None, str]] = {}
-    for name, split in zip(names, splits, strict=True):
-        told = [split, None] if split else [None, *SPLITS]
-        for key in ((one, ending) for ending in endings[name] for one in told):
+    for name, split in zip(names, splits, strict=True) if found else ():
+        own = [split, None] if split else [None, *SPLITS]
+        for key in ((one, tail) for tail in _list_tails(name) for one in own):
             if found.get(key):
                 labelled.setdefault(name, (split or key[0], found[key]))
     if 2 * len(labelled) < len(names):
@@ -177,25 +215,7 @@ def _read_tables(
     return labelled
 
 
-def _cut_suffix(path: str) -> str:
-    """Return `a/b/1` of `./a/b/1.png`, as any system writes it."""
-    return SUFFIX.sub("", PureWindowsPath(path).as_posix().lstrip("/"))
-
-
-def _list_endings(path: str) -> list[str]:
+def _list_tails(path: str) -> list[str]:
     """Return `a/b/1`, `b/1` and `1` of `a/b/1.png`."""
-    parts = _cut_suffix(path).split("/")
+    parts = re.split(r"[/\\]", SUFFIX.sub("", path))
     return ["/".join(parts[start:]) for start in range(len(parts))]
-
-
-def _check_agreement(
-    labelled: dict[str, tuple[str | None, str]], in_folders: dict[str, str], tables: Sequence[Table]
-) -> None:
-    """Refuse labels of tables that folders of numbers or letters contradict."""
-    for name, folder in in_folders.items():
-        if folder != labelled[name][1]:
-            raise DigitsError(
-                f"{name}: expected one label, received {folder} by its folder, "
-                f"{labelled[name][1]} by {join_texts(table.name for table in tables)}: --label "
-                f"names the table's column, --label {FOLDER} takes the folder's"
-            )

@@ -13,13 +13,14 @@ from typing import IO, Any
 
 import h5py
 import numpy as np
+import pandas as pd
 import scipy.io
 from tqdm import tqdm
 
 from digits.commands.import_data.labelling import name_pictures
 from digits.commands.import_data.pairing import Named, find_split, join_texts, warn_of_left_out
-from digits.commands.import_data.pictures import Scan, is_picture, scan_pictures
-from digits.commands.import_data.tables import Table, read_table
+from digits.commands.import_data.pictures import Scan, find_digits_on, is_picture, read_scans
+from digits.commands.import_data.tables import Table, is_label, read_table
 from digits.data import idx
 from digits.data.archives import DAMAGED, HEAD_SIZE, ZIP, File, list_files
 from digits.data.datasets import LARGEST_SIZE
@@ -28,7 +29,8 @@ from digits.data.splits import IMAGE_SIDE
 from digits.errors import DigitsError
 
 FORMS = (
-    "a table (CSV, TSV, ARFF), .npz, .npy, .mat, .h5, IDX, or a folder or an archive of pictures"
+    "a table (CSV, TSV, ARFF, Parquet), .npz, .npy, .mat, .h5, IDX, or a folder or an archive of "
+    "pictures"
 )
 EMNIST_IMAGES = {"dataset/train/images", "dataset/test/images"}
 TABLES = {".csv", ".tsv", ".arff"}
@@ -56,10 +58,8 @@ def read_sources(sources: Sequence[Path], label: str | None, *, skip_bad: bool) 
         for file in tqdm(files, unit="file", leave=False, disable=None, delay=1):
             if is_picture(file):
                 pictures.append(file.place)
-                with _refusing(file):
-                    raw = file.opened.read(LARGEST_SIZE)
-                scans += scan_pictures(file.place, raw)
-            elif isinstance(read := _read_file(file, label, source), Table):
+                scans += read_scans(file.place, file.opened.read(LARGEST_SIZE))
+            elif isinstance(read := _read_file(file, label, file.place == source.name), Table):
                 tables.append(read)
             else:
                 arrays += read or []
@@ -75,26 +75,25 @@ def read_sources(sources: Sequence[Path], label: str | None, *, skip_bad: bool) 
                 f"SOURCE: expected names that differ, beside {beside}, received "
                 f"{join_texts(places)}"
             )
-        return name_pictures(scans, tables, label, skip_bad=skip_bad)
+        return name_pictures(find_digits_on(scans), tables, label, skip_bad=skip_bad)
     warn_of_left_out([*others, *(scan.file for scan in scans)])
     labels = [(table.name, table.list_labels(label)) for table in tables]
     return arrays + [Named(name, found, find_split(name)) for name, found in labels]
 
 
-def _read_file(file: File, label: str | None, source: Path) -> list[Named] | Table:
+def _read_file(file: File, label: str | None, is_source: bool) -> list[Named] | Table:  # noqa: FBT001
     """Read a file's arrays, or its table of few columns; nothing if it is of no known form.
-
-    Only a file that is a source itself must be of one.
 
     Raises:
         DigitsError: it is damaged, or does not hold images or labels.
     """
-    is_source = file.place == source.name
     with _refusing(file), file.open_unpacked() as opened:
         head = opened.read(HEAD_SIZE)
         opened.seek(0)
         if reader := _find_reader(head):
             arrays = reader(opened if opened is file.opened else io.BytesIO(_read_whole(opened)))
+        elif head.startswith(b"PAR1"):
+            arrays = _read_parquet(file.place, _read_whole(opened), label)
         elif _looks_like_table(file, head, is_source=is_source):
             table = read_table(file.place, opened, label)
             if isinstance(table, Table):
@@ -167,6 +166,34 @@ def _flatten(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, np.n
             yield from _flatten(f"{prefix}{key}/", value)
         elif isinstance(value, np.ndarray | h5py.Dataset) and value.shape is not None:
             yield f"{prefix}{key}", np.asarray(value)
+
+
+def _read_parquet(name: str, data: bytes, label: str | None) -> Arrays:
+    """Read the digits on pictures, uint8 (n, 28, 28), and their labels: a row each."""
+    try:
+        table = pd.read_parquet(io.BytesIO(data), engine="pyarrow")
+    except ImportError as error:
+        raise DigitsError(
+            f"{name}: expected pyarrow to read a Parquet table, received none: "
+            "python -m pip install pyarrow"
+        ) from error
+    names = [str(column) for column in table]
+    known = [name for name in names if is_label(name, label)]
+    pictures = [name for name in names if isinstance(table[name].iloc[0], dict | bytes)]
+    if len(known) != 1 or len(pictures) != 1:
+        raise DigitsError(
+            f"{name}: expected a column of pictures and one of labels, received "
+            f"{join_texts(names)}: --label names it"
+        )
+    cells = [cell["bytes"] if isinstance(cell, dict) else cell for cell in table[pictures[0]]]
+    scans = [scan for row, cell in enumerate(cells) for scan in read_scans(str(row), cell)]
+    scans = find_digits_on(scans)
+    for scan in scans:
+        if scan.error:
+            raise DigitsError(f"{name}, row {scan.file}: {scan.error}")
+    rows = np.repeat([int(scan.file) for scan in scans], [len(scan.digits) for scan in scans])
+    labels = table[known[0]].to_numpy()[rows]
+    return {"images": np.concatenate([scan.digits for scan in scans]), "labels": labels}
 
 
 def _looks_like_table(file: File, head: bytes, *, is_source: bool) -> bool:

@@ -3,7 +3,7 @@
 import csv
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from io import TextIOWrapper
 from typing import IO, Any
@@ -20,7 +20,6 @@ SEPARATORS = ",;\t|"
 INDEX = {"", "unnamed: 0"}  # what pandas calls the column that numbers the rows
 ID = {"id", "index"}  # the same beside pixels; beside few columns, they may name pictures
 SPLIT_COLUMNS = {"split", "set", "subset", "usage"}
-INDEX_COLUMN = "save a table without its index, as to_csv(index=False) does"
 LOOKED_AT = 50  # rows, to tell labels from pixels where there is no header
 ATTRIBUTE = re.compile(r"""@attribute\s+('[^']*'|"[^"]*"|\S+)""", re.IGNORECASE)
 
@@ -37,6 +36,7 @@ class Table:
     rows: list[list[str]]
     dialect: dict[str, Any]  # as pandas calls it
     has_index: bool
+    first_row: list[str]  # if pandas had taken it for a header
 
     def find_label(self, label: str | None) -> int | None:
         """Return the column of the labels; none where all columns are pixels.
@@ -65,16 +65,18 @@ class Table:
         names = [self.names[column] for column in pixels]
         numbers = [tuple(map(int, re.findall(r"\d+", name))) for name in names]  # pixel7, 1x28
         if len(pixels) != PIXEL_COUNT or len(set(names)) < len(names) or numbers != sorted(numbers):
-            advice = {PIXEL_COUNT: "", PIXEL_COUNT + 1: f": {INDEX_COLUMN}"}
+            advice = f": {OTHER_SIZE}" if len(pixels) != PIXEL_COUNT else ""
             raise DigitsError(
                 f"{self.name}: expected {PIXEL_COUNT} columns of pixels in order, received "
-                f"{len(pixels)} of {len(set(names))} names, {join_texts(names)}"
-                f"{advice.get(len(pixels), f': {OTHER_SIZE}')}"
+                f"{len(pixels)} of {len(set(names))} names, {join_texts(names)}{advice}"
             )
         return pixels
 
     def list_labels(self, label: str | None) -> np.ndarray:
-        """Return the labels of images that are elsewhere, texts (n,)."""
+        """Return the labels of images that are elsewhere: texts (n,), or numbers (n, columns)."""
+        is_named = label or any(is_label(name, label) for name in self.names)
+        if not is_named and len(self.names) > 2 and all(map(_is_numbers, self.rows)):
+            return np.array(self.rows, np.float64)  # as one-hot labels are
         place = self.find_label(label)
         if place is None or len(self.names) > 2:
             self.find_pixels(place)
@@ -84,16 +86,13 @@ class Table:
         self, is_file: Callable[[str], bool], label: str | None
     ) -> Iterator[tuple[str, str, str]]:
         """Yield file, label and split of each row; a header that names a file is one."""
-        if not self.names:  # an empty file
-            return
         columns = range(len(self.names))
         rows = self.rows if self.names == _number(len(columns)) else [self.names, *self.rows]
         files = max(columns, key=lambda column: sum(is_file(row[column]) for row in rows))
         names = _number(len(columns)) if is_file(self.names[files]) else self.names
         told = next((column for column in columns if names[column].lower() in SPLIT_COLUMNS), None)
         others = [column for column in columns if column not in (files, told)]
-        chosen = [column for column in others if is_label(names[column], label)]
-        chosen = chosen or ([] if label else others)
+        chosen = [column for column in others if is_label(names[column], label)] or others
         for row in rows if len(chosen) == 1 else ():
             yield row[files], row[chosen[0]], self.name if told is None else row[told]
 
@@ -127,8 +126,11 @@ def read_table(name: str, file: IO[bytes], label: str | None) -> Table | dict[st
 
 def _read_rows(text: TextIOWrapper, table: Table, pixels: list[int]) -> Iterator[pd.DataFrame]:
     """Yield the rows in parts: pixels as floats, all else as texts."""
+    numbers = dict.fromkeys(pixels, float)
+    if table.first_row:
+        yield pd.DataFrame([table.first_row]).astype(numbers)
     columns = range(-table.has_index, len(table.names))
-    types = dict.fromkeys(columns, str) | dict.fromkeys(pixels, float)
+    types = dict.fromkeys(columns, str) | numbers
     options: dict[str, Any] = {"names": columns, "header": None, "dtype": types}
     # A label may be the text NA. Rows that are all longer than the header shall not lose a column.
     options |= {"keep_default_na": False, "index_col": False}
@@ -155,14 +157,16 @@ def _examine(name: str, text: TextIOWrapper) -> Table:
     rows = [*csv.reader(sample, delimiter=separator, quotechar=quote, skipinitialspace=True)]
     names = [cell.strip() for cell in attributes or rows[0] or [""]]
     has_index = names[0].lower() in (INDEX | ID if len(names) > LEAST_PIXELS else INDEX)
-    names, has_header = names[has_index:], not attributes
-    # Numbers are the first row, unless they count columns of pixels, as pandas writes them.
+    names, first_row, has_header = names[has_index:], list[str](), not attributes
     if has_header and _is_numbers(names) and names != _number(max(len(names), PIXEL_COUNT)):
-        has_header, names = False, _number(len(names))
+        first_row = _number_anew(names)
+        has_header, names = bool(first_row), _number(len(names))
     rows = [row[has_index:] for row in rows[has_header:] if len(row) == len(names) + has_index]
     dialect: dict[str, Any] = {"sep": separator, "quotechar": quote, "skipinitialspace": True}
     dialect |= {"skiprows": skipped + has_header, "comment": "%" if attributes else None}
-    return Table(name, names, rows, dialect, has_index)
+    return Table(
+        name, names, [first_row, *rows] if first_row else rows, dialect, has_index, first_row
+    )
 
 
 def is_label(name: str, label: str | None) -> bool:
@@ -176,3 +180,14 @@ def _number(count: int) -> list[str]:
 
 def _is_numbers(cells: Iterable[str]) -> bool:
     return all(map(NUMBER.fullmatch, cells))
+
+
+def _number_anew(names: Sequence[str]) -> list[str]:
+    """Restore the row 5,0,0,0 that pandas took for a header, 5,0,0.1,0.2; or return none."""
+    row = [name.partition(".")[0] for name in names]
+    counts: dict[str, int] = {}
+    for name, plain in zip(names, row, strict=True):
+        count = counts[plain] = counts.get(plain, -1) + 1
+        if name != (f"{plain}.{count}" if count else plain):
+            return []
+    return row if row != list(names) else []
