@@ -11,8 +11,9 @@ from benchmarks.timing import Rival
 from digits.data.splits import Split, load_card, load_split
 from digits.files import ArtifactError
 from digits.model import recipes
+from digits.model.augmentation import corrupt, distort
 from digits.model.backend import keras, tf
-from digits.model.batches import corrupt, count_steps, distort, encode_labels, make_batches
+from digits.model.batches import count_steps, encode_labels, make_batches
 from digits.model.networks import STEPS_PER_EXECUTION, build_network, build_trainable
 from digits.model.recipes import Recipe
 from digits.model.training import settle_recipe
@@ -33,7 +34,7 @@ def load_mnist() -> tuple[Split, Split]:
 
 def load_recipe(name: str) -> Recipe:
     """Load a recipe as it is for MNIST and this processor."""
-    return settle_recipe(recipes.load_recipe(name), CLASS_COUNT)
+    return settle_recipe(recipes.load_recipe(name), [*"0123456789"])
 
 
 def count_all_steps(recipe: Recipe, train: Split) -> int:

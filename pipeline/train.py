@@ -60,13 +60,13 @@ class TrainParams(Section):
 def load_plan() -> Plan:
     """Load the recipe that is trained, and the images."""
     params = load_params("train", TrainParams)
-    class_count = load_card(CARD_PATH).class_count
+    card = load_card(CARD_PATH)
     return Plan(
         params.recipe,
-        settle_recipe(load_recipe(params.recipe), class_count),
-        load_split(TRAIN_DIR, class_count),
-        load_split(VALIDATION_DIR, class_count),
-        class_count,
+        settle_recipe(load_recipe(params.recipe), card.class_names),
+        load_split(TRAIN_DIR, card.class_count),
+        load_split(VALIDATION_DIR, card.class_count),
+        card.class_count,
         params.seed,
         params.threads,
         params.devices,

@@ -50,5 +50,5 @@ def make_split(count: int, seed: int = 3) -> Split:
 
 
 def make_plan(recipe: Recipe, image_count: int = 64, seed: int = 0, name: str = "sample") -> Plan:
-    settled = settle_recipe(recipe, 10)
+    settled = settle_recipe(recipe, [*"0123456789"])
     return Plan(name, settled, make_split(image_count), make_split(20, seed=4), 10, seed)

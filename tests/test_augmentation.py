@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from digits.model.augmentation import BLURS, EFFECTS, corrupt, distort
 from digits.model.backend import tf
-from digits.model.batches import BLURS, EFFECTS, corrupt, distort
 from digits.model.recipes import Augmentation
 
 SEED = tf.constant([0, 1], tf.int64)

@@ -10,6 +10,7 @@ from typing_extensions import TypedDict  # pydantic asks for this one before Pyt
 from digits.config import PARAMS_PATH, Section, load_named
 
 RECIPES_DIR = Path("recipes")
+ONE = 1  # label of ones
 CLASSES = "classes"  # as `units` or `filters`: the dataset's number of classes
 
 Name = Annotated[str, Field(pattern=r"^\w+$")]  # no `.`, which joins the names of branch and layer
@@ -53,12 +54,14 @@ class Effect(Section):
     """An effect on a random share of the images, its strength drawn uniformly from 0."""
 
     probability: float = Field(ge=0, le=1)
-    strength: float = Field(gt=0)  # at most; batches.py says in which unit
+    strength: float = Field(gt=0)  # at most; augmentation.py says in which unit
 
 
 class Augmentation(Section):
     """Random changes of a training image: it is moved, then changed as by pen and camera."""
 
+    # Probability that a one has the upstroke of European handwriting.
+    upstroke: float = Field(default=0.0, ge=0, le=1)
     # Largest movement, in either direction.
     shift: float = Field(default=0.0, ge=0, le=14)  # pixels
     angle: float = Field(default=0.0, ge=0, le=180)  # degrees
