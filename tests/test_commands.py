@@ -100,7 +100,7 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "a layer more": (
         BEFORE | {"layers": {"conv1": CONV, "pool1": POOL, "dense2": spec("Dense", units=32)}},
         {},
-        "layers.dense2 - → {'type': 'Dense', 'units': 32}",
+        "layers.dense2.type - → Dense\nlayers.dense2.units - → 32",
     ),
     "layers swapped": (
         BEFORE | {"layers": {"pool1": POOL, "conv1": CONV}},

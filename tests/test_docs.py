@@ -9,6 +9,7 @@ from imports import ROOT
 from runs import make_run
 
 from digits.commands import docs
+from digits.errors import DigitsError
 from digits.evaluation.ledger import write_ledger
 from digits.files import write_json
 from digits.paths import EVALUATE_METRICS_PATH, TRAIN_METRICS_PATH
@@ -97,6 +98,14 @@ def test_pages_are_written(project: Path, capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().out.startswith(written)
     docs.main(Namespace())
     assert capsys.readouterr().out == f"3 pages have the numbers of the model {MODEL}\n"
+
+
+@pytest.mark.parametrize("marker", ["<!-- /acuracy -->", f"<!-- acuracy {MODEL} -->"])
+@pytest.mark.usefixtures("project")
+def test_marker_of_an_unknown_name_is_refused(marker: str) -> None:
+    Path("docs/sharing.md").write_text(marker)
+    with pytest.raises(DigitsError, match=rf"sharing.md: expected .* received {marker} alone"):
+        docs.main(Namespace())
 
 
 def read_card() -> str:
