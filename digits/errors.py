@@ -8,7 +8,8 @@ import traceback
 from collections.abc import Callable
 from io import TextIOWrapper
 
-LOGIN = re.compile(r"//[^\s'\"]*@|(?<![^\s'\"(])[^\s'\"/:@]+:(?!//)[^\s'\"]*@")
+# Not a file of Git's HEAD, such as HEAD:data@2.csv, nor a stage such as dvc.yaml:train@mnist.
+LOGIN = re.compile(r"//[^\s'\"]*@|(?<![^\s'\"(])(?!HEAD\b|\w+\.yaml:)[^\s'\"/:@]+:(?!//)[^\s'\"]*@")
 QUERY = re.compile(r"\?[^\s'\"<>?]*=[^\s'\"<>?]*")
 
 

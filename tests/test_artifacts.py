@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from digits.data.splits import Split, load_card, load_split, write_split
+from digits.data.splits import Split, load_split, write_split
 from digits.evaluation.predictions import Predictions, load_predictions, write_predictions
 from digits.files import (
     ArtifactError,
@@ -72,17 +72,16 @@ def test_bytes_are_the_same_on_every_machine(
     assert list(path.parent.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to], ids=["soft", "hard"])
-def test_link_is_replaced_not_written_through(
-    link: Callable[[Path, Path], None], path: Path, tmp_path: Path
-) -> None:
+def test_link_is_replaced_not_written_through(path: Path, tmp_path: Path) -> None:
     cached = tmp_path / "cached"
     cached.write_bytes(b"cached")
     path.parent.mkdir()
-    link(path, cached)
-    write_bytes(path, b"new")
-    assert (path.read_bytes(), cached.read_bytes()) == (b"new", b"cached")
-    assert not path.is_symlink()
+    for link in (path.symlink_to, path.hardlink_to):
+        path.unlink(missing_ok=True)
+        link(cached)
+        write_bytes(path, b"new")
+        assert (path.read_bytes(), cached.read_bytes()) == (b"new", b"cached")
+        assert not path.is_symlink()
 
 
 def interrupt(path: Path) -> None:
@@ -95,60 +94,31 @@ def fill_disk(_descriptor: int) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-FAULTS: dict[str, tuple[Callable[[Path], None], type[BaseException], str]] = {
-    "interrupt": (interrupt, KeyboardInterrupt, "^$"),
-    "full-disk": (
-        lambda path: write_text(path, "a"),
-        OSError,
-        "No space left on device: '.*file'$",
-    ),
-    "NaN": (lambda path: write_json(path, {"loss": float("nan")}), ValueError, "not JSON"),
-}
-
-
-@pytest.mark.parametrize("old", [None, b"old"], ids=["new-file", "old-file"])
-@pytest.mark.parametrize("fault", FAULTS)
-def test_failed_writing_leaves_what_was_there(
-    fault: str, old: bytes | None, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write, failure, message = FAULTS[fault]
-    path.parent.mkdir()
-    if old:
-        path.write_bytes(old)
-    monkeypatch.setattr(os, "fsync", fill_disk)
-    with pytest.raises(failure, match=message):
-        write(path)
-    left = {found.name: found.read_bytes() for found in path.parent.iterdir()}
-    assert left == ({path.name: old} if old else {})
-
-
-LOADERS: dict[str, Callable[[Path], object]] = {
-    "json": load_json,
-    "card": load_card,
-    "array": lambda path: load_array(path, "float32", (None, 4)),
-    "table": lambda path: load_table(path, ("epoch", "loss")),
-}
-
-
-@pytest.mark.parametrize("load", LOADERS.values(), ids=LOADERS)
-def test_missing_file_names_what_makes_it(load: Callable[[Path], object], path: Path) -> None:
-    with refused(path, "a file, received none.*dvc repro"):
-        load(path)
-
-
 @pytest.mark.parametrize(
-    ("kind", "data", "message"),
+    ("write", "failure", "message"),
     [
-        ("json", b'{"a": 1', "JSON, received Expecting ',' delimiter"),
-        ("json", b"[1, 2]", "a JSON object, received list"),
-        ("table", b"epoch,loss\n1,2\n3,4,5\n", "CSV, received Error tokenizing"),
-        ("table", b"loss,epoch\n1,2\n", r"columns .*, received \('loss', 'epoch'\)"),
+        (interrupt, KeyboardInterrupt, "^$"),
+        (lambda path: write_text(path, "a"), OSError, "No space left on device: '.*file'$"),
+        (lambda path: write_json(path, {"loss": float("nan")}), ValueError, "not JSON"),
     ],
+    ids=["interrupt", "full-disk", "NaN"],
 )
-def test_text_that_is_refused(kind: str, data: bytes, message: str, path: Path) -> None:
-    write_bytes(path, data)
-    with refused(path, message):
-        LOADERS[kind](path)
+def test_failed_writing_leaves_what_was_there(
+    write: Callable[[Path], None],
+    failure: type[BaseException],
+    message: str,
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "fsync", fill_disk)
+    path.parent.mkdir()
+    for old in (None, b"old"):
+        if old:
+            path.write_bytes(old)
+        with pytest.raises(failure, match=message):
+            write(path)
+        left = {found.name: found.read_bytes() for found in path.parent.iterdir()}
+        assert left == ({path.name: old} if old else {})
 
 
 def npy(array: np.ndarray) -> bytes:
@@ -157,30 +127,46 @@ def npy(array: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-NOT_THE_ARRAY = {
-    "empty": (b"", r"a \.npy array, received"),
-    "page": (b"<html></html>", r"a \.npy array, received the magic string is not correct"),
-    "archive": (b"PK\3\4", r"a \.npy array, received"),
-    "cut-by-a-byte": (npy(ARRAY)[:-1], r"a \.npy array, received"),
-    "objects": (npy(np.array([{}])), r"received (Object arrays cannot|Array can't)"),
-    "float64": (npy(ARRAY.astype(np.float64)), r"float32 \(n, 4\), received float64 \(3, 4\)"),
-    "transposed": (npy(ARRAY.T), r"float32 \(n, 4\), received float32 \(4, 3\)"),
-}
+def load_floats(path: Path) -> np.ndarray:
+    return load_array(path, "float32", (None, 4))
 
 
-@pytest.mark.parametrize("mapped", [False, True], ids=["read", "mapped"])
-class TestArray:
-    @pytest.mark.parametrize("array", [ARRAY, ARRAY[:0], ARRAY.T.copy().T, ARRAY[::2]])
-    def test_round_trip(self, array: np.ndarray, path: Path, *, mapped: bool) -> None:
-        write_array(path, array)
+def load_losses(path: Path) -> pd.DataFrame:
+    return load_table(path, ("epoch", "loss"))
+
+
+@pytest.mark.parametrize(
+    ("load", "data", "message"),
+    [
+        *((load, None, "a file, .*dvc repro") for load in (load_json, load_floats, load_losses)),
+        (load_json, b'{"a": 1', "JSON, received Expecting ',' delimiter"),
+        (load_json, b"[1, 2]", "a JSON object, received list"),
+        (load_losses, b"epoch,loss\n1,2\n3,4,5\n", "CSV, received Error tokenizing"),
+        (load_losses, b"loss,epoch\n1,2\n", r"columns .*, received \('loss', 'epoch'\)"),
+        (load_floats, b"", r"a \.npy array, received"),
+        (load_floats, b"<html></html>", r"a \.npy array, received the magic string"),
+        (load_floats, b"PK\3\4", r"a \.npy array, received"),
+        (load_floats, npy(ARRAY)[:-1], r"a \.npy array, received"),
+        (load_floats, npy(np.array([{}])), r"received (Object arrays cannot|Array can't)"),
+        (load_floats, npy(ARRAY.astype(float)), r"\(n, 4\), received float64 \(3, 4\)"),
+        (load_floats, npy(ARRAY.T), r"float32 \(n, 4\), received float32 \(4, 3\)"),
+    ],
+)
+def test_missing_and_damaged_files_are_refused(
+    load: Callable[[Path], object], data: bytes | None, message: str, path: Path
+) -> None:
+    if data is not None:
+        write_bytes(path, data)
+    with refused(path, message):
+        load(path)
+
+
+@pytest.mark.parametrize("array", [ARRAY, ARRAY[:0], ARRAY.T.copy().T, ARRAY[::2]])
+def test_array_comes_back(array: np.ndarray, path: Path) -> None:
+    write_array(path, array)
+    for mapped in (False, True):
         loaded = load_array(path, "float32", (None, 4), mapped=mapped)
         np.testing.assert_array_equal(loaded, array, strict=True)
-
-    @pytest.mark.parametrize(("data", "message"), NOT_THE_ARRAY.values(), ids=NOT_THE_ARRAY)
-    def test_refusal(self, data: bytes, message: str, path: Path, *, mapped: bool) -> None:
-        write_bytes(path, data)
-        with refused(path, message):
-            load_array(path, "float32", (None, 4), mapped=mapped)
 
 
 def test_mapped_array_stays_on_disk(path: Path) -> None:
@@ -194,60 +180,41 @@ def test_mapped_array_stays_on_disk(path: Path) -> None:
     assert loaded[-1, -1] == 77
 
 
-@pytest.mark.parametrize("cuts", [[], [1, 2]], ids=["one-part", "three"])
-def test_split_in_parts_is_the_split(cuts: list[int], tmp_path: Path) -> None:
-    write_split(tmp_path, np.split(SPLIT.images, cuts), SPLIT.labels)
-    assert (tmp_path / "images.npy").read_bytes() == npy(SPLIT.images)
-    loaded = load_split(tmp_path, 10)
-    for name, array in vars(SPLIT).items():
-        np.testing.assert_array_equal(getattr(loaded, name), array, strict=True)
-    assert not loaded.images.flags.writeable  # they are on disk
-
-
-def test_predictions_are_loaded_as_they_were_written(tmp_path: Path) -> None:
-    write_predictions(tmp_path, PREDICTIONS)
-    loaded = load_predictions(tmp_path, 10)
-    for name, array in vars(PREDICTIONS).items():
-        np.testing.assert_array_equal(getattr(loaded, name), array, strict=True)
-    assert loaded.predicted.tolist() == [0, 9, 4]
-
-
-def put(array: np.ndarray, value: float) -> np.ndarray:
-    """Return a copy with a value in its middle."""
-    changed = array.copy()
-    changed.flat[changed.size // 2] = value
-    return changed
+def test_splits_and_predictions_come_back(tmp_path: Path) -> None:
+    for cuts in ([], [1, 2]):  # images in one part, in three
+        write_split(tmp_path, np.split(SPLIT.images, cuts), SPLIT.labels)
+        assert (tmp_path / "images.npy").read_bytes() == npy(SPLIT.images)
+    split = load_split(tmp_path, 10)
+    assert not split.images.flags.writeable  # they are on disk
+    write_predictions(tmp_path / "predictions", PREDICTIONS)
+    predictions = load_predictions(tmp_path / "predictions", 10)
+    assert predictions.predicted.tolist() == [0, 9, 4]
+    for loaded, written in ((split, SPLIT), (predictions, PREDICTIONS)):
+        for name, array in vars(written).items():
+            np.testing.assert_array_equal(getattr(loaded, name), array, strict=True)
 
 
 @pytest.mark.parametrize(
-    ("load", "change", "message"),
+    ("load", "changed", "value", "message"),
     [
-        (load_split, {"images": put(SPLIT.images, np.nan)}, r"pixels in \[0, 1\], received nan to"),
-        (
-            load_split,
-            {"images": put(SPLIT.images, 255)},
-            r"pixels in \[0, 1\], received 0.0 to 255",
-        ),
-        (load_split, {"labels": put(LABELS, 10)}, "labels 0-9, received 10"),
-        (load_split, {"images": SPLIT.images[:0], "labels": LABELS[:0]}, "images, received none"),
-        (load_predictions, {"probabilities": put(PREDICTIONS.probabilities, np.nan)}, "finite"),
-        (
-            load_predictions,
-            {"probabilities": put(PREDICTIONS.probabilities, 0.5)},
-            "sum to 1 .*1.5",
-        ),
-        (load_predictions, {"labels": put(LABELS, 255)}, "labels 0-9, received 255"),
-        (load_predictions, {name: a[:0] for name, a in vars(PREDICTIONS).items()}, "received"),
+        (load_split, "images", np.nan, r"pixels in \[0, 1\], received nan to"),
+        (load_split, "images", 255, r"pixels in \[0, 1\], received 0.0 to 255"),
+        (load_split, "labels", 10, "labels 0-9, received 10"),
+        (load_split, "", 0, "images, received none"),
+        (load_predictions, "probabilities", np.nan, "finite"),
+        (load_predictions, "probabilities", 0.5, "sum to 1 .*1.5"),
+        (load_predictions, "labels", 255, "labels 0-9, received 255"),
+        (load_predictions, "", 0, "predictions, received none"),
     ],
 )
 def test_values_that_are_refused(
-    load: Callable[[Path, int], object],
-    change: dict[str, np.ndarray],
-    message: str,
-    tmp_path: Path,
+    load: Callable[[Path, int], object], changed: str, value: float, message: str, tmp_path: Path
 ) -> None:
-    whole = SPLIT if load is load_split else PREDICTIONS
-    for name, array in (vars(whole) | change).items():
-        write_array(tmp_path / f"{name}.npy", array)
+    """A value in the middle of one array; or arrays without any."""
+    for name, array in vars(SPLIT if load is load_split else PREDICTIONS).items():
+        written = array.copy() if changed else array[:0]
+        if name == changed:
+            written.flat[written.size // 2] = value
+        write_array(tmp_path / f"{name}.npy", written)
     with pytest.raises(ArtifactError, match=rf"expected .*{message}"):
         load(tmp_path, 10)

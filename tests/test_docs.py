@@ -9,18 +9,20 @@ from imports import ROOT
 from runs import make_run
 
 from digits.commands import docs
+from digits.errors import DigitsError
 from digits.evaluation.ledger import write_ledger
-from digits.files import write_json
+from digits.files import write_json, write_text
 from digits.paths import EVALUATE_METRICS_PATH, TRAIN_METRICS_PATH
 
 MODEL, OTHER = "a" * 32, "b" * 32
 METRICS = {"accuracy": 0.98, "error_count": 20, "image_count": 1000}
-RELIABILITY = """\
-low,count,confidence,accuracy,accuracy_low,accuracy_high
-0.5,250,0.75,0.71,0,1
-0.9,750,0.99,0.995,0,1
-"""
-REJECTION = "rejected,accuracy\n0,0.98\n0.02,0.9952\n0.9,1\n"
+PLOTS = {
+    "reliability": "low,count,confidence,accuracy,accuracy_low,accuracy_high\n"
+    "0.5,250,0.75,0.71,0,1\n0.9,750,0.99,0.995,0,1\n",
+    "rejection": "rejected,accuracy\n0,0.98\n0.02,0.9952\n0.9,1\n",
+    "robustness": "corruption,group,accuracy\n"
+    "none,apart,0.98\nfog,seen,0.9\nstripe,unseen,0.5\ninversion,apart,0.1\n",
+}
 LOCK = """\
 stages:
   train:
@@ -38,22 +40,18 @@ stages:
     outs:
     - {{path: data/raw, md5: {md5}.dir, size: 11500000}}
 """
-ROBUSTNESS = """\
-corruption,group,accuracy
-none,apart,0.98
-fog,seen,0.9
-stripe,unseen,0.5
-inversion,apart,0.1
-"""
 LEADERBOARD = """\
-# Leaderboard
-
 | recipe | seeds | accuracy, % | corrupted, % | CPU seconds |
 |--------|-------|-------------|--------------|-------------|
 | `tiny` | 1     | 98.00       | -            | 1,020.0     |
 
 Accuracy: on the test images.
 """
+PAGES = {  # and the blocks between the markers of each
+    "README.md": ("accuracy", "confidence", "leaderboard"),
+    "docs/sharing.md": ("sizes",),
+    "MODEL_CARD.md": ("model", "measures", "worst", "data", "file"),
+}
 
 
 @pytest.fixture
@@ -62,19 +60,14 @@ def project(synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.chdir(tmp_path)
     write_json(EVALUATE_METRICS_PATH, METRICS)
     write_json(TRAIN_METRICS_PATH, {"val_accuracy": 0.98, "val_loss": 0.05})
-    Path("plots").mkdir()
-    Path("plots/reliability.csv").write_text(RELIABILITY)
-    Path("plots/rejection.csv").write_text(REJECTION)
-    Path("plots/robustness.csv").write_text(ROBUSTNESS)
+    for name, text in PLOTS.items():
+        write_text(Path(f"plots/{name}.csv"), text)
+    for page, blocks in PAGES.items():
+        write_text(Path(page), "".join(map("<!-- {0} -->\n<!-- /{0} -->\n".format, blocks)))
+    with Path("README.md").open("a") as page:
+        page.write(f"a\n<!-- result {OTHER} -->\nold\n<!-- /result -->\n<!-- b -->\n")
     Path("dvc.lock").write_text(LOCK.format(md5=MODEL))
     Path("LEADERBOARD.md").write_text(LEADERBOARD)
-    Path("docs").mkdir()
-    Path("docs/sharing.md").write_text("<!-- sizes -->\n<!-- /sizes -->\n")
-    empty = map("<!-- {0} -->\n<!-- /{0} -->\n".format, ("accuracy", "confidence", "leaderboard"))
-    old = f"a\n<!-- result {OTHER} -->\nold\n<!-- /result -->\n<!-- b -->\n"
-    Path("README.md").write_text(old + "".join(empty))
-    names = ("model", "measures", "worst", "data", "file")
-    Path("MODEL_CARD.md").write_text("".join(map("<!-- {0} -->\n<!-- /{0} -->\n".format, names)))
     return tmp_path
 
 
@@ -82,7 +75,7 @@ def test_pages_are_written(project: Path, capsys: pytest.CaptureFixture[str]) ->
     docs.main(Namespace())
     page = (project / "README.md").read_text()
     assert "The recipe `tiny`, trained with seed 3, has a test accuracy of **98.00 %**." in page
-    assert re.match(
+    assert re.search(
         rf"a\n<!-- result {MODEL} -->\n\n```(.|\n)*\n```\n\n<!-- /result -->\n<!-- b -->", page
     )
     assert "old" not in page
@@ -92,22 +85,24 @@ def test_pages_are_written(project: Path, capsys: pytest.CaptureFixture[str]) ->
     assert re.search(r"\| `tiny` +\| 98.00 +\| - +\| 1,020.0 +\|\n\n<!-- /leaderboard -->", page)
     sizes = "The first push is 12.1 MB; each further training adds at most 0.6 MB\nto the remote"
     assert sizes in (project / "docs/sharing.md").read_text()
-    pages = ("README.md", "docs/sharing.md", "MODEL_CARD.md")
-    written = "".join(f"{page}: written\n" for page in pages)
+    written = "".join(f"{page}: written\n" for page in PAGES)
     assert capsys.readouterr().out.startswith(written)
     docs.main(Namespace())
     assert capsys.readouterr().out == f"3 pages have the numbers of the model {MODEL}\n"
 
 
-def read_card() -> str:
-    """Write the card and return it, its lines joined."""
-    docs.main(Namespace())
-    return " ".join(Path("MODEL_CARD.md").read_text().split())
+@pytest.mark.parametrize("marker", ["<!-- /acuracy -->", f"<!-- acuracy {MODEL} -->"])
+@pytest.mark.usefixtures("project")
+def test_marker_of_an_unknown_name_is_refused(marker: str) -> None:
+    Path("docs/sharing.md").write_text(marker)
+    with pytest.raises(DigitsError, match=rf"sharing.md: expected .* received {marker} alone"):
+        docs.main(Namespace())
 
 
 @pytest.mark.usefixtures("project")
-def test_card_says_what_the_run_has_left() -> None:
-    card = read_card()
+def test_card_says_what_the_run_has_left_and_the_ledger_knows() -> None:
+    docs.main(Namespace())
+    card = " ".join(Path("MODEL_CARD.md").read_text().split())
     assert "# Model card: Synthetic, recipe `tiny`" in card
     assert "(recipes/tiny.yaml) with seed 3." in card
     assert "Synthetic: none. Files and SHA-256: [datasets/mnist.yaml]" in card
@@ -116,18 +111,13 @@ def test_card_says_what_the_run_has_left() -> None:
     assert re.search(r"95 % confidence interval \(Wilson\) +\| 96.93% to 98.70% \|", card)
     assert "worst under stripe (50.00%, unseen), fog (90.00%, seen) (" in card
     assert f"MD5 `{MODEL}`, 600,000 bytes" in card
-    assert "images seen" not in card  # no run of the leaderboard made it
-    assert "other writers" not in card  # nor was that measured
-
-
-@pytest.mark.usefixtures("project")
-def test_card_says_what_the_ledger_knows_of_the_model() -> None:
-    other = make_run(recipe="other")
-    write_ledger([other, make_run(model=MODEL, parameter_count=7850, images_seen=54_000)])
-    write_json(
-        EVALUATE_METRICS_PATH, METRICS | {"optdigits_accuracy": 0.9, "robustness_unseen": 0.5}
-    )
-    card = read_card()
+    for unknown in ("images seen", "other writers"):  # without such a run, unmeasured
+        assert unknown not in card
+    run = make_run(model=MODEL, parameter_count=7850, images_seen=54_000)
+    write_ledger([make_run(recipe="other"), run])
+    write_json(EVALUATE_METRICS_PATH, METRICS | {"optdigits_accuracy": 0.9})
+    docs.main(Namespace())
+    card = " ".join(Path("MODEL_CARD.md").read_text().split())
     assert "7,850 parameters, float32, 54,000 images seen," in card
     assert re.search(r"accuracy on other writers +\| 90.00% +\|", card)
 

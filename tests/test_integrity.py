@@ -24,8 +24,7 @@ def test_whole_cache_and_remote_are_verified(project: Project) -> None:
     project.call("dvc", "config", "--unset", "core.remote")
     assert re.fullmatch(whole, project.digits("verify", "cache"))
     output = project.digits("verify", "cache", "--remote", status=1)
-    assert "remote None (no address): expected a list of its objects" in output
-    assert "no remote specified" in output
+    assert "core.remote: expected a default remote, received none" in output
 
 
 @pytest.mark.parametrize("name", [MODEL, "data/raw"])

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
@@ -20,7 +19,7 @@ from digits.config import PARAMS_PATH, load_params
 from digits.data.datasets import load_dataset
 from digits.errors import DigitsError
 from digits.evaluation.ledger import load_ledger
-from digits.evaluation.metrics import score_accuracy_interval
+from digits.evaluation.metrics import score_accuracy_interval, score_calibration_error
 from digits.evaluation.results import LOCK_PATH, NOT_VERIFIED, describe_result, load_metrics
 from digits.files import load_json, load_table, write_text
 from digits.markdown import escape, quote
@@ -43,25 +42,37 @@ MEASURED = {
 WORST_COUNT = 3  # kinds of corruption that the card names
 
 
-def render(page: str, blocks: Mapping[str, str], model: str) -> str:
-    """Put each block between its markers in a page; the first marker then has the model's MD5."""
+def fill_page(path: Path, blocks: Mapping[str, str], model: str) -> None:
+    """Put each block between its markers in a page; the first marker then has the model's MD5.
+
+    Raises:
+        DigitsError: a marker has another name, or no counterpart.
+    """
 
     def fill(found: re.Match[str]) -> str:
         name = found[1]
         return f"<!-- {name} {model} -->\n\n{blocks[name]}\n\n<!-- /{name} -->"
 
     between = rf"<!-- ({'|'.join(blocks)})(?: [0-9a-f]{{32}})? -->.*?<!-- /\1 -->"
-    return re.sub(between, fill, page, flags=re.DOTALL)
+    page = path.read_text(encoding="utf-8")
+    rest = re.sub(between, "", page, flags=re.DOTALL)
+    if strange := re.search(r"<!-- (?:/\S+|\S+ [0-9a-f]{32}) -->", rest):
+        raise DigitsError(
+            f"{path}: expected <!-- NAME --> and <!-- /NAME -->, NAME one of {', '.join(blocks)}; "
+            f"received {strange[0]} alone"
+        )
+    written = re.sub(between, fill, page, flags=re.DOTALL)
+    if written != page:
+        write_text(path, written)
+        print(f"{path}: written")
 
 
 def describe_confidence(recipe: str, reliability: pd.DataFrame, rejection: pd.DataFrame) -> str:
     """Say how well the probabilities are calibrated, and what rejecting 2 % gains."""
-    gaps = (reliability["accuracy"] - reliability["confidence"]).abs()
-    error = np.average(gaps, weights=reliability["count"])
     rejected, accuracy = rejection.query("rejected >= 0.02").iloc[0]
     return (
         f"The expected calibration error of {quote(recipe)} on the test images is "
-        f"{100 * error:.2f} %.\n"
+        f"{100 * score_calibration_error(reliability):.2f} %.\n"
         f"On the {100 * (1 - rejected):.0f} % most confident predictions, accuracy is "
         f"{100 * accuracy:.2f} %."
     )
@@ -213,9 +224,5 @@ def main(_: Namespace) -> None:
     blocks, model = write_blocks(facts), facts["model"]["md5"]
     paths = [Path("README.md"), *sorted(Path("docs").glob("*.md")), MODEL_CARD_PATH]
     for path in paths:
-        page = path.read_text(encoding="utf-8")
-        written = render(page, blocks, model)
-        if written != page:
-            write_text(path, written)
-            print(f"{path}: written")
+        fill_page(path, blocks, model)
     print(f"{len(paths)} pages have the numbers of the model {model}")

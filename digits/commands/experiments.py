@@ -64,18 +64,28 @@ def read_params(run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
     return sections, files.get(f"{RECIPES_DIR}/{sections.get('train', {}).get('recipe')}.yaml", {})
 
 
-def list_changes(before: Any, after: Any, key: str = "") -> Iterator[str]:
-    """Yield what differs, a line each: `epochs 9 → 4`, `layers.dense2 - → {'type': ...}`."""
-    if not isinstance(before, dict) or not isinstance(after, dict):
-        if before != after:
-            yield f"{key} {before} → {after}"
-        return
-    for name in dict.fromkeys([*before, *after]):
-        path = f"{key}.{name}" if key else name
-        yield from list_changes(before.get(name, "-"), after.get(name, "-"), path)
-    kept = [name for name in before if name in after]
-    if key.endswith("layers") and kept != [name for name in after if name in before]:
-        yield f"{key} in another order"
+def list_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what differs, a line a key: `epochs 9 → 4`, `layers.dropout.rate - → 0.2`.
+
+    A new order of the layers, too, which `dvc params diff` does not list.
+    """
+    old, new = flatten(before), flatten(after)
+    for key in dict.fromkeys([*old, *new]):
+        values = old.get(key, "-"), new.get(key, "-")
+        if values[0] != values[1]:
+            yield f"{key} {values[0]} → {values[1]}"
+    first, then = (list(values.get("layers") or ()) for values in (before, after))
+    if [name for name in first if name in then] != [name for name in then if name in first]:
+        yield "layers in another order"
+
+
+def flatten(values: Mapping[str, Any], start: str = "") -> dict[str, Any]:
+    """Return the values of nested sections by dotted keys."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        is_section = isinstance(value, dict) and value
+        flat |= flatten(value, f"{start}{name}.") if is_section else {f"{start}{name}": value}
+    return flat
 
 
 def main(_: Namespace) -> None:

@@ -43,6 +43,10 @@ def open_remote(repo: Repo) -> Any:
         DigitsError: none is set, it gives no answer, or it cannot be listed, as over HTTP.
     """
     name = repo.config["core"].get("remote")
+    if name is None:
+        raise DigitsError(
+            "core.remote: expected a default remote, received none: `dvc remote default NAME`"
+        )
     url = repo.config["remote"].get(name, {}).get("url", "no address")
     try:
         store = repo.cloud.get_remote_odb()

@@ -74,12 +74,11 @@ def compare(before: np.ndarray, after: np.ndarray) -> Comparison:
         sides = [np.append(side, [more], axis=1) for side, more in zip(sides, added, strict=True)]
     variance, freedom = _estimate_variance(*sides)
     error = max(np.sqrt(variance), 1 / count)  # as if an image differed at least
-    reach = t.ppf((1 + CONFIDENCE) / 2, freedom) * error
+    quantile = t.ppf((1 + CONFIDENCE) / 2, freedom)
     if is_single:
         p_value = _test_models(before[0], after[0])
     else:
         p_value = 2 * t.sf(abs(difference) / error, freedom)
-    quantiles = t.ppf(1 - SIGNIFICANT / 2, freedom) + t.ppf(POWER, freedom)
     wins = mannwhitneyu(after.mean(axis=1), before.mean(axis=1)).statistic
     superiority = None if is_single else float(wins / (len(before) * len(after)))
     return Comparison(
@@ -87,10 +86,10 @@ def compare(before: np.ndarray, after: np.ndarray) -> Comparison:
         before=_summarize(before),
         after=_summarize(after),
         difference=difference,
-        difference_low=difference - reach,
-        difference_high=difference + reach,
+        difference_low=difference - quantile * error,
+        difference_high=difference + quantile * error,
         p_value=float(p_value),
-        detectable=float(quantiles * error),
+        detectable=float((quantile + t.ppf(POWER, freedom)) * error),
         superiority=superiority,
     )
 
@@ -112,18 +111,18 @@ def bound_accuracy(right: np.ndarray) -> tuple[float, float]:
 def _estimate_variance(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
     """Estimate the variance of the mean difference over new images, and over seeds if several.
 
-    Returns it with its degrees of freedom. A share that comes out negative counts as none.
+    Returns it with its degrees of freedom. Seeds whose part comes out negative count as none.
     """
     count = before.shape[1]
     of_images = (after.mean(axis=0) - before.mean(axis=0)).var(ddof=1) / count
-    variance, doubt = of_images, of_images**2 / (count - 1)
+    variance, denominator = of_images, of_images**2 / (count - 1)  # of Satterthwaite's formula
     for right in (side for side in (before, after) if len(side) > 1):
         of_seeds = right.mean(axis=1).var(ddof=1) / len(right)
-        share = of_seeds - _estimate_residual(right)
-        if share > 0:
-            variance += share
-            doubt += of_seeds**2 / (len(right) - 1)
-    return float(variance), float(variance**2 / doubt) if doubt else float(count - 1)
+        of_seeds_alone = of_seeds - _estimate_residual(right)
+        if of_seeds_alone > 0:
+            variance += of_seeds_alone
+            denominator += of_seeds**2 / (len(right) - 1)
+    return float(variance), float(variance**2 / denominator) if denominator else float(count - 1)
 
 
 def _test_models(before: np.ndarray, after: np.ndarray) -> float:

@@ -20,7 +20,7 @@ from matplotlib.textpath import text_to_path
 
 from digits.files import atomic_write
 
-__all__ = ["Axes", "Figure", "FontProperties", "mpl", "sns", "text_to_path"]
+__all__ = ["Axes", "Figure", "mpl", "sns"]
 
 DPI = 110
 WIDTH = 7.5  # inches: narrow enough that a phone, half as wide, shows letters that can be read
@@ -110,7 +110,7 @@ def write_title(figure: Figure, title: str) -> None:
 def fit_grid(figure: Figure, class_names: Sequence[str], aspect: float = 1.0) -> float:
     """Make a figure as large as a cell for every true and predicted class, and names, need.
 
-    `aspect` is a cell's height by its width. Returns the width in inches.
+    `aspect` is a cell's height by its width. Returns a cell's width in inches.
     """
     count, longest = len(class_names), max(measure_text(name, FONT_SIZE) for name in class_names)
     cell = float(np.clip(6.4 / count, 0.42, 1.0))
