@@ -13,8 +13,6 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -33,14 +31,6 @@ UNLINGERING = struct.pack("ii", 1, 0)  # struct linger of socket.h: closing send
 PAGE = b"<!DOCTYPE html><html><body>Please sign in to the network.</body></html>"
 
 
-@dataclass(frozen=True)
-class Request:
-    """What a client asked for."""
-
-    path: str
-    headers: Message
-
-
 class Handler(BaseHTTPRequestHandler):
     """Note one request and give the next answer that the test has planned for its folder."""
 
@@ -50,13 +40,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.close_connection = True
-        self.server.requests.append(Request(self.path, self.headers))
+        self.server.requests.append(self)
         with suppress(OSError):  # the client has hung up, as it should on many of these
-            self.server.next_answer(self.folder)(self)
-
-    @property
-    def folder(self) -> str:
-        return self.path.rpartition("/")[0]
+            self.server.next_answer(self.path.rpartition("/")[0])(self)
 
     @property
     def name(self) -> str:
@@ -94,7 +80,7 @@ class MirrorServer(ThreadingHTTPServer):
                 self.socket, server_side=True, do_handshake_on_connect=False
             )
         self.answers: dict[str, list[Answer]] = {}
-        self.requests: list[Request] = []
+        self.requests: list[Handler] = []
         self.ended = threading.Event()
 
     @property
@@ -111,10 +97,10 @@ class MirrorServer(ThreadingHTTPServer):
         answers = self.answers[folder]
         return answers.pop(0) if len(answers) > 1 else answers[0]
 
-    def asked(self, mirror: str) -> list[Request]:
-        """Return the requests that came to one of the folders."""
+    def asked(self, mirror: str) -> list[str]:
+        """Return the names that were asked of one of the folders."""
         folder = mirror.removeprefix(self.url)
-        return [request for request in self.requests if request.path.startswith(folder)]
+        return [asked.name for asked in self.requests if asked.path.startswith(folder)]
 
     def shutdown_request(self, request: Any) -> None:
         # Without the polite shutdown of the base class, which would spoil a reset.
@@ -158,33 +144,30 @@ def send(body: Callable[[Handler], bytes], *, code: int = 200, **headers: str) -
 
 whole = send(lambda reply: reply.file)
 page = send(lambda _: PAGE, Content_Type="text/html")
-# Another content of the same size, well packed; and a change of the packing's last byte.
-exchanged = send(lambda reply: gzip.compress(gzip.decompress(reply.file)[::-1]))
-damaged = send(lambda reply: reply.file[:-1] + bytes([reply.file[-1] ^ 1]))
+lost = send(lambda _: b"", code=404)
 # What servers make of a `.gz`: unpacked on the way, or the compression called the transfer's.
 raw = send(lambda reply: gzip.decompress(reply.file))
 encoded = send(lambda reply: reply.file, Content_Encoding="gzip")
 
 
-def status(code: int) -> Answer:
-    return send(lambda _: b"", code=code)
+def send_half(reply: Handler) -> None:
+    reply.start(200, {"Content-Length": len(reply.file)})
+    reply.wfile.write(reply.file[: len(reply.file) // 2])
 
 
 def reset(reply: Handler) -> None:
     """Send half and break the connection off."""
-    reply.start(200, {"Content-Length": len(reply.file)})
-    reply.wfile.write(reply.file[: len(reply.file) // 2])
+    send_half(reply)
     reply.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, UNLINGERING)
 
 
 def stall(reply: Handler) -> None:
     """Send half and fall silent."""
-    reply.start(200, {"Content-Length": len(reply.file)})
-    reply.wfile.write(reply.file[: len(reply.file) // 2])
+    send_half(reply)
     reply.server.ended.wait(PATIENCE_SECONDS)
 
 
-def drip_body(reply: Handler) -> None:
+def drip(reply: Handler) -> None:
     reply.start(200, {"Content-Length": len(reply.file)})
     for byte in reply.file:
         if reply.server.ended.wait(DRIP_SECONDS):
@@ -192,21 +175,15 @@ def drip_body(reply: Handler) -> None:
         reply.wfile.write(bytes([byte]))
 
 
-def endless(reply: Handler) -> None:
-    reply.start()
+def send_without_end(reply: Handler, status: int = 200, **headers: str) -> None:
+    reply.start(status, headers)
     while not reply.server.ended.is_set():
         reply.wfile.write(bytes(1 << 16))
 
 
 def redirect(target: str) -> Answer:
     """Send the client to the same file under another address, with a body that does not end."""
-
-    def answer(reply: Handler) -> None:
-        reply.start(302, {"Location": target + reply.name})
-        while not reply.server.ended.is_set():
-            reply.wfile.write(bytes(1 << 16))
-
-    return answer
+    return lambda reply: send_without_end(reply, 302, Location=target + reply.name)
 
 
 def certify(folder: Path) -> tuple[ssl.SSLContext, Path]:

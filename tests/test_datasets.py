@@ -4,13 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from imports import ROOT
-from sklearn.datasets import load_digits
+from layouts import FACTS
 
 from digits.config import ConfigError
-from digits.data import idx
 from digits.data.datasets import Dataset, load_dataset
 from digits.data.optdigits import read_optdigits
 from digits.data.raw import unpack
@@ -21,14 +19,7 @@ def facts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Return what the file of a dataset says, and make its folder the current one."""
     monkeypatch.chdir(tmp_path)
     Path("datasets").mkdir()
-    files = ("train_images", "train_labels", "test_images", "test_labels")
-    return {
-        "title": "Runes",
-        "licence": "none",
-        "class_names": ["fehu", "uruz"],
-        "mirrors": ["here"],
-        **{name: {"name": name} for name in files},
-    }
+    return FACTS | {"class_names": ["fehu", "uruz"], "mirrors": ["here"]}
 
 
 def load(facts: dict[str, Any]) -> Dataset:
@@ -68,20 +59,9 @@ def test_refusal(changes: dict[str, Any], message: str, facts: dict[str, Any]) -
     assert "secret" not in str(raised.value)
 
 
-@pytest.mark.parametrize("name", ["Runes", "", "../runes", "runes.yaml"])
-def test_unknown_name(name: str, facts: dict[str, Any]) -> None:
-    load(facts)
-    with pytest.raises(ConfigError, match="expected a file of datasets/, one of runes, rec"):
-        load_dataset(name)
-
-
 def test_embedded_digits_have_the_digests_of_their_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     dataset = load_dataset("optdigits")
     files = read_optdigits(dataset)
     for file in dataset.files:
         unpack(file, files[file.name])  # refuses another size or digest
-    _, labels, images, test_labels = (idx.decode(files[file.name]) for file in dataset.files)
-    assert images.shape == (364, 28, 28)
-    both = np.concatenate([labels, test_labels])
-    assert np.bincount(both).tolist() == np.bincount(load_digits().target).tolist()

@@ -9,25 +9,9 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+import servers
 from layouts import NAMES, change_facts, drop_digests
-from servers import (
-    Answer,
-    MirrorServer,
-    certify,
-    damaged,
-    drip_body,
-    encoded,
-    endless,
-    exchanged,
-    page,
-    raw,
-    redirect,
-    reset,
-    serving,
-    stall,
-    status,
-    whole,
-)
+from servers import Answer, MirrorServer, certify, serving
 
 from digits.data.datasets import load_dataset
 from digits.data.finding import UnreachableError
@@ -45,20 +29,11 @@ def certified(tmp_path_factory: pytest.TempPathFactory) -> Certified:
 
 
 @pytest.fixture(autouse=True)
-def _project(
-    synthetic: Path,  # noqa: ARG001 (the files of `dataset: mnist`)
-    tmp_path: Path,
-    certified: Certified,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Make a folder without data the current one; only the tests' server is trusted."""
-    (tmp_path / "project").mkdir()
-    monkeypatch.chdir(tmp_path / "project")
-    for name in os.environ:
-        if name.lower().endswith("_proxy"):
-            monkeypatch.delenv(name)
-    for name in CERTIFICATE_VARIABLES:
-        monkeypatch.delenv(name, raising=False)
+def _trusting(bare_project: None, certified: Certified, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 (its folder)
+    """Let only the tests' server be trusted, and no proxy be asked."""
+    for name in (*os.environ, *CERTIFICATE_VARIABLES):
+        if name.lower().endswith("_proxy") or name in CERTIFICATE_VARIABLES:
+            monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certified[1]))
 
 
@@ -88,17 +63,16 @@ def assert_fetched() -> None:
 # A mirror fails: why is said, and the next one is asked
 
 BROKEN_OFF = "(IncompleteRead|Connection reset by peer)"  # which, depends on Python and OpenSSL
+SIZE = r"expected \d+ bytes, received \d+"
 
 # What a mirror answers, what is said of it, how often it is asked, and the limits of time.
 FAILURES: dict[str, tuple[Answer, str, int, dict[str, float]]] = {
-    "not-found": (status(404), "HTTP 404 Not Found", 1, {}),
-    "html-page": (page, r"expected \d+ bytes, received \d+: this is an HTML", 1, {}),
-    "reset": (reset, BROKEN_OFF, 2, {}),
-    "endless-body": (endless, r"expected \d+ bytes, received \d+", 1, {}),
-    "damaged": (damaged, "damaged gzip", 1, {}),
-    "wrong-digest": (exchanged, "expected SHA-256", 1, {}),
-    "silent": (stall, "timed out", 2, {"timeout": 0.6}),
-    "dripping": (drip_body, "not done within 1.2 s", 1, {"deadline": 1.2}),
+    "not-found": (servers.lost, "HTTP 404 Not Found", 1, {}),
+    "html-page": (servers.page, f"{SIZE}: this is an HTML", 1, {}),
+    "reset": (servers.reset, BROKEN_OFF, 2, {}),
+    "endless-body": (servers.send_without_end, SIZE, 1, {}),
+    "silent": (servers.stall, "timed out", 2, {"timeout": 0.6}),
+    "dripping": (servers.drip, "not done within 1.2 s", 1, {"deadline": 1.2}),
 }
 
 
@@ -106,18 +80,17 @@ FAILURES: dict[str, tuple[Answer, str, int, dict[str, float]]] = {
 def test_next_mirror(case: str, server: MirrorServer, capsys: pytest.CaptureFixture[str]) -> None:
     answer, reason, count, limits = FAILURES[case]
     bad = server.mirror(answer)
-    fetch_from(bad, server.mirror(whole), **limits)
+    fetch_from(bad, server.mirror(servers.whole), **limits)
     assert_fetched()
     assert re.search(f"WARNING: {re.escape(bad)}: .*{reason}", capsys.readouterr().err)
     # Asked again at once or not at all, and never for the other files: the next mirror had them.
-    asked = [request.path.rpartition("/")[2] for request in server.asked(bad)]
-    assert asked == [f"{NAMES[0]}.gz"] * count
+    assert server.asked(bad) == [f"{NAMES[0]}.gz"] * count
 
 
 def test_passing_failure_is_asked_again(
     server: MirrorServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    mirror = server.mirror(reset, whole)
+    mirror = server.mirror(servers.reset, servers.whole)
     fetch_from(mirror)
     assert_fetched()
     assert len(server.asked(mirror)) == 5
@@ -127,7 +100,7 @@ def test_passing_failure_is_asked_again(
 # Encodings and redirects
 
 
-@pytest.mark.parametrize("answer", [encoded, raw])
+@pytest.mark.parametrize("answer", [servers.encoded, servers.raw])
 def test_gzip_is_not_the_transfer_s(server: MirrorServer, answer: Answer) -> None:
     mirror = server.mirror(answer)
     fetch_from(mirror)
@@ -136,30 +109,28 @@ def test_gzip_is_not_the_transfer_s(server: MirrorServer, answer: Answer) -> Non
 
 
 def test_redirect_within_https(server: MirrorServer) -> None:
-    fetch_from(server.mirror(redirect(server.mirror(whole))))
+    fetch_from(server.mirror(servers.redirect(server.mirror(servers.whole))))
     assert_fetched()
 
 
 def test_redirect_to_plain_http_is_not_asked(server: MirrorServer) -> None:
     with serving(MirrorServer(server.files)) as plain:
         with pytest.raises(UnreachableError, match="redirected away from https"):
-            fetch_from(server.mirror(redirect(plain.mirror(whole))))
+            fetch_from(server.mirror(servers.redirect(plain.mirror(servers.whole))))
         assert plain.requests == []
 
 
 @pytest.mark.parametrize("variable", CERTIFICATE_VARIABLES)
 def test_certificates_of_an_organization(
-    server: MirrorServer,
-    certified: Certified,
-    monkeypatch: pytest.MonkeyPatch,
-    variable: str,
+    variable: str, server: MirrorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    trusted = os.environ["REQUESTS_CA_BUNDLE"]
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     with pytest.raises(UnreachableError, match="CERTIFICATE_VERIFY_FAILED"):
-        fetch_from(server.mirror(whole))
+        fetch_from(server.mirror(servers.whole))
     assert server.requests == []
-    monkeypatch.setenv(variable, str(certified[1]))
-    fetch_from(server.mirror(whole))
+    monkeypatch.setenv(variable, trusted)
+    fetch_from(server.mirror(servers.whole))
     assert_fetched()
 
 
@@ -169,7 +140,8 @@ def test_certificates_of_an_organization(
 def test_last_file_missing(server: MirrorServer) -> None:
     Path("wrong").mkdir()
     Path("wrong", NAMES[2]).write_bytes(b"junk")
-    lost, wrong = server.mirror(whole, whole, whole, status(404)), server.mirror(damaged)
+    lost = server.mirror(*[servers.whole] * 3, servers.lost)
+    wrong = server.mirror(servers.page)
     with pytest.raises(UnreachableError) as raised:
         fetch_from("absent", "wrong", lost, wrong)
     said = str(raised.value)
@@ -178,22 +150,13 @@ def test_last_file_missing(server: MirrorServer) -> None:
         "  absent: no such folder\n",
         f"  wrong/{NAMES[2]}: {NAMES[2]}: expected",
         f"  {lost}: HTTP 404 Not Found\n",
-        f"  {wrong}: {NAMES[3]}: damaged gzip",
+        f"  {wrong}: {NAMES[3]}: expected",
         f"Put its four files into data/raw ({NAMES[0]}, {NAMES[1]}, ",
         "dvc exp run -S dataset=optdigits",
     ):
         assert reason in said
     assert raised.value.exit_status == 69
     assert not RAW_DIR.exists() or list(RAW_DIR.iterdir()) == []
-
-
-def test_good_files_need_no_mirror(server: MirrorServer) -> None:
-    mirror = server.mirror(whole)
-    fetch_from(mirror)
-    before = {path: path.stat().st_ino for path in RAW_DIR.iterdir()}
-    fetch_from(mirror)
-    assert len(server.requests) == 4
-    assert {path: path.stat().st_ino for path in RAW_DIR.iterdir()} == before
 
 
 def test_content_without_a_digest_is_taken_and_described(
@@ -204,10 +167,8 @@ def test_content_without_a_digest_is_taken_and_described(
     fetch_from(str(synthetic))
     said = capsys.readouterr().err
     for file in files:
-        assert (
-            f"WARNING: {file.name}: no digest in datasets/ says what must be in it; "
-            f"received raw_size: {file.raw_size}, raw_sha256: {file.raw_sha256}\n"
-        ) in said
+        assert f"WARNING: {file.name}: no digest" in said
+        assert f"received raw_size: {file.raw_size}, raw_sha256: {file.raw_sha256}\n" in said
     assert {path.name for path in RAW_DIR.iterdir()} == {file.name for file in files}
 
 
@@ -215,7 +176,7 @@ def test_local_folders(
     server: MirrorServer, synthetic: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """They come before addresses, and may be absent."""
-    fetch_from(server.mirror(whole), "../nowhere", f"../{synthetic.name}")
+    fetch_from(server.mirror(servers.whole), "../nowhere", f"../{synthetic.name}")
     assert_fetched()
     assert server.requests == []
     assert capsys.readouterr().err == ""

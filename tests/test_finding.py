@@ -5,22 +5,9 @@ import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
+import layouts
 import pytest
-from layouts import (
-    BROUGHT,
-    LAYOUTS,
-    NAMES,
-    Contents,
-    cache_all,
-    change_facts,
-    dot,
-    drop_digests,
-    make_tar,
-    make_zip,
-    pack,
-    rename,
-    write,
-)
+from layouts import BROUGHT, LAYOUTS, NAMES, Contents, drop_digests, make_zip, rename, write
 
 from digits.data import raw_store
 from digits.data.datasets import load_dataset
@@ -65,7 +52,7 @@ def test_without_a_digest_the_name_decides(layout: str, contents: Contents) -> N
 
 def test_without_a_digest_two_that_differ_are_both_left(contents: Contents) -> None:
     other = contents[NAMES[0]][:-1] + b"\1"
-    write(pack(contents) | {f"older/{NAMES[0]}": other}, BROUGHT)
+    write(layouts.pack(contents) | {f"older/{NAMES[0]}": other}, BROUGHT)
     drop_digests()
     first, second = BROUGHT / "older" / NAMES[0], BROUGHT / f"{NAMES[0]}.gz"
     assert f"{NAMES[0]}: {second} and {first} differ" in find_nothing()
@@ -97,8 +84,8 @@ def test_without_a_digest_another_run_s_files_are_not_taken(
     drop_digests()
     others = {name: raw[:-1] + b"\1" for name, raw in contents.items()}
     write(others, RAW_DIR)
-    write(pack(others), ORIGINALS_DIR)
-    cache_all(tmp_path / "cache", others)
+    write(layouts.pack(others), ORIGINALS_DIR)
+    layouts.cache_all(tmp_path / "cache", others)
     find_nothing()
     write(contents, BROUGHT)
     assert find() == contents
@@ -108,7 +95,7 @@ def test_cache_gives_back_what_another_run_has_left(
     contents: Contents, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(raw_store, "find_cache_dir", lambda: tmp_path / "cache")
-    cache_all(tmp_path / "cache", contents | {"of the same size": contents[NAMES[1]][::-1]})
+    layouts.cache_all(tmp_path / "cache", contents | {"of the same size": contents[NAMES[1]][::-1]})
     assert find() == contents
 
 
@@ -116,8 +103,8 @@ def test_archive_is_a_mirror_and_home_is_expanded(
     contents: Contents, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    write(make_zip(rename(contents, dot)), tmp_path / "home/Downloads")
-    change_facts(mirrors=["~/Downloads/archive.zip"])
+    write(make_zip(rename(contents, layouts.dot)), tmp_path / "home/Downloads")
+    layouts.change_facts(mirrors=["~/Downloads/archive.zip"])
     assert find() == contents
 
 
@@ -125,7 +112,7 @@ def test_wrong_content_under_a_right_name_is_passed_over_and_said(
     contents: Contents, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write({f"a/{name}.gz": gzip.compress(raw[::-1]) for name, raw in contents.items()}, BROUGHT)
-    write(rename(contents, dot), BROUGHT / "b")
+    write(rename(contents, layouts.dot), BROUGHT / "b")
     assert find() == contents
     first, *others = capsys.readouterr().err.splitlines()
     assert first.startswith(f"WARNING: {BROUGHT}/a/t10k-images-idx3-ubyte.gz: {NAMES[2]}: expected")
@@ -166,7 +153,7 @@ def test_damage_is_a_line_that_names_the_file(
 @pytest.mark.parametrize("wrap", [
     lambda bomb: {f"{NAMES[0]}.gz": gzip.compress(bomb)},
     lambda bomb: make_zip(make_zip({"x": bomb, f"{NAMES[0]}.gz": gzip.compress(bomb)})),
-    lambda bomb: make_tar({"x": bomb, NAMES[0]: bomb}, "mnist.tar.gz", "w:gz"),
+    lambda bomb: layouts.make_tar({"x": bomb, NAMES[0]: bomb}, "mnist.tar.gz", "w:gz"),
 ], ids=["gz", "zip-in-a-zip", "tar-gz"])  # fmt: skip
 def test_bomb_is_a_line_and_costs_no_memory(wrap: Callable[[bytes], Contents]) -> None:
     write(wrap(bytes(50_000_000)), BROUGHT)

@@ -32,8 +32,7 @@ def find_middle(image: np.ndarray) -> tuple[float, float]:
 )
 def test_any_size_anywhere_becomes_twenty_by_ten_in_the_middle(ink: np.ndarray) -> None:
     image = centre(ink)
-    assert image.shape == (28, 28)
-    assert image.dtype == np.float32
+    assert (image.shape, image.dtype) == ((28, 28), np.float32)
     assert find_middle(image) == pytest.approx((14, 14), abs=0.05)
     assert image.sum() == pytest.approx(20 * 10, rel=0.03)
     assert image.max() == pytest.approx(1, abs=0.01)

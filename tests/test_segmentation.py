@@ -46,16 +46,14 @@ def shade(shape: tuple[int, ...], depth: float, steepness: float) -> np.ndarray:
     return 1 - depth / (1 + np.exp((-away * steepness).clip(-50, 50)))
 
 
-def resembles(found: Found, digit: str) -> bool:
-    """Tell whether what the network would see is the letter, moved and scaled as MNIST's are."""
-    expected = centre(write(digit))
-    return float(np.corrcoef(found.ink.ravel(), expected.ravel())[0, 1]) > 0.85
+def liken(found: Found, ink: np.ndarray) -> float:
+    """Correlate what the network would see with ink, moved and scaled as MNIST's is."""
+    return float(np.corrcoef(found.ink.ravel(), centre(ink).ravel())[0, 1])
 
 
 def check(picture: np.ndarray, text: str) -> None:
-    found = find_digits(picture)
-    assert len(found) == len(text)
-    assert all(resembles(one, digit) for one, digit in zip(found, text, strict=True))
+    for found, digit in zip(find_digits(picture), text, strict=True):
+        assert liken(found, write(digit)) > 0.85
 
 
 COLOURS = {
@@ -81,7 +79,10 @@ def test_lines_of_any_colours_are_read_as_people_read(
 def test_shadow(depth: float, steepness: float) -> None:
     """From uneven light to a sharp edge."""
     ink = write("2459", "3308")
-    check(photograph(ink, light=shade(ink.shape, depth, steepness)), "24593308")
+    light = shade(ink.shape, depth, steepness)
+    check(photograph(ink, light=light), "24593308")
+    for turned in (np.rot90(light, turns) for turns in range(4)):
+        assert find_digits(photograph(np.zeros(turned.shape), light=turned)) == []
 
 
 def test_grain_specks_and_a_table_beside_the_page() -> None:
@@ -133,7 +134,7 @@ def test_small_digit_in_a_corner_is_centred(paper: float) -> None:
     ink[2:16, 14:] = centre(write("5"))[::2, ::2]
     picture = paper + ink * (round(1 - paper) - paper)
     (found,) = find_digits(picture[..., np.newaxis].astype(np.float32))
-    assert np.corrcoef(found.ink.ravel(), centre(ink).ravel())[0, 1] > 0.8
+    assert liken(found, ink) > 0.8
 
 
 @pytest.mark.parametrize("size", [20, 150])
@@ -146,47 +147,39 @@ def test_glyph_that_is_cut_to_its_box_is_not_inverted(size: int, paper: float, d
     ink = np.asarray(image.crop(image.getbbox())) / 255
     picture = np.abs(paper - ink).astype(np.float32)
     (found,) = find_digits(picture[..., np.newaxis])
-    assert np.corrcoef(found.ink.ravel(), centre(ink).ravel())[0, 1] > 0.7
+    assert liken(found, ink) > 0.7
 
 
 def test_boxes_frame_the_ink() -> None:
-    ink = write("24")
-    found = find_digits(photograph(ink))
-    for one, columns in zip(found, (slice(0, 40 + PITCH), slice(40 + PITCH, None)), strict=True):
-        part = np.zeros_like(ink)
-        part[:, columns] = ink[:, columns]
-        rows, places = (np.flatnonzero((part > 0.5).any(axis=axis)) for axis in (1, 0))
-        assert (one.rows.start, one.rows.stop) == pytest.approx((rows[0], rows[-1] + 1), abs=2)
-        assert (one.columns.start, one.columns.stop) == pytest.approx(
-            (places[0], places[-1] + 1), abs=2
-        )
+    ink, middle = write("24"), 40 + PITCH
+    for one, start in zip(find_digits(photograph(ink)), (0, middle), strict=True):
+        part = (ink[:, start : start + middle] > 0.5).astype(np.uint8)
+        left, top, width, height = cv2.boundingRect(part)
+        box = (one.columns.start - start, one.rows.start, one.columns.stop - start, one.rows.stop)
+        assert box == pytest.approx((left, top, left + width, top + height), abs=2)
 
 
-def lay_on_table(picture: np.ndarray, angle: float) -> tuple[np.ndarray, np.ndarray]:
-    """Turn a sheet by degrees on a dark table; also say where its corners are then, x, y (4, 2)."""
+def lay_on_table(picture: np.ndarray, angle: float) -> np.ndarray:
+    """Turn a sheet by degrees on a dark table."""
     height, width = picture.shape[:2]
     room = max(height, width) // 4
-    table = np.random.default_rng(0).normal(0.25, 0.01, (height + 2 * room, width + 2 * room, 3))
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), angle, 1.0)
     turn[:, 2] += room
-    size = (table.shape[1], table.shape[0])
-    covered = cv2.warpAffine(np.ones((height, width), np.float32), turn, size)[..., np.newaxis]
-    seen = table * (1 - covered) + cv2.warpAffine(picture, turn, size) * covered
-    corners = np.array([(0, 0, 1), (width, 0, 1), (width, height, 1), (0, height, 1)]) @ turn.T
-    return seen.astype(np.float32), corners
+    size = (width + 2 * room, height + 2 * room)
+    table = np.random.default_rng(0).normal(0.25, 0.01, (*size[::-1], 3)).astype(np.float32)
+    return cv2.warpAffine(picture, turn, size, table, borderMode=cv2.BORDER_TRANSPARENT)
 
 
 @pytest.mark.parametrize("angle", [-10, -2, 2, 10])
 def test_sheet_on_a_table(angle: float) -> None:
-    picture, corners = lay_on_table(photograph(write("2459"), paper=(0.9, 0.9, 0.88)), angle)
+    picture = lay_on_table(photograph(write("2459"), paper=(0.9, 0.9, 0.88)), angle)
     check(picture, "2459")
-    left, top = corners.min(axis=0)
-    right, bottom = corners.max(axis=0)
-    empty = np.full((300, 200, 3), 0.9, np.float32)
-    assert find_digits(lay_on_table(empty, angle)[0]) == []
     for found in find_digits(picture):  # their boxes are the picture's, not the flat sheet's
-        assert top < found.rows.start < found.rows.stop < bottom
-        assert left < found.columns.start < found.columns.stop < right
+        part = picture[found.rows, found.columns]
+        assert part.min() < 0.1
+        assert np.median(part) > 0.8
+    empty = np.full((300, 200, 3), 0.9, np.float32)
+    assert find_digits(lay_on_table(empty, angle)) == []
 
 
 def rule(shape: tuple[int, ...], pitch: int, slope: float, *, squared: bool) -> np.ndarray:
@@ -227,13 +220,6 @@ def test_empty_paper(deviation: float) -> None:
     assert find_digits(grain.clip(0, 1).astype(np.float32)) == []
 
 
-@pytest.mark.parametrize("steepness", [60, 1e6])
-@pytest.mark.parametrize("turns", range(4))
-def test_empty_paper_beside_a_shadow(turns: int, steepness: float) -> None:
-    light = np.rot90(shade((300, 650), 0.4, steepness), turns)
-    assert find_digits(photograph(np.zeros(light.shape), light=light)) == []
-
-
 @pytest.mark.parametrize("shift", [0, 14])
 def test_boxes_around_digits(shift: int) -> None:
     """Shifted by 14 pixels, the second digit touches its box."""
@@ -247,8 +233,8 @@ def test_boxes_around_digits(shift: int) -> None:
         np.maximum(part, moved, out=part)
     found = find_digits(photograph(sheet))
     assert len(found) == 4
-    free = [number for number in range(4) if not (shift and number == 1)]
-    assert all(resembles(found[number], "2459"[number]) for number in free)
+    for number, digit in enumerate("2459"):
+        assert liken(found[number], write(digit)) > 0.85 or (shift and number == 1)
 
 
 def compare_with_font(images: np.ndarray) -> np.ndarray:
