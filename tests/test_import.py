@@ -280,11 +280,17 @@ def test_texts_are_classes_in_order_numbers_first() -> None:
     assert np.array(dataset.class_names)[read_arrays()[1]].tolist() == names[TRAIN[1]].tolist()
 
 
+def blank_corners(images: np.ndarray) -> np.ndarray:
+    """Return images with blank corners, as MNIST's are."""
+    blank = images.copy()
+    blank[:, [0, 0, -1, -1], [0, -1, 0, -1]] = 0
+    return blank
+
+
 @pytest.mark.parametrize("header", ["none", "first image", "numbers"])
 def test_label_is_the_end_that_varies_where_no_name_says_it(header: str) -> None:
-    blank = {name: images.copy() for name, (images, _) in SPLITS.items()}
-    for name, (_, labels) in SPLITS.items():  # MNIST's corners are
-        blank[name][:, [0, 0, -1, -1], [0, -1, 0, -1]] = 0
+    blank = {name: blank_corners(images) for name, (images, _) in SPLITS.items()}
+    for name, (_, labels) in SPLITS.items():
         names = [str(number) for number in range(785)] if header == "numbers" else False
         path = write_table(f"{name}.csv", blank[name], labels, header=names)
         if header == "first image":
@@ -319,6 +325,13 @@ def write_file(name: str, data: bytes) -> list[str]:
     return [name]
 
 
+def write_cut_archive() -> list[str]:
+    """Write an archive that ends in a picture, after its beginning."""
+    save("7.png", np.random.default_rng(0).integers(0, 256, (200, 200), np.uint8))
+    files = {"7.png": Path("7.png").read_bytes()}
+    return write_file("p.tar", layouts.make_tar(files, "p.tar")["p.tar"][:20_000])
+
+
 # How a message begins, and after ... what else it has.
 BAD: dict[str, tuple[Callable[[], list[str]], str]] = {
     "empty-folder": (lambda: ["."], "SOURCE: expected images and labels...none"),
@@ -329,6 +342,9 @@ BAD: dict[str, tuple[Callable[[], list[str]], str]] = {
     "no-pyarrow": (lambda: write_file("a.parquet", b"PAR1"), "a.parquet: ...pip install pyarrow"),
     # Tables
     "no-header": (lambda: write_tables(header=False), "test.csv: expected a column...--label"),
+    "index-without-header": (
+        lambda: [write_table("a.csv", blank_corners(TRAIN[0]), TRAIN[1], header=False, index=True)],
+        "a.csv: expected 784 columns...save a table without its index"),
     "16x16": (lambda: [write_table("a.csv", TRAIN[0][:, :16, :16], TRAIN[1])],
         "a.csv: expected 784 columns...save each image as a picture"),
     "columns-shuffled": (lambda: edit_tables({"pixel6,pixel7": "pixel7,pixel6"}),
@@ -369,6 +385,20 @@ BAD: dict[str, tuple[Callable[[], list[str]], str]] = {
     "no-row": (
         lambda: add_table(save_each("{s}/{i}.png"), "{s}/labels.csv", "{i}.png,{d}", told=ALL[1:]),
         "p/train/0.png: expected a row of its own in p/test/labels"),
+    "no-row-of-test": (
+        lambda: add_table(
+            *(save_each("{s}/{k}.png"), "labels.csv", "{s}/{k}.png,{d}"), told=TO_TRAIN),
+        "p/test/0.png: expected a row of its own"),
+    "no-row-of-another-writer": (
+        lambda: add_table(
+            *(save_each("{s}/{k}.png", train="anna", test="ben"), "labels.csv", "anna/{k}.png,{d}"),
+            told=TO_TRAIN),
+        "p/ben/0.png: expected a row of its own"),
+    "no-column": (
+        lambda: add_table(
+            save_each("{s}/{i}.png", "p", "--label", "class"), "labels.csv", "{i}.png,{d}"),
+        "p/test/10.png: expected labels by a folder"),
+    "archive-cut-off": (write_cut_archive, "p.tar/7.png: expected a whole file, a PNG image"),
     # A table without a header; no number of a column is a picture's name or label.
     "no-first-row": (
         lambda: add_table(save_each("{i}.png"), "labels.csv", "{i},{d}", "", told=ALL[1:]),
@@ -426,8 +456,9 @@ def draw_glyph(number: int) -> np.ndarray:
 
 
 ALL = range(18)
+TO_TRAIN = [number for number in ALL if number % 6 < 4]
 EACH = [  # number, digit, pixels, split
-    (number, number // 6, draw_glyph(number), "train" if number % 6 < 4 else "test")
+    (number, number // 6, draw_glyph(number), "train" if number in TO_TRAIN else "test")
     for number in ALL
 ]
 
@@ -504,6 +535,13 @@ PICTURE_FORMS: dict[str, Callable[[], list[str]]] = {
     "writers": lambda: save_each("{s}/anna{j}/{d}/{i}.png"),
     "folders-twice": lambda: save_each("{s}/{s}/{d}/{i}.png", train="trainingSet"),
     "preview-beside-classes": save_with_preview,
+    "folders-by-option": lambda: add_table(
+        *(save_each("{s}/{d}/{i}.png", "p", "--label", "folder"), "a.csv", "{i}.png,0"),
+        header="file,predicted\n",
+    ),
+    "tables-of-writers": lambda: add_table(
+        save_each("{s}/w{d}/{j}.png"), "{s}/w{d}/labels.csv", "{j}.png,{d}"
+    ),
     "tables": lambda: add_table(save_each("{s}/{i}.png"), "{s}/labels.csv", "{i}.png,{d}"),
     "table-of-two-levels": lambda: add_table(
         save_each("{s}/{j}/{d}/{i}.png", "p", "--label", "label"), "labels.csv", "{i}.png,{d}"

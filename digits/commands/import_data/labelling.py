@@ -1,9 +1,14 @@
-"""Find the labels of pictures, and their splits, in folders, file names or a table beside them."""
+"""Find the labels of pictures, and their splits, in a table beside them, folders or file names.
+
+Taken is the first that there is: a table that lists the pictures, folders called by a number or a
+letter, such a part of all file names, folders of any name. What contradicts it is refused, and
+`--label` says what is right: a table's column, a part of file names, or the folders.
+"""
 
 import itertools
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -17,7 +22,7 @@ from digits.commands.import_data.pairing import (
     warn_of_left_out,
 )
 from digits.commands.import_data.pictures import SUFFIXES, Scan
-from digits.commands.import_data.tables import Table
+from digits.commands.import_data.tables import Row, Table
 from digits.errors import DigitsError
 
 PLAIN = re.compile(r"\d|[1-9]\d|[A-Za-z]")  # a label in a name; an index is longer
@@ -65,17 +70,11 @@ def _label_files(
         DigitsError: nothing is clearly the label, or two things are.
     """
     folders, splits = _find_splits(names)
-    labelled = _read_tables(names, splits, tables, label)
+    labelled = {} if label == FOLDER else _read_tables(names, splits, tables, label)
     in_folders = _read_folders(folders) if label in (None, FOLDER) else ()
     if labelled:
-        known = in_folders if label is None and _are_plain(in_folders) else ()
-        for name, folder in zip(names, known, strict=False):
-            if folder != labelled[name][1]:
-                raise DigitsError(
-                    f"{name}: expected one label, received {folder} by its folder, "
-                    f"{labelled[name][1]} by {join_texts(table.name for table in tables)}: --label "
-                    "names the table's column"
-                )
+        if label is None and _are_plain(in_folders):
+            _check_agreement(labelled, dict(zip(names, in_folders, strict=True)), tables)
         return labelled
     if any(folders) and not all(folders):  # pictures in `train`, beside the folders of classes
         inside = [name for name, folder in zip(names, folders, strict=True) if folder]
@@ -89,6 +88,21 @@ def _label_files(
             f"takes the first part of each name, --label {FOLDER} the folders"
         )
     return dict(zip(names, zip(splits, labels, strict=True), strict=True))
+
+
+def _check_agreement(
+    labelled: Mapping[str, tuple[str | None, str]],
+    in_folders: Mapping[str, str],
+    tables: Sequence[Table],
+) -> None:
+    """Refuse labels of tables that folders of numbers or letters contradict."""
+    for name, folder in in_folders.items():
+        if folder != labelled[name][1]:
+            raise DigitsError(
+                f"{name}: expected one label, received {folder} by its folder, "
+                f"{labelled[name][1]} by {join_texts(table.name for table in tables)}: --label "
+                f"names the table's column, --label {FOLDER} takes the folder's"
+            )
 
 
 def _choose_labels(
@@ -111,11 +125,12 @@ def _find_splits(names: Sequence[str]) -> tuple[list[list[str]], Splits]:
     """
     # A picture that is a source itself lies in "".
     folders = [ARCHIVE.sub("/", name).split("/")[:-1] or [""] for name in names]
+    # A folder around all pictures says nothing; but `train` does, unless folders in it say more.
     while len({folder[0] for folder in folders}) == 1 and min(map(len, folders)) > 1:
         if find_split(folders[0][0]) and not all(find_split(folder[1]) for folder in folders):
             break
         folders = [folder[1:] for folder in folders]
-    for level in (0, 1):
+    for level in (0, 1):  # train/7 and 7/train
         splits = [find_split(folder[level]) if len(folder) > level else None for folder in folders]
         if all(splits):
             # All of that name: some unpack train.zip to train/train.
@@ -188,24 +203,26 @@ def _read_tables(
 ) -> dict[str, tuple[str | None, str]]:
     """Look the labels up in tables beside the pictures, by file name; none if no table has them.
 
-    A picture is found by the end of its path. An end that has two labels finds none. Tables that
-    have less than half of the pictures are about something else.
+    A row is found by its split and the end of its path. An end that rows of two labels have finds
+    none, and a row is about one picture. Tables that have less than half of the pictures are about
+    something else.
     """
     known = {tail for name in names for tail in _list_tails(name)}
-    found: dict[tuple[str | None, str], str] = {}
+    rows: dict[tuple[str | None, str], Row] = {}
     for table in tables:
-        for file, text, said in table.list_files(
-            lambda path: _list_tails(path)[-1] in known, label
-        ):
-            for key in ((find_split(said), tail) for tail in _list_tails(file)):
-                if found.setdefault(key, text) != text:
-                    found[key] = ""
+        for row in table.list_files(lambda path: _list_tails(path)[-1] in known, label):
+            for tail in _list_tails(row.file):
+                key = (find_split(row.place), tail)
+                if rows.setdefault(key, row).label != row.label:
+                    rows[key] = Row("", "", "")
     labelled: dict[str, tuple[str | None, str]] = {}
-    for name, split in zip(names, splits, strict=True) if found else ():
+    owners: dict[Row, str] = {}
+    for name, split in zip(names, splits, strict=True):
         own = [split, None] if split else [None, *SPLITS]
-        for key in ((one, tail) for tail in _list_tails(name) for one in own):
-            if found.get(key):
-                labelled.setdefault(name, (split or key[0], found[key]))
+        keys = ((one, tail) for tail in _list_tails(name) for one in own)
+        said = next((key for key in keys if key in rows and rows[key].label), None)
+        if said and owners.setdefault(rows[said], name) == name:
+            labelled[name] = (split or said[0], rows[said].label)
     if 2 * len(labelled) < len(names):
         return {}
     missing = [name for name in names if name not in labelled]
@@ -217,5 +234,5 @@ def _read_tables(
 
 def _list_tails(path: str) -> list[str]:
     """Return `a/b/1`, `b/1` and `1` of `a/b/1.png`."""
-    parts = re.split(r"[/\\]", SUFFIX.sub("", path))
+    parts = SUFFIX.sub("", path).replace("\\", "/").split("/")
     return ["/".join(parts[start:]) for start in range(len(parts))]

@@ -58,8 +58,10 @@ def read_sources(sources: Sequence[Path], label: str | None, *, skip_bad: bool) 
         for file in tqdm(files, unit="file", leave=False, disable=None, delay=1):
             if is_picture(file):
                 pictures.append(file.place)
-                scans += read_scans(file.place, file.opened.read(LARGEST_SIZE))
-            elif isinstance(read := _read_file(file, label, file.place == source.name), Table):
+                with _refusing(file):
+                    raw = file.opened.read(LARGEST_SIZE)
+                scans += read_scans(file.place, raw)
+            elif isinstance(read := _read_file(file, label, source), Table):
                 tables.append(read)
             else:
                 arrays += read or []
@@ -81,12 +83,15 @@ def read_sources(sources: Sequence[Path], label: str | None, *, skip_bad: bool) 
     return arrays + [Named(name, found, find_split(name)) for name, found in labels]
 
 
-def _read_file(file: File, label: str | None, is_source: bool) -> list[Named] | Table:  # noqa: FBT001
+def _read_file(file: File, label: str | None, source: Path) -> list[Named] | Table:
     """Read a file's arrays, or its table of few columns; nothing if it is of no known form.
+
+    Only a file that is a source itself must be of one.
 
     Raises:
         DigitsError: it is damaged, or does not hold images or labels.
     """
+    is_source = file.place == source.name
     with _refusing(file), file.open_unpacked() as opened:
         head = opened.read(HEAD_SIZE)
         opened.seek(0)

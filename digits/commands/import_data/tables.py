@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from io import TextIOWrapper
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,8 +20,17 @@ SEPARATORS = ",;\t|"
 INDEX = {"", "unnamed: 0"}  # what pandas calls the column that numbers the rows
 ID = {"id", "index"}  # the same beside pixels; beside few columns, they may name pictures
 SPLIT_COLUMNS = {"split", "set", "subset", "usage"}
+INDEX_COLUMN = "save a table without its index, as to_csv(index=False) does"
 LOOKED_AT = 50  # rows, to tell labels from pixels where there is no header
 ATTRIBUTE = re.compile(r"""@attribute\s+('[^']*'|"[^"]*"|\S+)""", re.IGNORECASE)
+
+
+class Row(NamedTuple):
+    """A row about a picture: its path, its label, and what may say its split."""
+
+    file: str
+    label: str
+    place: str
 
 
 @dataclass(frozen=True)
@@ -65,10 +74,11 @@ class Table:
         names = [self.names[column] for column in pixels]
         numbers = [tuple(map(int, re.findall(r"\d+", name))) for name in names]  # pixel7, 1x28
         if len(pixels) != PIXEL_COUNT or len(set(names)) < len(names) or numbers != sorted(numbers):
-            advice = f": {OTHER_SIZE}" if len(pixels) != PIXEL_COUNT else ""
+            advice = {PIXEL_COUNT: "", PIXEL_COUNT + 1: f": {INDEX_COLUMN}"}
             raise DigitsError(
                 f"{self.name}: expected {PIXEL_COUNT} columns of pixels in order, received "
-                f"{len(pixels)} of {len(set(names))} names, {join_texts(names)}{advice}"
+                f"{len(pixels)} of {len(set(names))} names, {join_texts(names)}"
+                f"{advice.get(len(pixels), f': {OTHER_SIZE}')}"
             )
         return pixels
 
@@ -82,19 +92,24 @@ class Table:
             self.find_pixels(place)
         return np.array([row[place or 0] for row in self.rows])
 
-    def list_files(
-        self, is_file: Callable[[str], bool], label: str | None
-    ) -> Iterator[tuple[str, str, str]]:
-        """Yield file, label and split of each row; a header that names a file is one."""
+    def list_files(self, is_file: Callable[[str], bool], label: str | None) -> Iterator[Row]:
+        """Yield the rows; a header that names a file is one. None if no column is the labels'."""
+        if not self.names:  # an empty file
+            return
         columns = range(len(self.names))
         rows = self.rows if self.names == _number(len(columns)) else [self.names, *self.rows]
         files = max(columns, key=lambda column: sum(is_file(row[column]) for row in rows))
         names = _number(len(columns)) if is_file(self.names[files]) else self.names
         told = next((column for column in columns if names[column].lower() in SPLIT_COLUMNS), None)
         others = [column for column in columns if column not in (files, told)]
-        chosen = [column for column in others if is_label(names[column], label)] or others
+        chosen = [column for column in others if is_label(names[column], label)]
+        chosen = chosen or ([] if label else others)
+        around = self.name.rpartition("/")[0]
         for row in rows if len(chosen) == 1 else ():
-            yield row[files], row[chosen[0]], self.name if told is None else row[told]
+            file = row[files].replace("\\", "/")
+            # Without a column of splits, the row's own folder says it, or else the table's name.
+            place = f"{self.name}/{file.rpartition('/')[0]}" if told is None else row[told]
+            yield Row(f"{around}/{file}", row[chosen[0]], place)
 
 
 def read_table(name: str, file: IO[bytes], label: str | None) -> Table | dict[str, np.ndarray]:
@@ -158,6 +173,7 @@ def _examine(name: str, text: TextIOWrapper) -> Table:
     names = [cell.strip() for cell in attributes or rows[0] or [""]]
     has_index = names[0].lower() in (INDEX | ID if len(names) > LEAST_PIXELS else INDEX)
     names, first_row, has_header = names[has_index:], list[str](), not attributes
+    # Numbers are the first row, unless they count columns of pixels, as pandas writes them.
     if has_header and _is_numbers(names) and names != _number(max(len(names), PIXEL_COUNT)):
         first_row = _number_anew(names)
         has_header, names = bool(first_row), _number(len(names))
