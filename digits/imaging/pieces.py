@@ -20,11 +20,11 @@ class Pieces(NamedTuple):
         """Return bool (height, width): the pixels of the pieces that `kept` (n,) tells."""
         return kept[self.numbers] & (self.numbers > 0)
 
-    def measure_contacts(self) -> np.ndarray:
-        """Return (n,): the share that a piece takes of a side of the picture, at most."""
+    def measure_contacts(self, reach: int = 2) -> np.ndarray:
+        """Return (n,): the share that a piece takes of a side, at most, so many pixels deep."""
         shares = np.zeros(len(self.areas))
         for numbers in (self.numbers, self.numbers.T):
-            for strip in (numbers[:2], numbers[-2:]):
+            for strip in (numbers[:reach], numbers[-reach:]):
                 taken = np.bincount(strip.max(axis=0), minlength=len(shares))
                 shares = np.maximum(shares, taken / strip.shape[1])
         return shares

@@ -33,11 +33,14 @@ from digits.imaging.splitting import Judge, Part, choose_parts, merge
 TINY = 64  # pixels: no ruled line and no table is on a picture that is smaller
 SPECK = 0.02  # of the largest piece's area: dust
 PALE = 0.5  # of the deepest piece's mean: light, not ink
+PENCIL = 0.12  # contrast of 1: no stroke is paler on a photograph, but the remains of a ruling are
 LONG = 0.25  # of the picture's side: what touches so much of its edge is no digit
+MARGIN = 0.02  # of a sheet's shorter side: at its edge, something of the table may be left
 MOST_PIECES = 3000  # of ink on a picture
 LOWEST, LOW = 8, 0.02  # pixels, and of the picture's longer side: no digit is lower
 SHORT = 0.25  # of a digit's usual height: a piece that is lower belongs to a digit, or to nothing
 BLOB = 1.6  # squares as wide as the stroke: what has less ink is no digit
+MASSIVE = 0.5  # of the picture's shorter side: what is so broad everywhere is a shadow
 FINE = 0.04  # of its height: no stroke is finer, and none than two pixels
 BROAD = 6  # times its height: what is broader is no row of digits that touch
 MOSTLY = 0.5  # of a page's ink is digits; else it is grain, or what is left of a ruling
@@ -73,9 +76,9 @@ def find_digits(picture: np.ndarray, judge: Judge | None = None) -> list[Found]:
     sheet = find_sheet(picture) if max(picture.shape) > TINY else None
     page = picture if sheet is None else flatten(picture, sheet)
     ink, written = _find_ink(page, may_be_drawing=sheet is None)
-    if sheet is not None:  # what touches the edge is left of the table
+    if sheet is not None:
         pieces = find_pieces(written)
-        written = pieces.keep(pieces.measure_contacts() == 0)
+        written = pieces.keep(pieces.measure_contacts(max(2, round(MARGIN * min(ink.shape)))) == 0)
     lines = sort_lines(join_pieces(written))
     chosen = [(part, 1.0) for line in lines for part in line]
     if judge:
@@ -137,7 +140,7 @@ def find_strokes(ink: np.ndarray, written: np.ndarray) -> np.ndarray:
     kept = areas > SPECK * areas[1:].max()
     kept[0] = False
     # The edge of a shadow is paler than what was written.
-    kept &= depths > PALE * depths.max(where=kept, initial=0)
+    kept &= depths > max(PALE * depths.max(where=kept, initial=0), 0 if is_tiny else PENCIL)
     beside = pieces.measure_contacts() > LONG
     if not is_tiny and (kept & ~beside).any():
         kept &= ~beside  # the table under the page
@@ -169,7 +172,8 @@ def join_pieces(written: np.ndarray) -> list[Part]:
             joined.append(part)
     if side <= TINY:
         return joined
-    digits = [part for part in joined if _may_be_digit(part)]
+    broadest = MASSIVE * min(written.shape)
+    digits = [part for part in joined if _may_be_digit(part, broadest)]
     is_writing = sum(int(part.mask.sum()) for part in digits) > MOSTLY * written.sum()
     return digits if is_writing else []
 
@@ -192,12 +196,13 @@ def _belongs(part: Part, digit: Part, usual: float) -> bool:
     return (over or scrap) and down < 0.3 * usual
 
 
-def _may_be_digit(part: Part) -> bool:
-    """Tell strokes from a blob, a hair and a line."""
+def _may_be_digit(part: Part, broadest: float) -> bool:
+    """Tell strokes from a blob, a shadow, a hair and a line."""
     stroke = 2 * float(measure_radii(np.pad(part.mask, 1)).max())
     written = part.mask.sum() / stroke**2
     is_fine = stroke < max(2, FINE * part.height)
-    return bool(written > BLOB and not is_fine and part.width <= BROAD * part.height)
+    is_broad = stroke > broadest or part.width > BROAD * part.height
+    return bool(written > BLOB and not is_fine and not is_broad)
 
 
 def sort_lines(parts: Sequence[Part]) -> list[list[Part]]:
