@@ -55,9 +55,7 @@ def test_nothing_written_is_an_empty_image() -> None:
 
 def test_optdigits_are_the_embedded_digits_centred() -> None:
     other = load_optdigits()
-    assert other.images.shape == (1797, 28, 28, 1)
-    assert other.images.dtype == np.float32
-    assert np.bincount(other.labels).min() > 170
+    assert (other.images.shape, other.images.dtype) == ((1797, 28, 28, 1), np.float32)
     middles = [find_middle(image) for image in other.images[:100, ..., 0]]
     assert np.abs(np.array(middles) - 14).max() < 0.6
 
@@ -68,7 +66,6 @@ def test_optdigits_are_the_embedded_digits_centred() -> None:
         ("mnist", DIGITS, {"optdigits_accuracy": 183 / 1797}),
         ("optdigits", DIGITS, {}),
         ("emnist", [*DIGITS, "A"], {}),
-        ("reversed", DIGITS[::-1], {}),
     ],
 )
 def test_models_that_read_digits_and_have_not_learnt_these_are_judged(
