@@ -113,15 +113,10 @@ def ask(
 ) -> tuple[int, dict[str, str], bytes]:
     """Ask as the page does, but for the headers given; return status, headers and content."""
     host = f"127.0.0.1:{server.server_port}"
+    usual = {} if body is None else {"Origin": f"http://{host}"}
+    sent = {name: value for name, value in (usual | headers).items() if value is not None}
     with contextlib.closing(http.client.HTTPConnection(host, timeout=30)) as connection:
-        connection.putrequest("GET" if body is None else "POST", path, skip_host=True)
-        usual = {"Host": host}
-        if body is not None:
-            usual |= {"Origin": f"http://{host}", "Content-Length": str(len(body))}
-        for name, value in (usual | headers).items():
-            if value is not None:
-                connection.putheader(name, value)
-        connection.endheaders(body)
+        connection.request("GET" if body is None else "POST", path, body, sent)
         answer = connection.getresponse()
         return answer.status, dict(answer.getheaders()), answer.read()
 
