@@ -43,8 +43,10 @@ MASKED = {
     "remote (webdav://user:secret@host:80/x): none": "remote (webdav://***@host:80/x): none",
     "exceeded with url: /a?sig=secret (Caused by X)": "exceeded with url: /a?*** (Caused by X)",
 }
-PLAIN = ("https://[::1]:8443/path", "/home/a@b/mnist", "maria@lab.org:/srv/digits", "what? a = b")
-PLAIN += ("HEAD:data@2.csv", "dvc.yaml:train@mnist")
+PLAIN = (
+    *("https://[::1]:8443/path", "/home/a@b/mnist", "maria@lab.org:/srv/digits", "what? a = b"),
+    *("HEAD:data@2.csv", "dvc.yaml:train@mnist"),
+)
 
 
 @pytest.mark.parametrize(("text", "masked"), [*MASKED.items(), *zip(PLAIN, PLAIN, strict=True)])
