@@ -7,12 +7,11 @@ import subprocess
 import sys
 
 import pytest
-from imports import ROOT
+from imports import ENVIRONMENT
 
 from digits.data.finding import UnreachableError
 from digits.errors import DigitsError, mask_urls, run_main
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 IMPORT = "import os, signal, sys; from digits.stage import run; "
 
 
