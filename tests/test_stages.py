@@ -44,14 +44,18 @@ RECIPE_PATH = Path("recipes/tiny.yaml")
 STAGES = (fetch, decode, train, evaluate, analyze)
 
 
+def make_project(folder: Path, dataset: str = "mnist") -> Path:
+    (folder / "recipes").mkdir(parents=True)
+    write_params(folder, PARAMS.replace("mnist", dataset))
+    (folder / RECIPE_PATH).write_text(RECIPE)
+    return folder
+
+
 @pytest.fixture
 def project(synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:  # noqa: ARG001 (the files of `dataset: mnist`)
     """Return the current folder: a project with the parameters and nothing else."""
-    folder = tmp_path / "project"
-    (folder / "recipes").mkdir(parents=True)
+    folder = make_project(tmp_path / "project")
     monkeypatch.chdir(folder)
-    write_params(folder, PARAMS)
-    RECIPE_PATH.write_text(RECIPE)
     return folder
 
 
