@@ -27,6 +27,7 @@ STROKES = {
     "9": ["67,30 55,17 39,21 33,36 42,49 57,46 67,31 68,54 64,74 52,85 36,80"],
 }
 SIDE = 280  # pixels, as the page of `digits demo` has
+SEED = 0
 
 
 def draw(digit: str, draws: np.random.Generator) -> Image.Image:
@@ -61,25 +62,16 @@ def smooth(points: np.ndarray) -> np.ndarray:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Draw digits in a handwriting unlike MNIST's.")
     add = parser.add_argument
-    add("path", type=Path, metavar="PATH", help="a folder, or a .png for all in a row")
+    add("path", type=Path, metavar="PATH", help="a folder")
     add("--digits", default="0123456789", metavar="0123456789", help="which")
     add("--count", type=int, default=5, metavar="5", help="of each digit")
-    add("--seed", type=int, default=0, metavar="0", help="others: other drawings")
     arguments = parser.parse_args()
-    digits = sorted({*arguments.digits} & STROKES.keys())
-    draws = np.random.default_rng(arguments.seed)
-    path: Path = arguments.path
-    drawn = {
-        path / digit / f"{number}.png": draw(digit, draws)
-        for digit in digits
-        for number in range(arguments.count)
-    }
-    if path.suffix == ".png":
-        sheet = np.concatenate([np.asarray(picture) for picture in drawn.values()], axis=1)
-        drawn = {path: Image.fromarray(sheet)}
-    for file, picture in drawn.items():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(file)
+    draws = np.random.default_rng(SEED)
+    for digit in sorted({*arguments.digits} & STROKES.keys()):
+        folder = arguments.path / digit
+        folder.mkdir(parents=True, exist_ok=True)
+        for number in range(arguments.count):
+            draw(digit, draws).save(folder / f"{number}.png")
 
 
 if __name__ == "__main__":

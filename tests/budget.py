@@ -1,13 +1,12 @@
 """Model files loaded in a process that may take only so much more memory, and so much time."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from imports import ROOT
+from imports import ENVIRONMENT
 
 MEMORY = 2**30  # bytes beyond those of a process that has loaded a model
 SECONDS = 60  # for all the files of one process
@@ -42,16 +41,15 @@ def load_within(whole: Path, paths: Sequence[Path], seconds: float = SECONDS) ->
         command = [sys.executable, "-W", "ignore", "-c", WORKER, str(MEMORY)]
         names = "\n".join(map(str, [whole, *paths[len(answers) :]])).encode()
         try:
-            done = subprocess.run(
+            output = subprocess.run(
                 command,
                 input=names,
                 capture_output=True,
                 cwd=whole.parent,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                env=ENVIRONMENT,
                 timeout=seconds,
                 check=False,
-            )
-            output = done.stdout
+            ).stdout
         except subprocess.TimeoutExpired as error:
             output = error.stdout or b""
         answers += [json.loads(line) for line in output.splitlines() if line.endswith(b'"')]

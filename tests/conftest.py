@@ -45,11 +45,7 @@ def publish(folder: Path, name: str, array: np.ndarray) -> dict[str, Any]:
     """Write the array as the published file `name`.gz and return its facts."""
     raw = idx.encode(array)
     (folder / f"{name}.gz").write_bytes(gzip.compress(raw, mtime=0))
-    return {
-        "name": name,
-        "raw_size": len(raw),
-        "raw_sha256": hashlib.sha256(raw).hexdigest(),
-    }
+    return {"name": name, "raw_size": len(raw), "raw_sha256": hashlib.sha256(raw).hexdigest()}
 
 
 def publish_dataset(folder: Path, class_names: Sequence[str]) -> dict[str, Any]:
@@ -134,3 +130,9 @@ def retrained(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Pro
     return Project(
         make_once(tmp_path_factory, "retrained", lambda folder: retrain(trained.copy(folder)))
     )
+
+
+@pytest.fixture(scope="module")
+def two_runs(retrained: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Return a copy of that for the tests of a file, which leave its commits as they are."""
+    return retrained.copy(tmp_path_factory.mktemp("two_runs") / "project")

@@ -1,11 +1,13 @@
-"""Which local modules a module imports, read from its source without running it."""
+"""Where the sources are, and which local modules a module imports, read without running it."""
 
 import ast
+import os
 from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("digits", "pipeline")
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}  # of a process that finds them from anywhere
 
 
 @cache

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -20,7 +21,8 @@ from ruamel.yaml import YAML
 from digits import cli
 from digits.errors import run_main
 
-SOURCES = ("datasets", "digits", "pipeline", "dvc.yaml", ".dvc/config", ".dvc/plots")
+FOLDERS = ("datasets", "digits", "pipeline", ".dvc/plots")
+FILES = (".dvc/config", ".gitattributes")
 # The checkout's own are its user's to change.
 PARAMS_PATH = ROOT / "tests/params.yaml"
 OWN_PARAMS = YAML(typ="safe").load(ROOT / "params.yaml")
@@ -116,19 +118,15 @@ class Project:
         shutil.copytree(self.folder, folder, symlinks=True)
         return Project(folder)
 
-    def borrow(self, other: "Project") -> None:
-        """Take over what another's cache has, its runs included: they are not run again here."""
-
-        def copy(source: str, target: str) -> None:
-            if not Path(target).exists():  # one that does is read-only
-                shutil.copy2(source, target)
-
-        cache, own = (project.folder / ".dvc/cache" for project in (other, self))
-        shutil.copytree(cache, own, copy_function=copy, dirs_exist_ok=True)
-
     def identify(self) -> "Project":
         self.call("git", "config", "user.name", "Test")
         self.call("git", "config", "user.email", "test@localhost")
+        return self
+
+    def start_repository(self) -> "Project":
+        """Make a Git repository of the folder, and commit all that is in it."""
+        self.call("git", "init", "--quiet", "--initial-branch=main")
+        self.identify().commit("sources")
         return self
 
     def revert(self) -> str:
@@ -150,9 +148,8 @@ class Project:
             if path.is_file() and path.suffix != ".tmp"
         }
 
-    def load(self, path: str) -> dict[str, object]:
-        values: dict[str, object] = json.loads((self.folder / path).read_bytes())
-        return values
+    def load(self, path: str) -> dict[str, Any]:
+        return json.loads((self.folder / path).read_bytes())
 
 
 def make_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
@@ -223,14 +220,6 @@ def write_params(folder: Path, text: str = PARAMS_PATH.read_text()) -> None:
     YAML().dump(values, folder / "params.yaml")
 
 
-def leave_own_stages_out(path: Path) -> None:
-    """Leave out of a copy of dvc.yaml the stages that a user has added: not these tests' matter."""
-    pipeline = YAML().load(path)
-    for name in pipeline["stages"].keys() - set(ALL):
-        del pipeline["stages"][name]
-    YAML().dump(pipeline, path)
-
-
 def select(params_path: Path, dataset: str, recipe: str) -> None:
     """Select dataset and recipe."""
     text = re.sub("(?m)^dataset: .*", f"dataset: {dataset}", params_path.read_text())
@@ -245,25 +234,19 @@ def copy_checkout(folder: Path) -> Project:
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
-    project = Project(folder)
-    project.call("git", "init", "--quiet", "--initial-branch=main")
-    project.identify().commit("as published")
-    return project
+    return Project(folder).start_repository()
 
 
 def make_project(folder: Path, dataset: str, recipe: str) -> Project:
-    for name in SOURCES + IGNORES:
-        source, target = ROOT / name, folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=NO_CACHES)
-        else:
-            shutil.copy(source, target)
-    project = Project(folder)
+    for name in FOLDERS:
+        shutil.copytree(ROOT / name, folder / name, ignore=NO_CACHES)
+    for name in FILES + IGNORES:
+        shutil.copy(ROOT / name, folder / name)
+    pipeline = YAML().load(ROOT / "dvc.yaml")
+    for name in pipeline["stages"].keys() - set(ALL):  # a user has added it: not our matter
+        del pipeline["stages"][name]
+    YAML().dump(pipeline, folder / "dvc.yaml")
     write_params(folder)
-    leave_own_stages_out(folder / "dvc.yaml")
     shutil.copytree(RECIPES, folder / "recipes")
     select(folder / "params.yaml", dataset, recipe)
-    project.call("git", "init", "--quiet", "--initial-branch=main")
-    project.identify().commit("sources")
-    return project
+    return Project(folder).start_repository()

@@ -5,18 +5,20 @@ commands run against it.
 """
 
 import getpass
+import json
 import os
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import requests
 
 HOST = "127.0.0.1"
 PATIENCE_SECONDS = 60  # for a server to answer
@@ -53,12 +55,13 @@ def choose_port() -> int:
 
 @contextmanager
 def running(
-    command: list[str | Path],
+    command: Sequence[str | Path],
     log: Path,
     ready: Callable[[], bool],
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[None]:
     """Run a server until the block ends; enter it once the server is ready."""
+    log.parent.mkdir(exist_ok=True)
     with (
         log.open("ab") as output,
         subprocess.Popen(
@@ -105,113 +108,68 @@ def listens(port: int) -> Callable[[], bool]:
 
 
 @contextmanager
-def local_folder(folder: Path) -> Iterator[Remote]:
-    yield Remote("A folder", {"/srv/digits": str(folder / "store")})
-
-
-@contextmanager
 def http_server(folder: Path) -> Iterator[Remote]:
     """Serve a folder that is pushed to as a folder: HTTP is for pulling."""
     store, port = folder / "store", choose_port()
-    store.mkdir()
-    command: list[str | Path] = [sys.executable, "-m", "http.server", str(port), "--bind", HOST]
-    with running([*command, "--directory", store], folder / "log", listens(port)):
-        yield Remote(
-            "HTTP",
-            {"/srv/digits": str(store), "https://digits.example.org": f"http://{HOST}:{port}"},
-            read_only=True,
-        )
-
-
-WSGIDAV_CONFIG = """
-host: {host}
-port: {port}
-provider_mapping:
-  /: {store}
-http_authenticator:
-  domain_controller: null
-  accept_basic: true
-  accept_digest: false
-  default_to_digest: false
-simple_dc:
-  user_mapping:
-    '*':
-      maria:
-        password: {password}
-verbose: 1
-"""
+    store.mkdir(parents=True)
+    options = ["-m", "http.server", str(port), "--bind", HOST, "--directory", str(store)]
+    address = {"/srv/digits": str(store), "https://digits.example.org": f"http://{HOST}:{port}"}
+    with running([sys.executable, *options], folder / "log", listens(port)):
+        yield Remote("HTTP", address, read_only=True)
 
 
 @contextmanager
 def wsgidav(folder: Path) -> Iterator[Remote]:
     port, password = choose_port(), make_secret()
-    (folder / "store/dav/digits").mkdir(parents=True)
-    config = folder / "wsgidav.yaml"
-    config.write_text(
-        WSGIDAV_CONFIG.format(host=HOST, port=port, store=folder / "store", password=password)
-    )
-    with running([BIN / "wsgidav", "--config", config], folder / "log", listens(port)):
+    store, config = folder / "store", folder / "wsgidav.json"
+    (store / "dav/digits").mkdir(parents=True)
+    users = {"*": {"maria": {"password": password}}}
+    config.write_text(json.dumps({"simple_dc": {"user_mapping": users}}))
+    options = [f"--host={HOST}", f"--port={port}", f"--root={store}", f"--config={config}"]
+    with running([BIN / "wsgidav", *options], folder / "log", listens(port)):
         address = {"webdavs://dav.example.org": f"webdav://{HOST}:{port}", "PASSWORD": password}
         yield Remote("WebDAV", address, password)
 
 
 @contextmanager
 def moto(folder: Path) -> Iterator[Remote]:
-    import boto3  # noqa: PLC0415 - half a second that only S3 needs
-
     port, secret = choose_port(), make_secret()
     url = f"http://{HOST}:{port}"
-    command: list[str | Path] = [sys.executable, "-m", "moto.server", "-H", HOST, "-p", str(port)]
-    with running(command, folder / "log", listens(port)):
-        client = boto3.client(
-            "s3",
-            endpoint_url=url,
-            aws_access_key_id="maria",
-            aws_secret_access_key=secret,
-            region_name="us-east-1",
-        )
-        client.create_bucket(Bucket="digits")
+    options = ["-m", "moto.server", "-H", HOST, "-p", str(port)]
+    with running([sys.executable, *options], folder / "log", listens(port)):
+        requests.put(f"{url}/digits", timeout=PATIENCE_SECONDS).raise_for_status()  # a bucket
         stand_ins = {"https://s3.example.org": url, "ACCESS_KEY": "maria", "SECRET_KEY": secret}
         yield Remote("S3", stand_ins, secret)
 
 
 # Debian's server
 
-SSHD_CONFIG = """
-ListenAddress {host}:{port}
-HostKey {folder}/host_key
-AuthorizedKeysFile {folder}/authorized_keys
-PidFile {folder}/sshd.pid
-PasswordAuthentication no
-KbdInteractiveAuthentication no
-PermitRootLogin prohibit-password
-StrictModes no
-UsePAM no
-Subsystem sftp internal-sftp
-"""
-
 
 @contextmanager
 def sshd(folder: Path) -> Iterator[Remote]:
     """Serve SFTP for the user of the tests, to a key made for the test only."""
-    port = choose_port()
+    port, store = choose_port(), folder / "store"
+    store.mkdir(parents=True)
     for name in ("host_key", "key"):
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
         subprocess.run(command, check=True)
-    shutil.copy(folder / "key.pub", folder / "authorized_keys")
-    (folder / "sshd_config").write_text(SSHD_CONFIG.format(host=HOST, port=port, folder=folder))
     # The folder of its unprivileged part; a boot makes it where sshd is a service.
     Path("/run/sshd").mkdir(exist_ok=True)
-    store = folder / "store"
-    store.mkdir()
-    daemon: list[str | Path] = ["/usr/sbin/sshd", "-D", "-e", "-f", folder / "sshd_config"]
-    with running(daemon, folder / "log", listens(port)):
-        yield Remote(
-            "SSH",
-            {
-                "lab.example.org/srv/digits": f"{HOST}:{port}{store}",
-                "~/.ssh/id_ed25519": str(folder / "key"),
-                "maria": getpass.getuser(),
-            },
-            (folder / "key").read_text(),
-        )
+    options = {
+        "ListenAddress": f"{HOST}:{port}",
+        "HostKey": folder / "host_key",
+        "AuthorizedKeysFile": folder / "key.pub",
+        "PidFile": "none",
+        "PasswordAuthentication": "no",
+        "StrictModes": "no",
+        "Subsystem": "sftp internal-sftp",
+    }
+    command = ["/usr/sbin/sshd", "-De", "-f", "/dev/null"]
+    command += [f"-o{name}={value}" for name, value in options.items()]
+    stand_ins = {
+        "lab.example.org/srv/digits": f"{HOST}:{port}{store}",
+        "~/.ssh/id_ed25519": str(folder / "key"),
+        "maria": getpass.getuser(),
+    }
+    with running(command, folder / "log", listens(port)):
+        yield Remote("SSH", stand_ins, (folder / "key").read_text())

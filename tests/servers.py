@@ -11,7 +11,7 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -27,8 +27,6 @@ HOST = "127.0.0.1"
 DRIP_SECONDS = 0.02  # between two bytes; far below the timeouts of the tests that meet a drip
 PATIENCE_SECONDS = 60  # no test comes near it; it ends the threads of one that would hang
 UNLINGERING = struct.pack("ii", 1, 0)  # struct linger of socket.h: closing sends a reset
-
-PAGE = b"<!DOCTYPE html><html><body>Please sign in to the network.</body></html>"
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -52,10 +50,10 @@ class Handler(BaseHTTPRequestHandler):
     def file(self) -> bytes:
         return self.server.files[self.name]
 
-    def start(self, status: int = 200, headers: dict[str, Any] | None = None) -> None:
+    def start(self, status: int, headers: Mapping[str, object]) -> None:
         """Send the status line and headers, no more of them than given."""
         self.send_response_only(status)
-        for name, value in (headers or {}).items():
+        for name, value in headers.items():
             self.send_header(name, str(value))
         self.end_headers()
 
@@ -127,27 +125,26 @@ def serving(server: MirrorServer) -> Iterator[MirrorServer]:
 # Answers
 
 
-def send(body: Callable[[Handler], bytes], *, code: int = 200, **headers: str) -> Answer:
-    """Send a body with its length, and close.
-
-    `Content_Type="text/html"` and the like become headers.
-    """
+def send(
+    body: Callable[[Handler], bytes], *, status: int = 200, encoding: str | None = None
+) -> Answer:
+    """Send a body with its length, and close."""
 
     def answer(reply: Handler) -> None:
         data = body(reply)
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        reply.start(code, {"Content-Length": len(data)} | named)
+        headers = {"Content-Encoding": encoding} if encoding else {}
+        reply.start(status, {"Content-Length": len(data), **headers})
         reply.wfile.write(data)
 
     return answer
 
 
 whole = send(lambda reply: reply.file)
-page = send(lambda _: PAGE, Content_Type="text/html")
-lost = send(lambda _: b"", code=404)
+page = send(lambda _: b"<!DOCTYPE html><html><body>Please sign in to the network.</body></html>")
+lost = send(lambda _: b"", status=404)
 # What servers make of a `.gz`: unpacked on the way, or the compression called the transfer's.
 raw = send(lambda reply: gzip.decompress(reply.file))
-encoded = send(lambda reply: reply.file, Content_Encoding="gzip")
+encoded = send(lambda reply: reply.file, encoding="gzip")
 
 
 def send_half(reply: Handler) -> None:

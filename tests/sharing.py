@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from imports import ROOT
-from projects import Project
+from projects import ALL, Project
 from remotes import Remote
-from ruamel.yaml import YAML
 
 PAGE = (ROOT / "docs/sharing.md").read_text()
 MODEL = "models/model.keras"
@@ -26,21 +25,24 @@ store.fs.pipe_file(path, bytes(data))
 """
 
 
-def read_block(title: str, number: int = 0) -> str:
-    """Return a console block of a section of the page."""
+def read_commands(title: str, stand_ins: Mapping[str, str], number: int = 0) -> list[list[str]]:
+    """Return the commands of a section's console block, with values for its examples."""
     section = re.search(rf"^#+ {title}\n(.*?)(^##|\Z)", PAGE, re.DOTALL | re.MULTILINE)
     assert section, title
-    return re.findall(r"```console\n(.*?)```", section[1], re.DOTALL)[number]
-
-
-def read_commands(title: str, stand_ins: Mapping[str, str], number: int = 0) -> list[list[str]]:
-    """Return the commands of a section's block, with values for its examples."""
-    text = read_block(title, number)
+    text = re.findall(r"```console\n(.*?)```", section[1], re.DOTALL)[number]
     for example, value in stand_ins.items():
         assert example in text
         text = text.replace(example, value)
     lines = re.findall(r"^\$ (.*)", text, re.MULTILINE)
     return [shlex.split(line, comments=True) for line in lines]
+
+
+def follow(
+    project: Project, title: str, stand_ins: Mapping[str, str], number: int = 0, *options: str
+) -> None:
+    """Run the commands of a section's block in a project."""
+    for command in read_commands(title, stand_ins, number):
+        project.call(*command, *options)
 
 
 def damage(project: Project, oid: str) -> None:
@@ -58,10 +60,9 @@ def configure(project: Project, remote: Remote, *, once: bool = False) -> None:
 
 def output_oid(project: Project, path: str) -> str:
     """Return the name of the object that an output of the pipeline is."""
-    lock = YAML(typ="safe").load(project.folder / "dvc.lock")
-    outs = [out for stage in lock["stages"].values() for out in stage["outs"]]
+    outs = [out for stage in ALL for out in project.list_outs(stage)]
     (oid,) = (out["md5"] for out in outs if out["path"] == path)
-    return str(oid)
+    return oid
 
 
 def cache_path(project: Project, oid: str) -> Path:

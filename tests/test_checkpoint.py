@@ -70,8 +70,7 @@ def train_bytes(plan: Plan, path: Path) -> tuple[list[object], list[bytes]]:
     ("name", "epochs"),
     [
         ("ensemble", [5]),
-        pytest.param("ensemble", [1, 3, 4, 6], marks=pytest.mark.nightly),
-        *(pytest.param(name, None, marks=pytest.mark.nightly) for name in [*TRAININGS][1:]),
+        *(pytest.param(name, None, marks=pytest.mark.nightly) for name in TRAININGS),
     ],
 )
 def test_resumed_training_gives_the_same_bytes(
@@ -83,22 +82,15 @@ def test_resumed_training_gives_the_same_bytes(
 ) -> None:
     monkeypatch.setattr(training, "smoke_test", lambda _: None)  # test_networks.py is about it
     layers, changes = TRAININGS[name]
-    recipe = make_recipe(*layers, **({"epochs": 3, "batch_size": 16} | changes))
-    plan = make_plan(recipe)
+    plan = make_plan(make_recipe(*layers, **({"epochs": 3, "batch_size": 16} | changes)))
     whole, left = train_bytes(plan, tmp_path / "whole")
-    if name == "stopping":
-        assert 2 < len(left) < recipe.epochs
+    assert name != "stopping" or 2 < len(left) < plan.recipe.epochs
     for epoch in epochs or range(1, len(left) + 1):
         path = tmp_path / f"{epoch}"
         path.write_bytes(left[epoch - 1])
         capfd.readouterr()
         resumed, _ = train_bytes(plan, path)
-        shown = capfd.readouterr().out
-        assert (
-            f"resuming after epoch {epoch if name != 'ensemble' else (epoch - 1) % 3 + 1}\n"
-            in shown
-        )
-        assert shown.count("\nEpoch ") == len(left) - epoch
+        assert capfd.readouterr().out.count("\nEpoch ") == len(left) - epoch
         assert resumed == whole, epoch
 
 

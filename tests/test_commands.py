@@ -1,7 +1,6 @@
 """The commands around the DAG: how they start, how they end, what they say."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from imports import ROOT
+from imports import ENVIRONMENT
 from samples import spec
 
 from digits import stage
@@ -36,8 +35,7 @@ def test_closed_pipe_ends_quietly() -> None:
     """As `digits compare | head -1` does when `head` has enough."""
     code = "from digits.errors import run_main as run; exit(run(lambda: print('line' * 100_000)))"
     line = f'{{ "{sys.executable}" -c "{code}"; echo $? >&2; }} | true'
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(["sh", "-c", line], env=environment, capture_output=True, check=True)
+    done = subprocess.run(["sh", "-c", line], env=ENVIRONMENT, capture_output=True, check=True)
     assert done.stderr == b"141\n"
 
 
@@ -83,14 +81,14 @@ def make_experiment(name: str, values: dict[str, Any], state: str = "", **train:
 CONV, POOL = spec("Conv2D", filters=32), spec("MaxPooling2D", pool_size=2)
 LAYERS = {"conv1": CONV, "pool1": POOL}
 BEFORE = {"layers": LAYERS, "optimizer": spec("Adam", learning_rate=0.001), "epochs": 9}
-DENSE = "layers.dense2.type - → Dense\nlayers.dense2.units - → 32"
+ADDED = "layers.dense2.type - → Dense\nlayers.dense2.units - → 32"
 
 
 @pytest.mark.parametrize(
     ("layers", "train", "said"),
     [
         (LAYERS | {"conv1": CONV | {"filters": 48}}, {}, "layers.conv1.filters 32 → 48"),
-        (LAYERS | {"dense2": spec("Dense", units=32)}, {"seed": 7}, f"train.seed 0 → 7\n{DENSE}"),
+        (LAYERS | {"dense2": spec("Dense", units=32)}, {"seed": 7}, f"train.seed 0 → 7\n{ADDED}"),
         ({"pool1": POOL, "conv1": CONV}, {}, "layers in another order"),
         ({"pool1": POOL}, {"recipe": "mlp"}, "train.recipe quick → mlp"),
     ],

@@ -2,12 +2,10 @@
 
 import json
 import re
-import signal
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from faults import holding
 from projects import ALL, UP_TO_DATE, Project, list_runs, make_project
 
 RECIPE = "recipes/cnn_optdigits.yaml"
@@ -24,6 +22,8 @@ def test_nothing_is_to_run_here_or_in_a_clone(project: Project) -> None:
     assert UP_TO_DATE in project.call("dvc", "repro")
     assert project.call("git", "status", "--porcelain") == ""
     project.call("dvc", "push")
+    # As Git for Windows is set up; DVC's MD5s are of the bytes.
+    project.call("git", "config", "--global", "core.autocrlf", "true")
     clone = project.clone(project.folder.with_name("clone"))
     assert UP_TO_DATE in clone.call("dvc", "repro", "--allow-missing", "--dry")
     clone.call("dvc", "pull")
@@ -36,7 +36,7 @@ def test_epochs_are_diffed_and_the_former_are_restored_from_cache(
     project = retrained.copy(tmp_path / "project")  # changed epochs, and saw what ran
     lock = project.call("git", "show", "HEAD~1:dvc.lock")
     params = json.loads(project.call("dvc", "params", "diff", "HEAD~1", "--json"))
-    assert params == {"recipes/cnn_optdigits.yaml": {"epochs": {"old": 2, "new": 3, "diff": 1}}}
+    assert params == {RECIPE: {"epochs": {"old": 2, "new": 3, "diff": 1}}}
     metrics = json.loads(project.call("dvc", "metrics", "diff", "HEAD~1", "--json"))
     assert {"accuracy", "loss"} <= set(metrics["metrics/evaluate.json"])
     project.call("dvc", "plots", "diff", "HEAD~1", "--out", "page")
@@ -50,6 +50,9 @@ def test_epochs_are_diffed_and_the_former_are_restored_from_cache(
     assert list_runs(project.call("dvc", "repro")) == []
     assert (project.folder / "dvc.lock").read_text() == lock
     assert project.call("git", "diff", "HEAD~1", "--name-only") == ""
+    project.change("  output:", "  dense2: {type: Dense, units: 8}\n  output:", RECIPE)
+    changed = json.loads(project.call("dvc", "params", "diff", "HEAD~1", "--json"))[RECIPE]
+    assert changed.keys() == {"layers.dense2.type", "layers.dense2.units"}  # a row an argument
 
 
 def test_unselected_recipe_and_comment_rerun_nothing(project: Project) -> None:
@@ -58,67 +61,22 @@ def test_unselected_recipe_and_comment_rerun_nothing(project: Project) -> None:
     (project.folder / "recipes/mine.yaml").write_text("epochs: 1\n")
     assert list_runs(project.call("dvc", "repro")) == []
     (project.folder / "recipes/mine.yaml").unlink()
-    assert list_runs(project.revert()) == []
+    project.call("git", "restore", ".")
 
 
 @pytest.mark.slow
 def test_layers_that_change_places_train_again(project: Project) -> None:
     """To DVC a mapping has no order: without the recipe among the deps nothing would run."""
-    before, after = (
-        "".join(f"  {name}: {{type: {name.capitalize()}{more}}}\n" for name, more in layers)
-        for layers in (
-            (("flatten", ""), ("dropout", ", rate: 0.5")),
-            (("dropout", ", rate: 0.5"), ("flatten", "")),
-        )
-    )
-    project.change(before, after, RECIPE)
+    flatten, dropout = "  flatten: {type: Flatten}\n", "  dropout: {type: Dropout, rate: 0.5}\n"
+    project.change(flatten + dropout, dropout + flatten, RECIPE)
     assert json.loads(project.call("dvc", "params", "diff", "--json")) == {}
     assert list_runs(project.call("dvc", "repro", "train")) == ["train"]
     project.revert()
 
 
-@pytest.mark.slow
-def test_recipe_of_ones_own_is_an_experiment_that_touches_no_other_file(project: Project) -> None:
-    text = (project.folder / RECIPE).read_text()
-    more = text.replace("  output:", "  dense2: {type: Dense, units: 8}\n  output:")
-    (project.folder / "recipes/mine.yaml").write_text(more)
-    project.call("git", "add", "recipes")
-    said = project.call("dvc", "exp", "run", "-S", "train.recipe=mine", "train")
-    assert list_runs(said) == ["train"]
-    assert "M params.yaml" in project.call("git", "status", "--porcelain")
-    project.call("git", "restore", "params.yaml")
-    (project.folder / RECIPE).write_text(more)
-    changed = json.loads(project.call("dvc", "params", "diff", "--json"))[RECIPE]
-    assert changed.keys() == {"layers.dense2.type", "layers.dense2.units"}  # a row an argument
-    (project.folder / "recipes/mine.yaml").unlink()
-    project.revert()
-
-
-@pytest.mark.slow
-def test_bad_parameter_is_one_line(project: Project) -> None:
-    project.change("epochs: 2\n", "epoch: 2\n", RECIPE)
-    output = project.call("dvc", "repro", status=255)
-    assert "did you mean 'epochs'?" in output
-    assert "Traceback" not in output
-    project.revert()
-
-
 @pytest.mark.nightly
-def test_metrics_are_live_while_a_training_runs(trained: Project, tmp_path: Path) -> None:
-    project = trained.copy(tmp_path / "project")
-    with holding(project, "train", 9) as held:  # its first epoch is on disk
-        rows = json.loads(project.call("dvc", "exp", "show", "--json"))
-        plots = json.loads(project.call("dvc", "plots", "diff", "HEAD", "--split", "--json"))
-        held.end("both", signal.SIGINT)
-    (workspace,) = (row["data"] for row in rows if row["rev"] == "workspace")
-    assert workspace["metrics"]["metrics/train.json"]["data"]["epoch_count"] == 1
-    assert "plots/history.csv" in json.dumps(plots["data"])
-
-
-@pytest.mark.nightly
-def test_unreachable_dataset_falls_back_loudly(trained: Project, tmp_path: Path) -> None:
+def test_unreachable_dataset_falls_back_loudly(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project", "mnist", "quick")
-    project.borrow(trained)
     facts = project.folder / "datasets/mnist.yaml"
     facts.write_text(re.sub(r"\n- (https|\.\.).*", "\n- nowhere", facts.read_text()))
     project.call("git", "commit", "--all", "--quiet", "--message", "no mirrors")
@@ -137,3 +95,4 @@ def test_other_failures_do_not_fall_back(tmp_path: Path) -> None:
     output = project.call("python", "-m", "digits", "repro", status=255)
     assert "fetch.timeout_seconds: expected greater than 0, received 0" in output
     assert "NOT a result" not in output
+    assert "Traceback" not in output

@@ -32,7 +32,8 @@ def find_middle(image: np.ndarray) -> tuple[float, float]:
 )
 def test_any_size_anywhere_becomes_twenty_by_ten_in_the_middle(ink: np.ndarray) -> None:
     image = centre(ink)
-    assert (image.shape, image.dtype) == ((28, 28), np.float32)
+    assert image.shape == (28, 28)
+    assert image.dtype == np.float32
     assert find_middle(image) == pytest.approx((14, 14), abs=0.05)
     assert image.sum() == pytest.approx(20 * 10, rel=0.03)
     assert image.max() == pytest.approx(1, abs=0.01)
@@ -57,7 +58,6 @@ def test_optdigits_are_the_embedded_digits_centred() -> None:
     other = load_optdigits()
     assert other.images.shape == (1797, 28, 28, 1)
     assert other.images.dtype == np.float32
-    assert np.bincount(other.labels).min() > 170
     middles = [find_middle(image) for image in other.images[:100, ..., 0]]
     assert np.abs(np.array(middles) - 14).max() < 0.6
 
@@ -68,7 +68,6 @@ def test_optdigits_are_the_embedded_digits_centred() -> None:
         ("mnist", DIGITS, {"optdigits_accuracy": 183 / 1797}),
         ("optdigits", DIGITS, {}),
         ("emnist", [*DIGITS, "A"], {}),
-        ("reversed", DIGITS[::-1], {}),
     ],
 )
 def test_models_that_read_digits_and_have_not_learnt_these_are_judged(

@@ -15,12 +15,6 @@ PAGE = Path("report/pull-request.md")
 
 
 @pytest.fixture
-def project(retrained: Project, tmp_path: Path) -> Project:
-    """Return a project with two commits that trained for different times."""
-    return retrained.copy(tmp_path / "project")
-
-
-@pytest.fixture
 def fork(retrained: Project, tmp_path: Path) -> Project:
     """Return a checkout without data, as that of a fork's pull request."""
     return retrained.clone(tmp_path / "fork")
@@ -34,8 +28,8 @@ def report(project: Project, base: str = "HEAD~1", status: int = 0) -> tuple[str
     return said, page.replace("\\", "")
 
 
-def test_report_holds_everything(project: Project) -> None:
-    _, page = report(project)
+def test_report_holds_everything(two_runs: Project) -> None:
+    _, page = report(two_runs)
     assert "digests in `dvc.lock` are those of this code" in page
     assert "`metrics/evaluate.json` follows from the predictions; not checked: " in page
     assert "recipes/cnn_optdigits.yaml | epochs | 2 | 3" in " ".join(page.split())
@@ -46,7 +40,7 @@ def test_report_holds_everything(project: Project) -> None:
     assert " test images" not in page  # nothing is decided by them
     pictures = re.findall(r"`(report/[^`]+)`", page)
     assert len(pictures) == 2
-    assert all((project.folder / path).is_file() for path in pictures)
+    assert all((two_runs.folder / path).is_file() for path in pictures)
 
 
 def test_stale_lock_is_said_without_data(fork: Project) -> None:
@@ -54,10 +48,7 @@ def test_stale_lock_is_said_without_data(fork: Project) -> None:
     module = fork.folder / "digits/evaluation/metrics.py"
     module.write_text(module.read_text() + "# changed\n")
     said, page = report(fork, status=1)
-    for change in (
-        "train: train modified",
-        "evaluate: digits/evaluation/metrics.py modified",
-    ):
+    for change in ("train: train modified", "evaluate: digits/evaluation/metrics.py modified"):
         assert change in page
     assert "ERROR: report/pull-request.md: expected dvc.lock and the metrics to be" in said
     assert "not verified: the predictions are not here" in page
@@ -66,40 +57,28 @@ def test_stale_lock_is_said_without_data(fork: Project) -> None:
     assert "## Metrics\n\n| Path " in page
 
 
-@pytest.mark.slow
-def test_report_comes_where_dvc_cannot_read(fork: Project) -> None:
-    """As in the middle of a merge."""
-    lock = fork.folder / "dvc.lock"
-    lock.write_text(f"<<<<<<< HEAD\n{lock.read_text()}")
-    _, page = report(fork, status=1)
-    assert "received the conflict of a merge" in page
-
-
 @pytest.mark.parametrize(
-    ("file", "name", "folder"),
-    [
-        ("metrics/evaluate.json", "accuracy", "data/predictions/test"),
-        ("metrics/train.json", "val_accuracy", "data/predictions/validation"),
-    ],
+    ("stage", "name", "split"),
+    [("evaluate", "accuracy", "test"), ("train", "val_accuracy", "validation")],
 )
 def test_edited_metrics_are_seen_through(
-    file: str, name: str, folder: str, project: Project
+    stage: str, name: str, split: str, two_runs: Project
 ) -> None:
-    path = project.folder / file
-    path.write_text(json.dumps(json.loads(path.read_bytes()) | {name: 0.9999}))
-    for command in ("docs", "report", "pr-report"):
-        base = ["HEAD~1"] if command == "pr-report" else []
-        said = project.digits(command, *base, status=1).replace("\\", "")
-        assert re.search(rf"{file}: expected {name} 0\.\d+, computed from {folder}, received", said)
+    file = f"metrics/{stage}.json"
+    (two_runs.folder / file).write_text(json.dumps(two_runs.load(file) | {name: 0.9999}))
+    expected = rf"{file}: expected {name} 0\.\d+, computed from data/predictions/{split}, received"
+    for words in (["docs"], ["report"], ["pr-report", "HEAD~1"]):
+        said = two_runs.digits(*words, status=1)
+        assert re.search(expected, said.replace("\\", ""))
+    two_runs.call("git", "restore", "metrics")
 
 
-@pytest.mark.parametrize("base", ["upstream/main", "orphan", "--xyzzy"])
-def test_base_that_is_unknown(base: str, fork: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_base_that_is_unknown(fork: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(fork.folder)
     orphan = fork.call("git", "commit-tree", "-m", "alone", "HEAD^{tree}").strip()
-    fork.call("git", "branch", "orphan", orphan)
-    with pytest.raises(DigitsError, match=rf"^{base}: .* received none: `git fetch` .*--unshallow"):
-        pr_report.find_merge_base(base)
+    for base in ("upstream/main", orphan, "--xyzzy"):
+        with pytest.raises(DigitsError, match=f"^{base}: .* received none: `git fetch` .*shallow"):
+            pr_report.find_merge_base(base)
     assert pr_report.find_merge_base("origin/main") == pr_report.find_merge_base("HEAD")
 
 
@@ -118,12 +97,8 @@ def test_texts_of_others_are_only_shown(text: str) -> None:
 
 
 def test_parameters_of_others_are_only_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    changes = {
-        "loss": {"old": 0.1, "new": "a | b @team"},
-        "name": {"old": None, "new": "![](c)"},
-    }
-    diff = {"recipes/a.yaml": changes}
-    monkeypatch.setattr(pr_report, "read_dvc", lambda *_: json.dumps(diff))
+    changes = {"loss": {"old": 0.1, "new": "a | b @team"}, "name": {"old": None, "new": "![](c)"}}
+    monkeypatch.setattr(pr_report, "read_dvc", lambda *_: json.dumps({"recipes/a.yaml": changes}))
     *_, first, second = pr_report.describe_diff("params", "0123456789").splitlines()
     assert " ".join(first.split()) == r"| recipes/a.yaml | loss | 0.1 | a \| b &\#64;team |"
     assert " ".join(second.split()) == r"| recipes/a.yaml | name | - | !\[\](c) |"

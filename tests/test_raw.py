@@ -23,12 +23,10 @@ KNOWN = RawFile(name="images", raw_size=SIZE, raw_sha256=sha256(RAW))
 PACKED_ONLY = RawFile(name="images", raw_size=SIZE, gzip_sha256=sha256(GZIP))  # KMNIST
 UNKNOWN = RawFile(name="images")
 TAKEN = {
-    "published": (KNOWN, GZIP),
     "published-without-raw-digest": (PACKED_ONLY, GZIP),
     "unpacked": (KNOWN, RAW),
     "repacked": (KNOWN, gzip.compress(RAW, 1, mtime=7)),
     "no-digest": (UNKNOWN, RAW),
-    "no-digest-packed": (UNKNOWN, GZIP),
 }
 
 
@@ -40,7 +38,6 @@ def test_identity_is_the_content(file: RawFile, data: bytes) -> None:
 ONE_FORM = r"images\.gz, the one form whose digest is known: expected SHA-256"
 REFUSED = {
     "html-of-right-size": (KNOWN, HTML.ljust(SIZE), "expected SHA-256 .*: this is an HTML"),
-    "html-without-digest": (UNKNOWN, HTML, "two zero bytes, .* an HTML page$"),
     "repacked-without-raw-digest": (PACKED_ONLY, gzip.compress(RAW, 1, mtime=7), ONE_FORM),
     "other-content": (KNOWN, RAW[::-1], "expected SHA-256"),
     "short": (KNOWN, gzip.compress(RAW[:-1]), f"expected {SIZE} bytes, received {SIZE - 1}$"),

@@ -1,41 +1,34 @@
 """What other revisions hold: in a repository of others, under any name that somebody types."""
 
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 from projects import NO_CACHES, Project
 
-from digits.dvc.git import GitError
 from digits.dvc.revisions import load_record
 from digits.errors import DigitsError
 
 
 @pytest.fixture(scope="module")
-def project(retrained: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Return a project with two commits that trained for different times."""
-    return retrained.copy(tmp_path_factory.mktemp("revisions") / "project")
-
-
-@pytest.fixture(scope="module")
 def within(retrained: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Return the same project, with both commits, as a subfolder of somebody's repository."""
+    """Return the project of two runs, with both commits, as a subfolder of a repository."""
     outer = Project(tmp_path_factory.mktemp("outer") / "ours and others")
     inner = Project(outer.folder / "machine learning/digits")
     shutil.copytree(retrained.folder, inner.folder, symlinks=True, ignore=NO_CACHES)
     shutil.rmtree(inner.folder / ".git")
     (outer.folder / "README.md").write_text("of others")
-    outer.call("git", "init", "--quiet", "--initial-branch=main")
-    outer.identify()
+    outer.start_repository()
     for revision in ("HEAD~1", "HEAD"):
         retrained.call("sh", "-c", f"git archive {revision} | tar -x -C '{inner.folder}'")
         outer.commit(revision)
     return inner
 
 
-def test_subfolder_of_a_repository_is_compared(within: Project, project: Project) -> None:
+def test_subfolder_of_a_repository_is_compared(within: Project, two_runs: Project) -> None:
     command = ("compare", "HEAD~1", "HEAD")
-    assert within.digits(*command) == project.digits(*command)
+    assert within.digits(*command) == two_runs.digits(*command)
 
 
 @pytest.mark.nightly
@@ -52,20 +45,16 @@ def test_subfolder_of_a_repository_is_reported_and_has_experiments(within: Proje
     assert within.digits("recover").startswith("no killed")
 
 
-@pytest.mark.parametrize("name", ["", "none", "HEAD^{tree}", "--output=x"])
-def test_name_of_no_revision_is_one_line(
-    name: str, project: Project, monkeypatch: pytest.MonkeyPatch
+def test_no_revision_and_no_repository_are_one_line(
+    two_runs: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(project.folder)
-    with pytest.raises(DigitsError) as raised:
-        load_record(name)
-    assert "expected a Git revision, a branch, an experiment with a result or" in str(raised.value)
-
-
-def test_no_repository_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(two_runs.folder)
+    for name in ("", "none", "HEAD^{tree}", "--output=x"):
+        with pytest.raises(DigitsError, match=f"^{re.escape(name)}: expected a Git revision"):
+            load_record(name)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(GitError, match="not a git repository") as raised:
+    with pytest.raises(DigitsError, match="not a git repository") as raised:
         load_record("HEAD")
     assert str(raised.value).isprintable()
 

@@ -7,12 +7,11 @@ import subprocess
 import sys
 
 import pytest
-from imports import ROOT
+from imports import ENVIRONMENT
 
 from digits.data.finding import UnreachableError
 from digits.errors import DigitsError, mask_urls, run_main
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 IMPORT = "import os, signal, sys; from digits.stage import run; "
 
 
@@ -43,8 +42,10 @@ MASKED = {
     "remote (webdav://user:secret@host:80/x): none": "remote (webdav://***@host:80/x): none",
     "exceeded with url: /a?sig=secret (Caused by X)": "exceeded with url: /a?*** (Caused by X)",
 }
-PLAIN = ("https://[::1]:8443/path", "/home/a@b/mnist", "maria@lab.org:/srv/digits", "what? a = b")
-PLAIN += ("HEAD:data@2.csv", "dvc.yaml:train@mnist")
+PLAIN = (
+    *("https://[::1]:8443/path", "/home/a@b/mnist", "maria@lab.org:/srv/digits", "what? a = b"),
+    *("HEAD:data@2.csv", "dvc.yaml:train@mnist"),
+)
 
 
 @pytest.mark.parametrize(("text", "masked"), [*MASKED.items(), *zip(PLAIN, PLAIN, strict=True)])

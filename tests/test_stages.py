@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import TEST_COUNT, TRAIN_COUNT, draw_images, publish, publish_dataset
+from layouts import change_facts
 from predictions import make_predictions
 from projects import write_params
 
-from digits.data import datasets
 from digits.errors import DigitsError
 from digits.evaluation.predictions import write_predictions
 from digits.files import ArtifactError, write_json
@@ -39,9 +39,6 @@ loss: categorical_crossentropy
 optimizer: {type: SGD, learning_rate: 0.01}
 epochs: 2
 batch_size: 32
-ensemble_size: 1
-test_time_shift: 0
-temperature_scaling: false
 """
 RECIPE_PATH = Path("recipes/tiny.yaml")
 STAGES = (fetch, decode, train, evaluate, analyze)
@@ -71,8 +68,7 @@ def decoded(project: Path) -> Path:
 
 
 def load(path: str) -> dict[str, Any]:
-    values: dict[str, Any] = json.loads(Path(path).read_bytes())
-    return values
+    return json.loads(Path(path).read_bytes())
 
 
 def change(before: str, after: str) -> None:
@@ -88,9 +84,9 @@ def test_five_stages_agree_with_each_other() -> None:
         stage.main()
     evaluated = load("data/predictions/test/scores.json")
     errors = load("data/analysis/summary.json")
-    names = ("history", "confusion", "robustness", "val_robustness", "reliability", "rejection")
+    names = ("confusion", "robustness", "val_robustness", "reliability", "rejection")
     tables = [pd.read_csv(f"plots/{name}.csv") for name in names]
-    history, confusion, robustness, chosen, reliability, rejection = tables
+    confusion, robustness, chosen, reliability, rejection = tables
     table = pd.read_csv("data/analysis/errors.csv")
     labels = np.load("data/decoded/test/labels.npy")
     predicted = np.load("data/predictions/test/probabilities.npy").argmax(axis=1)
@@ -103,7 +99,6 @@ def test_five_stages_agree_with_each_other() -> None:
     assert evaluated["accuracy"] == round(1 - len(wrong) / len(labels), 6)
     assert confusion.query("true != predicted")["count"].sum() == len(wrong)
     assert sorted(table["index"]) == wrong.tolist()
-    assert table["loss"].is_monotonic_decreasing
     assert reliability["count"].sum() == len(labels)
     gaps = (reliability["accuracy"] - reliability["confidence"]).abs() * reliability["count"]
     assert evaluated["calibration_error"] == pytest.approx(gaps.sum() / len(labels), abs=1e-5)
@@ -114,16 +109,13 @@ def test_five_stages_agree_with_each_other() -> None:
         assert table["group"].tolist() == ["apart", *["unseen"] * 15, "apart", "apart"]
         mean = table.query("group == 'unseen'")["accuracy"].mean()
         assert metrics[f"{prefix}robustness"] == pytest.approx(mean, abs=1e-5)
-        assert metrics[f"{prefix}robustness_unseen"] == metrics[f"{prefix}robustness"]
     assert chosen["accuracy"][0] == pytest.approx(trained["val_accuracy"], abs=1e-5)
-    # Labels that are in dispute, and the training.
+    # Labels that are in dispute.
     disputed = np.isin(wrong, [3, 14])
     assert errors["disputed_error_count"] == disputed.sum()
     undisputed = 1 - (~disputed).sum() / (len(labels) - 2)
     assert errors["undisputed_accuracy"] == pytest.approx(undisputed, abs=1e-6)
     assert errors["label_issue_count"] == len(pd.read_csv("data/analysis/label_issues.csv"))
-    assert list(history) == ["epoch", "accuracy", "loss", "val_accuracy", "val_loss"]
-    assert history["epoch"].tolist() == [1, 2]
     # Keras by itself.
     model = keras.saving.load_model("models/model.keras")
     loss, accuracy = model.evaluate(np.load("data/decoded/test/images.npy"), labels, verbose=0)
@@ -131,20 +123,20 @@ def test_five_stages_agree_with_each_other() -> None:
     assert evaluated["loss"] == pytest.approx(loss, rel=1e-5)
 
 
-def test_diverged_training_leaves_no_model(decoded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refused_recipe_writes_nothing_and_a_diverged_training_no_model(
+    decoded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change("units: classes", "units: 8")
+    with pytest.raises(NetworkError, match="to give 10 probabilities"):
+        train.main()
+    assert {path.name for path in decoded.iterdir()} == {"data", "params.yaml", "recipes"}
+    RECIPE_PATH.write_text(RECIPE)
     change("learning_rate: 0.01", "learning_rate: 1e+38")
     # It diverges there, too.
     monkeypatch.setattr("digits.model.training.smoke_test", lambda _: None)
     with pytest.raises(DigitsError, match="tiny, epoch 1: expected a finite loss"):
         train.main()
     assert not (decoded / "models/model.keras").exists()
-
-
-def test_refused_recipe_writes_nothing(decoded: Path) -> None:
-    change("units: classes", "units: 8")
-    with pytest.raises(NetworkError, match="to give 10 probabilities"):
-        train.main()
-    assert {path.name for path in decoded.iterdir()} == {"data", "params.yaml", "recipes"}
 
 
 def test_training_is_quiet_and_writes_its_scores_while_it_runs(
@@ -174,8 +166,7 @@ def test_training_is_quiet_and_writes_its_scores_while_it_runs(
 @pytest.mark.usefixtures("decoded")
 def test_losses_are_plain_cross_entropy() -> None:
     change("softmax", "softmax, kernel_regularizer: l2")
-    penalty = "  penalty: {type: ActivityRegularization, l2: 0.1}\n"
-    change("  dropout:", f"{penalty}  dropout:")
+    change("  dropout:", "  penalty: {type: ActivityRegularization, l2: 0.1}\n  dropout:")
     change("epochs: 2", "epochs: 2\nlabel_smoothing: 0.2")
     train.main()
     model = keras.saving.load_model("models/model.keras")
@@ -190,51 +181,40 @@ def test_losses_are_plain_cross_entropy() -> None:
         assert loss == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.parametrize(("class_count", "members"), [(2, 1), (26, 3)])
-def test_any_number_of_classes_and_members(
-    class_count: int, members: int, synthetic: Path, project: Path
-) -> None:
+def test_two_classes(synthetic: Path, project: Path) -> None:
     """A dataset is a file: no recipe and no module knows how many classes it has."""
-    names = [f"rune {number}" for number in range(class_count)]
-    publish_facts(publish_dataset(synthetic, names))
-    change("ensemble_size: 1", f"ensemble_size: {members}")
-    if members > 1:
-        change("test_time_shift: 0", "test_time_shift: 2")
-        change("temperature_scaling: false", "temperature_scaling: true")
+    change_facts(**publish_dataset(synthetic, ["no", "yes"]))
     for stage in STAGES:
         stage.main()
-    assert np.load("data/predictions/test/probabilities.npy").shape == (50, class_count)
-    assert pd.read_csv("plots/classes.csv")["class"].tolist() == names
-    assert len(pd.read_csv("plots/confusion.csv")) == class_count**2
-    assert pd.read_csv("plots/history.csv")["epoch"].tolist() == [1, 2]  # the members' mean
-    parameters = load_model(project / "models/model.keras", class_count).count_params()
-    assert parameters == members * 785 * class_count
+    assert np.load("data/predictions/test/probabilities.npy").shape == (50, 2)
+    assert pd.read_csv("plots/classes.csv")["class"].tolist() == ["no", "yes"]
+    assert load_model(project / "models/model.keras", 2).count_params() == 785 * 2
 
 
-def publish_facts(facts: dict[str, Any]) -> None:
-    """Let these facts be those of `dataset: mnist`."""
-    (datasets.DATASETS_DIR / "mnist.yaml").write_text(json.dumps(facts))
-
-
-def test_letters_from_1_transposed_and_one_untested(synthetic: Path, project: Path) -> None:
-    """As EMNIST is: labels from 1, images on their side; and a class that no test image shows."""
-    names = list("ABCDE")
+def test_letters_as_emnist_has_them_and_an_ensemble(synthetic: Path, project: Path) -> None:
+    """Labels from 1, images on their side; and a class that no test image shows."""
+    names = [f"rune {number}" for number in range(26)]
     facts = publish_dataset(synthetic, names) | {"label_values": 1, "transpose": True}
     for split, (count, seed) in {"train": (TRAIN_COUNT, 0), "test": (TEST_COUNT, 1)}.items():
-        images, labels = draw_images(count, seed, len(names))
-        shown = labels != (4 if split == "test" else -1)
+        images, labels = draw_images(count, seed, 26)
+        shown = labels != (25 if split == "test" else -1)
         for kind, array in {"images": images.transpose(0, 2, 1), "labels": labels + 1}.items():
             name = facts[f"{split}_{kind}"]["name"]
             facts[f"{split}_{kind}"] = publish(synthetic, name, array[shown])
-    publish_facts(facts)
+    change_facts(**facts)
+    more = "ensemble_size: 3\ntest_time_shift: 2\ntemperature_scaling: true\n"
+    RECIPE_PATH.write_text(RECIPE + more)
     for stage in STAGES:
         stage.main()
-    found = np.load(project / "data/decoded/test/images.npy")[..., 0]
+    found = np.load("data/decoded/test/images.npy")[..., 0]
     np.testing.assert_allclose(255 * found, images[shown], atol=1e-4)
     table = pd.read_csv("plots/classes.csv")
-    assert table["class"].tolist() == names[:4]
+    assert table["class"].tolist() == names[:25]
     recall = load("data/predictions/test/scores.json")["recall"]
     assert recall == pytest.approx(table["recall"].mean(), abs=1e-5)
+    assert len(pd.read_csv("plots/confusion.csv")) == 26**2
+    assert pd.read_csv("plots/history.csv")["epoch"].tolist() == [1, 2]  # the members' mean
+    assert load_model(project / "models/model.keras", 26).count_params() == 3 * 785 * 26
 
 
 def test_perfect_model_has_nothing_to_analyse(decoded: Path) -> None:

@@ -12,7 +12,7 @@ from samples import FLATTEN, SOFTMAX, make_plan, make_recipe, make_split, spec
 from digits.data.splits import Split, load_split, write_split
 from digits.model import saving
 from digits.model.backend import keras, make_repeatable, tf
-from digits.model.batches import count_steps, make_batches, make_validation_batches
+from digits.model.batches import count_steps, make_batches
 from digits.model.networks import build_network, build_trainable
 from digits.model.objects import BatchNormalization
 from digits.model.recipes import Augmentation
@@ -29,9 +29,11 @@ def train() -> Split:
     return split
 
 
-def take_epochs(split: Split, seed: int, numbers: list[int], **changes: Any) -> list[np.ndarray]:
+def take_epochs(
+    split: Split, seed: int, numbers: list[int], limits: Augmentation
+) -> list[np.ndarray]:
     """Return the images of some epochs in the order in which they are trained on."""
-    recipe = make_recipe(SOFTMAX, batch_size=16, **changes)
+    recipe = make_recipe(SOFTMAX, batch_size=16, augmentation=limits)
     dataset, epoch = make_batches(split, recipe, seed, 10)
     assert len(dataset) == count_steps(len(split.labels), 16)
     taken = []
@@ -51,26 +53,19 @@ def test_an_epoch_has_every_image_once_with_its_label_one_hot(train: Split) -> N
     np.testing.assert_array_equal(targets, np.eye(10, dtype="float32")[train.labels[numbers]])
 
 
-def test_validation_batches_are_in_order(train: Split) -> None:
-    batches = [*make_validation_batches(train, "sparse_categorical_crossentropy", 20, 10)]
-    images, labels = (np.concatenate(each) for each in zip(*batches, strict=True))
-    np.testing.assert_array_equal(images, train.images)
-    np.testing.assert_array_equal(labels, train.labels)
-
-
 def test_images_on_disk_give_the_same_weights(tmp_path: Path) -> None:
     recipe = make_recipe(
         FLATTEN, SOFTMAX, batch_size=10, augmentation=LIMITS, temperature_scaling=True
     )
     plan = make_plan(recipe)
-    mapped = []
-    for name, split in {"train": plan.train, "validation": plan.validation}.items():
+    mapped = {}
+    for name in ("train", "validation"):
+        split = getattr(plan, name)
         write_split(tmp_path / name, [split.images], split.labels)
-        mapped.append(load_split(tmp_path / name, 10))
-    on_disk = replace(plan, train=mapped[0], validation=mapped[1])
-    models = [train_recipe(made).model for made in (plan, on_disk)]
-    for one, other in zip(*(model.get_weights() for model in models), strict=True):
-        np.testing.assert_array_equal(one, other)
+        mapped[name] = load_split(tmp_path / name, 10)
+    plans = plan, replace(plan, **mapped)
+    one, other = (train_recipe(each).model.get_weights() for each in plans)
+    np.testing.assert_equal(one, other)
 
 
 def test_predicted_in_parts_is_predicted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,13 +78,11 @@ def test_predicted_in_parts_is_predicted(monkeypatch: pytest.MonkeyPatch) -> Non
     np.testing.assert_array_equal(saving.predict_in_parts(both, images, 8), [whole, whole])
 
 
-@pytest.mark.parametrize("changes", [{}, {"augmentation": LIMITS}], ids=["order", "distortion"])
-def test_batches_are_a_function_of_seed_epoch_and_step(
-    changes: dict[str, Any], train: Split
-) -> None:
-    first, second = take_epochs(train, 1, [0, 1], **changes)
-    alone, again = take_epochs(train, 1, [1, 0], **changes)
-    (other,) = take_epochs(train, 2**32 - 1, [0], **changes)
+@pytest.mark.parametrize("limits", [Augmentation(), LIMITS], ids=["order", "distortion"])
+def test_batches_are_a_function_of_seed_epoch_and_step(limits: Augmentation, train: Split) -> None:
+    first, second = take_epochs(train, 1, [0, 1], limits)
+    alone, again = take_epochs(train, 1, [1, 0], limits)
+    (other,) = take_epochs(train, 2**32 - 1, [0], limits)
     np.testing.assert_array_equal(first, again)
     np.testing.assert_array_equal(second, alone)
     assert np.abs(first - second).max() > 1
@@ -98,7 +91,7 @@ def test_batches_are_a_function_of_seed_epoch_and_step(
 
 def test_each_image_of_each_epoch_is_distorted_by_itself() -> None:
     same = Split(np.repeat(make_split(1).images, 48, axis=0), np.zeros(48, np.uint8))
-    drawn = np.concatenate(take_epochs(same, 1, [0, 1], augmentation=LIMITS)).reshape(96, -1)
+    drawn = np.concatenate(take_epochs(same, 1, [0, 1], LIMITS)).reshape(96, -1)
     assert len(np.unique(drawn.round(5), axis=0)) == 96
 
 
@@ -131,11 +124,9 @@ def test_early_stopping_ends_with_the_best_weights() -> None:
     plan = make_plan(make_recipe(FLATTEN, SOFTMAX, epochs=30, batch_size=8, **changes))
     trained = train_recipe(plan)
     losses = trained.history["val_loss"]
-    assert len(losses) < 30
-    assert losses.idxmin() == len(losses) - 3
+    assert losses.idxmin() == len(losses) - 3 < 27
     validation = plan.validation
-    loss, accuracy = trained.model.evaluate(validation.images, validation.labels, verbose=0)
-    assert accuracy == pytest.approx(trained.metrics["val_accuracy"], abs=1e-6)
+    loss, _ = trained.model.evaluate(validation.images, validation.labels, verbose=0)
     assert loss == pytest.approx(losses.min(), rel=1e-4)
     assert trained.metrics["early_stopping"]
 

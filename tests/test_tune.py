@@ -3,32 +3,33 @@
 import contextlib
 import json
 import math
+import multiprocessing
+import os
 import shutil
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from itertools import chain, repeat
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
+from unittest.mock import DEFAULT, Mock
 
-import numpy as np
 import optuna
 import pandas as pd
 import pytest
-import remotes
 from imports import ROOT
 from optuna.exceptions import StorageInternalError
 from optuna.storages import fail_stale_trials
-from PIL import Image
 from projects import PARAMS_PATH, RECIPES
 from ruamel.yaml import YAML
 
 from digits.commands.tune import command, objective, plots, study
 from digits.commands.tune.search import Search, load_search
-from digits.commands.tune.worker import TrialFailedError, Worker
+from digits.commands.tune.worker import Worker
 from digits.config import ConfigError, load_params
+from digits.dvc.run import Outcome
 from digits.errors import DigitsError
 from digits.files import HISTORY_COLUMNS
 from digits.paths import HISTORY_PATH, TRAIN_METRICS_PATH
@@ -58,13 +59,12 @@ space:
 # The file
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the current folder, which has parameters."""
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Go to a folder that has parameters."""
     shutil.copy(PARAMS_PATH, tmp_path / "params.yaml")
     shutil.copytree(RECIPES, tmp_path / "recipes")
     monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def load(text: str) -> Search:
@@ -77,7 +77,6 @@ def make_search(**changes: Any) -> Search:
     return Search.model_validate(values | changes)
 
 
-@pytest.mark.usefixtures("folder")
 def test_file_is_loaded() -> None:
     search = load(GOOD.replace("yaml:batch_size", "yaml:layers.conv1.filters"))
     assert search.weigh({"val_accuracy": 0.9, "val_robustness": 0.5}) == pytest.approx(0.6)
@@ -86,25 +85,17 @@ def test_file_is_loaded() -> None:
     assert search.watched == "val_accuracy"
 
 
-@pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
         ("seeds:", "seed:", r"seed: unknown key \(did you mean 'seeds'\?\)"),
         ("val_accuracy: 1", "accuracy: 1", "test images choose nothing, not 'accuracy'"),
         ("val_accuracy: 1", "val_loss: 1", "to maximize some of val_accuracy, val_robustness"),
-        ("maximize", "minimize", "expected to minimize some of val_loss"),
         ("tpe", "grid", "expected `values` or a `step` for a grid"),
-        ("low: 0.0001", "low: 0.5", "`low <= high` must hold"),
         ("low: 0.0001", "values: [1], low: 0.0001", "`low` and `high`, not both"),
         ("recipes/cnn.yaml:batch_size", "decode.seed", "keys such as train.seed and recipes/NAME"),
         ("seeds: [0, 1]", "", "`seeds`, or train.seed in `space`"),
-        (
-            "yaml:batch_size",
-            "yaml:batchsize",
-            "^tune.yaml: .* no 'batchsize' .did you mean 'batch_size'",
-        ),
-        ("cnn.yaml:batch_size", "cmn.yaml:batch_size", r"recipes/cmn\.yaml: expected a file"),
+        ("yaml:batch_size", "yaml:batchsize", "^tune.yaml: .*did you mean 'batch_size'"),
     ],
 )
 def test_refused(before: str, after: str, message: str) -> None:
@@ -167,8 +158,7 @@ def make_worker(
     """Make a study, unless it is there, and a worker of it."""
     search = make_search(**changes)
     storage = study.open_storage(url, 1)
-    points = search.list_points() if search.sampler == "grid" else [{}] * count
-    study.create_study(storage, search, COMMIT, points)
+    study.create_study(storage, search, COMMIT, [{}] * count)
     own = study.open_study(storage, study.name_study(search, COMMIT))
     return Worker(own, storage, train)
 
@@ -181,18 +171,12 @@ def train(trial: optuna.Trial) -> float:
     return float(trial.params[RATE])
 
 
-def raising(error: BaseException) -> Callable[[optuna.Trial], float]:
-    def fail(_: optuna.Trial) -> float:
-        raise error
-
-    return fail
-
-
-def age_heartbeats(url: str) -> None:
-    """Have all heartbeats come from an hour ago, as after a kill."""
+def lose_workers(url: str, of: optuna.Study) -> None:
+    """Have all heartbeats come from an hour ago, as after a kill, and somebody look."""
     with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
         connection.execute("update trial_heartbeats set heartbeat = datetime('now', '-1 hour')")
         connection.commit()
+    fail_stale_trials(of)
 
 
 def test_study_is_made_once_and_grows(database: str) -> None:
@@ -215,37 +199,21 @@ def test_worker_runs_each_trial_once_or_ends_after_so_many(database: str) -> Non
     assert list_states(own) == ["COMPLETE"] * 4
 
 
-CROWD = """
-import sys, warnings
-warnings.simplefilter("ignore")
-from digits.commands.tune import study, worker
-
-url, name = sys.argv[1:]
-storage = study.open_storage(url, 30)
-own = worker.Worker(study.open_study(storage, name), storage, lambda trial: trial.number)
-print("ready", flush=True)
-sys.stdin.read()  # until all are
-print("took", own.work(None))
-"""
+def join_crowd(url: str, name: str, start: Any) -> int:
+    storage = study.open_storage(url, 30)
+    own = Worker(study.open_study(storage, name), storage, lambda trial: trial.number)
+    start.wait()  # until all are ready
+    return own.work(None)
 
 
 @pytest.mark.slow
 def test_no_trial_goes_to_two_processes(database: str) -> None:
     own = make_worker(database, train, 40)
-    call = ["env", f"PYTHONPATH={ROOT}", sys.executable, "-c", CROWD]
-    call += [database, own.study.study_name]
-    with contextlib.ExitStack() as stack:
-        crowd: list[Any] = [
-            stack.enter_context(
-                subprocess.Popen(call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-            )
-            for _ in range(3)
-        ]
-        assert [member.stdout.readline() for member in crowd] == ["ready\n"] * 3
-        for member in crowd:
-            member.stdin.close()
-        took = [int(member.stdout.read().split()[-1]) for member in crowd]
-    assert sum(took) == 40
+    spawn = multiprocessing.get_context("spawn")
+    with spawn.Manager() as manager, ProcessPoolExecutor(3, spawn) as crowd:
+        arguments = database, own.study.study_name, manager.Barrier(3)
+        took = [crowd.submit(join_crowd, *arguments) for _ in range(3)]
+        assert sum(future.result() for future in took) == 40
     assert list_states(own) == ["COMPLETE"] * 40
 
 
@@ -254,17 +222,13 @@ def test_no_trial_goes_to_two_processes(database: str) -> None:
 
 def test_trial_of_a_silent_worker_is_run_again_but_not_for_ever(database: str) -> None:
     own = make_worker(database, train, 1)
-    lost = []
     for _ in range(study.MOST_RETRIES):
-        lost.append(own.study.ask(own.distributions))  # taken, and no heartbeat follows the first
-        age_heartbeats(database)
-        fail_stale_trials(own.study)
-    assert list_states(own) == ["FAIL"] * study.MOST_RETRIES + ["WAITING"]
+        own.study.ask(own.distributions)  # taken, and no heartbeat follows the first
+        lose_workers(database, own.study)
     assert own.work(None) == 1
     assert list_states(own) == ["FAIL"] * study.MOST_RETRIES + ["COMPLETE"]
-    *_, done = own.study.trials
-    assert done.params == lost[0].params
-    trials = study.list_trials(own.study)
+    first, *retries = trials = study.list_trials(own.study)
+    assert all(trial.params == first.params for trial in retries)
     assert study.count_states(trials) == "1 complete, 2 lost"
     said = [study.describe_state(trial) for trial in trials]
     assert said == ["lost", "lost (retry of 0)", "complete (retry of 0)"]
@@ -272,15 +236,14 @@ def test_trial_of_a_silent_worker_is_run_again_but_not_for_ever(database: str) -
     hopeless = make_worker(database, train, 2)  # a second trial, which every worker dies of
     for _ in range(study.MOST_RETRIES + 1):
         hopeless.study.ask(own.distributions)
-        age_heartbeats(database)
-        fail_stale_trials(own.study)
+        lose_workers(database, own.study)
     assert hopeless.work(None) == 0
     assert make_worker(database, train, 2).work(None) == 1  # `create` has enqueued it again
 
 
 def test_trial_of_an_interrupted_worker_waits_again_however_often(database: str) -> None:
     for error in [KeyboardInterrupt(), DigitsError("no disk")] * study.MOST_RETRIES:
-        own = make_worker(database, raising(error), 1)
+        own = make_worker(database, Mock(side_effect=error), 1)
         with pytest.raises(type(error)):
             own.work(None)
         assert list_states(own) == ["WAITING"]
@@ -290,12 +253,24 @@ def test_trial_of_an_interrupted_worker_waits_again_however_often(database: str)
     assert (done.value, done.params) == (params[RATE], params)
 
 
-def test_trial_that_fails_by_itself_is_not_tried_again(database: str) -> None:
-    own = make_worker(database, raising(TrialFailedError("train: exit status 1")), 2)
-    assert own.work(None) == 2
-    trials = study.list_trials(own.study)
-    assert study.count_states(trials) == "2 failed"
-    assert study.describe_state(trials[0]) == "failed: train: exit status 1"
+@pytest.mark.parametrize(
+    ("exit_status", "said"),
+    [(1, "failed: train: exit status 1"), (os.EX_IOERR, "waiting")],
+    ids=["of itself", "on a full disk"],
+)
+def test_trial_whose_training_fails_is_tried_again_where_the_disk_was_full(
+    exit_status: int, said: str, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcome = Outcome(255, {"train": {"exit_status": exit_status}})
+    for name, given in {"is_commit": False, "make_clone": tmp_path}.items():
+        monkeypatch.setattr(objective, name, Mock(return_value=given))
+    monkeypatch.setattr(objective, "run_experiment_in", Mock(return_value=outcome))
+    own = make_worker(database, train, 2)
+    own.objective = objective.Objective(own.study, tmp_path)
+    with contextlib.nullcontext() if exit_status == 1 else pytest.raises(DigitsError):
+        assert own.work(1) == 1
+    first, second = study.list_trials(own.study)
+    assert [study.describe_state(trial) for trial in (first, second)] == [said, "waiting"]
 
 
 @pytest.mark.parametrize("ending", [None, KeyboardInterrupt], ids=["lives", "interrupted"])
@@ -307,8 +282,7 @@ def test_trial_taken_for_lost_has_one_result_though_its_worker_lives(
     def train_slowly(trial: optuna.Trial) -> float:
         ran.append(trial.number)
         if len(ran) == 1:
-            age_heartbeats(database)
-            fail_stale_trials(trial.study)
+            lose_workers(database, trial.study)
             if ending:
                 raise ending
         return train(trial)
@@ -324,55 +298,40 @@ def test_trial_taken_for_lost_has_one_result_though_its_worker_lives(
 def test_heartbeats_outlive_a_database_that_fails(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    beats: list[int] = []
-
-    def fail(*_: Any) -> None:
-        beats.append(1)
-        if len(beats) > 1:
-            raise StorageInternalError
+    beat = Mock(side_effect=chain([None], repeat(StorageInternalError)))
 
     def train_long(_: optuna.Trial) -> float:
-        while len(beats) < 4:
+        while beat.call_count < 4:
             time.sleep(0.01)
         return 0.5
 
     own = make_worker(database, train_long, 1)
     own.heartbeat_seconds = 0
-    monkeypatch.setattr(own.storage, "record_heartbeat", fail)
+    monkeypatch.setattr(own.storage, "record_heartbeat", beat)
     assert own.work(None) == 1
 
 
 def test_look_that_a_restart_of_the_server_cuts_off_is_taken_again(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cut = [True, False]
-
-    def list_unless_cut(of: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-        if cut and cut.pop(0):
-            raise StorageInternalError
-        return study.list_trials(of)
-
+    cut = StorageInternalError
+    look = Mock(wraps=study.list_trials, side_effect=[cut, DEFAULT, cut, cut])
     own = make_worker(database, train, 1)
-    monkeypatch.setattr("digits.commands.tune.worker.list_trials", list_unless_cut)
+    monkeypatch.setattr("digits.commands.tune.worker.list_trials", look)
     assert own.work(1) == 1
-    cut += [True, True]  # a server that does not come back
-    with pytest.raises(StorageInternalError):
+    with pytest.raises(StorageInternalError):  # of a server that does not come back
         own.work(None)
-
-
-# The database
 
 
 @pytest.mark.parametrize(
     "url",
     [
-        "postgresql+psycopg://maria:geheim@{}/digits?sslkey=geheim",
-        "sqlite:////nowhere/{}",
+        "postgresql+psycopg://maria:geheim@127.0.0.1:1/digits?sslkey=geheim",
+        "sqlite:////nowhere/x",
         "no+such://maria:geheim@host/x",
     ],
 )
 def test_database_that_does_not_answer_is_one_line_without_password(url: str) -> None:
-    url = url.format(f"{remotes.HOST}:{remotes.choose_port()}")
     refused = pytest.raises(DigitsError, match="expected a database that answers")
     with refused as raised, study.explaining(url):
         study.open_storage(url)
@@ -383,10 +342,7 @@ def test_database_that_does_not_answer_is_one_line_without_password(url: str) ->
 # Folders, trainings, pruning
 
 
-def test_folder_of_a_dead_worker_is_removed_and_that_of_another_is_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_folder_of_a_dead_worker_is_removed_and_that_of_another_is_not(tmp_path: Path) -> None:
     with objective.opening_folder() as dead:
         (dead / "clone").mkdir()
         kept = tmp_path / "kept"
@@ -458,24 +414,17 @@ def test_winner_is_taken_over_by_one_command(
     monkeypatch.setattr(command, "ask_git", lambda *_: head)
     monkeypatch.setattr(command, "is_commit", lambda _: here)
     search = make_search(push=push).model_dump()
-    own = SimpleNamespace(user_attrs={"search": search, "commit": COMMIT, "token": "small-ab12"})
-    trial = optuna.create_trial(
-        value=0.5,
-        params={RATE: 0.012345},
-        distributions={RATE: optuna.distributions.FloatDistribution(0, 1)},
-    )
-    trial.number = 3
-    assert command.advise(cast("Any", own), trial) == advice.format("small-ab12-3-0")
+    study_facts = {"search": search, "commit": COMMIT, "token": "small-ab12"}
+    own: Any = SimpleNamespace(user_attrs=study_facts)
+    trial: Any = SimpleNamespace(number=3, params={RATE: 0.012345})
+    assert command.advise(own, trial) == advice.format("small-ab12-3-0")
 
 
-def test_pictures_are_drawn_by_optuna(
-    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_pictures_are_drawn_by_optuna(database: str) -> None:
     own = make_worker(database, lambda _: 0.5, 1)
     own.work(None)
     assert [path.name for path in plots.draw_study(own.study, "x")] == ["history.png"]
     make_worker(database, train, 6).work(None)
     drawn = plots.draw_study(own.study, "x")
     assert [path.name for path in drawn] == ["history.png", "importance.png"]
-    assert all(np.asarray(Image.open(path)).std() > 10 for path in drawn)  # something is drawn
+    assert all(path.is_file() for path in drawn)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from digits.dvc.git import try_git
-from digits.dvc.run import Outcome, journaling, run_dvc
+from digits.dvc.run import DVC, Outcome, journaling, run_dvc
 from digits.errors import DigitsError
 
 WATCH_SECONDS = 0.5  # between two looks at an experiment: few epochs are that short
@@ -42,7 +42,7 @@ def run_experiment_in(
     If `watch` raises, or this process ends in any way, DVC and its stage are killed.
     """
     leash = ["setpriv", "--pdeathsig", "KILL"] if sys.platform == "linux" else []
-    command = [*leash, sys.executable, "-m", "dvc", "exp", "run", *list_options(settings), *options]
+    command = [*leash, *DVC, "exp", "run", *list_options(settings), *options]
     with journaling() as (environment, stages):
         environment["DVC_SITE_CACHE_DIR"] = str(clone / ".dvc/tmp/state")  # gone with the clone
         with subprocess.Popen(

@@ -101,6 +101,7 @@ def _load_settings(lock_path: Path) -> dict[str, Any]:
 
 
 def _is_candidate(name: str) -> bool:
+    """Tell whether no branch or tag has it; Git knows no experiment by its name, and fails."""
     if name == WORKSPACE:
         return bool(try_git("status", "--porcelain", "--", str(PARAMS_PATH), "recipes"))
     refs = ("refs/heads", "refs/remotes", "refs/tags")

@@ -15,6 +15,8 @@ from digits.dvc.git import try_git
 from digits.errors import DigitsError
 from digits.stage import JOURNAL_VARIABLE
 
+DVC = (sys.executable, "-m", "dvc")  # of this environment, activated or not
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -26,9 +28,8 @@ class Outcome:
 
 def run_dvc(*arguments: str) -> Outcome:
     """Run `dvc` with these arguments, its output shown as it comes."""
-    command = [sys.executable, "-m", "dvc", *arguments]
     with journaling() as (environment, stages):
-        status = subprocess.run(command, env=environment, check=False).returncode
+        status = subprocess.run([*DVC, *arguments], env=environment, check=False).returncode
     return Outcome(status, stages)
 
 
@@ -49,8 +50,7 @@ def read_dvc(*arguments: str) -> str:
     Raises:
         DigitsError: it failed; its own last line says why.
     """
-    command = [sys.executable, "-m", "dvc", *arguments]
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
+    done = subprocess.run([*DVC, *arguments], capture_output=True, encoding="utf-8", check=False)
     if done.returncode != 0:
         lines = (done.stderr.strip() or done.stdout.strip()).splitlines() or ["no reason given"]
         raise DigitsError(f"dvc {' '.join(arguments)}: {lines[-1].removeprefix('ERROR: ')}")

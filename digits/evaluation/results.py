@@ -1,6 +1,6 @@
 """Check that the numbers in `metrics/` belong to the model; `dvc metrics show` does not."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,32 +60,33 @@ def load_metrics() -> tuple[dict[str, Any], set[str]]:
     """
     metrics = load_json(EVALUATE_METRICS_PATH)
     check_evaluated(LOCK_PATH, str(EVALUATE_METRICS_PATH))
-    folders = (TEST_PREDICTIONS_DIR, VALIDATION_PREDICTIONS_DIR)
+    folders = (VALIDATION_PREDICTIONS_DIR, TEST_PREDICTIONS_DIR)
     if not all(path.exists() for path in (CARD_PATH, *folders)):
         return metrics, set()
-    for folder, prefix, paths in (
-        (VALIDATION_PREDICTIONS_DIR, "val_", [TRAIN_METRICS_PATH]),
-        (TEST_PREDICTIONS_DIR, "", [SCORES_PATH, EVALUATE_METRICS_PATH]),
-    ):
-        predictions = load_predictions(folder, load_card(CARD_PATH).class_count)
-        scored = score_predictions(predictions.labels, predictions.probabilities)
-        computed = {f"{prefix}{name}": value for name, value in scored.items()}
-        for path in paths:
-            _check(path, folder, computed, f"{prefix}accuracy")
-    return metrics, metrics.keys() & computed.keys()
+    _check_split(VALIDATION_PREDICTIONS_DIR, [TRAIN_METRICS_PATH], "val_")
+    computed = _check_split(TEST_PREDICTIONS_DIR, [SCORES_PATH, EVALUATE_METRICS_PATH])
+    return metrics, metrics.keys() & computed
 
 
-def _check(path: Path, folder: Path, computed: Mapping[str, Any], required: str) -> None:
-    """Refuse a file whose numbers differ from those computed from a split's predictions."""
-    values = load_json(path)
-    for name in sorted({required} | (values.keys() & computed.keys())):
-        expected, received = computed[name], values.get(name)
-        if not isinstance(received, int | float) or abs(received - expected) > TOLERANCE:
-            raise DigitsError(
-                f"{path}: expected {name} {expected:.6g}, computed from {folder}, received "
-                f"{received}: `dvc checkout` brings the predictions that dvc.lock names; if the "
-                f"numbers were edited, `git restore {path.parent}` brings them back"
-            )
+def _check_split(folder: Path, paths: Sequence[Path], prefix: str = "") -> set[str]:
+    """Refuse files whose numbers differ from those computed from a split's predictions.
+
+    Returns the names of the computed numbers, of which each file must have the accuracy.
+    """
+    predictions = load_predictions(folder, load_card(CARD_PATH).class_count)
+    scores = score_predictions(predictions.labels, predictions.probabilities)
+    computed = {f"{prefix}{name}": value for name, value in scores.items()}
+    for path in paths:
+        values = load_json(path)
+        for name in sorted({f"{prefix}accuracy"} | (values.keys() & computed.keys())):
+            expected, received = computed[name], values.get(name)
+            if not isinstance(received, int | float) or abs(received - expected) > TOLERANCE:
+                raise DigitsError(
+                    f"{path}: expected {name} {expected:.6g}, computed from {folder}, received "
+                    f"{received}: `dvc checkout` brings the predictions that dvc.lock names; if "
+                    f"the numbers were edited, `git restore {path.parent}` brings them back"
+                )
+    return {*computed}
 
 
 def describe_result(title: str, recipe: str, metrics: Mapping[str, Any]) -> str:

@@ -59,6 +59,7 @@ class Objective:
         return mean
 
     def _run(self, trial: optuna.Trial, names: list[str], settings: Point) -> None:
+        """Run the experiment of the last name; the others are of the trial's earlier seeds."""
         *others, name = names
         print(f"\n=== {name} ===", flush=True)
         repository = self.folder / "clone"

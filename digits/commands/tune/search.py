@@ -129,13 +129,13 @@ class Search(Section):
         return f"mean of {' and '.join(weighted)}"
 
 
-def load_search(path: Path = TUNE_PATH) -> Search:
-    """Load the file; refuse a key with which `dvc exp run -S` would fail, trial after trial."""
-    search = load_params("", Search, path)
+def load_search() -> Search:
+    """Load `tune.yaml`; refuse a key with which `dvc exp run -S` would fail, trial after trial."""
+    search = load_params("", Search, TUNE_PATH)
     for key in (*search.settings, *search.space):
         file, _, inner = key.rpartition(":")
         try:
             load_params(inner, object, Path(file or PARAMS_PATH))
         except ConfigError as error:
-            raise ConfigError(f"{path}: {key}: {error}") from error
+            raise ConfigError(f"{TUNE_PATH}: {key}: {error}") from error
     return search
