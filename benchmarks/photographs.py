@@ -58,7 +58,7 @@ def read_kind(
 
 def main(arguments: Namespace) -> None:
     card = load_card(CARD_PATH)
-    images, labels = vars(load_split(VALIDATION_DIR, card.class_count)).values()
+    validation = load_split(VALIDATION_DIR, card.class_count)
     used = slice(UNUSED) if arguments.development else slice(UNUSED, None)
     rows = []
     for number, kind in enumerate(KINDS):
@@ -66,7 +66,8 @@ def main(arguments: Namespace) -> None:
             # Other draws for development: an empty sheet has no digit that the code has not seen.
             draws = np.random.default_rng([number, arguments.development])
             count = arguments.count or kind.count
-            rows.append(read_kind(kind, images[used], labels[used], count, draws))
+            images, labels = validation.images[used], validation.labels[used]
+            rows.append(read_kind(kind, images, labels, count, draws))
     print(pd.DataFrame(rows).to_markdown(index=False, tablefmt="github"))
 
 

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from mmap import MADV_RANDOM, mmap
 from pathlib import Path
 from tokenize import TokenError
-from types import SimpleNamespace
 from typing import IO, Any
 
 import numpy as np
@@ -67,16 +66,14 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
-    """Write a `.npy` file: the same bytes for the same array."""
-    with atomic_write(path) as file:
-        # To a real file NumPy writes in C, and its error does not say that the disk is full.
-        np.save(SimpleNamespace(write=file.write), array, allow_pickle=False)
+    """Write a `.npy` file of one dimension or more: the same bytes for the same array."""
+    write_array_in_parts(path, len(array), [array])
 
 
 def write_array_in_parts(path: Path, count: int, parts: Iterable[np.ndarray]) -> None:
     """Write the parts, at least one, as one `.npy` file of `count` rows.
 
-    The bytes are those of `write_array` for the whole, which need not fit into memory.
+    The bytes are those that NumPy writes for the whole, which need not fit into memory.
     """
     with atomic_write(path) as file:
         for number, part in enumerate(parts):

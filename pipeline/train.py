@@ -46,6 +46,7 @@ FEW_STEPS = 200
 # Validation images that are corrupted: not all, since this is part of the time that a training
 # takes, and `champion` looks at each 30 times.
 ROBUSTNESS_COUNT = 1000
+NOT_MEASURED = pd.DataFrame(columns=COLUMNS)  # until the training ends: `dvc plots` needs a table
 
 
 class TrainParams(Section):
@@ -86,16 +87,12 @@ def warn_of_few_steps(plan: Plan) -> None:
         )
 
 
-def write_progress(history: pd.DataFrame, metrics: Mapping[str, Any]) -> None:
-    """Write the scores so far, for `dvc metrics show` during the training."""
-    # An empty table until the model is finished: `dvc plots` needs the file.
-    write_table(VAL_ROBUSTNESS_PATH, pd.DataFrame(columns=COLUMNS))
-    write_results(history, metrics)
-
-
-def write_results(history: pd.DataFrame, metrics: Mapping[str, Any]) -> None:
-    """Write the learning curves and the scores."""
+def write_results(
+    history: pd.DataFrame, metrics: Mapping[str, Any], robustness: pd.DataFrame = NOT_MEASURED
+) -> None:
+    """Write the learning curves and the scores, those so far for `dvc metrics show`."""
     write_table(HISTORY_PATH, history)
+    write_table(VAL_ROBUSTNESS_PATH, robustness)
     write_json(TRAIN_METRICS_PATH, metrics)
 
 
@@ -111,10 +108,10 @@ def judge_robustness(plan: Plan, trained: Trained) -> pd.DataFrame:
 def main() -> None:
     plan = load_plan()
     warn_of_few_steps(plan)
-    trained = train_recipe(plan, write_progress, CHECKPOINT_PATH)
+    trained = train_recipe(plan, write_results, CHECKPOINT_PATH)
     robustness = judge_robustness(plan, trained)
-    write_table(VAL_ROBUSTNESS_PATH, robustness)
-    write_results(trained.history, trained.metrics | summarize_robustness(robustness, "val_"))
+    metrics = trained.metrics | summarize_robustness(robustness, "val_")
+    write_results(trained.history, metrics, robustness)
     write_model(MODEL_PATH, trained.model)
     predictions = Predictions.of_split(plan.validation, trained.probabilities)
     write_predictions(VALIDATION_PREDICTIONS_DIR, predictions)

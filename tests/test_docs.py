@@ -64,8 +64,8 @@ def project(synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         write_text(Path(f"plots/{name}.csv"), text)
     for page, blocks in PAGES.items():
         write_text(Path(page), "".join(map("<!-- {0} -->\n<!-- /{0} -->\n".format, blocks)))
-    with Path("README.md").open("a") as page:
-        page.write(f"a\n<!-- result {OTHER} -->\nold\n<!-- /result -->\n<!-- b -->\n")
+    with Path("README.md").open("a") as file:
+        file.write(f"a\n<!-- result {OTHER} -->\nold\n<!-- /result -->\n<!-- b -->\n")
     Path("dvc.lock").write_text(LOCK.format(md5=MODEL))
     Path("LEADERBOARD.md").write_text(LEADERBOARD)
     return tmp_path

@@ -72,25 +72,25 @@ def repository(checkout: Project) -> Project:
     return checkout
 
 
-@pytest.mark.parametrize("index", ["", "https://mine.test/simple"])
-def test_uv_installs_by_hash_from_the_index_of_pip(index: str, repository: Project) -> None:
-    given = (f"UV_DEFAULT_INDEX={index}",) if index else ()
-    _, first, second = make(repository, *given, "env", status=0)
+def test_uv_installs_by_hash_from_the_index_of_pip_or_its_own(repository: Project) -> None:
+    _, first, second = make(repository, "env", status=0)
     assert first.startswith("python -m pip install ")
     assert first.endswith("--require-hashes -r requirements-uv.lock")
     assert second.startswith("uv pip install ")
-    expected = index or "https://a.test/simple"
-    assert second.endswith(f"--require-hashes -r requirements.lock from {expected}")
+    assert second.endswith("--require-hashes -r requirements.lock from https://a.test/simple")
+    own = "https://mine.test/simple"
+    *_, last = make(repository, f"UV_DEFAULT_INDEX={own}", ".venv/test.stamp", status=0)
+    assert last.endswith(f"--require-hashes -r requirements-test.lock from {own}")
     assert make(repository, "env", status=0) == ["make: Nothing to be done for 'env'."]
     assert repository.call(".venv/bin/digits", "compare", "a b") == "python -m digits compare a b\n"
 
 
 def test_pip_installs_where_uv_cannot(repository: Project) -> None:
     write_program(repository.folder / "uv", UV.format(status=1))
-    *_, reason, last = make(repository, ".venv/test.stamp", status=0)
+    *_, reason, last = make(repository, "env", status=0)
     assert reason == "Without uv: pip does the same and takes minutes."
     assert last.startswith("python -m pip install ")
-    assert last.endswith("--require-hashes -r requirements-test.lock")
+    assert last.endswith("--require-hashes -r requirements.lock")
 
 
 def test_foreign_venv_is_refused_and_the_way_out_leads_on(repository: Project) -> None:
@@ -140,18 +140,14 @@ def test_unusable_python_and_folder_are_a_line_each(empty: Project) -> None:
 
 
 def test_stages_run_by_the_python_of_the_command(
-    empty: Project,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
+    empty: Project, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """As after `pip install .`, where no environment is activated and `python` is another's."""
-    (empty.folder / ".dvc").mkdir()
-    shutil.copy(ROOT / ".dvc/config", empty.folder / ".dvc/config")
-    (empty.folder / "dvc.yaml").write_text(STAGE)
     empty.call("git", "init", "--quiet")
-    write_program(tmp_path / "bin/python", "#!/bin/sh\nexit 1\n")
-    monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
+    empty.call("dvc", "init", "--quiet")
+    (empty.folder / "dvc.yaml").write_text(STAGE)
+    write_program(empty.folder / "bin/python", "#!/bin/sh\nexit 1\n")
+    monkeypatch.setenv("PATH", f"{empty.folder}/bin:/usr/bin:/bin")
     monkeypatch.setenv("SHELL", "/bin/false")  # that of a service's account
     assert run_dvc("repro").status == 0
     assert f"runs by {sys.executable}" in capfd.readouterr().out
@@ -159,8 +155,7 @@ def test_stages_run_by_the_python_of_the_command(
 
 def test_experiment_does_not_have_git_forget_a_merge(empty: Project) -> None:
     """DVC would: the merge would be committed with one parent."""
-    empty.call("git", "init", "--quiet")
-    empty.identify().call("git", "commit", "--quiet", "--allow-empty", "--message", "x")
-    empty.call("git", "update-ref", "MERGE_HEAD", "HEAD")
+    (empty.folder / "dvc.yaml").touch()
+    empty.start_repository().call("git", "update-ref", "MERGE_HEAD", "HEAD")
     with pytest.raises(DigitsError, match="expected no merge under way"):
         run_experiment({"x": 1})

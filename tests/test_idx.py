@@ -48,7 +48,7 @@ def test_encode_refuses_other_types(dtype: str) -> None:
 MALFORMED = {
     "type": (header(0x07, 4) + bytes(4), "type code: expected one of 0x08, .*, received 0x07"),
     "255-dimensions-short": (b"\x00\x00\x08\xff" + bytes(16), "received 255 in 20 bytes"),
-    "little-endian": (struct.pack("<4I", 2051, 2, 3, 4) + bytes(24), "byte-swapped"),
+    "little-endian": (struct.pack("<4I", 2051, 2, 3, 4) + bytes(24), "two zero bytes"),
     "wraps-to-0": (header(0x08, 2**16, 2**24, 2**24), f"expected {2**64} bytes, received 0"),
     "empty-but-past-2**63": (header(0x0E, *[0xFFFFFFFF] * 3, 0), "IDX shape "),
     "gzip": (gzip.compress(GOOD, mtime=0), "this is gzip, decompress it first"),

@@ -1,7 +1,6 @@
 """The page of `digits report`: the metrics' own numbers, every figure, nothing from elsewhere."""
 
 import base64
-import json
 import re
 import shutil
 from pathlib import Path
@@ -19,35 +18,29 @@ def reported(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Proj
     """Return a project with its report, and one figure more than the stages write."""
     project = trained.copy(tmp_path_factory.mktemp("report") / "project")
     shutil.copy(project.folder / "plots/curves.png", project.folder / "plots/mine.png")
-    project.change(
-        "    - plots/prototypes.png:\n",
-        "    - plots/mine.png:\n        cache: false\n    - plots/prototypes.png:\n",
-        "dvc.yaml",
-    )
+    first = "    - plots/prototypes.png:\n"
+    project.change(first, f"    - plots/mine.png:\n        cache: false\n{first}", "dvc.yaml")
     project.digits("report")
     return project
 
 
-def read_page(project: Project) -> str:
-    return (project.folder / "report/index.html").read_text()
-
-
 def test_page_holds_the_metrics_the_figures_and_nothing_from_elsewhere(reported: Project) -> None:
-    page = read_page(reported)
-    for path in NUMBERS:
-        for key, value in json.loads((reported.folder / path).read_bytes()).items():
+    path = reported.folder / "report/index.html"
+    page = path.read_text()
+    for metrics in NUMBERS:
+        for key, value in reported.load(str(metrics)).items():
             assert re.search(rf"^{key} +{re.escape(str(value))}$", page, re.MULTILINE), key
     figures = sorted(reported.folder.glob("plots/*.png"))
     assert len(figures) == 12  # with the new one, which no list but dvc.yaml has
-    for path in figures:
-        assert base64.b64encode(path.read_bytes()).decode() in page, path
+    for figure in figures:
+        assert base64.b64encode(figure.read_bytes()).decode() in page, figure
     assert "://" not in page
     assert "Total params: " in page
     assert re.findall(r'href="(?!#)', page) == []
     targets = set(re.findall(r'href="#([\w-]+)"', page))
     assert targets <= set(re.findall(r'id="([\w-]+)"', page))
     reported.digits("report")
-    assert read_page(reported) == page
+    assert path.read_text() == page
 
 
 @pytest.mark.slow

@@ -15,12 +15,18 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
-from digits.config import PARAMS_PATH, load_params
+from digits.config import PARAMS_PATH
 from digits.data.datasets import load_dataset
 from digits.errors import DigitsError
 from digits.evaluation.ledger import load_ledger
 from digits.evaluation.metrics import score_accuracy_interval, score_calibration_error
-from digits.evaluation.results import LOCK_PATH, NOT_VERIFIED, describe_result, load_metrics
+from digits.evaluation.results import (
+    LOCK_PATH,
+    NOT_VERIFIED,
+    describe_result,
+    load_metrics,
+    load_stages,
+)
 from digits.files import load_json, load_table, write_text
 from digits.markdown import escape, quote
 from digits.paths import EVALUATE_METRICS_PATH, MODEL_PATH, PLOTS_DIR, TRAIN_METRICS_PATH
@@ -170,7 +176,7 @@ def load_facts() -> dict[str, Any]:
         ArtifactError: a file is missing or damaged.
         DigitsError: `dvc.lock` is not that of a whole run.
     """
-    stages: dict[str, Any] = load_params("stages", dict[str, Any], LOCK_PATH)
+    stages = load_stages()
     outs = [out for stage in stages.values() for out in stage.get("outs", ())]
     model = next((out for out in outs if out["path"] == str(MODEL_PATH)), None)
     if model is None:

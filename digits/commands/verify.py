@@ -9,9 +9,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from digits.config import load_params, load_yaml
 from digits.dvc.cache import (
     is_whole,
     list_objects,
@@ -22,7 +20,7 @@ from digits.dvc.cache import (
 )
 from digits.dvc.run import run_dvc
 from digits.errors import DigitsError
-from digits.evaluation.results import LOCK_PATH
+from digits.evaluation.results import LOCK_PATH, load_stages
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -55,7 +53,7 @@ def remove_copies(names: Mapping[str, str]) -> list[Path]:
 
 def verify_cache(arguments: Namespace) -> None:
     if LOCK_PATH.is_file():
-        load_yaml(LOCK_PATH)  # which says so of a merge's conflict; DVC only finds it corrupted
+        load_stages()  # which says so of a merge's conflict; DVC only finds it corrupted
     repo = open_repo()
     store, source, where, other = repo.cache.local, None, "the cache", "the remote"
     if arguments.remote or arguments.repair:
@@ -91,8 +89,8 @@ def reproduce() -> dict[str, str]:
     status = run_dvc("repro", "--force").status
     if status != 0:
         sys.exit(status)
-    stages: dict[str, Any] = load_params("stages", dict[str, Any], LOCK_PATH)
-    return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", ())}
+    outs = [out for stage in load_stages().values() for out in stage.get("outs", ())]
+    return {out["path"]: out["md5"] for out in outs}
 
 
 def verify_reproducible(_: Namespace) -> None:

@@ -77,10 +77,9 @@ def encode(array: np.ndarray) -> bytes:
 
 def _decode_header(data: bytes) -> tuple[np.dtype[Any], tuple[int, ...]]:
     if len(data) < 4 or data[:2] != b"\0\0":
-        hint = hint_format(data)
-        if data[2:4] == b"\0\0" and data[1] in DTYPES:
-            hint = " (byte-swapped: a little-endian header)"
-        raise IdxFormatError(f"IDX header: expected two zero bytes, received {data[:4]!r}{hint}")
+        raise IdxFormatError(
+            f"IDX header: expected two zero bytes, received {data[:4]!r}{hint_format(data)}"
+        )
     code, dimensions = data[2:4]
     if code not in DTYPES:
         known = ", ".join(f"0x{code:02X}" for code in DTYPES)

@@ -8,14 +8,14 @@ from typing import Any
 from dvc.api import DVCFileSystem
 from dvc.utils.flatten import flatten
 
-from digits.config import PARAMS_PATH, load_yaml
+from digits.config import PARAMS_PATH
 from digits.data.splits import load_card
 from digits.dvc.experiments import list_names
 from digits.dvc.git import ask_git, is_commit, try_git
 from digits.errors import DigitsError
 from digits.evaluation.predictions import FILES, load_predictions
 from digits.evaluation.records import Record
-from digits.evaluation.results import LOCK_PATH, check_evaluated, read_models
+from digits.evaluation.results import LOCK_PATH, check_evaluated, load_stages, read_models
 from digits.files import load_json
 from digits.paths import (
     CARD_PATH,
@@ -92,7 +92,7 @@ def _load(name: str, split: str, root: Path) -> Record:
 def _load_settings(lock_path: Path) -> dict[str, Any]:
     """Return the parameters that the model came from, as the lock has them: those of the run."""
     settings: dict[str, Any] = {}
-    stages = load_yaml(lock_path)["stages"]
+    stages = load_stages(lock_path)
     for stage in ("decode", "train"):
         for file, values in stages.get(stage, {}).get("params", {}).items():
             start = "" if file == str(PARAMS_PATH) else f"{file}:"

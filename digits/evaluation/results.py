@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from digits.config import load_yaml
+from digits.config import load_params
 from digits.data.splits import load_card
 from digits.errors import DigitsError
 from digits.evaluation.metrics import score_accuracy_interval, score_predictions
@@ -26,9 +26,18 @@ TOLERANCE = 1e-5  # metrics are written with six decimals, and other machines ro
 NOT_VERIFIED = "not verified: the predictions are not here, `dvc pull` brings them"
 
 
+def load_stages(lock_path: Path = LOCK_PATH) -> dict[str, dict[str, Any]]:
+    """Load what `dvc.lock` has of each stage's last run: its `deps`, `params` and `outs`.
+
+    Raises:
+        ConfigError: no such file, or it is damaged.
+    """
+    return load_params("stages", dict[str, dict[str, Any]], lock_path)
+
+
 def read_models(lock_path: Path) -> dict[str, str]:
     """Return the MD5 of the model that `train` wrote, and of the one that `evaluate` read."""
-    stages = load_yaml(lock_path)["stages"]
+    stages = load_stages(lock_path)
     return {
         stage: entry["md5"]
         for stage, kind in (("train", "outs"), ("evaluate", "deps"))

@@ -74,8 +74,7 @@ def record(
             where = f"{network.name}, epoch {epoch + 1}"
             raise DigitsError(f"{where}: expected a finite loss, received {logs['loss']}")
         # The cross-entropy is the loss without penalties and label smoothing.
-        keys = {name: name.replace("loss", "cross_entropy") for name in HISTORY_COLUMNS[1:]}
-        scores = {name: logs[key] for name, key in keys.items()}
+        scores = {key: logs[key.replace("loss", "cross_entropy")] for key in HISTORY_COLUMNS[1:]}
         checkpoint.rows.append({"epoch": epoch + 1, **scores})
         checkpoint.state = [variable.numpy() for variable in variables]
         states = [vars(callback) for callback in watched]

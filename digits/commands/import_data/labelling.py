@@ -111,11 +111,14 @@ def _choose_labels(
     """Choose folders of numbers or letters, else what file names have, else the folders."""
     if label == FOLDER or (label is None and _are_plain(in_folders)):
         return in_folders
-    in_names, is_one = _read_names(names, label), len(set(in_folders)) < 2
+    in_names = _read_names(names, label)
+    if label:
+        return in_names
+    are_many = len(set(in_folders)) > 1
     if in_names:
-        return in_names if is_one or label else ()
+        return () if are_many else in_names  # the folders may be writers, or the classes
     is_inside = all(name.count("/") > 1 for name in names)  # of a folder that is no source
-    return in_folders if not label and (is_inside or not is_one) else ()
+    return in_folders if are_many or is_inside else ()
 
 
 def _find_splits(names: Sequence[str]) -> tuple[list[list[str]], Splits]:

@@ -3,9 +3,9 @@
 import csv
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from io import TextIOWrapper
+from io import StringIO, TextIOWrapper
 from typing import IO, Any, NamedTuple
 
 import numpy as np
@@ -198,12 +198,8 @@ def _is_numbers(cells: Iterable[str]) -> bool:
     return all(map(NUMBER.fullmatch, cells))
 
 
-def _number_anew(names: Sequence[str]) -> list[str]:
+def _number_anew(names: list[str]) -> list[str]:
     """Restore the row 5,0,0,0 that pandas took for a header, 5,0,0.1,0.2; or return none."""
     row = [name.partition(".")[0] for name in names]
-    counts: dict[str, int] = {}
-    for name, plain in zip(names, row, strict=True):
-        count = counts[plain] = counts.get(plain, -1) + 1
-        if name != (f"{plain}.{count}" if count else plain):
-            return []
-    return row if row != list(names) else []
+    header = [*pd.read_csv(StringIO(",".join(row)), nrows=0)]
+    return row if header == names != row else []
