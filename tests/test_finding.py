@@ -167,6 +167,14 @@ def test_bomb_is_a_line_and_costs_no_memory(wrap: Callable[[bytes], Contents]) -
     assert peak < 5_000_000
 
 
+def test_archive_in_archives_ends(contents: Contents) -> None:
+    files = make_zip(contents)
+    for _ in range(6):
+        files = make_zip(files)
+    write(files, BROUGHT)
+    find_nothing()
+
+
 # Links and special files
 
 
