@@ -19,7 +19,7 @@ import pytest
 import scipy.io
 from conftest import draw_images
 from layouts import write as write_files
-from PIL import Image
+from PIL import Image, ImageOps
 from test_segmentation import photograph, write
 from test_stages import make_project
 
@@ -641,10 +641,21 @@ def test_sheets_and_singles_become_a_dataset_without_bad_pictures_if_told(
     assert [*map(bytes, read_arrays())] == first
 
 
-def test_glyph_in_a_corner_is_put_in_its_place() -> None:
+def put_in_a_corner(glyph: Image.Image) -> Image.Image:
+    picture = Image.new("L", (28, 28))  # of MNIST's size
+    picture.paste(glyph.resize((14, 14)), (1, 1))
+    return picture
+
+
+def crop(glyph: Image.Image) -> Image.Image:
+    return glyph.crop(glyph.getbbox())  # most of the border is ink
+
+
+@pytest.mark.parametrize(
+    "change", [put_in_a_corner, crop, lambda glyph: ImageOps.invert(crop(glyph))]
+)
+def test_glyph_is_put_in_its_place(change: Callable[[Image.Image], Image.Image]) -> None:
     for number, digit, pixels, _ in EACH:
-        picture = np.zeros((28, 28), np.uint8)  # of MNIST's size
-        picture[1:15, 1:15] = np.asarray(Image.fromarray(pixels).resize((14, 14)))
-        save(f"p/{digit}/{number}.png", picture)
+        save(f"p/{digit}/{number}.png", np.asarray(change(Image.fromarray(pixels))))
     run("p")
     assert_looks_like_its_label(0.65)
