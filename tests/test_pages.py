@@ -1,11 +1,9 @@
 """The pages: what they name exists, and they can be typed as written: the tour on MNIST."""
 
-import json
 import os
 import re
 import shutil
 import subprocess
-import time
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE, OutputChecker
 from pathlib import Path
 
@@ -16,13 +14,14 @@ from conftest import publish_mnist
 from imports import ROOT
 from layouts import LAYOUTS, NAMES, unpack_all, write
 from projects import Project, lend_environment, make_project
+from remotes import wait_until
 from ruamel.yaml import YAML
 from samples import make_plan
 from test_import import write_sheet
 
 from digits.cli import COMMANDS
 from digits.commands.tune.search import Dimension, Search
-from digits.config import Section, load_params
+from digits.config import load_params
 from digits.data.datasets import Dataset
 from digits.data.idx import decode
 from digits.model.recipes import Augmentation, Recipe
@@ -35,6 +34,12 @@ PAGES += sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.
 PARAMS = YAML(typ="safe").load(ROOT / "params.yaml")
 KEYS = {f"{stage}.{key}" for stage in PARAMS if stage != "dataset" for key in PARAMS[stage]}
 KEYS |= {"dataset"}
+EXPLAINED = {
+    "docs/recipes.md": (Recipe, Augmentation),
+    "docs/data.md": (Dataset,),
+    "docs/scaling.md": (Search, Dimension),
+}
+needs_mnist = pytest.mark.skipif(not MIRROR.is_dir(), reason="needs MNIST in ../shared/mnist")
 
 
 def read(page: str) -> str:
@@ -67,21 +72,16 @@ def type_block(project: Project, block: str) -> str:
 
 @pytest.mark.checkout
 @pytest.mark.parametrize("page", PAGES)
-def test_links_lead_somewhere(page: str) -> None:
-    made = read("dvc.yaml")
-    for link in re.findall(r'\]\(([^)]+)\)|src="([^"]+)"', read(page)):
+def test_what_a_page_names_exists(page: str) -> None:
+    text, made = read(page), read("dvc.yaml")
+    for link in re.findall(r'\]\(([^)]+)\)|src="([^"]+)"', text):
         name, _, anchor = "".join(link).partition("#")
         path = (ROOT / page).parent / name if name else ROOT / page
         # A figure may be away for a while: DVC removes it before its stage runs.
         gone = f"- {name.removeprefix('../')}:" in made or "recipes/" in name
         assert "://" in name or path.exists() or gone, name
         assert not anchor or "://" in name or anchor in list_anchors(path.read_text()), link
-
-
-@pytest.mark.checkout
-@pytest.mark.parametrize("page", PAGES)
-def test_commands_and_parameters_exist(page: str) -> None:
-    text = read(page)
+    # Commands and parameters, in blocks and in the text.
     blocks = re.findall(r"```.*?\n(.*?)```", text, re.DOTALL)
     words = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
     code = re.sub("#.*", "", "\n".join([*blocks, *words]))
@@ -96,37 +96,22 @@ def test_commands_and_parameters_exist(page: str) -> None:
 
 
 @pytest.mark.checkout
-def test_no_row_is_of_another_parameter() -> None:
+def test_every_key_is_explained_and_no_other() -> None:
+    for page, kinds in EXPLAINED.items():
+        keys = [key for kind in kinds for key in kind.model_fields]
+        assert not [key for key in keys if f"`{key}" not in read(page)]
     rows = re.findall(r"^\| `([\w.]+)` \|", read("docs/parameters.md"), re.MULTILINE)
     assert {*rows} <= KEYS  # a parameter of one's own is explained where it stands
 
 
-@pytest.mark.checkout
-@pytest.mark.parametrize(
-    ("page", "kinds"),
-    [
-        ("docs/recipes.md", (Recipe, Augmentation)),
-        ("docs/data.md", (Dataset,)),
-        ("docs/scaling.md", (Search, Dimension)),
-    ],
-)
-def test_every_key_is_explained(page: str, kinds: tuple[type[Section], ...]) -> None:
-    keys = [key for kind in kinds for key in kind.model_fields]
-    assert not [key for key in keys if f"`{key}" not in read(page)]
-
-
-def test_dataset_of_the_page_is_one(tmp_path: Path) -> None:
-    (tmp_path / "letters.yaml").write_text(*read_blocks("docs/data.md", "yaml"))
-    assert load_params("", Dataset, tmp_path / "letters.yaml").class_names == list("ABCDEF")
-
-
-@pytest.mark.parametrize("number", range(len(read_blocks("docs/recipes.md", "yaml"))))
-def test_recipes_can_be_trained(number: int, tmp_path: Path) -> None:
+def test_dataset_and_recipes_of_the_pages_can_be_used(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(*read_blocks("docs/data.md", "yaml"))
+    assert load_params("", Dataset, path).class_names == list("ABCDEF")
     smallest, *others = read_blocks("docs/recipes.md", "yaml")
-    path = tmp_path / "recipe.yaml"
-    block = [smallest, *others][number]
-    path.write_text(block if "layers:" in block else smallest + block)  # some keys alone
-    smoke_test(make_plan(load_params("", Recipe, path)))
+    for block in (smallest, *others):
+        path.write_text(block if "layers:" in block else smallest + block)  # some keys alone
+        smoke_test(make_plan(load_params("", Recipe, path)))
 
 
 @pytest.fixture
@@ -154,7 +139,7 @@ def test_readme_can_be_typed_as_written(typed: Project) -> None:
         type_block(typed, re.sub(r"digits demo.*", "digits demo --help", block))
 
 
-@pytest.mark.skipif(not MIRROR.is_dir(), reason="needs MNIST in ../shared/mnist")
+@needs_mnist
 @pytest.mark.nightly
 def test_tour_can_be_typed_as_written(tmp_path: Path) -> None:
     clone = Project(tmp_path / "digits")
@@ -186,10 +171,8 @@ def test_experiments_can_be_typed_as_written(typed: Project) -> None:
     try:
         type_block(typed, one)
         type_block(typed, grid)
-        deadline = time.monotonic() + 600
-        while re.search("Queued|Running", typed.call("dvc", "queue", "status")):
-            assert time.monotonic() < deadline
-            time.sleep(2)
+        status = ("dvc", "queue", "status")
+        wait_until(lambda: not re.search("Queued|Running", typed.call(*status)), "not done", 600)
         listed = type_block(typed, listing)
         assert [listed.count(f"epochs 9 → {epochs}") for epochs in (2, 3)] == [2, 2]
         assert "of 4 pairs" in type_block(typed, several)
@@ -224,14 +207,12 @@ def test_data_can_be_typed_as_written(tmp_path: Path) -> None:
     for block in (mnist, kaggle, own):
         type_block(project, block)
         project.call("git", "add", "datasets")
-        counts.append(project.load("data/decoded/dataset.json")["image_counts"])
-    assert counts == [
-        {"train": train, "validation": validation, "test": test}
-        for train, validation, test in ((135, 15, 50), (108, 12, 30), (90, 10, 20))
-    ]
+        found = project.load("data/decoded/dataset.json")["image_counts"]
+        counts.append([found[split] for split in ("train", "validation", "test")])
+    assert counts == [[135, 15, 50], [108, 12, 30], [90, 10, 20]]
 
 
-@pytest.mark.skipif(not MIRROR.is_dir(), reason="needs MNIST in ../shared/mnist")
+@needs_mnist
 @pytest.mark.nightly
 def test_handwriting_can_be_taught_as_written(tmp_path: Path) -> None:
     (tmp_path / "shared").symlink_to(MIRROR.parent)
@@ -246,9 +227,6 @@ def test_handwriting_can_be_taught_as_written(tmp_path: Path) -> None:
     # Nobody looked at a test image before the last command.
     _, evaluated = printed.split("Running stage 'evaluate'")
     assert "Running stage 'train'" not in evaluated
-    shown = project.call("dvc", "metrics", "show", "--json", "metrics/evaluate.json")
-    parts = json.loads(shown)[""]["data"]["metrics/evaluate.json"]["data"]["parts"]
-    assert {name: part["image_count"] for name, part in parts.items()} == {
-        "mnist": 10_000,
-        "my-digits": 10,
-    }
+    parts = project.load("metrics/evaluate.json")["parts"]
+    counts = {name: part["image_count"] for name, part in parts.items()}
+    assert counts == {"mnist": 10_000, "my-digits": 10}
