@@ -58,7 +58,7 @@ def test_images_on_disk_give_the_same_weights(tmp_path: Path) -> None:
         FLATTEN, SOFTMAX, batch_size=10, augmentation=LIMITS, temperature_scaling=True
     )
     plan = make_plan(recipe)
-    mapped = {}
+    mapped: dict[str, Any] = {}
     for name in ("train", "validation"):
         split = getattr(plan, name)
         write_split(tmp_path / name, [split.images], split.labels)
