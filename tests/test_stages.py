@@ -222,16 +222,10 @@ def test_perfect_model_has_nothing_to_analyse(decoded: Path) -> None:
     write_predictions(TEST_PREDICTIONS_DIR, make_predictions(labels, labels))
     write_json(SCORES_PATH, {"recipe": "perfect"})
     analyze.main()
-    assert load("data/analysis/summary.json") == {
-        "confident_error_count": 0,
-        "coverage_at_999": 1,
-        "disputed_error_count": 0,
-        "error_count": 0,
-        "label_issue_count": 0,
-        "most_confused_count": 0,
-        "most_confused_pair": "none",
-        "undisputed_accuracy": 1,
-    }
+    summary = load("data/analysis/summary.json")
+    assert {value for name, value in summary.items() if name.endswith("_count")} == {0}
+    assert summary["most_confused_pair"] == "none"
+    assert summary["coverage_at_999"] == summary["undisputed_accuracy"] == 1
     assert (decoded / "plots/errors.png").stat().st_size > 0
 
 
