@@ -47,7 +47,8 @@ def test_measure_is_what_it_was(name: str) -> None:
 def test_images_stay_images_each_corrupted_by_its_position_alone(name: str) -> None:
     before, others = NOISY.copy(), NOISY.copy()
     corrupted = corrupt(name, NOISY)
-    assert (corrupted.shape, corrupted.dtype) == (NOISY.shape, np.float32)
+    assert corrupted.shape == NOISY.shape
+    assert corrupted.dtype == np.float32
     assert 0 <= corrupted.min() < corrupted.max() <= 1
     assert (np.abs(corrupted - NOISY).max(axis=(1, 2)) > 0.1).all()
     others[[0, 1, 3, 5]] = 0.25

@@ -40,11 +40,11 @@ def database() -> Iterator[Database]:
         password, data = folder / "password", f"--pgdata={folder / 'data'}"
         password.write_text(secret)
         password.chmod(0o644)
-        initdb = [*become, binaries / "initdb", data, "--username=maria", "--no-sync"]
+        initdb = [*become, str(binaries / "initdb"), data, "--username=maria", "--no-sync"]
         initdb += ["--auth=scram-sha-256", f"--pwfile={password}"]
         subprocess.run(initdb, check=True, cwd="/", capture_output=True)
         options = f"-c listen_addresses={HOST} -c port={port} -c unix_socket_directories={folder}"
-        command = [*become, binaries / "pg_ctl", data, "--silent", "--wait"]
+        command = [*become, str(binaries / "pg_ctl"), data, "--silent", "--wait"]
         command += [f"--log={folder / 'log'}", f"--options={options}"]
 
         def control(*words: str) -> None:
