@@ -77,18 +77,15 @@ def make(module: Any, words: Mapping[str, Any], step_count: int = 1) -> Any:
 def chain(layers: Mapping[str, Any], tensor: Any, prefix: str = "") -> Any:
     """Apply layers, under the same names: by names, TensorFlow chooses in which order it sums."""
     for name, words in layers.items():
-        own = {key: value for key, value in words.items() if key != "branches"}
+        path, inputs = f"{prefix}{name}", tensor
+        own = {**words, "name": path}
         if words["type"] == "Dropout":
             own["dtype"] = "float32"  # in float64, too: or it would drop others
-        branches, inputs = words.get("branches"), tensor
-        if branches:
-            inputs = [
-                chain(inner, tensor, f"{prefix}{name}.{key}.") for key, inner in branches.items()
-            ]
-        layer = make(keras.layers, own | {"name": f"{prefix}{name}"})
+        if branches := own.pop("branches", None):
+            inputs = [chain(inner, tensor, f"{path}.{key}.") for key, inner in branches.items()]
+        layer = make(keras.layers, own)
         if words["type"] in ("MultiHeadAttention", "GroupQueryAttention"):
-            query, value = inputs if isinstance(inputs, list) else (inputs, inputs)
-            tensor = layer(query, value)
+            tensor = layer(*(inputs if branches else (inputs, inputs)))
         else:
             tensor = layer(inputs)
     return tensor
@@ -116,13 +113,11 @@ def fit_plain(
         recipe.loss if recipe.loss.startswith("sparse") else smoothed,
         metrics=["accuracy"],
     )
+    labels = np.asarray(encode_labels(validation.labels, recipe.loss, 10))
     network.fit(
         batches,
         epochs=recipe.epochs,
-        validation_data=(
-            validation.images,
-            np.asarray(encode_labels(validation.labels, recipe.loss, 10)),
-        ),
+        validation_data=(validation.images, labels),
         callbacks=[
             keras.callbacks.LambdaCallback(on_epoch_begin=lambda number, _: epoch.assign(number)),
             *(make(keras.callbacks, words) for words in recipe.callbacks.values()),

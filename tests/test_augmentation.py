@@ -21,50 +21,51 @@ def draw_blot() -> np.ndarray:
     return (0.2 + 0.6 * (ndimage.gaussian_filter(noise, 2) > 0.5)).astype(np.float32)
 
 
-def apply(name: str, amount: float, image: np.ndarray, count: int = COUNT) -> np.ndarray:
+def copy(image: np.ndarray) -> tf.Tensor:
+    return tf.constant(np.repeat(image[np.newaxis, ..., np.newaxis], COUNT, axis=0))
+
+
+def apply(name: str, amount: float, image: np.ndarray) -> np.ndarray:
     """Apply an effect, always by the same amount, to copies of an image, (28, 28); (n, 28, 28)."""
-    images = tf.constant(np.repeat(image[np.newaxis, ..., np.newaxis], count, axis=0))
-    amounts = tf.fill([count, 1, 1, 1], amount)
-    return EFFECTS[name](images, amounts, SEED).numpy()[..., 0]
+    return EFFECTS[name](copy(image), tf.fill([COUNT, 1, 1, 1], amount), SEED).numpy()[..., 0]
 
 
 def corrupt_blots(
     limits: dict[str, Any], progress: float = 0.0, seed: tf.Tensor = SEED
 ) -> np.ndarray:
     """Return copies of the blot, (n, 28, 28), after the effects."""
-    images = tf.constant(np.repeat(draw_blot()[np.newaxis, ..., np.newaxis], COUNT, axis=0))
-    return corrupt(
-        images, seed, Augmentation.model_validate(limits), tf.constant(progress)
-    ).numpy()[..., 0]
+    model = Augmentation.model_validate(limits)
+    return corrupt(copy(draw_blot()), seed, model, tf.constant(progress)).numpy()[..., 0]
 
 
 def count_changed(images: np.ndarray) -> int:
     return int((images != draw_blot()).any(axis=(1, 2)).sum())
 
 
+DX, DY = 7.5, 4.5  # of the dot, from the centre
+ARC = math.hypot(DX, DY) * math.radians(20)
+
+
 @pytest.mark.parametrize(
-    ("changed", "limit"), [("shift", 3.0), ("angle", 20.0), ("scale", 0.2), ("shear", 0.3)]
+    ("limits", "x_farthest", "y_farthest"),
+    [
+        ({"shift": 3.0}, 3.0, 3.0),
+        ({"angle": 20.0}, ARC, ARC),
+        ({"scale": 0.2}, DX * 0.2, DY * 0.2),
+        ({"shear": 0.3}, DY * 0.3, 0.0),
+    ],
+    ids=str,
 )
-def test_each_limit_moves_a_dot_no_farther_than_it_says(changed: str, limit: float) -> None:
-    limits = Augmentation.model_validate({changed: limit})
-    row, column, centre = 18, 21, 13.5
-    images = np.zeros((400, 28, 28, 1), np.float32)
-    images[:, row - 1 : row + 2, column - 1 : column + 2] = 1
-    moved = distort(tf.constant(images), tf.constant([0, 1]), limits).numpy()[..., 0]
-    grid = np.arange(28)
-    mass = moved.sum(axis=(1, 2))
-    y = (moved.sum(axis=2) @ grid) / mass - centre
-    x = (moved.sum(axis=1) @ grid) / mass - centre
-    dy, dx = row - centre, column - centre
-    radius = math.hypot(dx, dy)
-    farthest = {
-        "shift": (limit, limit),
-        "angle": (radius * math.radians(limit),) * 2,
-        "scale": (abs(dx) * limit, abs(dy) * limit),
-        "shear": (abs(dy) * limit, 0.0),
-    }[changed]
-    for move, far in ((np.abs(x - dx), farthest[0]), (np.abs(y - dy), farthest[1])):
-        assert far * 0.5 <= move.max() <= far + 0.25  # of a pixel, for the bilinear blur
+def test_limit_moves_a_dot_no_farther_than_it_says(
+    limits: dict[str, float], x_farthest: float, y_farthest: float
+) -> None:
+    images = np.zeros((COUNT, 28, 28, 1), np.float32)
+    images[:, 17:20, 20:23] = 1
+    moved = distort(tf.constant(images), SEED, Augmentation.model_validate(limits)).numpy()
+    for axis, start, farthest in ((1, DX, x_farthest), (2, DY, y_farthest)):
+        ink = moved.sum(axis=(axis, 3))
+        moves = np.abs(ink @ np.arange(28) / ink.sum(axis=1) - 13.5 - start)
+        assert farthest * 0.5 <= moves.max() <= farthest + 0.25  # for the bilinear blur
 
 
 @pytest.mark.parametrize("name", EFFECTS)
@@ -118,18 +119,15 @@ def test_blur_is_a_gaussian() -> None:
     image[10:18, 12:16] = 1
     for deviation in BLURS:
         expected = ndimage.gaussian_filter(image, deviation, mode="constant")
-        np.testing.assert_allclose(apply("blur", deviation, image, 1)[0], expected, atol=5e-3)
-    peaks = [apply("blur", by, image, 1)[0].max() for by in (*BLURS[:2], sum(BLURS[:2]) / 2)]
+        np.testing.assert_allclose(apply("blur", deviation, image)[0], expected, atol=5e-3)
+    peaks = [apply("blur", by, image)[0].max() for by in (*BLURS[:2], sum(BLURS[:2]) / 2)]
     assert peaks[1] < peaks[2] < peaks[0]
 
 
-def test_contrast_sinks_to_the_mean_and_polarity_turns() -> None:
+def test_contrast_sinks_polarity_turns_and_noise_is_added() -> None:
     image = draw_blot()
     half = (image + image.mean()) / 2
-    np.testing.assert_allclose(apply("contrast", 0.5, image, 1)[0], half, rtol=1e-5)
-    np.testing.assert_allclose(apply("polarity", 0.5, image, 1)[0], 1 - image)
-
-
-def test_noise_has_the_deviation_that_it_says() -> None:
-    added = apply("noise", 0.25, np.zeros((28, 28), np.float32))
+    np.testing.assert_allclose(apply("contrast", 0.5, image)[0], half, rtol=1e-5)
+    np.testing.assert_allclose(apply("polarity", 0.5, image)[0], 1 - image)
+    added = apply("noise", 0.25, image) - image
     assert (added.mean(), added.std()) == pytest.approx((0, 0.25), abs=0.003)

@@ -4,60 +4,32 @@ The commands are those of docs/sharing.md.
 """
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
-from imports import ROOT
 from projects import UP_TO_DATE, Project, list_runs
-from sharing import MODEL, read_commands
+from sharing import MODEL, follow, read_commands
+
+# All are commands of a page, run one after the other in whole projects.
+pytestmark = pytest.mark.nightly
 
 
-def use_lab_cache(project: Project, cache: Path) -> None:
-    for command in read_commands("One cache for a lab machine", {"/srv/digits-cache": str(cache)}):
-        project.call(*command)
-
-
-@pytest.mark.nightly
 def test_second_clone_on_a_shared_cache_trains_nothing(trained: Project, tmp_path: Path) -> None:
-    cache = tmp_path / "lab"
+    title, lab = "One cache for a lab machine", {"/srv/digits-cache": str(tmp_path / "lab")}
     first = trained.copy(tmp_path / "first")
-    (first.folder / ".dvc/cache").rename(cache)
-    use_lab_cache(first, cache)
+    (first.folder / ".dvc/cache").rename(tmp_path / "lab")
+    follow(first, title, lab)
     assert UP_TO_DATE in first.call("dvc", "repro")
 
     second = first.clone(tmp_path / "second")
     second.call("git", "reset", "--quiet", "--hard", "HEAD~1")  # not even the lock has come
-    use_lab_cache(second, cache)
+    follow(second, title, lab)
     assert not (second.folder / "dvc.lock").exists()
     # Only what a person may have put into data/raw is looked at: the files are in the cache.
     assert list_runs(second.call("dvc", "repro")) == ["fetch"]
     assert (second.folder / MODEL).read_bytes() == (first.folder / MODEL).read_bytes()
 
 
-@pytest.mark.nightly
-def test_cleaning_up_keeps_experiments_that_nobody_pushed(trained: Project, tmp_path: Path) -> None:
-    project = trained.copy(tmp_path / "project")
-    project.call("dvc", "exp", "run", "--name", "mine", "-S", "train.seed=5", "train")
-    project.call("git", "restore", ".")
-    project.call("dvc", "checkout")
-    for command in read_commands("Cleaning up", {}):
-        project.call(*command, "--force")  # it asks otherwise
-    project.call("dvc", "exp", "apply", "mine")
-    assert UP_TO_DATE in project.call("dvc", "repro", "train")
-
-
-def test_clone_with_other_line_ends_has_nothing_to_run(trained: Project, tmp_path: Path) -> None:
-    """As Git for Windows is set up; DVC's MD5s are of the bytes."""
-    project = trained.copy(tmp_path / "project")
-    shutil.copy(ROOT / ".gitattributes", project.folder)
-    project.commit("line ends")
-    clone = Project(tmp_path / "clone")
-    project.call("git", "clone", "--quiet", "-c", "core.autocrlf=true", ".", str(clone.folder))
-    assert UP_TO_DATE in clone.call("dvc", "repro", "--allow-missing", "--dry")
-
-
-@pytest.mark.nightly
 def test_two_branches_that_trained_are_merged(retrained: Project, tmp_path: Path) -> None:
     project = retrained.copy(tmp_path / "project")
     project.call("git", "switch", "--quiet", "--create", "seed", "HEAD~1")
@@ -70,9 +42,11 @@ def test_two_branches_that_trained_are_merged(retrained: Project, tmp_path: Path
         # A conflict is what the recipe is for; Git resolves params.yaml by itself here.
         project.call(*command, status=1 if command[:2] == ["git", "merge"] else 0)
         if command[:2] == ["git", "merge"]:
-            for asked in (("verify", "cache"), ("report",), ("docs",)):
-                said = project.call("python", "-m", "digits", *asked, status=1)
+            for words in (["verify", "cache"], ["report"], ["docs"]):
+                said = project.call("python", "-m", "digits", *words, status=1)
                 assert said == "ERROR: dvc.lock: expected YAML, received the conflict of a merge\n"
+            said = project.call("python", "-m", "digits", "pr-report", "seed", status=1)
+            assert "received the conflict of a merge" in said
     assert UP_TO_DATE in project.call("dvc", "repro")
     assert project.call("git", "status", "--porcelain") == ""
     params = (project.folder / "params.yaml").read_text()
@@ -81,8 +55,7 @@ def test_two_branches_that_trained_are_merged(retrained: Project, tmp_path: Path
     assert len(project.call("git", "log", "-1", "--format=%P").split()) == 2
 
 
-@pytest.mark.nightly
-def test_cleaning_up_keeps_what_colleagues_pushed(
+def test_cleaning_up_keeps_what_colleagues_pushed_and_experiments_that_nobody_did(
     trained: Project, retrained: Project, tmp_path: Path
 ) -> None:
     first = trained.copy(tmp_path / "first")
@@ -97,9 +70,8 @@ def test_cleaning_up_keeps_what_colleagues_pushed(
     second.call("git", "restore", ".")
 
     first.call("git", "remote", "add", "origin", str(second.folder))
-    *before, clean = read_commands(
-        "Cleaning up", {"/srv/digits": str(tmp_path / "digits-remote")}, number=1
-    )
+    remote = {"/srv/digits": str(tmp_path / "digits-remote")}
+    *before, clean = read_commands("Cleaning up", remote, 1)
     for command in before:
         first.call(*command)
     output = first.call(*clean, "--force")
@@ -109,12 +81,16 @@ def test_cleaning_up_keeps_what_colleagues_pushed(
     for branch in ("main", "theirs"):
         third.call("git", "switch", "--quiet", branch)
         third.call("dvc", "pull")
-        for command in read_commands("Cleaning up", {}):
-            third.call(*command, "--force")  # it asks otherwise
+        follow(third, "Cleaning up", {}, 0, "--force")  # it asks otherwise
         assert UP_TO_DATE in third.call("dvc", "repro")
+    third.call("dvc", "exp", "run", "--name", "mine", "-S", "train.seed=5", "train")
+    third.call("git", "restore", ".")
+    third.call("dvc", "checkout")
+    follow(third, "Cleaning up", {}, 0, "--force")
+    third.call("dvc", "exp", "apply", "mine")
+    assert UP_TO_DATE in third.call("dvc", "repro", "train")
 
 
-@pytest.mark.nightly
 def test_model_is_had_by_name(trained: Project, tmp_path: Path) -> None:
     project, user = trained.copy(tmp_path / "team/digits"), Project(tmp_path / "user/app")
     project.call("dvc", "push")
@@ -127,13 +103,10 @@ def test_model_is_had_by_name(trained: Project, tmp_path: Path) -> None:
     assert "No storage files available" in said
 
     title = "The model by name"
-    for command in read_commands(title, {"/srv/digits": str(tmp_path / "store")}, 0):
-        project.call(*command)
-    for command in read_commands(title, {}, 1):
-        project.call(*command)
+    follow(project, title, {"/srv/digits": str(tmp_path / "store")})
+    follow(project, title, {}, 1)
     model = (project.folder / MODEL).read_bytes()
     project.folder.rename(tmp_path / "away")  # nobody needs what is on the author's disk
-    for command in read_commands(title, {"/srv/git/digits.git": address}, 2):
-        user.call(*command)
+    follow(user, title, {"/srv/git/digits.git": address}, 2)
     received = {path.name: path.read_bytes() for path in user.folder.glob("*.keras")}
     assert received == dict.fromkeys(("digits.keras", "production.keras", "main.keras"), model)

@@ -76,38 +76,22 @@ CHANGES: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with the models of one device, of two, of two again, and resumed."""
-    folder = tmp_path_factory.mktemp("devices")
-    path = f"{ROOT}{os.pathsep}{ROOT / 'tests'}"
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(folder)],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "resuming after epoch 1" in done.stdout
-    assert "expected a divisor of 33, the images of a batch, received 2" in done.stdout
-    return folder
-
-
 @pytest.mark.slow
-def test_two_devices_learn_what_one_does(trained: Path) -> None:
-    one, two = (load_model(trained / f"{name}.keras", 10).get_weights() for name in ("one", "two"))
+def test_two_devices_learn_what_one_does_to_the_same_bytes_twice_and_resumed(
+    tmp_path: Path,
+) -> None:
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+    call = [sys.executable, "-c", SCRIPT, str(tmp_path)]
+    said = subprocess.check_output(call, cwd=tmp_path, env=environment, text=True)
+    assert "resuming after epoch 1" in said
+    assert "expected a divisor of 33, the images of a batch, received 2" in said
+    one, two = (load_model(tmp_path / f"{name}.keras", 10).get_weights() for name in ("one", "two"))
     for alone, shared in zip(one, two, strict=True):
         np.testing.assert_allclose(shared, alone, atol=2e-4)
     assert any((shared != alone).any() for alone, shared in zip(one, two, strict=True))
-
-
-@pytest.mark.slow
-def test_two_devices_give_the_same_bytes_twice_and_resumed(trained: Path) -> None:
-    models = [(trained / f"{name}.keras").read_bytes() for name in ("two", "again", "resumed")]
+    models = [(tmp_path / f"{name}.keras").read_bytes() for name in ("two", "again", "resumed")]
     assert models[0] == models[1] == models[2]
-    assert (trained / "again.csv").read_text() == (trained / "two.csv").read_text()
+    assert (tmp_path / "again.csv").read_text() == (tmp_path / "two.csv").read_text()
 
 
 def test_fewer_devices_than_asked_for_are_one_line() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from imports import ROOT
-from projects import RECIPES, select, write_params
+from projects import make_project
 
 from pipeline import decode, fetch, train
 
@@ -21,18 +21,13 @@ MIRROR = ROOT.parent / "shared/mnist"
 def test_one_epoch_on_mnist_reaches_98_percent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_params(tmp_path)
-    (tmp_path / "recipes").mkdir()
-    recipe = (RECIPES / "cnn.yaml").read_text()
+    project = make_project(tmp_path / "project", "mnist", "cnn")
     # Half the batch is twice the steps: one epoch then clears the bar with room to spare.
     for key, value in {"epochs": 1, "batch_size": 64}.items():
-        recipe = re.sub(rf"(?m)^{key}: .*", f"{key}: {value}", recipe)
-    (tmp_path / "recipes/cnn.yaml").write_text(recipe)
-    select(tmp_path / "params.yaml", "mnist", "cnn")
-    facts = (ROOT / "datasets/mnist.yaml").read_text()
-    (tmp_path / "datasets").mkdir()
-    (tmp_path / "datasets/mnist.yaml").write_text(facts.replace("../shared/mnist", str(MIRROR)))
-    monkeypatch.chdir(tmp_path)
+        path = project.folder / "recipes/cnn.yaml"
+        path.write_text(re.sub(rf"(?m)^{key}: .*", f"{key}: {value}", path.read_text()))
+    project.change("../shared/mnist", str(MIRROR), "datasets/mnist.yaml")
+    monkeypatch.chdir(project.folder)
     for stage in (fetch, decode, train):
         stage.main()
     metrics = json.loads(Path("metrics/train.json").read_bytes())
