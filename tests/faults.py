@@ -1,16 +1,19 @@
-"""Faults for the stages of a project: held at a given moment, and ended."""
+"""Faults for the stages of a project: held at a given moment, killed, out of space, read-only."""
 
+import errno
 import os
 import select
+import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from projects import Project
-from remotes import wait_until
+import pytest
+from projects import UNSHARE, Project, works
 
 PATIENCE_SECONDS = 120  # no test comes near it; it ends what would hang
 
@@ -40,6 +43,16 @@ if sys.orig_argv[1:] == ["-m", f"pipeline.{stage}"]:
 """
 
 
+def unprivileged() -> list[str]:
+    """Return the command that takes away root's licence to write anywhere; others have none."""
+    if os.geteuid() != 0:
+        return []
+    if shutil.which("setpriv") is None:
+        pytest.skip("nothing is read-only to root, and setpriv of util-linux is not there")
+    capabilities = "-dac_override,-dac_read_search"
+    return ["setpriv", "--bounding-set", capabilities, "--inh-caps", capabilities]
+
+
 @dataclass(frozen=True)
 class Held:
     """A run of `dvc` whose stage waits in the middle of writing an output."""
@@ -48,18 +61,25 @@ class Held:
     stage: int  # process id
     pipe: int  # descriptor; the stage goes on once it is closed
 
+    def release(self) -> str:
+        """Let the stage go on; return what the run has said when it ends."""
+        os.close(self.pipe)
+        return self.dvc.communicate(timeout=PATIENCE_SECONDS)[0]
+
     def end(self, victim: str, number: signal.Signals) -> str:
         """Send a signal to `dvc`, `stage` or `both`; return what was said once both have ended."""
         stage = os.pidfd_open(self.stage)
-        if victim == "both":  # as a terminal does on Ctrl-C
-            os.killpg(self.dvc.pid, number)
-        else:
-            os.kill(self.dvc.pid if victim == "dvc" else self.stage, number)
+        match victim:
+            case "dvc":
+                self.dvc.send_signal(number)
+            case "stage":
+                os.kill(self.stage, number)
+            case _:  # as a terminal does on Ctrl-C
+                os.killpg(self.dvc.pid, number)
         ended, _, _ = select.select([stage], [], [], PATIENCE_SECONDS)
         os.close(stage)
         assert ended, "the stage has outlived the fault"
-        os.close(self.pipe)
-        return self.dvc.communicate(timeout=PATIENCE_SECONDS)[0]
+        return self.release()
 
 
 @contextmanager
@@ -81,13 +101,21 @@ def holding(project: Project, stage: str, output: int) -> Iterator[Held]:
 
 def _open_once_read(path: Path, dvc: subprocess.Popen[str]) -> int:
     """Open a pipe for writing as soon as its reader is there."""
-    opened: list[int] = []
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while dvc.poll() is None and time.monotonic() < deadline:
+        try:
+            return os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            time.sleep(0.05)
+    dvc.kill()
+    raise AssertionError(f"the stage was not reached: {dvc.communicate()[0]}")
 
-    def is_over() -> bool:
-        with suppress(OSError):
-            opened.append(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
-        return bool(opened) or dvc.poll() is not None
 
-    wait_until(is_over, "the stage was not reached", PATIENCE_SECONDS)
-    assert opened, dvc.communicate()[0]
-    return opened[0]
+NAMESPACE = (*UNSHARE, "--mount")
+
+
+def can_mount() -> bool:
+    """Tell whether this system lets us mount a disk of our own."""
+    return works(*NAMESPACE, "mount", "-t", "tmpfs", "tmpfs", "/mnt")

@@ -1,11 +1,10 @@
-"""A project that is tuned: a small study, its workers, and what must be true afterwards."""
+"""Small studies in projects of the tests, their workers, and what must be true afterwards."""
 
 import re
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -16,10 +15,12 @@ from digits.commands.tune.study import STORAGE_VARIABLE
 
 SEARCH = """\
 name: small
-metrics: {{val_accuracy: 1}}
+metrics:
+  val_accuracy: 1
 direction: maximize
 sampler: grid
-seeds: [0]
+seeds:
+- 0
 settings:
   recipes/cnn_optdigits.yaml:optimizer.learning_rate: 0.002
 space:
@@ -29,7 +30,70 @@ heartbeat_seconds: {heartbeat}
 """
 SECONDS = 600  # no test comes near it
 TUNE = ("python", "-m", "digits", "tune")
-WORK = (*TUNE, "work")
+
+
+def write_search(project: Project, epochs: str, more: str = "", heartbeat: int = 1) -> Project:
+    """Commit a search of a few short trials; a worker that is silent for three beats has lost its.
+
+    Where it matters how many are lost, a beat must outlast the moments at which a machine stalls.
+    """
+    text = SEARCH.format(epochs=epochs, heartbeat=heartbeat)
+    (project.folder / "tune.yaml").write_text(text + more)
+    project.commit("what is searched")
+    return project
+
+
+@contextmanager
+def working(project: Project, log: Path, url: str = "") -> Iterator[psutil.Popen]:
+    """Have a worker work, in a session of its own; end with it whatever it has started."""
+    with (
+        log.open("ab") as output,
+        psutil.Popen(
+            [*TUNE, "work"],
+            cwd=project.folder,
+            env=project.environment | {STORAGE_VARIABLE: url},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        ) as worker,
+    ):
+        try:
+            yield worker
+        finally:
+            started = worker.children(recursive=True) if worker.is_running() else []
+            for process in (worker, *started, *list_trainings(project)):
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+
+
+def list_trainings(project: Project) -> list[psutil.Process]:
+    """List what works in the clones of a project's workers: DVC and its stages."""
+    clones = project.folder.resolve() / ".dvc/tmp/tune"
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if Path(process.cwd()).is_relative_to(clones):
+                found.append(process)
+    return found
+
+
+def is_training(project: Project) -> bool:
+    """Tell whether an epoch of a trial has ended: the training is under way."""
+    for path in (project.folder / ".dvc/tmp/tune").glob("*/clone/metrics/train.json"):
+        with suppress(OSError):
+            if re.search('"epoch_count": [1-9]', path.read_text()):
+                return True
+    return False
+
+
+def wait_for_training(project: Project, worker: psutil.Popen, log: Path) -> None:
+    wait_until(
+        lambda: is_training(project) or worker.poll() is not None,
+        "the training has not begun",
+        SECONDS,
+    )
+    assert worker.poll() is None, log.read_text()
 
 
 def kill(worker: psutil.Popen, number: signal.Signals = signal.SIGKILL) -> int:
@@ -37,100 +101,39 @@ def kill(worker: psutil.Popen, number: signal.Signals = signal.SIGKILL) -> int:
     return int(worker.wait(timeout=60))
 
 
-@dataclass(frozen=True)
-class TunedProject(Project):
-    """A project and the database of its study: one in the project unless it has an address."""
+def tune(project: Project, *words: str, status: int = 0, url: str = "") -> str:
+    return project.call("env", f"{STORAGE_VARIABLE}={url}", *TUNE, *words, status=status)
 
-    url: str = ""
 
-    @property
-    def environment(self) -> dict[str, str]:
-        return super().environment | {STORAGE_VARIABLE: self.url}
+def list_states(project: Project, url: str = "") -> list[str]:
+    """Return how the trials stand, from what `status` prints."""
+    said = tune(project, "status", url=url)
+    return re.findall(r"^ *\d+  +(\w+)", said, re.MULTILINE)
 
-    def write_search(
-        self, epochs: str, more: str = "", *, every_seconds: int = 1
-    ) -> "TunedProject":
-        """Commit a search of a few short trials; a worker silent for three beats has lost its.
 
-        Where it matters how many are lost, a beat must outlast the moments at which a machine
-        stalls.
-        """
-        text = SEARCH.format(epochs=epochs, heartbeat=every_seconds)
-        (self.folder / "tune.yaml").write_text(text + more)
-        self.commit("what is searched")
-        return self
+def list_experiments(project: Project) -> list[int]:
+    """Return the numbers of the trials that have an experiment."""
+    refs = project.call("git", "for-each-ref", "--format=%(refname)", "refs/exps").split()
+    names = [ref.rpartition("/")[2] for ref in refs if "/small-" in ref]
+    return sorted(int(name.split("-")[2]) for name in names)
 
-    def tune(self, *words: str, status: int = 0) -> str:
-        return self.call(*TUNE, *words, status=status)
 
-    @contextmanager
-    def working(self, log: Path, command: Sequence[str] = WORK) -> Iterator[psutil.Popen]:
-        """Have a worker work, in a session of its own; end with it whatever it has started."""
-        with (
-            log.open("ab") as output,
-            psutil.Popen(
-                command,
-                cwd=self.folder,
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            ) as worker,
-        ):
-            try:
-                yield worker
-            finally:
-                started = worker.children(recursive=True) if worker.is_running() else []
-                for process in (worker, *started, *self.list_trainings()):
-                    with suppress(psutil.NoSuchProcess):
-                        process.kill()
+def take_winner(project: Project, url: str = "") -> None:
+    """Do what `best` says, and check that it brings the best trial with its model."""
+    said = tune(project, "best", url=url)
+    ((epochs, advice),) = re.findall(
+        r"yaml:epochs=(\d+)$.*to make it the recipe: ([^\n]*)", said, re.DOTALL | re.MULTILINE
+    )
+    project.call("sh", "-ec", advice)
+    recipe = (project.folder / "recipes/cnn_optdigits.yaml").read_text()
+    assert f"\nepochs: {epochs}\n" in recipe
+    assert (project.folder / "models/model.keras").is_file()
+    assert "up to date" in project.call("dvc", "repro", "train")
 
-    def list_trainings(self) -> list[psutil.Process]:
-        """List what works in the clones of the workers: DVC and its stages."""
-        clones, found = self.folder.resolve() / ".dvc/tmp/tune", []
-        for process in psutil.process_iter():
-            with suppress(psutil.Error):
-                if Path(process.cwd()).is_relative_to(clones):
-                    found.append(process)
-        return found
 
-    def is_training(self) -> bool:
-        """Tell whether an epoch of a trial has ended: the training is under way."""
-        for path in (self.folder / ".dvc/tmp/tune").glob("*/clone/metrics/train.json"):
-            with suppress(OSError):
-                if re.search('"epoch_count": [1-9]', path.read_text()):
-                    return True
-        return False
-
-    def wait_for_training(self, worker: psutil.Popen, log: Path) -> None:
-        begun = "the training has not begun"
-        wait_until(lambda: self.is_training() or worker.poll() is not None, begun, SECONDS)
-        assert worker.poll() is None, log.read_text()
-
-    def list_states(self) -> list[str]:
-        """Return how the trials stand, from what `status` prints."""
-        return re.findall(r"^ *\d+  +(\w+)", self.tune("status"), re.MULTILINE)
-
-    def list_experiments(self) -> list[int]:
-        """Return the numbers of the trials that have an experiment."""
-        refs = self.call("git", "for-each-ref", "--format=%(refname)", "refs/exps")
-        return sorted(int(number) for number in re.findall(r"/small-\w+-(\d+)-", refs))
-
-    def take_winner(self) -> None:
-        """Do what `best` says, and check that it brings the best trial with its model."""
-        ((epochs, advice),) = re.findall(
-            r"(?ms)yaml:epochs=(\d+)$.*to make it the recipe: ([^\n]*)", self.tune("best")
-        )
-        self.call("sh", "-ec", advice)
-        recipe = (self.folder / "recipes/cnn_optdigits.yaml").read_text()
-        assert f"\nepochs: {epochs}\n" in recipe
-        assert (self.folder / "models/model.keras").is_file()
-        assert "up to date" in self.call("dvc", "repro", "train")
-
-    def assert_untouched(self) -> None:
-        """Check that the checkout is as its user has left it, and no clone is left in it."""
-        assert self.call("git", "symbolic-ref", "HEAD") == "refs/heads/main\n"
-        assert self.call("git", "status", "--porcelain", "--untracked-files=no") == ""
-        assert self.call("git", "stash", "list") == ""
-        assert [path.name for path in (self.folder / ".dvc/tmp/tune").iterdir()] == ["lock"]
+def assert_untouched(project: Project) -> None:
+    """Check that the checkout is as its user has left it, and no clone is left in it."""
+    assert project.call("git", "symbolic-ref", "HEAD") == "refs/heads/main\n"
+    assert project.call("git", "status", "--porcelain", "--untracked-files=no") == ""
+    assert project.call("git", "stash", "list") == ""
+    assert [path.name for path in (project.folder / ".dvc/tmp/tune").iterdir()] == ["lock"]
