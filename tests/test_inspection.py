@@ -210,7 +210,7 @@ def test_model_of_other_classes_or_images_is_refused(tmp_path: Path) -> None:
 def test_model_of_a_recipe_loads(recipe: Recipe, tmp_path: Path) -> None:
     """One network, and two whose predictions for shifted images are averaged."""
     path = tmp_path / "model.keras"
-    members = [build_network(f"member_{n}", recipe.suit_classes(10)) for n in range(2)]
+    members = [build_network(f"member_{n}", recipe.suit_classes("0123456789")) for n in range(2)]
     for model in (members[0], join_members("joined", members, 1)):
         model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
         write_model(path, model)

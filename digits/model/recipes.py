@@ -1,6 +1,7 @@
 """The schema of `recipes/NAME.yaml`: a network as named Keras layers, and its training."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired
 
@@ -109,15 +110,18 @@ class Recipe(Section):
     def has_callback(self, kind: str) -> bool:
         return any(callback["type"] == kind for callback in self.callbacks.values())
 
-    def suit_classes(self, count: int) -> "Recipe":
-        """Return the recipe with a number where its layers say `classes`."""
+    def suit_classes(self, names: Sequence[str]) -> "Recipe":
+        """Return the recipe for a dataset: its number of classes, upstrokes only if it has ones."""
 
         def replace(values: dict[str, Any]) -> dict[str, Any]:
             told = {key for key in ("units", "filters") if values.get(key) == CLASSES}
-            return values | dict.fromkeys(told, count)
+            return values | dict.fromkeys(told, len(names))
 
         layers = json.loads(json.dumps(self.layers, default=str), object_hook=replace)
-        return self.model_copy(update={"layers": layers})
+        augmentation = self.augmentation
+        if "1" not in names[ONE : ONE + 1]:
+            augmentation = augmentation.model_copy(update={"upstroke": 0.0})
+        return self.model_copy(update={"layers": layers, "augmentation": augmentation})
 
     @field_validator("temperature_scaling")
     @classmethod

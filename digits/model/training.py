@@ -17,7 +17,7 @@ from digits.model.backend import choose_strategy, find_reason, has_bfloat16, ker
 from digits.model.batches import count_steps, make_batches, make_validation_batches
 from digits.model.checkpoint import Checkpoint, identify_run, load_checkpoint, record
 from digits.model.objects import NetworkError
-from digits.model.recipes import CLASSES, ONE, RECIPES_DIR, Recipe
+from digits.model.recipes import CLASSES, RECIPES_DIR, Recipe
 from digits.model.saving import predict_in_parts, predict_probabilities
 
 VALIDATION_BATCH_SIZE = 500  # a matter of memory, not of results
@@ -57,13 +57,11 @@ class Trained:
 
 
 def settle_recipe(recipe: Recipe, class_names: Sequence[str]) -> Recipe:
-    """Set what depends on dataset and machine: the number of classes, ones or none, precision."""
-    changes: dict[str, Any] = {}
-    if "1" not in class_names[ONE : ONE + 1]:
-        changes["augmentation"] = recipe.augmentation.model_copy(update={"upstroke": 0.0})
-    if recipe.precision == "auto":
-        changes["precision"] = "bfloat16" if has_bfloat16() else "float32"
-    return recipe.suit_classes(len(class_names)).model_copy(update=changes)
+    """Set what depends on the dataset and the machine: its classes, the precision."""
+    suited = recipe.suit_classes(class_names)
+    if suited.precision != "auto":
+        return suited
+    return suited.model_copy(update={"precision": "bfloat16" if has_bfloat16() else "float32"})
 
 
 def train_recipe(

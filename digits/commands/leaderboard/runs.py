@@ -82,7 +82,7 @@ def describe_run(job: Job, timing: Mapping[str, Any]) -> Run:
             load_json(root / path) for path in (TRAIN_METRICS_PATH, EVALUATE_METRICS_PATH)
         )
     recipe = load_recipe(job.recipe)
-    network = build_network("network", recipe.suit_classes(test.card.class_count))
+    network = build_network("network", recipe.suit_classes(test.card.class_names))
     counts = test.card.image_counts
     return {
         **job._asdict(),
