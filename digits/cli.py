@@ -17,7 +17,7 @@ COMMANDS = {
     "demo": "Draw a digit on a page, and watch the network read it",
     "experiments": "List the experiments: what they changed, and their accuracy",
     "tune": "Search for better parameters, here or on many machines; each trial is an experiment",
-    "leaderboard": "Run what the ledger lacks, and rank all recipes",
+    "leaderboard": "Train what has not run yet, and rank all recipes",
     "export": "Convert the model for other programs, and compare each form with Keras",
     "docs": "Write the numbers of the committed run into README.md, docs/ and MODEL_CARD.md",
     "pr-report": "Report what the workspace changes against another revision",

@@ -63,7 +63,7 @@ def judge_lock() -> str:
     changes = {stage: [*_list_changes(changed)] for stage, changed in status.items()}
     stale = [f"{stage}: {', '.join(lines)}" for stage, lines in changes.items() if lines]
     if stale:
-        raise DigitsError(f"dvc.lock is not about what is here, dvc repro it: {'; '.join(stale)}")
+        raise DigitsError(f"dvc.lock is out of date, run `dvc repro`: {'; '.join(stale)}")
     return "The digests in `dvc.lock` are those of this code, these parameters, metrics and plots."
 
 
@@ -162,5 +162,5 @@ def main(arguments: Namespace) -> None:
     if failed:
         raise DigitsError(
             f"{PAGE_PATH}: expected dvc.lock and the metrics to be what `dvc repro` makes, "
-            "received what it says in bold"
+            "received the differences that the page has in bold"
         )

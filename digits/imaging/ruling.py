@@ -6,7 +6,7 @@ import numpy as np
 from digits.imaging.ink import measure_radii, measure_stroke
 from digits.imaging.pieces import find_pieces
 
-STEEPEST = 0.13  # slope of a ruled line, which a camera sees askew, and
+STEEPEST = 0.13  # slope of a ruled line, which a camera sees at an angle, and
 ANGLE = np.pi / 720  # by how much two slopes differ
 LONG = 0.35  # of the picture's side: a ruled line
 THICK = 0.01  # of that side, or 5 pixels: a stroke, no ruled line

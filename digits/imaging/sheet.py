@@ -5,13 +5,13 @@ import numpy as np
 
 from digits.imaging.pictures import shrink
 
-SMALL_SIDE = 250  # pixels of the picture in which a sheet is sought
+SMALL_SIDE = 250  # pixels of the picture in which a sheet is looked for
 LEAST_AREA, MOST_AREA = 0.12, 0.97  # of the picture
 CONVEX = 0.92  # of its hull: a sheet has no dents
 FOUR_CORNERS = 0.96  # of its area, that four corners must hold
 CUT_OFF = 0.8  # of a rectangle with a corner that lies outside of the picture
 BESIDE = 13  # pixels across a side of the sheet, along which light is compared
-LEVELS = 18  # of brightness, at which the outline is sought
+LEVELS = 18  # of brightness, at which the outline is looked for
 TABLE = 0.75  # of the sheet's light: a table is darker
 SHARP = 0.7  # of the picture beside the sheet, and along it, where that is so
 SMOOTH = (0.02, 0.03, 0.05)  # of the outline's length: corners so near to a line are none

@@ -99,7 +99,7 @@ def finding_files(revision: str | None) -> Iterator[Path]:
     """Yield the folder that has the model and the images: the project, or a revision's copy.
 
     Raises:
-        DigitsError: no such revision, or files that are nowhere to be had.
+        DigitsError: no such revision, or files that nothing has.
     """
     if revision is None:
         yield Path()
@@ -134,7 +134,7 @@ def check(form: Form, path: Path, split: Split, expected: np.ndarray) -> tuple[s
     starts = range(0, len(images), BATCH_SIZE)
     received = np.concatenate([predict(images[start : start + BATCH_SIZE]) for start in starts])
     difference = float(np.abs(received - expected).max())
-    if form.exact and not difference <= AGREEMENT:  # so written that NaN is refused too
+    if form.exact and not difference <= AGREEMENT:  # written so that NaN is refused, too
         raise DigitsError(
             f"{form.file}: expected the probabilities of Keras, received others by up to "
             f"{difference:.2g}: the converter has made another model; --only leaves this form out"

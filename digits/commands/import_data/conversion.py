@@ -188,7 +188,7 @@ def warn_of_shared(train: np.ndarray, test: np.ndarray) -> None:
     shared = sum(image.tobytes() in known for image in test)
     if shared:
         print(
-            f"WARNING: {shared:,} of {len(test):,} test images are training images, too: the test "
-            "will flatter the model",
+            f"WARNING: {shared:,} of {len(test):,} test images are training images, too: "
+            "test accuracy will be too high",
             file=sys.stderr,
         )

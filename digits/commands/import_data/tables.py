@@ -147,7 +147,7 @@ def _read_rows(text: TextIOWrapper, table: Table, pixels: list[int]) -> Iterator
     columns = range(-table.has_index, len(table.names))
     types = dict.fromkeys(columns, str) | numbers
     options: dict[str, Any] = {"names": columns, "header": None, "dtype": types}
-    # A label may be the text NA. Rows that are all longer than the header shall not lose a column.
+    # A label may be the text NA. Rows that are all longer than the header must not lose a column.
     options |= {"keep_default_na": False, "index_col": False}
     try:
         with pd.read_csv(text, chunksize=BLOCK, **options, **table.dialect) as reader:

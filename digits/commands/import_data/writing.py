@@ -96,7 +96,7 @@ def add_to(known_name: str, name: str, own: Content) -> Content:
 
 
 def _load_known(dataset: Dataset) -> list[Images]:
-    """Load the images of a known dataset, from wherever they are to be had.
+    """Load the images of a known dataset, from wherever they are available.
 
     Raises:
         UnreachableError: no mirror has it.

@@ -66,7 +66,7 @@ class Storage(RDBStorage):
 
 
 def open_storage(url: str, heartbeat_seconds: int | None = None) -> Storage:
-    """Open a database, made at need; with heartbeats for those who work."""
+    """Open a database, and create it if it is missing; with heartbeats for workers."""
     local = url.startswith("sqlite:")
     options: dict[str, Any] = {"connect_args": {"timeout": WRITERS_SECONDS}} if local else {}
     storage = Storage(
@@ -84,7 +84,7 @@ def open_storage(url: str, heartbeat_seconds: int | None = None) -> Storage:
 
 
 def _lock_early(engine: Engine) -> None:
-    """Have SQLite lock as a transaction begins: two workers would read the same trial first.
+    """Let SQLite lock as a transaction begins: two workers would read the same trial first.
 
     As SQLAlchemy's documentation has it; Python's driver would lock at the first write.
     """

@@ -61,7 +61,7 @@ class Worker:
         return count
 
     def _look(self) -> set[TrialState]:
-        """Have lost trials wait again; return the states of all."""
+        """Let lost trials wait again; return the states of all."""
         fail_stale_trials(self.study)
         return {trial.state for trial in list_trials(self.study)}
 
